@@ -1,0 +1,68 @@
+"""OpenCV's own saliency detectors: the reference for ours, and what the released code calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .base import SaliencyDetector, register
+
+METHODS = {
+    "fine_grained": "StaticSaliencyFineGrained_create",
+    "spectral_residual": "StaticSaliencySpectralResidual_create",
+}
+
+
+def create_opencv_detector(method: str = "fine_grained") -> Any:
+    """OpenCV's detector object.
+
+    Raises:
+        ValueError: ``method`` is none of :data:`METHODS`.
+        ImportError: there is no OpenCV, or one without its ``saliency`` module.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; wanted one of {sorted(METHODS)}")
+    try:
+        import cv2
+
+        return getattr(cv2.saliency, METHODS[method])()
+    except (ImportError, AttributeError) as error:
+        raise ImportError(
+            "this detector needs cv2.saliency, which only OpenCV's contrib build has; uninstall every "
+            "opencv-* package, then install opencv-contrib-python-headless (`python -m smix_mm.doctor` checks)"
+        ) from error
+
+
+@register
+class OpenCVSaliency(SaliencyDetector):
+    """OpenCV's detectors, one picture after another on the CPU, under this package's contract.
+
+    Args:
+        method: ``'fine_grained'`` (default) or ``'spectral_residual'``.
+    """
+
+    def __init__(self, method: str = "fine_grained") -> None:
+        self.detector = create_opencv_detector(method)
+        self.method = method
+
+    def saliency(self, images: Tensor) -> Tensor:
+        maps = [self._one(picture) for picture in images.permute(0, 2, 3, 1).cpu().numpy()]
+        stacked = np.stack(maps) if maps else np.zeros((0, *images.shape[2:]), np.float32)
+        return torch.from_numpy(stacked).to(images.device)
+
+    def _one(self, picture: np.ndarray) -> np.ndarray:
+        bgr = np.ascontiguousarray(picture[:, :, ::-1])
+        found, saliency_map = self.detector.computeSaliency(bgr)
+        if not found:
+            raise RuntimeError(f"OpenCV found no {self.method} saliency in a picture of shape {picture.shape}")
+        return to_unit_range(saliency_map)
+
+
+def to_unit_range(saliency_map: np.ndarray) -> np.ndarray:
+    """float32 in [0, 1]: releases of OpenCV differ in giving bytes or floats."""
+    if saliency_map.dtype == np.uint8:
+        return saliency_map.astype(np.float32) / 255
+    return saliency_map.astype(np.float32)
