@@ -1,0 +1,32 @@
+"""Saliency-guided mixing for OpenMMLab and plain PyTorch.
+
+Importing the package registers its parts with those OpenMMLab packages that are installed, so
+a config needs only ``custom_imports = dict(imports=['smix_mm'])``. Where none is installed,
+:func:`saliency_mix` and :mod:`smix_mm.saliency` work all the same.
+"""
+
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
+
+from .mixing import saliency_mix
+from .version import __version__
+
+__all__ = ["__version__", "saliency_mix"]
+
+# What registers what: the packages needed, and the room that registers with them.
+_ROOMS = (
+    (("mmengine", "mmcv", "mmpretrain"), "batch_augments"),
+    (("mmengine",), "engine"),
+)
+
+for _needed, _room in _ROOMS:
+    if all(find_spec(_name) for _name in _needed):
+        try:
+            import_module(f"{__name__}.{_room}")
+        except (ImportError, AssertionError, OSError) as _error:  # the plain half works all the same
+            warnings.warn(
+                f"smix_mm.{_room} is not registered, because an installed package does not import: "
+                f"{type(_error).__name__}: {_error}. `python -m smix_mm.doctor` says how to mend it.",
+                stacklevel=2,
+            )

@@ -1,12 +1,17 @@
-"""Fine-grained saliency (Montabone & Soto 2010), as OpenCV has it, in plain torch."""
+"""Fine-grained saliency (Montabone & Soto 2010), as OpenCV has it: the definition, in plain torch."""
 
 from __future__ import annotations
+
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .base import SaliencyDetector, register
+from .kernels import cpu_kernel
+
+BACKENDS = ("auto", "torch", "numba")
 
 HALF_WIDTHS = (12, 24, 48, 28, 56, 112)
 """Half-widths of the six centre-surround windows, pixels, at every picture size."""
@@ -28,16 +33,60 @@ class FineGrainedSaliency(SaliencyDetector):
     two are added as bytes. Part of the definition, because OpenCV does so: that last addition
     wraps around at 256; a sum that is zero everywhere stays zero; a flat picture gives zeros.
 
+    Args:
+        backend: what computes it; the result is the same. ``'torch'``: plain torch, on any
+            device. ``'numba'``: a compiled kernel for CPU tensors. ``'auto'`` (default): the
+            kernel where there is one for the device, else torch, as also under ``torch.compile``.
+
+    Raises:
+        ValueError: ``backend`` is none of these, or is ``'numba'`` and the pictures are not on
+            the CPU.
+        ImportError: ``backend`` is ``'numba'`` and numba is not installed.
+
     Source: S. Montabone and A. Soto, *Human detection using a mobile platform and novel
     features derived from a visual saliency mechanism*, Image and Vision Computing 28, 2010.
     """
 
+    def __init__(self, backend: str = "auto") -> None:
+        if backend not in BACKENDS:
+            raise ValueError(f"backend is {backend!r}; wanted one of {BACKENDS}")
+        self.backend = backend
+
     def saliency(self, images: Tensor) -> Tensor:
-        grey = blur(blur(grey_picture(images)))
-        bright, dark = centre_surround(grey)
-        mixed = (_scale_to_255(bright) + _scale_to_255(dark)) & 255
-        # A product, not a quotient: these are the very floats that OpenCV gives.
-        return mixed.to(torch.float32) * (1 / 255)
+        kernel = self._kernel(images.device)
+        return kernel.saliency(images) if kernel else fine_grained_saliency(images)
+
+    def extreme(self, images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
+        kernel = self._kernel(images.device)
+        extreme = kernel.extreme if kernel else super().extreme
+        return extreme(images, salient, pick)
+
+    def _kernel(self, device: torch.device) -> ModuleType | None:
+        if self.backend == "numba":
+            if device.type != "cpu":
+                raise ValueError(f"backend='numba' got pictures on {device}; wanted CPU tensors, or 'auto'")
+            kernel = cpu_kernel()
+            if kernel is None:
+                raise ImportError("backend='numba' needs numba: `pip install numba`, or use 'auto'")
+            return kernel
+        if self.backend == "auto" and device.type == "cpu" and not _is_compiling():
+            return cpu_kernel()
+        return None
+
+
+def _is_compiling() -> bool:
+    """Whether torch.compile is tracing, which cannot look into numba; old releases cannot tell."""
+    ask = getattr(getattr(torch, "compiler", None), "is_compiling", None)
+    return ask is not None and ask()
+
+
+def fine_grained_saliency(images: Tensor) -> Tensor:
+    """The whole definition: uint8 (N, 3, H, W) to float32 (N, H, W) in [0, 1], on any device."""
+    grey = blur(blur(grey_picture(images)))
+    bright, dark = centre_surround(grey)
+    mixed = (_scale_to_255(bright) + _scale_to_255(dark)) & 255
+    # A product, not a quotient: these are the very floats that OpenCV gives.
+    return mixed.to(torch.float32) * (1 / 255)
 
 
 def grey_picture(images: Tensor) -> Tensor:

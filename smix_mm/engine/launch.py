@@ -1,0 +1,146 @@
+"""From a config file and options to a Runner, for training and testing alike."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any, Callable
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ..transfer.checkpoint import CheckpointError
+
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+
+
+class UsageError(ValueError):
+    """Something in the call or the config is not as wanted; the message says how to mend it."""
+
+
+def load_config(
+    config: str | Path, work_dir: str | Path | None, cfg_options: dict[str, Any] | None, launcher: str
+) -> Config:
+    """Read a config, lay options over it and fill what OpenMMLab's own scripts fill.
+
+    Args:
+        config: the file.
+        work_dir: where logs and checkpoints go. Defaults to the config's own ``work_dir``,
+            else ``work_dirs/<name of the config>``.
+        cfg_options: settings by dotted name, laid over the config.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        UsageError: there is no such file or launcher.
+    """
+    if not Path(config).is_file():
+        raise UsageError(f"config {config} is not there; wanted a config file, such as one under configs/")
+    if launcher not in LAUNCHERS:
+        raise UsageError(f"launcher is {launcher!r}; wanted one of {', '.join(LAUNCHERS)}")
+    cfg = Config.fromfile(config)
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
+    if cfg.get("default_scope") == "mmpretrain":
+        _fill_dataloaders(cfg)
+    if launcher != "none" and not torch.cuda.is_available():
+        _prepare_cpu_processes(cfg)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The config's own kind of Runner."""
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _fill_dataloaders(cfg: Config) -> None:
+    """The defaults of mmpretrain's own scripts, which its configs count on."""
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if cfg.get(name) is not None:
+            defaults = ConfigDict(
+                pin_memory=torch.cuda.is_available(),
+                persistent_workers=cfg[name].get("num_workers", 0) > 0,
+                collate_fn=dict(type="default_collate"),
+            )
+            defaults.update(cfg[name])
+            cfg[name] = defaults
+
+
+def _prepare_cpu_processes(cfg: Config) -> None:
+    """Let several processes train without a GPU, where mmengine would ask for one each."""
+    _export_ranks(cfg.launcher)
+    if not dist.is_initialized():
+        dist.init_process_group("gloo")
+    wrapper = cfg.get("model_wrapper_cfg") or dict(
+        type="MMDistributedDataParallel",
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get("find_unused_parameters", False),
+    )
+    cfg.model_wrapper_cfg = {**wrapper, "device_ids": None}
+
+
+def _export_ranks(launcher: str) -> None:
+    """Put what Slurm or MPI says of this process under the names that torch reads."""
+    names = {
+        "slurm": dict(RANK="SLURM_PROCID", WORLD_SIZE="SLURM_NTASKS", LOCAL_RANK="SLURM_LOCALID"),
+        "mpi": dict(
+            RANK="OMPI_COMM_WORLD_RANK",
+            WORLD_SIZE="OMPI_COMM_WORLD_SIZE",
+            LOCAL_RANK="OMPI_COMM_WORLD_LOCAL_RANK",
+        ),
+    }.get(launcher, {})
+    for wanted, given in names.items():
+        if given not in os.environ:
+            raise UsageError(f"launcher is {launcher!r}, but {given} is not set; wanted a start through {launcher}")
+        os.environ[wanted] = os.environ[given]
+    if launcher == "slurm" and "MASTER_ADDR" not in os.environ:
+        nodes = subprocess.run(
+            ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]], capture_output=True, text=True, check=True
+        )
+        os.environ["MASTER_ADDR"] = nodes.stdout.split()[0]
+    if launcher != "none":
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", "29500")
+
+
+def add_common_arguments(parser: ArgumentParser) -> None:
+    """The options that train and test share."""
+    parser.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config's name>)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="settings laid over the config, such as train_dataloader.batch_size=64 or key='[a,b]'",
+    )
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes are started")
+    # torch.distributed.launch hands it over in the one or the other spelling.
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by the launcher")
+
+
+def export_local_rank(local_rank: int) -> None:
+    """mmengine reads the local rank from the environment alone."""
+    os.environ.setdefault("LOCAL_RANK", str(local_rank))
+
+
+def report_errors(command: Callable[[], None]) -> int:
+    """Run a command; a mistake of the user's ends in one sentence and exit status 2."""
+    try:
+        command()
+    except (UsageError, CheckpointError, FileNotFoundError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 2
+    finally:
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+    return 0

@@ -1,0 +1,109 @@
+"""Testing a checkpoint by a config, classification and detection alike."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Sequence
+
+from mmengine.evaluator import DumpResults
+
+from ..fileio import write_json
+from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
+
+EXAMPLES = """examples:
+  python tools/test.py configs/cifar10/resnet18_saliencymix.py work_dirs/resnet18_saliencymix/epoch_200.pth
+  python tools/test.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py epoch_4.pth --metrics metrics.json
+"""
+
+
+def test(
+    config: str | Path,
+    checkpoint: str | Path,
+    *,
+    work_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    metrics: str | Path | None = None,
+    show_dir: str | Path | None = None,
+    cfg_options: dict[str, Any] | None = None,
+    launcher: str = "none",
+) -> dict[str, float]:
+    """Evaluate a checkpoint on the config's test set.
+
+    Args:
+        config: an mmengine config of mmpretrain or MMDetection.
+        checkpoint: the weights.
+        work_dir: where the log goes. Defaults as for training.
+        out: file (.pkl) for the predictions.
+        metrics: file (.json) for the figures.
+        show_dir: folder for pictures with predictions drawn on them.
+        cfg_options: settings by dotted name, laid over the config.
+        launcher: how several processes were started; ``'none'`` for one.
+
+    Returns:
+        the figures by name, such as ``accuracy/top1`` or ``pascal_voc/mAP``.
+
+    Raises:
+        UsageError: there is no such checkpoint, or a file name has the wrong ending.
+    """
+    if not Path(checkpoint).is_file():
+        raise UsageError(f"checkpoint {checkpoint} is not there; wanted one that training wrote")
+    for given, ending in ((out, ".pkl"), (metrics, ".json")):
+        if given is not None and Path(given).suffix != ending:
+            raise UsageError(f"{given} was given to write to; wanted a name that ends in {ending}")
+    cfg = load_config(config, work_dir, cfg_options, launcher)
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    if show_dir is not None:
+        _show_predictions(cfg, str(show_dir))
+    runner = build_runner(cfg)
+    if out is not None:
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))
+    found = {name: float(value) for name, value in runner.test().items()}
+    if metrics is not None and runner.rank == 0:
+        write_json(metrics, found)
+    return found
+
+
+def _show_predictions(cfg: Any, folder: str) -> None:
+    hook = cfg.get("default_hooks", {}).get("visualization")
+    if hook is None:
+        raise UsageError("--show-dir was given, but the config has no default_hooks.visualization")
+    if "Det" in hook["type"]:
+        hook.update(draw=True, test_out_dir=folder)
+    else:
+        hook.update(enable=True, out_dir=folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of :func:`test`."""
+    parser = argparse.ArgumentParser(
+        prog="test.py",
+        description="Evaluate a classifier or a detector on its config's test set.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", help="config file of mmpretrain or MMDetection")
+    parser.add_argument("checkpoint", help="weights that training wrote")
+    parser.add_argument("--out", help="write the predictions to this .pkl file")
+    parser.add_argument("--metrics", help="write the figures to this .json file")
+    parser.add_argument("--show-dir", help="write pictures with predictions to this folder")
+    add_common_arguments(parser)
+    options = parser.parse_args(arguments)
+    export_local_rank(options.local_rank)
+    return report_errors(
+        lambda: test(
+            options.config,
+            options.checkpoint,
+            work_dir=options.work_dir,
+            out=options.out,
+            metrics=options.metrics,
+            show_dir=options.show_dir,
+            cfg_options=options.cfg_options,
+            launcher=options.launcher,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

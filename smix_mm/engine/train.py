@@ -1,0 +1,111 @@
+"""Training from a config, classification and detection alike."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Sequence
+
+import torch
+
+from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
+
+EXAMPLES = """examples:
+  python tools/train.py configs/cifar10/resnet18_saliencymix.py
+  python tools/train.py configs/cifar10/resnet18_saliencymix.py --resume
+  python tools/train.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py --amp \\
+      --cfg-options model.backbone.init_cfg.checkpoint=backbone.pth
+"""
+
+
+def train(
+    config: str | Path,
+    *,
+    work_dir: str | Path | None = None,
+    resume: str | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    no_validate: bool = False,
+    cfg_options: dict[str, Any] | None = None,
+    launcher: str = "none",
+) -> None:
+    """Train what a config describes.
+
+    Args:
+        config: an mmengine config of mmpretrain or MMDetection.
+        work_dir: where logs and checkpoints go. Defaults to the config's, else
+            ``work_dirs/<name of the config>``.
+        resume: ``'auto'`` for the newest checkpoint in ``work_dir`` (from the start where
+            there is none), or a checkpoint's path.
+        amp: mixed precision with dynamic loss scaling; needs a GPU.
+        auto_scale_lr: scale the learning rate by actual to ``auto_scale_lr.base_batch_size``.
+        no_validate: leave out the evaluation during training.
+        cfg_options: settings by dotted name, laid over the config.
+        launcher: how several processes were started; ``'none'`` for one.
+
+    Raises:
+        UsageError: an option does not fit the config or the machine.
+    """
+    cfg = load_config(config, work_dir, cfg_options, launcher)
+    if no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if amp:
+        if not torch.cuda.is_available():
+            raise UsageError("--amp was given, but there is no GPU; leave it out to train in full precision")
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if auto_scale_lr:
+        if not cfg.get("auto_scale_lr", {}).get("base_batch_size"):
+            raise UsageError(
+                f"--auto-scale-lr was given, but {config} does not say for which batch its learning rate is meant; "
+                "wanted auto_scale_lr=dict(base_batch_size=...) in it"
+            )
+        cfg.auto_scale_lr.enable = True
+    if resume == "auto":
+        cfg.resume, cfg.load_from = True, None
+    elif resume is not None:
+        if not Path(resume).is_file():
+            raise UsageError(f"checkpoint {resume} is not there; wanted one to resume from, or plain --resume")
+        cfg.resume, cfg.load_from = True, resume
+    build_runner(cfg).train()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of :func:`train`."""
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        description="Train a classifier or a detector from its config.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", help="config file of mmpretrain or MMDetection")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="PATH",
+        help="go on from PATH, or from the newest checkpoint in the work dir where no path is given",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
+    parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
+    add_common_arguments(parser)
+    options = parser.parse_args(arguments)
+    export_local_rank(options.local_rank)
+    return report_errors(
+        lambda: train(
+            options.config,
+            work_dir=options.work_dir,
+            resume=options.resume,
+            amp=options.amp,
+            auto_scale_lr=options.auto_scale_lr,
+            no_validate=options.no_validate,
+            cfg_options=options.cfg_options,
+            launcher=options.launcher,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

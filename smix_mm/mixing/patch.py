@@ -1,0 +1,112 @@
+"""From λ to the patch: its size, its box, the pasted picture and the exact label.
+
+A box is ``(y1, x1, y2, x2)`` in pixels, half-open: rows y1 to y2 - 1, columns x1 to x2 - 1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BORDERS = ("shift", "clip")
+
+
+def patch_size(lam: Tensor, height: int, width: int) -> Tensor:
+    """Sides of the patch, ``int(side * sqrt(1 - lam))`` (CutMix, arXiv 1905.04899, eq. 2).
+
+    Args:
+        lam: float64 (N,) in [0, 1], on the CPU.
+
+    Returns:
+        int64 (N, 2): height and width of each patch.
+    """
+    ratio = (1 - lam).clamp(min=0).sqrt()
+    return torch.stack(((height * ratio).long(), (width * ratio).long()), 1)
+
+
+def place_patches(
+    source: Tensor, target: Tensor, size: Tensor, height: int, width: int, border: str
+) -> tuple[Tensor, Tensor]:
+    """Boxes around the points to cut from and to paste to, of one size and inside the picture.
+
+    Args:
+        source: int64 (N, 2), (y, x) to cut around.
+        target: int64 (N, 2), (y, x) to paste around.
+        size: int64 (N, 2), wanted height and width.
+        border: ``'shift'`` moves a patch that would stand out back inside, whole (the paper,
+            section 3.2); ``'clip'`` cuts off what stands out, of either box (the released code).
+
+    Returns:
+        int64 (N, 4) twice: source boxes and target boxes.
+    """
+    sides = torch.tensor((height, width), device=source.device)
+    half = size // 2
+    if border == "shift":
+        first = torch.minimum((source - half).clamp(min=0), sides - size)
+        second = torch.minimum((target - half).clamp(min=0), sides - size)
+        return torch.cat((first, first + size), 1), torch.cat((second, second + size), 1)
+    before = torch.minimum(torch.minimum(source, target), half)
+    after = torch.minimum(sides - torch.maximum(source, target), half)
+    return torch.cat((source - before, source + after), 1), torch.cat((target - before, target + after), 1)
+
+
+def box_area(boxes: Tensor) -> Tensor:
+    """int64 (N,): pixels in each of the boxes (N, 4)."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
+    """bool (N, H, W): true inside each of the boxes (N, 4)."""
+    rows = torch.arange(height, device=boxes.device)
+    columns = torch.arange(width, device=boxes.device)
+    inside_rows = (rows >= boxes[:, 0:1]) & (rows < boxes[:, 2:3])
+    inside_columns = (columns >= boxes[:, 1:2]) & (columns < boxes[:, 3:4])
+    return inside_rows[:, :, None] & inside_columns[:, None, :]
+
+
+def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: Tensor, same_place: bool) -> Tensor:
+    """Each picture with its partner's source box pasted into its own target box.
+
+    Args:
+        images: any dtype, (N, C, H, W); not changed.
+        partner: int64 (N,), the index of each picture's partner.
+        source_boxes: int64 (N, 4), in the partner.
+        target_boxes: int64 (N, 4) of the same sizes, in the picture.
+        same_place: the two sets of boxes are known to be equal, which spares a gather.
+
+    Returns:
+        a new tensor of the dtype, device and memory format of ``images``.
+    """
+    height, width = images.shape[2:]
+    inside = box_mask(target_boxes, height, width)[:, None]
+    if same_place:
+        other = images[partner]
+    else:
+        offset = source_boxes[:, :2] - target_boxes[:, :2]
+        rows = torch.arange(height, device=images.device) + offset[:, 0:1]
+        columns = torch.arange(width, device=images.device) + offset[:, 1:2]
+        rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+        other = images.permute(0, 2, 3, 1)[partner[:, None, None], rows[:, :, None], columns[:, None, :]]
+        other = other.permute(0, 3, 1, 2)
+    mixed = torch.where(inside, other, images)
+    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    return mixed.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int) -> Tensor:
+    """Labels mixed by area: ``(1 - pasted/pixels) * own + pasted/pixels * partner's``.
+
+    Args:
+        targets: floating scores (N, K); not changed.
+        partner: int64 (N,).
+        pasted: int64 (N,), pixels of each picture that come from its partner.
+        pixels: pixels of a picture.
+
+    Returns:
+        (N, K) of the same dtype; the weights are quotients of whole numbers, rounded once.
+    """
+    exact = torch.promote_types(targets.dtype, torch.float32)
+    scores = targets.to(exact)
+    own = (pixels - pasted).to(exact) / pixels
+    others = pasted.to(exact) / pixels
+    return (own[:, None] * scores + others[:, None] * scores[partner]).to(targets.dtype)

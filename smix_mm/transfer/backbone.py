@@ -1,0 +1,175 @@
+"""Publishing the backbone of a pretraining checkpoint."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..fileio import atomic_path, file_hash
+from ..version import __version__
+from .checkpoint import CheckpointError, literal_assignments, read_checkpoint, state_dict_hash
+
+FORMAT = "smix_mm backbone 1"
+WEIGHTS = ("averaged", "raw")
+# Names of a ResNet as torchvision and timm write them; mmpretrain's and MMDetection's are the same.
+_RESNET = re.compile(r"(conv1|bn1|layer[1-4])\.")
+_HEAD = re.compile(r"fc\.")
+_IMAGENET = dict(
+    style="pytorch", channel_order="rgb", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
+)
+
+
+def publish_backbone(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    weights: str = "averaged",
+    channel_order: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Write the backbone of a checkpoint to a file of its own.
+
+    The file holds ``dict(state_dict=..., meta=...)`` under the backbone's own parameter names,
+    without a prefix, so that ``init_cfg=dict(type='Pretrained', checkpoint=out)`` of a
+    detector's backbone, or of a C4 detector's shared stage, needs nothing more.
+
+    Args:
+        checkpoint: a checkpoint of mmengine or timm, a plain state dict (``module.`` prefixes
+            are fine), or a state dict of torchvision's or timm's ResNet.
+        out: where to write, whole or not at all.
+        weights: ``'averaged'`` takes the moving average where the checkpoint has one,
+            ``'raw'`` the weights that were trained. They differ only with an EMA.
+        channel_order, mean, std: of the pixels that the network was trained on (mean and std
+            on the scale 0 to 255), for a checkpoint that does not say; what it says is checked
+            against them.
+
+    Returns:
+        the metadata written: ``format``, ``hash`` (of the tensors' content), ``source``,
+        ``source_hash``, ``weights``, ``stem``, ``style``, ``channel_order``, ``mean``, ``std``,
+        ``version``; None where it is not known.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        CheckpointError: it cannot be read safely, or no backbone is found in it.
+        ValueError: ``weights`` is neither of the two, or the checkpoint has no raw weights apart.
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights is {weights!r}; wanted 'averaged' or 'raw'")
+    content = read_checkpoint(checkpoint)
+    state_dict, has_average = choose_weights(content, weights, checkpoint)
+    backbone, is_plain_resnet = extract_backbone(state_dict, checkpoint)
+    known = dict(_IMAGENET) if is_plain_resnet else describe_training(content)
+    stated = dict(
+        channel_order=channel_order,
+        mean=None if mean is None else [float(value) for value in mean],
+        std=None if std is None else [float(value) for value in std],
+    )
+    for name, value in stated.items():
+        if value is not None:
+            if not is_plain_resnet and known.get(name) not in (None, value):
+                raise CheckpointError(f"{name}={value} was given, but {checkpoint} was trained with {known[name]}")
+            known[name] = value
+    meta = dict(
+        format=FORMAT,
+        version=__version__,
+        hash=state_dict_hash(backbone),
+        source=Path(checkpoint).name,
+        source_hash=file_hash(checkpoint),
+        weights=weights if has_average else "trained",
+        stem=stem_of(backbone),
+        **{name: known.get(name) for name in ("style", "channel_order", "mean", "std")},
+    )
+    with atomic_path(out) as temporary:
+        torch.save(dict(state_dict=backbone, meta=meta), temporary)
+    return meta
+
+
+def choose_weights(content: Any, weights: str, path: str | Path) -> tuple[dict[str, Tensor], bool]:
+    """The wanted state dict of a checkpoint, and whether it has an average beside the raw one."""
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}; wanted a checkpoint or a state dict")
+    if str(_meta(content).get("format", "")).startswith("smix_mm backbone"):
+        raise CheckpointError(f"{path} is a published backbone already; give the checkpoint it was made from")
+    main = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), content)
+    # mmengine's EMA hook writes the average as state_dict and the raw weights beside it; timm the other way.
+    pairs = [("ema_state_dict", "raw"), ("state_dict_ema", "averaged"), ("model_ema", "averaged")]
+    for key, holds in pairs:
+        if isinstance(content.get(key), Mapping):
+            return _tensors(content[key] if holds == weights else main), True
+    if weights == "raw" and main is not content:
+        raise ValueError(f"{path} has no moving average, so there are no raw weights apart; leave weights='averaged'")
+    return _tensors(main), False
+
+
+def _meta(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = content.get("meta")
+    return meta if isinstance(meta, Mapping) else {}
+
+
+def _tensors(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Only tensors, without the prefixes that wrappers put before names."""
+    tensors: dict[str, Tensor] = {}
+    for name, value in state_dict.items():
+        if isinstance(value, Tensor):
+            while name.startswith(("module.", "_orig_mod.")):
+                name = name.partition(".")[2]
+            tensors[name] = value.detach().clone()
+    return tensors
+
+
+def extract_backbone(state_dict: Mapping[str, Tensor], path: str | Path) -> tuple[dict[str, Tensor], bool]:
+    """The backbone's tensors under its own names; and whether it came as a plain ResNet."""
+    prefix = "backbone."
+    backbone = {name[len(prefix) :]: value for name, value in state_dict.items() if name.startswith(prefix)}
+    if backbone:
+        return backbone, False
+    rest = [name for name in state_dict if not _RESNET.match(name) and not _HEAD.match(name)]
+    plain = {name: value for name, value in state_dict.items() if _RESNET.match(name)}
+    if plain and not rest:
+        return plain, True
+    seen = ", ".join(list(state_dict)[:3]) or "no tensors"
+    raise CheckpointError(
+        f"no backbone is found in {path}: wanted names that begin with 'backbone.', or those of torchvision's or "
+        f"timm's ResNet (conv1, bn1, layer1 to layer4, fc); it has {', '.join(rest[:3]) or seen}"
+    )
+
+
+def stem_of(backbone: Mapping[str, Tensor]) -> str | None:
+    """Kind of a ResNet's stem by its first convolution: 'imagenet' (7x7), 'cifar' (3x3), 'deep', or None."""
+    if any(name.startswith("stem.") for name in backbone) and "layer1.0.conv1.weight" in backbone:
+        return "deep"
+    first = backbone.get("conv1.weight")
+    if first is None or first.dim() != 4:
+        return None
+    return {7: "imagenet", 3: "cifar"}.get(first.shape[-1])
+
+
+def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Style, channel order, mean and std by the config text in a checkpoint, which is not executed."""
+    text = _meta(content).get("cfg")
+    config = literal_assignments(text) if isinstance(text, str) else {}
+    model = config.get("model", {})
+    # As mmengine has it: a model's own preprocessor replaces the config's.
+    preprocessor = model.get("data_preprocessor") or config.get("data_preprocessor")
+    if not preprocessor:
+        return {}
+    backbone = model.get("backbone", {})
+    is_resnet = str(backbone.get("type", "")).rpartition(".")[2].startswith(("ResNe", "SEResNe"))
+    return dict(
+        style=backbone.get("style", "pytorch") if is_resnet else None,
+        channel_order=_channel_order(config, preprocessor),
+        mean=preprocessor.get("mean"),
+        std=preprocessor.get("std"),
+    )
+
+
+def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> str:
+    # Pictures read from files come as BGR; those that a dataset holds in memory (CIFAR) as RGB.
+    from_files = "LoadImageFromFile" in repr(config.get("train_dataloader", ""))
+    flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
+    return "rgb" if from_files == flipped else "bgr"

@@ -1,0 +1,143 @@
+"""Proof that a detector starts from the backbone it was given."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .backbone import stem_of
+from .checkpoint import CheckpointError, read_checkpoint
+
+# Counters that older checkpoints lack; batch norm with a momentum never reads them.
+_COUNTER = "*num_batches_tracked"
+_SHOWN = 8
+
+
+class LoadProofError(RuntimeError):
+    """The model does not hold the checkpoint's weights; the message lists what differs."""
+
+
+def prove_loaded(
+    model: nn.Module,
+    checkpoint: str | Path | Mapping[str, Any],
+    *,
+    new: Sequence[str] = (),
+    unused: Sequence[str] = (),
+) -> None:
+    """Return quietly if every backbone tensor of ``model`` equals the checkpoint's, else raise.
+
+    The backbone and, in a C4 detector, the RoI head's shared stage are judged together. Where
+    the published file says what shapes cannot show (stem, style, channel order, mean and std)
+    and the model states it too, the two have to agree.
+
+    Args:
+        model: has ``.backbone`` and perhaps ``.roi_head.shared_head``; a distributed wrapper
+            around it is fine.
+        checkpoint: the file that :func:`publish_backbone` wrote, or its content.
+        new: patterns (``fnmatch``) of names that the model adds on purpose, such as
+            ``'norm[0-3].*'`` for the output norms of a Swin.
+        unused: patterns of names that the model leaves out on purpose.
+
+    Raises:
+        FileNotFoundError, CheckpointError: the checkpoint is missing or cannot be read.
+        LoadProofError: something differs; all of it is listed.
+    """
+    content = checkpoint if isinstance(checkpoint, Mapping) else read_checkpoint(checkpoint)
+    expected = content.get("state_dict", content)
+    if not isinstance(expected, Mapping) or not any(isinstance(value, Tensor) for value in expected.values()):
+        raise CheckpointError("the checkpoint holds no state_dict; wanted a file that publish_backbone wrote")
+    while not hasattr(model, "backbone") and isinstance(getattr(model, "module", None), nn.Module):
+        model = model.module
+    if not isinstance(getattr(model, "backbone", None), nn.Module):
+        raise LoadProofError(f"{type(model).__name__} has no backbone; wanted a detector or a classifier")
+    faults = _compare_tensors(_model_tensors(model), expected, new, unused)
+    meta = content.get("meta")
+    if isinstance(meta, Mapping):
+        faults += _compare_statements(model, meta)
+    if faults:
+        name = checkpoint if not isinstance(checkpoint, Mapping) else "the checkpoint"
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        raise LoadProofError(f"{type(model).__name__} does not start from {name}:\n{lines}")
+
+
+def _shared_head(model: nn.Module) -> nn.Module | None:
+    head = getattr(getattr(model, "roi_head", None), "shared_head", None)
+    return head if isinstance(head, nn.Module) else None
+
+
+def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    tensors = dict(model.backbone.state_dict())
+    head = _shared_head(model)
+    if head is not None:
+        tensors.update(head.state_dict())
+    return tensors
+
+
+def _compare_tensors(
+    actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], new: Sequence[str], unused: Sequence[str]
+) -> list[str]:
+    missing = [name for name in actual if name not in expected and not _matches(name, (*new, _COUNTER))]
+    left_over = [name for name in expected if name not in actual and not _matches(name, unused)]
+    reshaped, different = [], []
+    for name in actual:
+        if name not in expected:
+            continue
+        if actual[name].shape != expected[name].shape:
+            reshaped.append(f"{name} {tuple(expected[name].shape)} -> {tuple(actual[name].shape)}")
+        elif not torch.equal(actual[name].detach().cpu(), expected[name].cpu().to(actual[name].dtype)):
+            different.append(name)
+    faults = [
+        _listed("in the model, not in the checkpoint (name it in `new` if that is meant)", missing),
+        _listed("in the checkpoint, not in the model (name it in `unused` if that is meant)", left_over),
+        _listed("of another shape (checkpoint -> model)", reshaped),
+        _listed("of the same shape, but with other values", different),
+    ]
+    return [fault for fault in faults if fault]
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _compare_statements(model: nn.Module, meta: Mapping[str, Any]) -> list[str]:
+    faults = []
+    for name, actual in _statements(model).items():
+        expected = meta.get(name)
+        if actual is None or expected is None:
+            continue
+        same = _close(actual, expected) if isinstance(expected, (list, tuple)) else actual == expected
+        if not same:
+            faults.append(f"{name} is {actual} in the model, but the backbone was trained with {expected}")
+    return faults
+
+
+def _statements(model: nn.Module) -> dict[str, Any]:
+    """What a model states about its input and its blocks; None where it does not."""
+    preprocessor = getattr(model, "data_preprocessor", None)
+    mean, std = getattr(preprocessor, "mean", None), getattr(preprocessor, "std", None)
+    # MMDetection and mmpretrain keep the same setting under two names; both read pictures as BGR.
+    flips = getattr(preprocessor, "_channel_conversion", getattr(preprocessor, "to_rgb", None))
+    blocks = [*model.backbone.modules(), *(head.modules() if (head := _shared_head(model)) else ())]
+    styles = {block.style for block in blocks if isinstance(getattr(block, "style", None), str)}
+    return dict(
+        stem=stem_of(model.backbone.state_dict()),
+        style=" and ".join(sorted(styles)) or None,
+        channel_order=None if flips is None else ("rgb" if flips else "bgr"),
+        mean=mean.flatten().tolist() if isinstance(mean, Tensor) else None,
+        std=std.flatten().tolist() if isinstance(std, Tensor) else None,
+    )
+
+
+def _close(actual: Sequence[float], expected: Sequence[float]) -> bool:
+    return len(actual) == len(expected) and all(abs(one - two) < 1e-2 for one, two in zip(actual, expected))

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Train on a Slurm cluster.
+#   tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
+#   GPUS=8 tools/slurm_train.sh gpu smix configs/cifar10/resnet18_saliencymix.py work_dirs/smix
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS say what to ask for.
+set -euo pipefail
+if [ $# -lt 4 ]; then
+    echo "$(basename "$0"): got $# arguments; wanted PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]" >&2
+    exit 2
+fi
+PARTITION=$1
+JOB_NAME=$2
+CONFIG=$3
+GPUS=${GPUS:-8}
+GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
+TOOLS=$(cd "$(dirname "$0")" && pwd)
+
+# SRUN_ARGS holds several words on purpose.
+# shellcheck disable=SC2086
+PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}" exec srun -p "$PARTITION" \
+    --job-name="$JOB_NAME" \
+    --gres=gpu:"$GPUS_PER_NODE" \
+    --ntasks="$GPUS" \
+    --ntasks-per-node="$GPUS_PER_NODE" \
+    --cpus-per-task="${CPUS_PER_TASK:-5}" \
+    --kill-on-bad-exit=1 \
+    ${SRUN_ARGS:-} \
+    "${PYTHON:-python}" -u "$TOOLS"/train.py "$CONFIG" --work-dir "$4" --launcher slurm "${@:5}"
