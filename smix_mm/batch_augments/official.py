@@ -51,9 +51,7 @@ class OfficialSaliencyMix:
         giver = batch_inputs[int(partner[0])]
         # The box makes a GPU wait at every batch anyway, so this can be asked every time.
         if not bool(torch.isfinite(batch_inputs).all()):
-            raise ValueError(
-                "the batch holds NaN or infinity; wanted finite pixels: look at the data and its pipeline"
-            )
+            raise ValueError("the batch holds NaN or infinity; wanted finite pixels: look at the data and its pipeline")
         y1, x1, y2, x2 = self.box(giver, lam)
         height, width = batch_inputs.shape[2:]
         lam = 1 - ((y2 - y1) * (x2 - x1) / (height * width))

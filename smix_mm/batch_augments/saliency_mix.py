@@ -149,9 +149,7 @@ class SaliencyMix:
         if -slack <= least and most <= 255 + slack:
             return
         if not bool(values.isfinite().all()):
-            raise ValueError(
-                "the batch holds NaN or infinity; wanted finite pixels: look at the data and its pipeline"
-            )
+            raise ValueError("the batch holds NaN or infinity; wanted finite pixels: look at the data and its pipeline")
         raise ValueError(
             f"un-normalised with mean={self.mean.tolist()} and std={self.std.tolist()} the batch has values from "
             f"{least:.1f} to {most:.1f}; wanted pixels from 0 to 255: give SaliencyMix the same mean and std as "

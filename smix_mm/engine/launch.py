@@ -133,7 +133,7 @@ def export_local_rank(local_rank: int) -> None:
     os.environ.setdefault("LOCAL_RANK", str(local_rank))
 
 
-def report_errors(command: Callable[[], None]) -> int:
+def report_errors(command: Callable[[], object]) -> int:
     """Run a command; a mistake of the user's ends in one sentence and exit status 2."""
     try:
         command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Sequence
 
 from mmengine.hooks import Hook
@@ -9,7 +10,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..fileio import write_json
 from ..transfer import LoadProofError, prove_loaded
+from ..transfer.checkpoint import read_checkpoint, state_dict_hash
+from ..transfer.proof import PROOF
 
 
 @HOOKS.register_module()
@@ -17,7 +21,8 @@ class LoadProofHook(Hook):
     """Prove once, before the first iteration, that the model starts from its checkpoint.
 
     MMEngine only warns about weights that it could not place, and then trains from random
-    ones. On resume nothing is proven: the weights are those of the resumed run.
+    ones. What was proven is left in the work dir as ``load_proof.json``. On resume nothing is
+    proven: the weights are those of the resumed run.
 
     Args:
         checkpoint: the published backbone. Defaults to the checkpoint that the backbone's own
@@ -30,16 +35,15 @@ class LoadProofHook(Hook):
         LoadProofError: the weights differ, or no checkpoint is named anywhere.
     """
 
-    def __init__(
-        self, checkpoint: str | None = None, new: Sequence[str] = (), unused: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, checkpoint: str | None = None, new: Sequence[str] = (), unused: Sequence[str] = ()) -> None:
         self.checkpoint = checkpoint
         self.new = tuple(new)
         self.unused = tuple(unused)
 
     def before_train(self, runner: Runner) -> None:
         """Compare every backbone tensor with the checkpoint's."""
-        if runner._resume:
+        # Not `_resume`: that is also set where --resume found no checkpoint and training starts afresh.
+        if runner.iter > 0:
             runner.logger.info("Load proof: resumed, so the weights are those of the resumed run.")
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -50,6 +54,10 @@ class LoadProofHook(Hook):
                 "download it, publish it with tools/publish_backbone.py, and name that file"
             )
         prove_loaded(model, checkpoint, new=self.new, unused=self.unused)
+        if runner.rank == 0:
+            content = read_checkpoint(checkpoint)
+            proof = dict(backbone_hash=state_dict_hash(content.get("state_dict", content)), loaded="whole")
+            write_json(Path(runner.work_dir) / PROOF, proof)
         runner.logger.info(f"Load proof: every backbone tensor equals that of {checkpoint}.")
 
 

@@ -109,7 +109,7 @@ def check_images(images: Tensor) -> None:
 
 def check_alpha(alpha: object) -> float:
     """``alpha`` as a float; a ValueError unless it is a positive, finite number."""
-    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < alpha < math.inf:
+    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < float(alpha) < math.inf:
         raise ValueError(f"alpha is {alpha!r}; wanted a positive number, such as 1.0 for a uniform λ")
     return float(alpha)
 

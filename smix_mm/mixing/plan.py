@@ -67,7 +67,7 @@ def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = Non
         generator: a CPU generator; default torch's global one.
     """
     # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
-    seed = torch.randint(0, 2**63 - 1, (1,), generator=generator).item()
+    seed = int(torch.randint(0, 2**63 - 1, (1,), generator=generator))
     random = np.random.default_rng(seed)
     partner = torch.from_numpy(random.permutation(samples))
     lam = torch.from_numpy(random.beta(alpha, alpha, samples))

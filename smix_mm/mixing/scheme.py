@@ -49,9 +49,7 @@ def check_option(name: str, value: object, wanted: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; wanted one of {', '.join(map(repr, wanted))}")
 
 
-def choose_points(
-    pictures: Tensor, where: str, ties: str, detector: SaliencyDetector, uniform: Tensor
-) -> Tensor:
+def choose_points(pictures: Tensor, where: str, ties: str, detector: SaliencyDetector, uniform: Tensor) -> Tensor:
     """The place in each picture that ``where`` names.
 
     A picture without any contrast has no salient pixel: its place is the random one.

@@ -2,12 +2,16 @@
 
 from .base import SALIENCY, SaliencyDetector, build_detector
 from .fine_grained import FineGrainedSaliency
+from .frequency_tuned import FrequencyTunedSaliency
 from .opencv import OpenCVSaliency
+from .spectral_residual import SpectralResidualSaliency
 
 __all__ = [
     "SALIENCY",
     "FineGrainedSaliency",
+    "FrequencyTunedSaliency",
     "OpenCVSaliency",
     "SaliencyDetector",
+    "SpectralResidualSaliency",
     "build_detector",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Callable, Mapping, Type, TypeVar
 import torch
 from torch import Tensor
 
-SALIENCY: dict[str, Type["SaliencyDetector"]] = {}
+SALIENCY: dict[str, Type[SaliencyDetector]] = {}
 """Detectors by name, as a config's ``saliency=dict(type=NAME)`` asks for them."""
 
 Detector = TypeVar("Detector", bound="SaliencyDetector")
@@ -31,8 +31,7 @@ def build_detector(config: Mapping[str, Any] | Callable[[Tensor], Tensor]) -> Sa
         return config
     if not isinstance(config, Mapping):
         raise TypeError(
-            f"saliency is {config!r}; wanted a SaliencyDetector or a dict such as "
-            "dict(type='FineGrainedSaliency')"
+            f"saliency is {config!r}; wanted a SaliencyDetector or a dict such as dict(type='FineGrainedSaliency')"
         )
     arguments = dict(config)
     name = arguments.pop("type", None)
@@ -130,9 +129,7 @@ def check_pictures(images: Tensor, name: str = "images") -> None:
         given = images.dtype if isinstance(images, Tensor) else type(images).__name__
         raise TypeError(f"{name} is {given}; wanted a uint8 tensor with values 0 to 255")
     if images.dim() != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 3:
-        raise ValueError(
-            f"{name} has shape {tuple(images.shape)}; wanted (N, 3, H, W) in RGB with H and W at least 3"
-        )
+        raise ValueError(f"{name} has shape {tuple(images.shape)}; wanted (N, 3, H, W) in RGB with H and W at least 3")
 
 
 def _draw_pick(images: Tensor, ties: str, generator: torch.Generator | None) -> Tensor | None:

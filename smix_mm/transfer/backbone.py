@@ -18,9 +18,7 @@ WEIGHTS = ("averaged", "raw")
 # Names of a ResNet as torchvision and timm write them; mmpretrain's and MMDetection's are the same.
 _RESNET = re.compile(r"(conv1|bn1|layer[1-4])\.")
 _HEAD = re.compile(r"fc\.")
-_IMAGENET = dict(
-    style="pytorch", channel_order="rgb", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
-)
+_IMAGENET = dict(style="pytorch", channel_order="rgb", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
 
 def publish_backbone(

@@ -36,8 +36,9 @@ def read_checkpoint(path: str | Path) -> Any:
         with torch.serialization.safe_globals(_allowed()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"Unsupported (?:global|class|operand)[^.]*?([\w.]+) was not|(?:GLOBAL|attribute) .*", str(error))
-        reason = found.group(0).split(" by default")[0] if found else str(error).split("\n")[0]
+        # torch's message is a page; the one line that names the culprit is this.
+        named = re.search(r"Unpickler error: (.*?)(?: by default|$)", str(error), re.MULTILINE)
+        reason = named.group(1) if named else str(error).split("\n")[0]
         raise CheckpointError(
             f"checkpoint {path} is refused: it holds more than weights and plain values ({reason}); "
             "save its state_dict alone with torch.save and give that"

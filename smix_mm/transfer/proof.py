@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from .backbone import stem_of
 from .checkpoint import CheckpointError, read_checkpoint
 
+PROOF = "load_proof.json"
+"""What a run leaves in its work dir once its weights are proven."""
+
 # Counters that older checkpoints lack; batch norm with a momentum never reads them.
 _COUNTER = "*num_batches_tracked"
 _SHOWN = 8
@@ -50,10 +53,8 @@ def prove_loaded(
     expected = content.get("state_dict", content)
     if not isinstance(expected, Mapping) or not any(isinstance(value, Tensor) for value in expected.values()):
         raise CheckpointError("the checkpoint holds no state_dict; wanted a file that publish_backbone wrote")
-    while not hasattr(model, "backbone") and isinstance(getattr(model, "module", None), nn.Module):
-        model = model.module
-    if not isinstance(getattr(model, "backbone", None), nn.Module):
-        raise LoadProofError(f"{type(model).__name__} has no backbone; wanted a detector or a classifier")
+    while not hasattr(model, "backbone") and isinstance(inner := getattr(model, "module", None), nn.Module):
+        model = inner
     faults = _compare_tensors(_model_tensors(model), expected, new, unused)
     meta = content.get("meta")
     if isinstance(meta, Mapping):
@@ -64,13 +65,20 @@ def prove_loaded(
         raise LoadProofError(f"{type(model).__name__} does not start from {name}:\n{lines}")
 
 
+def _backbone(model: nn.Module) -> nn.Module:
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, nn.Module):
+        raise LoadProofError(f"{type(model).__name__} has no backbone; wanted a detector or a classifier")
+    return backbone
+
+
 def _shared_head(model: nn.Module) -> nn.Module | None:
     head = getattr(getattr(model, "roi_head", None), "shared_head", None)
     return head if isinstance(head, nn.Module) else None
 
 
 def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    tensors = dict(model.backbone.state_dict())
+    tensors = dict(_backbone(model).state_dict())
     head = _shared_head(model)
     if head is not None:
         tensors.update(head.state_dict())
@@ -128,10 +136,10 @@ def _statements(model: nn.Module) -> dict[str, Any]:
     mean, std = getattr(preprocessor, "mean", None), getattr(preprocessor, "std", None)
     # MMDetection and mmpretrain keep the same setting under two names; both read pictures as BGR.
     flips = getattr(preprocessor, "_channel_conversion", getattr(preprocessor, "to_rgb", None))
-    blocks = [*model.backbone.modules(), *(head.modules() if (head := _shared_head(model)) else ())]
+    blocks = [*_backbone(model).modules(), *(head.modules() if (head := _shared_head(model)) else ())]
     styles = {block.style for block in blocks if isinstance(getattr(block, "style", None), str)}
     return dict(
-        stem=stem_of(model.backbone.state_dict()),
+        stem=stem_of(_backbone(model).state_dict()),
         style=" and ".join(sorted(styles)) or None,
         channel_order=None if flips is None else ("rgb" if flips else "bgr"),
         mean=mean.flatten().tolist() if isinstance(mean, Tensor) else None,

@@ -12,7 +12,7 @@ import logging
 from types import ModuleType
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def cpu_kernel() -> ModuleType | None:
     """The CPU kernel, or None, with one log line, where numba cannot be imported."""
     try:

@@ -43,7 +43,7 @@ def extreme(images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor,
     points = torch.empty((len(images), 2), dtype=torch.int64)
     found = torch.empty(len(images), dtype=torch.bool)
     # The one a share of 0 along the equal extremes is the first of them.
-    shares = np.zeros(len(images)) if pick is None else pick.to("cpu", torch.float64).numpy()
+    shares = np.zeros(len(images)) if pick is None else pick.to("cpu", torch.float64).contiguous().numpy()
     wanted = np.full(len(images), salient)
     _over_pictures(_extremes, images.numpy(), wanted, shares, points.numpy(), found.numpy())
     return points, found
@@ -152,8 +152,8 @@ def _centre_surround(grey, integral, widths, bright, dark):
                 total = lower_right[x] + upper_left[x] - lower_left[x] - upper_right[x]
                 others = rows * widths[scale, x] - f32(1)
                 difference = np.int32(centre - (total - centre) / others)
-                bright_row[x] += max(difference, 0) & 255
-                dark_row[x] += max(-difference, 0) & 255
+                bright_row[x] += max(difference, np.int32(0)) & 255
+                dark_row[x] += max(-difference, np.int32(0)) & 255
         for x in range(width):
             bright[y, x], dark[y, x] = bright_row[x], dark_row[x]
             most_bright, most_dark = max(most_bright, bright_row[x]), max(most_dark, dark_row[x])

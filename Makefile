@@ -1,0 +1,33 @@
+# Every target that needs the environment makes it first; where it is ready, that takes no time.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint requirements clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## make .venv with everything the targets below need
+	@bash tools/setup.sh
+
+demo: setup  ## pretrain, fine-tune and compare on a small scale, into work_dirs/demo
+	.venv/bin/python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
+
+test: lint  ## check the code's form, then run the quick tests
+	.venv/bin/python -m pytest -m "not long"
+
+test-long: setup  ## run the tests that train
+	.venv/bin/python -m pytest -m long
+
+lint: setup  ## ruff and mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy smix_mm tools
+
+requirements:  ## write requirements.txt anew from pyproject.toml; pins that still fit stay
+	@[ -x .venv/bin/uv ] || bash tools/setup.sh
+	.venv/bin/uv pip compile pyproject.toml --all-extras --group test --no-header --no-annotate --universal -q \
+		-o requirements.txt
+
+clean:  ## remove .venv and caches; what is in data and work_dirs stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find smix_mm configs tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,36 @@
+# Digits on photographs, 32x32: minutes on two cores.
+_base_ = ["../_base_/models/resnet18_imagenet-stem.py", "../_base_/runtime.py"]
+data_root = "{{$SMIX_DEMO_DATA:work_dirs/demo/data}}/classification"
+data_preprocessor = dict(num_classes=5, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+model = dict(head=dict(num_classes=5))
+
+pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(type="CustomDataset", data_root=data_root, data_prefix="train", pipeline=pipeline),
+)
+val_dataloader = dict(
+    batch_size=128,
+    num_workers=1,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(type="CustomDataset", data_root=data_root, data_prefix="test", pipeline=pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type="Accuracy", topk=(1,))
+test_evaluator = val_evaluator
+
+max_epochs = 12
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=max_epochs)
+val_cfg = dict()
+test_cfg = dict()
+optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True))
+param_scheduler = dict(type="CosineAnnealingLR", by_epoch=True, T_max=max_epochs, convert_to_iter_based=True)
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(interval=2, max_keep_ckpts=2, save_best=None),
+)

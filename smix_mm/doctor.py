@@ -1,0 +1,206 @@
+"""Checks in one go that the environment can do what the package needs of it.
+
+Each check gives one line: what was looked at, what was found and how to mend it. What breaks is a finding, not a
+traceback, and no check stops another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+ABSENT = "absent"
+
+OPENCVS = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+
+_SETUP = "run `make setup` in the project's folder"
+_TORCH = f"{_SETUP}, or: pip install torch torchvision (of one release and one build)"
+MENDS = {
+    "torchvision": _TORCH,
+    "mmengine": f"{_SETUP}, or: pip install onedl-mmengine",
+    # mmcv leaves its operators out, without a word, when its build cannot see torch.
+    "mmcv": f"{_SETUP}, or: pip install 'setuptools>=80,<82' ninja psutil && "
+    "pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall onedl-mmcv",
+    "mmpretrain": f"{_SETUP}, or: pip install onedl-mmpretrain (one that fits mmcv and mmengine)",
+    "mmdet": f"{_SETUP}, or: pip install onedl-mmdetection (one that fits mmcv and mmengine)",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Args:
+        name: What was looked at.
+        ok: Whether the package can do its work with it.
+        found: What is there, in words.
+        mend: What to do about it; beside ``ok`` it is advice. Empty where nothing is to be done.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+    @property
+    def status(self) -> str:
+        """``'ok'``, ``'note'`` (it works, but read the line), ``'absent'`` or ``'wrong'``."""
+        if self.found == ABSENT:
+            return ABSENT
+        if not self.ok:
+            return "wrong"
+        return "note" if self.mend else "ok"
+
+    def __str__(self) -> str:
+        line = f"{self.status:<6}  {self.name}: {self.found}"
+        return f"{line}; to mend: {self.mend}" if self.mend else line
+
+
+def check_import(module: str, mend: str) -> Finding:
+    """Imports ``module`` and finds its version."""
+    return _guarded(module, mend, lambda: Finding(module, True, _version(importlib.import_module(module))))
+
+
+def check_gpu() -> Finding:
+    """Finds the GPUs that torch can use; having none is fine."""
+
+    def look() -> Finding:
+        import torch
+
+        # Why torch cannot use a GPU that is there (too old a driver, say), it tells in a warning only.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count:
+            return Finding("GPU", True, ", ".join(map(torch.cuda.get_device_name, range(count))))
+        if caught:
+            return Finding(
+                "GPU",
+                True,
+                _first_line(caught[0].message),
+                "update the NVIDIA driver (the CPU is used until then)",
+            )
+        return Finding("GPU", True, "none, the CPU is used")
+
+    return _guarded("GPU", _TORCH, look)
+
+
+def check_nms(device: str) -> Finding:
+    """Runs mmcv's compiled non-maximum suppression on three boxes, of which two overlap."""
+    name = f"mmcv.ops.nms on {device}"
+
+    def look() -> Finding:
+        import torch
+
+        boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], device=device)
+        scores = torch.tensor([0.9, 0.8, 0.7], device=device)
+        try:
+            kept = importlib.import_module("mmcv.ops").nms(boxes, scores, iou_threshold=0.5)[1].tolist()
+        except RuntimeError as error:
+            if device == "cpu" or "implementation for device" not in str(error):
+                raise
+            found = "mmcv has CPU operators only: detectors cannot train on the GPU, all else can"
+            mend = "install the CUDA toolkit of torch's CUDA version, remove .venv and run `make setup` again"
+            return Finding(name, True, found, mend)
+        if kept != [0, 2]:
+            return Finding(name, False, f"kept the boxes {kept}, where [0, 2] is right", MENDS["mmcv"])
+        return Finding(name, True, "right")
+
+    return _guarded(name, MENDS["mmcv"], look)
+
+
+def check_one_opencv() -> Finding:
+    """Finds the installed OpenCV distributions, of which one is the most: all write into the same folder."""
+    installed = {(one.metadata["Name"] or "").lower() for one in importlib.metadata.distributions()}
+    found = [name for name in OPENCVS if {name, name.replace("-", "_")} & installed]
+    mend = "" if len(found) == 1 else _mend_opencv(found)
+    return Finding("one OpenCV", len(found) == 1, ", ".join(found) or ABSENT, mend)
+
+
+def check_cv2_saliency() -> Finding:
+    """Imports OpenCV and finds whether it has saliency detectors, as only its contrib build does."""
+    name, mend = "cv2.saliency", _mend_opencv(OPENCVS)
+
+    def look() -> Finding:
+        cv2 = importlib.import_module("cv2")
+        if hasattr(getattr(cv2, "saliency", None), "StaticSaliencyFineGrained_create"):
+            return Finding(name, True, f"OpenCV {_version(cv2)}")
+        return Finding(name, False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", mend)
+
+    return _guarded(name, mend, look)
+
+
+def check_environment(plain: bool = False) -> list[Finding]:
+    """Runs every check.
+
+    Args:
+        plain: Leave out what only the OpenMMLab half needs. OpenCV is checked where there is one.
+    """
+    base = [check_import("torch", _TORCH), check_gpu()]
+    opencv = [check_one_opencv(), check_cv2_saliency()]
+    if plain:
+        return base + [finding for finding in opencv if finding.status != ABSENT]
+    imports = [check_import(module, mend) for module, mend in MENDS.items()]
+    torch = sys.modules.get("torch")
+    devices = ["cpu", "cuda"] if torch and torch.cuda.is_available() else ["cpu"]
+    return [*base, *imports, *map(check_nms, devices), *opencv]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the findings.
+
+    Returns:
+        0 where everything is fine, 1 otherwise.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m smix_mm.doctor",
+        description="Check that this environment can do what smix_mm needs. The exit status is 0 if it can, else 1.",
+        epilog="example: python -m smix_mm.doctor --plain",
+    )
+    parser.add_argument("--plain", action="store_true", help="leave out what only the OpenMMLab half needs")
+    plain = parser.parse_args(arguments).plain
+    # What the packages think of each other's habits would drown the findings.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        findings = check_environment(plain)
+    for finding in findings:
+        print(finding)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _guarded(name: str, mend: str, look: Callable[[], Finding]) -> Finding:
+    """What ``look`` finds, or what it broke with: a broken package may raise anything while it is imported."""
+    try:
+        return look()
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
+        return Finding(name, False, ABSENT if absent else _first_line(error), mend)
+
+
+def _version(module: object) -> str:
+    return str(getattr(module, "__version__", "of unknown version"))
+
+
+def _mend_opencv(names: Sequence[str]) -> str:
+    # To uninstall one of two takes files of the other along, so all have to go.
+    uninstall = f"pip uninstall -y {' '.join(names)} && " if names else ""
+    return f"{uninstall}pip install 'opencv-contrib-python-headless>=4.10,<5'"
+
+
+def _first_line(error: Exception | Warning | str) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The table and the figure of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping
+
+from ..fileio import atomic_path, write_json, write_text
+
+ACCURACY = "accuracy/top1"
+
+
+def write_report(name: str, results: Mapping[str, Mapping[str, Any]], metric: str, folder: Path) -> str:
+    """Print the table of a study and write it as ``table.md``, ``results.json`` and ``table.png``.
+
+    Args:
+        name: the study's title.
+        results: ``result.json`` of each arm, by name; the first arm is the one compared with.
+        metric: the figure compared, in 0 to 1.
+        folder: where to write.
+
+    Returns:
+        the table, in Markdown.
+    """
+    table = format_table(results, metric)
+    write_text(folder / "table.md", f"# {name}\n\n{table}")
+    write_json(folder / "results.json", dict(name=name, metric=metric, results=dict(results)))
+    draw_figure(name, results, metric, folder / "table.png")
+    print(f"\n{table}\nWritten: {folder / 'table.md'}, results.json, table.png", flush=True)
+    return table
+
+
+def format_table(results: Mapping[str, Mapping[str, Any]], metric: str) -> str:
+    """One line an arm: accuracy of the pretraining, the detector's figure in percent, its difference."""
+    first = next(iter(results))
+    reference = results[first]["detection"][metric]
+    lines = [
+        f"| arm | pretraining top-1 % | detector {metric.rpartition('/')[2]} % | difference from {first} |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for arm, result in results.items():
+        accuracy = result["pretraining"].get(ACCURACY)
+        shown = "not measured" if accuracy is None else f"{accuracy:.1f}"
+        figure = result["detection"][metric]
+        difference = "" if arm == first else f"{100 * (figure - reference):+.1f}"
+        lines.append(f"| {arm} | {shown} | {100 * figure:.1f} | {difference} |")
+    seeds = sorted({result["seed"] for result in results.values()})
+    lines += [
+        "",
+        f"One run an arm (seed {', '.join(map(str, seeds))}): a change of seed alone moves such figures, "
+        "so no arm is shown to be better than another.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def draw_figure(name: str, results: Mapping[str, Mapping[str, Any]], metric: str, path: Path) -> None:
+    """A point an arm, as PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 0.6 * len(results) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    arms = list(results)
+    figures = [100 * results[arm]["detection"][metric] for arm in arms]
+    axes.plot(figures, range(len(arms)), "o", color="tab:blue")
+    for place, value in enumerate(figures):
+        axes.annotate(f"{value:.1f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center")
+    axes.set_yticks(range(len(arms)), arms)
+    axes.set_ylim(len(arms) - 0.4, -0.6)
+    axes.margins(x=0.25)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel(f"{metric} (%), one run an arm")
+    axes.set_title(name)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)

@@ -1,0 +1,158 @@
+"""SaliencyMix inside mmpretrain."""
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.models import ClsDataPreprocessor
+from mmpretrain.registry import BATCH_AUGMENTS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+import smix_mm  # noqa: F401  (registers)
+from smix_mm import saliency_mix
+
+MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
+
+
+def pictures(samples: int = 8) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (samples, 3, 24, 31), dtype=torch.uint8, generator=generator)
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    return (pictures.float() - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+
+
+def build(**options):
+    return BATCH_AUGMENTS.build(dict(type="SaliencyMix", mean=MEAN, std=STD) | options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_detector_looks_at_the_very_pictures_that_were_normalised(dtype):
+    assert torch.equal(build().pictures(normalise(pictures()).to(dtype)), pictures())
+
+
+@pytest.mark.parametrize("dtype, difference", [(torch.float16, 1), (torch.bfloat16, 2)])
+def test_half_precision_pictures_differ_by_their_rounding_alone(dtype, difference):
+    found = build().pictures(normalise(pictures()).to(dtype)).int()
+    assert (found - pictures().int()).abs().max() <= difference
+
+
+def test_bgr_input_is_turned_for_the_detector():
+    assert torch.equal(build(channel_order="bgr").pictures(normalise(pictures())), pictures().flip(1))
+
+
+def test_it_mixes_as_the_function_does_from_its_own_generator():
+    torch.manual_seed(11)
+    augment, images, scores = build(alpha=0.7, border="clip"), normalise(pictures()), torch.eye(8)
+    mixed, mixed_scores = augment(images, scores)
+    seed = int(np.random.SeedSequence([11, 0]).generate_state(1, np.uint64)[0]) >> 1
+    generator = torch.Generator().manual_seed(seed)
+    expected = saliency_mix(images, scores, pictures=pictures(), alpha=0.7, border="clip", generator=generator)
+    assert torch.equal(mixed, expected[0]) and torch.equal(mixed_scores, expected[1])
+    again, _ = augment(images, scores)
+    assert not torch.equal(again, mixed)
+
+
+def test_it_leaves_torchs_and_numpys_global_generators_alone():
+    torch.manual_seed(0)
+    np.random.seed(0)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    build()(normalise(pictures()), torch.eye(8))
+    assert torch.equal(before[0], torch.get_rng_state()) and (before[1] == np.random.get_state()[1]).all()
+
+
+def test_ranks_draw_different_numbers(monkeypatch):
+    import torch.distributed as dist
+
+    def run(rank: int) -> Tensor:
+        monkeypatch.setattr(dist, "is_initialized", lambda: True)
+        monkeypatch.setattr(dist, "get_rank", lambda: rank)
+        torch.manual_seed(0)
+        return build()(normalise(pictures()), torch.eye(8))[1]
+
+    assert torch.equal(run(0), run(0)) and not torch.equal(run(0), run(1))
+
+
+def test_mmpretrains_preprocessor_mixes_what_it_normalised_in_rgb():
+    augments = dict(augments=dict(type="SaliencyMix", mean=MEAN, std=STD), probs=1.0)
+    preprocessor = ClsDataPreprocessor(mean=MEAN, std=STD, to_rgb=True, num_classes=8, batch_augments=augments)
+    samples = [DataSample().set_gt_label(number) for number in range(8)]
+    torch.manual_seed(3)
+    out = preprocessor(dict(inputs=pictures().flip(1), data_samples=samples), training=True)
+    torch.manual_seed(3)
+    expected, expected_scores = build()(normalise(pictures()), torch.eye(8))
+    assert torch.equal(out["inputs"], expected)
+    assert torch.equal(torch.stack([sample.gt_score for sample in out["data_samples"]]), expected_scores)
+
+
+def test_one_hot_integers_are_taken_and_turned_into_float():
+    _, scores = build()(normalise(pictures()), torch.eye(8, dtype=torch.int64))
+    assert scores.dtype == torch.float32
+
+
+def test_a_batch_of_one_and_binary_scores_work():
+    images, scores = normalise(pictures(1)), torch.tensor([[1.0]])
+    mixed, mixed_scores = build()(images, scores)
+    assert torch.equal(mixed, images) and torch.equal(mixed_scores, scores)
+
+
+def test_channels_last_half_precision_stays_as_it_is():
+    images = normalise(pictures()).half().contiguous(memory_format=torch.channels_last)
+    mixed, _ = build()(images, torch.eye(8))
+    assert mixed.dtype == torch.float16 and mixed.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_nan_and_infinity_are_said_to_be_in_the_data():
+    for value in (float("nan"), float("inf")):
+        images = normalise(pictures())
+        images[3, 1, 2, 2] = value
+        with pytest.raises(ValueError, match="NaN or infinity.*look at the data"):
+            build()(images, torch.eye(8))
+
+
+def test_another_mean_and_std_than_the_preprocessors_are_named():
+    with pytest.raises(ValueError, match="same mean and std as the data preprocessor"):
+        build(mean=[0, 0, 0], std=[1, 1, 1])(normalise(pictures()), torch.eye(8))
+
+
+def test_values_a_little_outside_are_allowed_as_half_precision_makes_them():
+    images = torch.full((2, 3, 8, 8), 257.0)
+    with pytest.raises(ValueError, match="values from 257.0 to 257.0"):
+        build(mean=[0, 0, 0], std=[1, 1, 1])(images, torch.eye(2))
+    build(mean=[0, 0, 0], std=[1, 1, 1])(images.half(), torch.eye(2))
+    build(mean=[0, 0, 0], std=[1, 1, 1])(images - 1.5, torch.eye(2))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(alpha=0), "alpha is 0"),
+        (dict(source="best"), "source is 'best'"),
+        (dict(border="wrap"), "border is 'wrap'"),
+        (dict(channel_order="hsv"), "channel_order is 'hsv'; wanted one of 'rgb', 'bgr'"),
+        (dict(mean=[1, 2]), r"mean is \[1, 2\]; wanted three numbers"),
+        (dict(std=[1, 0, 1]), "wanted three positive numbers"),
+        (dict(saliency=dict(type="Nothing")), "saliency type is 'Nothing'; wanted one of"),
+        (dict(saliency=dict()), "saliency type is None"),
+    ],
+)
+def test_a_wrong_option_is_answered_when_the_config_is_built(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
+
+
+@pytest.mark.parametrize("kind", ["SaliencyMix", "OfficialSaliencyMix"])
+@pytest.mark.parametrize(
+    "images, scores, message",
+    [
+        (torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.eye(4), "the batch is torch.uint8; wanted a floating"),
+        (torch.zeros(4, 1, 8, 8), torch.eye(4), r"the batch has shape \(4, 1, 8, 8\)"),
+        (torch.zeros(3, 8, 8), torch.eye(3), r"wanted \(N, 3, H, W\)"),
+        (torch.zeros(4, 3, 8, 8), torch.arange(4), r"wanted scores \(N, K\)"),
+        (torch.zeros(4, 3, 8, 8), torch.eye(3), "targets has 3 rows"),
+    ],
+)
+def test_a_wrong_batch_is_answered_by_both_augmentations(kind, images, scores, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        BATCH_AUGMENTS.build(dict(type=kind))(images, scores)

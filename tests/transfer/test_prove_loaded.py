@@ -1,0 +1,146 @@
+"""The proof passes where every tensor is the checkpoint's, and nowhere else."""
+
+import copy
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from torch import nn
+
+from smix_mm.transfer import LoadProofError, prove_loaded, publish_backbone
+
+MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A ResNet-50 of torchvision with random weights, published."""
+    import torchvision
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("published")
+    torch.save(torchvision.models.resnet50(weights=None).state_dict(), folder / "resnet50.pth")
+    publish_backbone(folder / "resnet50.pth", folder / "backbone.pth")
+    return folder / "backbone.pth"
+
+
+def detector(backbone: dict, preprocessor: dict | None = None, shared_head: dict | None = None) -> nn.Module:
+    """The parts of a detector that the proof looks at, made and loaded as MMDetection does."""
+    register_all_modules()
+    model = nn.Module()
+    options = dict(type="DetDataPreprocessor", mean=MEAN, std=STD, bgr_to_rgb=True) | (preprocessor or {})
+    model.data_preprocessor = MODELS.build(options)
+    model.backbone = MODELS.build(dict(type="ResNet", depth=50, norm_eval=True) | backbone)
+    model.backbone.init_weights()
+    if shared_head is not None:
+        model.roi_head = nn.Module()
+        model.roi_head.shared_head = MODELS.build(dict(type="ResLayer", depth=50, stage=3) | shared_head)
+        model.roi_head.shared_head.init_weights()
+    return model
+
+
+def pretrained(path) -> dict:
+    return dict(type="Pretrained", checkpoint=str(path))
+
+
+def test_a_whole_backbone_passes_quietly(published):
+    assert prove_loaded(detector(dict(init_cfg=pretrained(published))), published) is None
+
+
+def test_it_passes_inside_a_wrapper(published):
+    wrapped = nn.Module()
+    wrapped.module = detector(dict(init_cfg=pretrained(published)))
+    prove_loaded(wrapped, published)
+
+
+def test_a_c4_detector_is_proven_with_its_shared_stage(published):
+    c4 = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,), init_cfg=pretrained(published))
+    prove_loaded(detector(c4, shared_head=dict(init_cfg=pretrained(published))), published)
+    with pytest.raises(LoadProofError, match=r"10 of the same shape, but with other values: layer4.0.conv1.weight"):
+        prove_loaded(detector(c4, shared_head={}), published)
+    with pytest.raises(LoadProofError, match=r"in the checkpoint, not in the model .*layer4.0.conv1.weight"):
+        prove_loaded(detector(c4), published)
+
+
+def test_random_weights_are_found_out(published):
+    with pytest.raises(LoadProofError, match="of the same shape, but with other values: conv1.weight"):
+        prove_loaded(detector({}), published)
+
+
+def test_one_changed_value_is_found_out(published):
+    model = detector(dict(init_cfg=pretrained(published)))
+    with torch.no_grad():
+        model.backbone.layer3[2].conv2.weight[5, 4, 1, 1] += 1e-6
+    with pytest.raises(LoadProofError, match=r"1 of the same shape, but with other values: layer3.2.conv2.weight"):
+        prove_loaded(model, published)
+
+
+def test_another_stem_is_found_out_by_its_shape(published):
+    content = torch.load(published, weights_only=True)
+    content["state_dict"]["conv1.weight"] = torch.zeros(64, 3, 3, 3)
+    content["meta"]["stem"] = "cifar"
+    model = detector(dict(init_cfg=pretrained(published)))
+    with pytest.raises(LoadProofError) as failure:
+        prove_loaded(model, content)
+    assert "conv1.weight (64, 3, 3, 3) -> (64, 3, 7, 7)" in str(failure.value)
+    assert "stem is imagenet in the model, but the backbone was trained with cifar" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "backbone, preprocessor, message",
+    [
+        (dict(style="caffe"), {}, "style is caffe in the model, but the backbone was trained with pytorch"),
+        ({}, dict(bgr_to_rgb=False), "channel_order is bgr in the model, but .* with rgb"),
+        ({}, dict(mean=[103.53, 116.28, 123.675]), "mean is .* in the model"),
+        ({}, dict(std=[1.0, 1.0, 1.0]), r"std is \[1.0, 1.0, 1.0\] in the model"),
+    ],
+)
+def test_what_shapes_cannot_show_is_compared(published, backbone, preprocessor, message):
+    model = detector(dict(init_cfg=pretrained(published)) | backbone, preprocessor)
+    with pytest.raises(LoadProofError, match=message):
+        prove_loaded(model, published)
+
+
+def test_a_c4_detectors_shared_stage_of_another_style_is_found_out(published):
+    c4 = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,), init_cfg=pretrained(published))
+    model = detector(c4, shared_head=dict(style="caffe", init_cfg=pretrained(published)))
+    with pytest.raises(LoadProofError, match="style is caffe and pytorch in the model"):
+        prove_loaded(model, published)
+
+
+def test_what_is_not_recorded_is_not_compared(published):
+    content = torch.load(published, weights_only=True)
+    content["meta"].update(mean=None, channel_order=None, style=None)
+    prove_loaded(detector(dict(init_cfg=pretrained(published)), dict(bgr_to_rgb=False)), content)
+
+
+def test_new_and_unused_name_what_is_meant_to_differ(published):
+    model = detector(dict(init_cfg=pretrained(published)))
+    model.backbone.norm3 = nn.BatchNorm2d(4)
+    content = torch.load(published, weights_only=True)
+    content["state_dict"]["pool.weight"] = torch.ones(1)
+    with pytest.raises(LoadProofError, match=r"4 in the model, not in the checkpoint .*norm3.weight"):
+        prove_loaded(model, content, unused=["pool.*"])
+    with pytest.raises(LoadProofError, match=r"1 in the checkpoint, not in the model .*pool.weight"):
+        prove_loaded(model, content, new=["norm3.*"])
+    prove_loaded(model, content, new=["norm3.*"], unused=["pool.*"])
+
+
+def test_counters_that_old_checkpoints_lack_are_not_missed(published):
+    content = torch.load(published, weights_only=True)
+    state_dict = {k: v for k, v in content["state_dict"].items() if "num_batches_tracked" not in k}
+    prove_loaded(detector(dict(init_cfg=pretrained(published))), dict(state_dict=state_dict))
+
+
+def test_a_model_without_a_backbone_is_refused(published):
+    with pytest.raises(LoadProofError, match="Linear has no backbone"):
+        prove_loaded(nn.Linear(1, 1), published)
+
+
+def test_the_unmodified_config_of_voc_names_the_backbone_and_has_the_hook():
+    config = Config.fromfile("configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py")
+    assert config.model.backbone.init_cfg == dict(type="Pretrained", checkpoint="backbone.pth")
+    assert "LoadProofHook" in [hook.type for hook in config.custom_hooks]
+    assert copy.deepcopy(config.model.roi_head.bbox_head.num_classes) == 20

@@ -1,0 +1,48 @@
+"""Command line of `smix_mm.saliency.benchmark`."""
+
+import argparse
+import sys
+
+from smix_mm.fileio import write_json
+from smix_mm.saliency.benchmark import BATCHES, SIZES, benchmark, draw_figure, format_table
+
+EXAMPLES = """examples:
+  python tools/benchmark_saliency.py --out saliency.json --figure saliency.png
+  python tools/benchmark_saliency.py --sizes 32 375x500 --batches 64 --seconds 2 --threads 2
+"""
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`224` or `HEIGHTxWIDTH`."""
+    height, _, width = text.partition("x")
+    return int(height), int(width or height)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description="Time the saliency detectors beside OpenCV in the same run, and print a table.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--sizes", type=parse_size, nargs="+", default=SIZES, help="each SIDE or HEIGHTxWIDTH")
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="pictures a call")
+    parser.add_argument("--seconds", type=float, default=5.0, help="spent on each size and batch (default 5)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of every backend (default 1)")
+    parser.add_argument("--out", help="JSON file to write")
+    parser.add_argument("--figure", help="picture file to write; needs matplotlib")
+    options = parser.parse_args()
+    try:
+        result = benchmark(options.sizes, options.batches, options.seconds, options.threads)
+        print(format_table(result["rows"]))
+        if options.out:
+            write_json(options.out, result)
+        if options.figure:
+            draw_figure(result["rows"], options.figure)
+    except (ImportError, OSError, ValueError) as error:
+        print(f"benchmark_saliency.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
