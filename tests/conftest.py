@@ -1,9 +1,15 @@
 """What tests of several rooms share."""
 
 import os
+import re
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +20,57 @@ def smix_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data: set SMIX_DATA to the folder of real data ({folder} is none)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def few_cifar10(smix_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real CIFAR-10 pictures as folders, 24 a class to train and 4 to test."""
+    out = tmp_path_factory.mktemp("cifar10")
+    wanted = {"train": 24, "test": 4}
+    taken: dict[str, int] = {}
+    with tarfile.open(smix_data / "cifar10-jpeg.tar.xz") as archive:
+        for member in archive:
+            parts = Path(member.name).parts[-3:]
+            folder = "/".join(parts[:-1])
+            if member.isfile() and len(parts) == 3 and taken.get(folder, 0) < wanted.get(parts[0], 0):
+                taken[folder] = taken.get(folder, 0) + 1
+                path = out.joinpath(*parts)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(archive.extractfile(member).read())
+    assert len(taken) == 20
+    return out
+
+
+def run_tool(*command: object, check: bool = True, timeout: float = 500, cwd: Path = ROOT, **environment: object):
+    """Run a program of the project as a user would, from its root unless told otherwise."""
+    command = tuple(map(str, command))
+    if command[0].endswith(".py"):
+        command = (sys.executable, *command)
+    finished = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PYTHON": sys.executable, **{name: str(value) for name, value in environment.items()}},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=timeout,
+    )
+    if check:
+        assert finished.returncode == 0, finished.stdout[-4000:]
+    return finished
+
+
+@pytest.fixture(name="run_tool", scope="session")
+def _run_tool():
+    return run_tool
+
+
+def losses(output: str) -> list[float]:
+    """Every training loss in a log."""
+    return [float(value) for value in re.findall(r"Epoch\(train\).*? loss: (\S+)", output)]
+
+
+@pytest.fixture(name="losses", scope="session")
+def _losses():
+    return losses

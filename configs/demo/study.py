@@ -7,6 +7,7 @@ arms = dict(
     cutmix="pretrain_cutmix.py",
     saliencymix="pretrain_saliencymix.py",
 )
-detector = "detector.py"
+detectors = dict(digits="detector.py")
+sheet = "saliencymix"
 metric = "pascal_voc/mAP"
 seed = 0

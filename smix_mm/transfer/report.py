@@ -31,19 +31,23 @@ def write_report(name: str, results: Mapping[str, Mapping[str, Any]], metric: st
 
 
 def format_table(results: Mapping[str, Mapping[str, Any]], metric: str) -> str:
-    """One line an arm: accuracy of the pretraining, the detector's figure in percent, its difference."""
+    """One line an arm: accuracy of the pretraining, each detector's figure in percent, its difference."""
     first = next(iter(results))
-    reference = results[first]["detection"][metric]
+    detectors = list(results[first]["detection"])
+    name = metric.rpartition("/")[2]
+    heads = [f"{detector} {name} % | difference from {first}" for detector in detectors]
     lines = [
-        f"| arm | pretraining top-1 % | detector {metric.rpartition('/')[2]} % | difference from {first} |",
-        "| --- | ---: | ---: | ---: |",
+        f"| arm | pretraining top-1 % | {' | '.join(heads)} |",
+        "| --- |" + " ---: |" * (1 + 2 * len(detectors)),
     ]
     for arm, result in results.items():
         accuracy = result["pretraining"].get(ACCURACY)
-        shown = "not measured" if accuracy is None else f"{accuracy:.1f}"
-        figure = result["detection"][metric]
-        difference = "" if arm == first else f"{100 * (figure - reference):+.1f}"
-        lines.append(f"| {arm} | {shown} | {100 * figure:.1f} | {difference} |")
+        cells = [arm, "not measured" if accuracy is None else f"{accuracy:.1f}"]
+        for detector in detectors:
+            figure = result["detection"][detector][metric]
+            difference = figure - results[first]["detection"][detector][metric]
+            cells += [f"{100 * figure:.1f}", "" if arm == first else f"{100 * difference:+.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     seeds = sorted({result["seed"] for result in results.values()})
     lines += [
         "",
@@ -54,21 +58,22 @@ def format_table(results: Mapping[str, Mapping[str, Any]], metric: str) -> str:
 
 
 def draw_figure(name: str, results: Mapping[str, Mapping[str, Any]], metric: str, path: Path) -> None:
-    """A point an arm, as PNG."""
+    """A panel a detector, a point an arm, as PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 0.6 * len(results) + 1.2), layout="constrained")
-    axes = figure.subplots()
     arms = list(results)
-    figures = [100 * results[arm]["detection"][metric] for arm in arms]
-    axes.plot(figures, range(len(arms)), "o", color="tab:blue")
-    for place, value in enumerate(figures):
-        axes.annotate(f"{value:.1f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center")
-    axes.set_yticks(range(len(arms)), arms)
-    axes.set_ylim(len(arms) - 0.4, -0.6)
-    axes.margins(x=0.25)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel(f"{metric} (%), one run an arm")
-    axes.set_title(name)
+    detectors = list(results[arms[0]]["detection"])
+    figure = Figure(figsize=(1.5 + 4 * len(detectors), 0.6 * len(arms) + 1.4), layout="constrained")
+    for axes, detector in zip(figure.subplots(1, len(detectors), squeeze=False)[0], detectors):
+        figures = [100 * results[arm]["detection"][detector][metric] for arm in arms]
+        axes.plot(figures, range(len(arms)), "o", color="tab:blue")
+        for place, value in enumerate(figures):
+            axes.annotate(f"{value:.1f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center")
+        axes.set_yticks(range(len(arms)), arms)
+        axes.set_ylim(len(arms) - 0.4, -0.7)
+        axes.margins(x=0.25)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_xlabel(f"{detector}: {metric.rpartition('/')[2]} (%), one run an arm")
+    figure.suptitle(name)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)

@@ -100,7 +100,7 @@ def _damaged(step: Step, hashes: Mapping[str, str]) -> list[str]:
     return [name for name, path in paths.items() if not path.is_file() or file_hash(path) != hashes.get(name)]
 
 
-def run_command(step: Step, command: list[str], environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+def run_command(step: Step, command: list[str], environment: Mapping[str, str]) -> None:
     """Run a program as a step's work: its output into the step's log, its progress onto the screen.
 
     The program does not outlive this process, however that ends.

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import json
-import logging
 import os
 import pkgutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
-from mmengine.config import Config
-
+from ..config import read_config
 from ..fileio import content_hash, file_hash, write_json
+from ..visualization import draw_mix_sheet, training_pictures
 from .backbone import publish_backbone
 from .checkpoint import read_checkpoint
 from .proof import PROOF
@@ -35,9 +34,10 @@ class Study:
     Attributes:
         name: the title of the report.
         arms: config of the pretraining, by the arm's name; the first is the one compared with.
-        detector: config of the detector, which has a LoadProofHook.
+        detectors: configs of detectors, by name; each has a LoadProofHook.
         seed: of every run.
         metric: the figure of the detector's test that is compared.
+        sheet: None, or the arm from whose training pictures the page of mixed pictures is drawn.
         prepare: None, or ``dict(call='package.module:function', variable=NAME)``: a function
             that writes the data into the folder it is given, once; the configs find that folder
             in the environment variable.
@@ -45,9 +45,10 @@ class Study:
 
     name: str
     arms: Mapping[str, Path]
-    detector: Path
+    detectors: Mapping[str, Path]
     seed: int
     metric: str
+    sheet: str | None
     prepare: Mapping[str, str] | None
 
 
@@ -61,26 +62,32 @@ def load_study(config: str | Path) -> Study:
     if not path.is_file():
         raise StudyError(f"study {config} is not there; wanted a config such as configs/demo/study.py")
     content = read_config(path)
-    for wanted in ("arms", "detector"):
-        if not content.get(wanted):
-            raise StudyError(f"study {config} has no {wanted}; wanted arms=dict(NAME=CONFIG, ...) and detector=CONFIG")
+    for wanted in ("arms", "detectors"):
+        if not isinstance(content.get(wanted), dict) or not content[wanted]:
+            raise StudyError(
+                f"study {config} has {wanted}={content.get(wanted)!r}; wanted {wanted}=dict(NAME=CONFIG, ...)"
+            )
     study = Study(
         name=content.get("name", path.stem),
         arms={name: path.parent / arm for name, arm in content.arms.items()},
-        detector=path.parent / content.detector,
+        detectors={name: path.parent / detector for name, detector in content.detectors.items()},
         seed=content.get("seed", 0),
         metric=content.get("metric", "pascal_voc/mAP"),
+        sheet=content.get("sheet"),
         prepare=content.get("prepare"),
     )
-    for needed in (*study.arms.values(), study.detector):
+    if study.sheet is not None and study.sheet not in study.arms:
+        raise StudyError(f"study {config} has sheet={study.sheet!r}; wanted one of its arms, {', '.join(study.arms)}")
+    for needed in (*study.arms.values(), *study.detectors.values()):
         if not needed.is_file():
             raise StudyError(f"study {config} names {needed}, which is not there; wanted a path beside the study")
-    hooks = [hook.get("type") for hook in read_config(study.detector).get("custom_hooks", ())]
-    if "LoadProofHook" not in hooks:
-        raise StudyError(
-            f"{study.detector} has no LoadProofHook, so nothing would show that a backbone was loaded; "
-            "wanted custom_hooks=[dict(type='LoadProofHook')] in it"
-        )
+    for detector in study.detectors.values():
+        hooks = [hook.get("type") for hook in read_config(detector).get("custom_hooks", ())]
+        if "LoadProofHook" not in hooks:
+            raise StudyError(
+                f"{detector} has no LoadProofHook, so nothing would show that a backbone was loaded; "
+                "wanted custom_hooks=[dict(type='LoadProofHook')] in it"
+            )
     return study
 
 
@@ -107,10 +114,15 @@ def run_study(config: str | Path, work_dir: str | Path) -> dict[str, dict[str, A
         except OSError as error:
             raise StudyError(f"another process runs a study in {work_dir}; wait for it or stop it") from error
         environment, data = _prepare(study, folder)
+        if study.sheet is not None:
+            pictures, labels = training_pictures(study.arms[study.sheet])
+            draw_mix_sheet(pictures, labels, folder / "mixed.png", seed=study.seed)
+            _say(f"page of mixed pictures: {Path(work_dir) / 'mixed.png'}")
         results, failures = {}, {}
-        for number, arm in enumerate(study.arms, 1):
+        common = {"the package": package_hash(), "the data": data, "the seed": study.seed}
+        for arm in study.arms:
             try:
-                results[arm] = _run_arm(study, arm, number, folder, environment, data)
+                results[arm] = _Arm(study, arm, folder / arm, environment, common).run()
             except StepError as error:
                 failures[arm] = error
                 _say(f"{error}\n{arm} failed; going on with the other arms")
@@ -139,98 +151,95 @@ def _prepare(study: Study, folder: Path) -> tuple[dict[str, str], str]:
     return environment, file_hash(data / "manifest.json")
 
 
-def _run_arm(
-    study: Study, arm: str, number: int, folder: Path, environment: Mapping[str, str], data: str
-) -> dict[str, Any]:
-    """Pretrain, publish, fine-tune and test one arm."""
-    title = f"[{number}/{len(study.arms)}] {arm}"
-    common = {"the package": package_hash(), "the data": data, "the seed": study.seed}
-    seed = ["--cfg-options", f"randomness.seed={study.seed}"]
+@dataclass(frozen=True)
+class _Arm:
+    """One arm's steps, each a function of the files that the one before left."""
 
-    def program(name: str, *arguments: Any) -> list[str]:
-        return [sys.executable, "-m", f"smix_mm.engine.{name}", *map(str, arguments)]
+    study: Study
+    name: str
+    folder: Path
+    environment: Mapping[str, str]
+    common: Mapping[str, Any]
 
-    def run_training(step: Step, config: Path, *options: str) -> None:
-        command = program("train", config, "--work-dir", step.folder, "--resume", *seed, *options)
-        run_command(step, command, environment, _say)
-        # A name of its own, since the last checkpoint's depends on the config.
+    def run(self) -> dict[str, Any]:
+        """Pretrain and publish, then fine-tune and test every detector."""
+        checkpoint, accuracy = self.pretrain()
+        backbone = self.publish(checkpoint)
+        proofs, detection = {}, {}
+        for detector in self.study.detectors:
+            proofs[detector], detection[detector] = self.detect(detector, backbone)
+        result = dict(
+            arm=self.name,
+            seed=self.study.seed,
+            backbone_hash=read_checkpoint(backbone)["meta"]["hash"],
+            load_proof=proofs,
+            pretraining=accuracy,
+            detection=detection,
+        )
+        write_json(self.folder / RESULT, result)
+        return result
+
+    def pretrain(self) -> tuple[Path, dict[str, float]]:
+        config = self.study.arms[self.name]
+
+        def work(step: Step) -> None:
+            self._train(step, config)
+            write_json(step.output(1), last_metrics(step.folder))
+
+        inputs = {"the pretraining's config": read_config(config).pretty_text}
+        step = self._step("pretraining", "pretrain", inputs, ("checkpoint.pth", "metrics.json"), work)
+        return step.output(), _read_json(step.output(1))
+
+    def publish(self, checkpoint: Path) -> Path:
+        def work(step: Step) -> None:
+            publish_backbone(checkpoint, step.output())
+
+        inputs = {"the checkpoint": file_hash(checkpoint)}
+        return self._step("publishing", "backbone", inputs, ("backbone.pth",), work).output()
+
+    def detect(self, detector: str, backbone: Path) -> tuple[dict[str, str], dict[str, float]]:
+        config = self.study.detectors[detector]
+        inputs = {"the detector's config": read_config(config).pretty_text, "the backbone": file_hash(backbone)}
+
+        def finetune(step: Step) -> None:
+            self._train(step, config, f"model.backbone.init_cfg.checkpoint={backbone}")
+
+        outputs = ("checkpoint.pth", PROOF)
+        tuned = self._step(f"fine-tuning {detector}", f"{detector}/finetune", inputs, outputs, finetune)
+
+        def test(step: Step) -> None:
+            weights = tuned.output()
+            self._run(step, "test", config, weights, "--work-dir", step.folder, "--metrics", step.output())
+
+        inputs = {**inputs, "the detector's weights": file_hash(tuned.output())}
+        tested = self._step(f"testing {detector}", f"{detector}/test", inputs, ("metrics.json",), test)
+        return _read_json(tuned.output(1)), _read_json(tested.output())
+
+    def _step(
+        self, does: str, folder: str, inputs: Mapping[str, Any], outputs: tuple[str, ...], work: Callable[[Step], None]
+    ) -> Step:
+        """Describe a step of this arm and do it unless it is done."""
+        number = list(self.study.arms).index(self.name) + 1
+        title = f"[{number}/{len(self.study.arms)}] {self.name}: {does}"
+        step = Step(title, self.folder / folder, {**self.common, **inputs}, outputs, work)
+        run_step(step, _say)
+        return step
+
+    def _run(self, step: Step, program: str, *arguments: Any) -> None:
+        command = [sys.executable, "-m", f"smix_mm.engine.{program}", *map(str, arguments)]
+        run_command(step, command, self.environment)
+
+    def _train(self, step: Step, config: Path, *options: str) -> None:
+        options = (f"randomness.seed={self.study.seed}", *options)
+        self._run(step, "train", config, "--work-dir", step.folder, "--resume", "--cfg-options", *options)
         last = Path((step.folder / "last_checkpoint").read_text(encoding="utf-8").strip())
+        # A second name, the same for every config; the training keeps its own for a later resume.
         step.output().unlink(missing_ok=True)
         os.link(last, step.output())
 
-    def pretrain(step: Step) -> None:
-        run_training(step, study.arms[arm])
-        write_json(step.output(1), last_metrics(step.folder))
 
-    home = folder / arm
-    pretrained = Step(
-        f"{title}: pretraining",
-        home / "pretrain",
-        {**common, "the pretraining's config": read_config(study.arms[arm]).pretty_text},
-        ("checkpoint.pth", "metrics.json"),
-        pretrain,
-    )
-    run_step(pretrained, _say)
-
-    def publish(step: Step) -> None:
-        publish_backbone(pretrained.output(), step.output())
-
-    published = Step(
-        f"{title}: publishing",
-        home / "backbone",
-        {**common, "the checkpoint": file_hash(pretrained.output())},
-        ("backbone.pth",),
-        publish,
-    )
-    run_step(published, _say)
-    backbone = published.output()
-    detection = {
-        **common,
-        "the detector's config": read_config(study.detector).pretty_text,
-        "the backbone": file_hash(backbone),
-    }
-    finetuned = Step(
-        f"{title}: fine-tuning",
-        home / "finetune",
-        detection,
-        ("checkpoint.pth", PROOF),
-        lambda step: run_training(step, study.detector, f"model.backbone.init_cfg.checkpoint={backbone}"),
-    )
-    run_step(finetuned, _say)
-
-    def run_test(step: Step) -> None:
-        command = program(
-            "test", study.detector, finetuned.output(), "--work-dir", step.folder, "--metrics", step.output()
-        )
-        run_command(step, command, environment, _say)
-
-    tested = Step(
-        f"{title}: testing",
-        home / "test",
-        {**detection, "the detector": file_hash(finetuned.output())},
-        ("metrics.json",),
-        run_test,
-    )
-    run_step(tested, _say)
-    result = dict(
-        arm=arm,
-        seed=study.seed,
-        backbone_hash=read_checkpoint(backbone)["meta"]["hash"],
-        load_proof=json.loads(finetuned.output(1).read_text(encoding="utf-8")),
-        pretraining=json.loads(pretrained.output(1).read_text(encoding="utf-8")),
-        detection=json.loads(tested.output().read_text(encoding="utf-8")),
-    )
-    write_json(home / RESULT, result)
-    return result
-
-
-def read_config(path: Path) -> Config:
-    """Read a config without mmengine's remarks about it."""
-    logging.disable(logging.INFO)
-    try:
-        return Config.fromfile(path)
-    finally:
-        logging.disable(logging.NOTSET)
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def last_metrics(folder: Path) -> dict[str, float]:

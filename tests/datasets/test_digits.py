@@ -147,7 +147,8 @@ def test_a_set_is_drawn_from_its_own_scans_and_photographs_only(tmp_path, monkey
     # The other split gets black photographs and one scan of each class, which must not show in this one.
     few = {name: rows[:1] for name, rows in numbers(other).items()}
     monkeypatch.setattr(digits, "scan_numbers", lambda asked: numbers(asked) if asked == split else few)
-    monkeypatch.setattr(digits, "load_photograph", lambda name: load(name) * (name in digits.PHOTOGRAPHS[split]))
+    shown = digits.PHOTOGRAPHS[split]
+    monkeypatch.setattr(digits, "load_photograph", lambda name: load(name) * (name in shown))
     make_digit_scenes(tmp_path / "crippled", seed=0, **SMALL)
     monkeypatch.undo()
     make_digit_scenes(tmp_path / "whole", seed=0, **SMALL)

@@ -1,0 +1,89 @@
+"""What the README tells people to type, typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SETUP = {"make demo", "make test", "make test-long", "make", ". .venv/bin/activate", "pip install -e ."}
+# What makes a command short enough for a test; everything else of it is as the README has it.
+SHORT = {
+    "cifar10": "train_dataloader.batch_size=40 train_cfg.max_epochs=1 default_hooks.logger.interval=1",
+    "bccd": "train_dataloader.dataset.indices=2 train_cfg.max_epochs=1 default_hooks.logger.interval=1",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("bash") for line in block.strip().splitlines()]
+    return [line for line in lines if line not in SETUP]
+
+
+def test_every_file_that_the_readme_names_is_there():
+    named = re.findall(r"\]\(([^)#]+)\)|`((?:tools|configs|tests|docs)/[\w./-]+\.\w+)`", README)
+    paths = {link or code for link, code in named if not link.startswith("http")}
+    assert len(paths) > 3
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def test_every_target_of_make_that_the_readme_names_is_there():
+    targets = set(re.findall(r"make ([a-z-]+)", " ".join(re.findall(r"`([^`]*)`", README) + blocks("bash"))))
+    makefile = (ROOT / "Makefile").read_text()
+    assert {"demo", "test"} <= targets
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_config_in_the_readme_builds_and_mixes():
+    from mmpretrain.registry import MODELS
+    from mmpretrain.structures import DataSample
+
+    config, _ = blocks("python")
+    names: dict = {}
+    exec(config, names)
+    settings = dict(names["data_preprocessor"])
+    settings["batch_augments"] = dict(settings["batch_augments"], probs=1.0)
+    import smix_mm  # noqa: F401  (what custom_imports does)
+
+    preprocessor = MODELS.build(dict(type="ClsDataPreprocessor", **settings))
+    inputs = torch.randint(0, 256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
+    samples = [DataSample().set_gt_label(number) for number in range(4)]
+    mixed = preprocessor(dict(inputs=inputs, data_samples=samples), training=True)["inputs"]
+    plain = preprocessor(dict(inputs=inputs, data_samples=samples))["inputs"]
+    assert mixed.shape == plain.shape and not torch.equal(mixed, plain)
+
+
+def test_the_plain_example_runs():
+    _, plain = blocks("python")
+    names: dict = {}
+    exec(plain, names)
+    assert names["mixed_images"].shape == (8, 3, 32, 32) and names["mixed_targets"].shape == (8, 10)
+
+
+@pytest.mark.long
+def test_the_commands_run_one_after_another(few_cifar10, smix_data, run_tool, tmp_path):
+    """In a folder of their own, with links to the project's tools and configs and real data in place."""
+    for name in ("tools", "configs", "smix_mm"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/cifar10").symlink_to(few_cifar10)
+    (tmp_path / "data/BCCD").symlink_to(smix_data / "BCCD")
+    typed = commands()
+    assert len(typed) == 4
+    for line in typed:
+        # One epoch stands for the 200 of the README.
+        command = shlex.split(line.replace("epoch_200", "epoch_1"))
+        assert command[0] == "python"
+        if "train.py" in command[1]:
+            short = next(options for name, options in SHORT.items() if name in line)
+            command += ([] if "--cfg-options" in command else ["--cfg-options"]) + short.split()
+            command.insert(3, "--no-validate")
+        run_tool(*command[1:], cwd=tmp_path)
+    assert (tmp_path / "backbone.pth").is_file()
+    assert (tmp_path / "work_dirs/faster-rcnn_r18_fpn_bccd/load_proof.json").is_file()

@@ -1,0 +1,105 @@
+"""The hooks, on their own."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from smix_mm.engine import BoxCheckHook, LoadProofHook
+from smix_mm.transfer import LoadProofError
+from smix_mm.transfer.checkpoint import state_dict_hash
+
+
+class Log(list):
+    info = warning = list.append
+
+
+def runner(model, folder, iteration=0):
+    return SimpleNamespace(model=model, iter=iteration, rank=0, work_dir=str(folder), logger=Log(), _resume=True)
+
+
+def model_from(path) -> nn.Module:
+    model = nn.Module()
+    model.backbone = nn.Linear(2, 3)
+    model.backbone.init_cfg = dict(type="Pretrained", checkpoint=str(path))
+    return model
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    torch.manual_seed(0)
+    model = model_from(tmp_path / "backbone.pth")
+    torch.save(dict(state_dict=model.backbone.state_dict(), meta={}), tmp_path / "backbone.pth")
+    return model
+
+
+def test_the_proof_finds_the_checkpoint_in_init_cfg_and_leaves_what_it_proved(loaded, tmp_path):
+    run = runner(loaded, tmp_path)
+    LoadProofHook().before_train(run)
+    proof = json.loads((tmp_path / "load_proof.json").read_text())
+    assert proof == dict(backbone_hash=state_dict_hash(loaded.backbone.state_dict()), loaded="whole")
+    assert "every backbone tensor equals" in run.logger[0]
+
+
+def test_other_weights_stop_the_run(loaded, tmp_path):
+    nn.init.zeros_(loaded.backbone.weight)
+    with pytest.raises(LoadProofError, match="does not start from"):
+        LoadProofHook().before_train(runner(loaded, tmp_path))
+    assert not (tmp_path / "load_proof.json").exists()
+
+
+def test_a_resumed_run_is_not_compared_with_what_it_started_from(loaded, tmp_path):
+    nn.init.zeros_(loaded.backbone.weight)
+    LoadProofHook().before_train(runner(loaded, tmp_path, iteration=5))
+
+
+def test_a_backbone_without_a_checkpoint_or_with_a_remote_one_cannot_be_proven(loaded, tmp_path):
+    loaded.backbone.init_cfg = None
+    with pytest.raises(LoadProofError, match="names no checkpoint; wanted model.backbone.init_cfg"):
+        LoadProofHook().before_train(runner(loaded, tmp_path))
+    with pytest.raises(LoadProofError, match=r"torchvision://resnet50, whose loading cannot be proven"):
+        LoadProofHook(checkpoint="torchvision://resnet50").before_train(runner(loaded, tmp_path))
+
+
+class Boxes:
+    """A detection dataset of one picture an entry: (box, ignore_flag) pairs."""
+
+    def __init__(self, *pictures) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def get_data_info(self, index: int) -> dict:
+        instances = [dict(bbox=box, ignore_flag=flag) for box, flag in self.pictures[index]]
+        return dict(xml_path=f"{index}.xml", instances=instances)
+
+
+GOOD, POINT, LINE = [1, 1, 5, 5], [3, 3, 3, 3], [1, 3, 5, 3]
+
+
+def check(dataset) -> list[str]:
+    run = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset), logger=Log())
+    BoxCheckHook().before_train(run)
+    return run.logger
+
+
+def test_ignored_boxes_without_area_are_counted_with_their_files():
+    (line,) = check(Boxes([(GOOD, 0)], [(POINT, 1), (LINE, 1)], [(GOOD, 1)]))
+    assert line == "2 boxes without area in 1.xml; left out of training by bbox_min_size."
+
+
+def test_boxes_without_area_that_would_be_trained_on_stop_the_run():
+    with pytest.raises(ValueError, match=r"1 box without area in 1.xml would turn the loss into NaN; wanted"):
+        check(Boxes([(GOOD, 0)], [(LINE, 0)]))
+
+
+def test_it_looks_inside_repeated_and_concatenated_datasets():
+    wrapped = SimpleNamespace(dataset=SimpleNamespace(datasets=[Boxes([(GOOD, 0)]), Boxes([(POINT, 1)])]))
+    assert len(check(wrapped)) == 1
+
+
+def test_good_boxes_and_pictures_without_boxes_say_nothing():
+    assert check(Boxes([(GOOD, 0), (GOOD, 1)], [])) == []
