@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -276,3 +278,10 @@ def test_a_gpu_without_the_fitting_nvcc_gives_cpu_operators_and_says_what_that_c
     assert f"{nvcc.partition('.')[0]} was found" in line
     assert "detectors cannot train on it" in line
     assert "install the CUDA 13 toolkit, remove .venv" in line
+
+
+def test_installing_the_package_alone_asks_for_torch_and_numpy_of_any_recent_release():
+    """So that it replaces nothing in an OpenMMLab environment that somebody has."""
+    needed = [line for line in importlib.metadata.requires("smix-mm") or [] if "extra ==" not in line]
+    assert sorted(re.match(r"[\w-]+", line).group() for line in needed) == ["numpy", "torch"]
+    assert all(re.fullmatch(r"[\w-]+>=[\d.]+", line) for line in needed)

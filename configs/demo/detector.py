@@ -5,6 +5,8 @@ custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
 data_root = "{{$SMIX_DEMO_DATA:work_dirs/demo/data}}/detection"
 classes = ("four", "one", "three", "two", "zero")
 model = dict(
+    # Scenes are not the small pictures of the pretraining: nothing stays frozen.
+    backbone=dict(frozen_stages=-1, norm_eval=False),
     rpn_head=dict(anchor_generator=dict(scales=[4])),
     roi_head=dict(bbox_head=dict(num_classes=len(classes))),
 )

@@ -39,7 +39,8 @@ def place_patches(
     Returns:
         int64 (N, 4) twice: source boxes and target boxes.
     """
-    sides = torch.tensor((height, width), device=source.device)
+    # Filled on the device: copying two numbers there would wait for a GPU.
+    sides = torch.stack([torch.full((), side, device=source.device) for side in (height, width)])
     half = size // 2
     if border == "shift":
         first = torch.minimum((source - half).clamp(min=0), sides - size)

@@ -65,7 +65,8 @@ def choose_points(pictures: Tensor, where: str, ties: str, detector: SaliencyDet
     """
     sides = torch.tensor(pictures.shape[2:], dtype=torch.float64)
     # The product can round up to the side itself.
-    random = torch.minimum((uniform[:, 1:] * sides).long(), (sides - 1).long()).to(pictures.device)
+    random = torch.minimum((uniform[:, 1:] * sides).long(), (sides - 1).long())
+    random = random.to(pictures.device, non_blocking=True)
     if where == "random":
         return random
     pick = uniform[:, 0] if ties == "random" else None

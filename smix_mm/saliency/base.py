@@ -117,7 +117,7 @@ def map_extreme(maps: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tenso
         index = torch.where(ties, order, flat.shape[1]).amin(1)
     else:
         rank = ties.cumsum(1)
-        chosen = (pick.to(maps.device, torch.float64) * rank[:, -1]).long() + 1
+        chosen = (pick.to(maps.device, torch.float64, non_blocking=True) * rank[:, -1]).long() + 1
         index = (rank < chosen[:, None]).sum(1)
     points = torch.stack((index // width, index % width), 1)
     return points, (most > least).squeeze(1)
