@@ -31,7 +31,7 @@ ask() { "$1" -c "$probe" 2>/dev/null || printf 'does not run'; }
 
 # Sets `python`. Candidates are run, since a shim may exist and yet fail.
 find_python() {
-  local candidate answer seen='' problem='' candidates=(python3.12 python3.11 python3 python .venv/bin/python)
+  local candidate answer seen='' problem='' candidates=(python3.11 python3.12 python3 python .venv/bin/python)
   [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
   for candidate in "${candidates[@]}"; do
     command -v "$candidate" >/dev/null || continue

@@ -71,7 +71,8 @@ def draw_figure(name: str, results: Mapping[str, Mapping[str, Any]], metric: str
             axes.annotate(f"{value:.1f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center")
         axes.set_yticks(range(len(arms)), arms)
         axes.set_ylim(len(arms) - 0.4, -0.7)
-        axes.margins(x=0.25)
+        # From zero, or a small difference would look large.
+        axes.set_xlim(0, max(1.2 * max(figures), 1))
         axes.grid(axis="x", alpha=0.3)
         axes.set_xlabel(f"{detector}: {metric.rpartition('/')[2]} (%), one run an arm")
     figure.suptitle(name)
