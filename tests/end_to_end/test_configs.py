@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import init_default_scope
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {"configs/demo/study.py", "configs/studies/first_run/study.py"}
@@ -90,11 +90,11 @@ def test_a_training_step_gives_a_finite_loss(config):
     cfg = Config.fromfile(ROOT / config)
     init_default_scope(cfg.default_scope)
     if cfg.default_scope == "mmdet":
-        from mmdet.registry import MODELS, TRANSFORMS
+        from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 
         cfg.model.backbone.init_cfg = None
     else:
-        from mmpretrain.registry import MODELS, TRANSFORMS
+        from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 
         # The coin must not decide whether the augmentation is tried.
         if cfg.data_preprocessor.get("batch_augments"):
