@@ -3,6 +3,7 @@
 from .base import SALIENCY, SaliencyDetector, build_detector
 from .fine_grained import FineGrainedSaliency
 from .frequency_tuned import FrequencyTunedSaliency
+from .network import NetworkSaliency
 from .opencv import OpenCVSaliency
 from .spectral_residual import SpectralResidualSaliency
 
@@ -10,6 +11,7 @@ __all__ = [
     "SALIENCY",
     "FineGrainedSaliency",
     "FrequencyTunedSaliency",
+    "NetworkSaliency",
     "OpenCVSaliency",
     "SaliencyDetector",
     "SpectralResidualSaliency",

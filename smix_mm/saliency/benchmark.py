@@ -42,6 +42,7 @@ CASES = (
     Case("fine_grained", "torch", "cpu", lambda: FineGrainedSaliency("torch")),
     Case("fine_grained", "numba", "cpu", lambda: FineGrainedSaliency("numba")),
     Case("fine_grained", "torch", "cuda", lambda: FineGrainedSaliency("torch")),
+    Case("fine_grained", "triton", "cuda", lambda: FineGrainedSaliency("triton")),
     Case("spectral_residual", "opencv", "cpu", lambda: OpenCVSaliency("spectral_residual")),
     Case("spectral_residual", "torch", "cpu", SpectralResidualSaliency),
     Case("spectral_residual", "torch", "cuda", SpectralResidualSaliency),
@@ -70,8 +71,10 @@ def benchmark(
     Returns:
         ``machine``: what it ran on; ``rows``: for each case, size and batch a dict with
         ``map_ms`` and ``peak_ms`` (milliseconds a picture for the map, and for the place of its
-        peak), ``memory_mib`` (most memory that a call for the maps adds, its result included)
-        and ``times_opencv`` (OpenCV's ``map_ms`` by this one's). None: not measured.
+        peak), ``memory_mib`` (most memory that a call for the maps adds, its result included),
+        ``floor_ms`` (on a GPU, what reading a picture and writing its map take at the memory's
+        own speed), ``times_floor`` (``map_ms`` by that) and ``times_opencv`` (OpenCV's ``map_ms``
+        by this one's). None: not measured.
     """
     with _threads(threads):
         rows = [row for size in sizes for batch in batches for row in _benchmark_group(size, batch, seconds)]
@@ -84,7 +87,7 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
     for case in CASES:
         row: Row = {"detector": case.detector, "backend": case.backend, "device": case.device}
         row.update(height=size[0], width=size[1], batch=batch)
-        row.update(map_ms=None, peak_ms=None, memory_mib=None, times_opencv=None)
+        row.update(map_ms=None, peak_ms=None, memory_mib=None, floor_ms=None, times_floor=None, times_opencv=None)
         rows.append(row)
         if case.device == "cuda" and not torch.cuda.is_available():
             continue
@@ -98,12 +101,15 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
             print(f"{case.detector}, {case.backend}: not measured: {error}", file=sys.stderr)
             continue
         row["memory_mib"] = _peak_memory(detector, images)
+        row["floor_ms"] = _bandwidth_floor(images)
         running.append((row, detector, images))
     _take_turns(running, seconds)
     for row in rows:
         reference = next((other for other in rows if _is_reference(other, row)), None)
         if reference and reference["map_ms"] and row["map_ms"]:
             row["times_opencv"] = reference["map_ms"] / row["map_ms"]
+        if row["floor_ms"] and row["map_ms"]:
+            row["times_floor"] = row["map_ms"] / row["floor_ms"]
     return rows
 
 
@@ -154,6 +160,18 @@ def _peak_memory(detector: SaliencyDetector, images: Tensor) -> float | None:
         return None
 
 
+def _bandwidth_floor(images: Tensor) -> float | None:
+    """Milliseconds a picture to read its bytes and write a float a pixel; None off a GPU, or where torch cannot say."""
+    if not images.is_cuda:
+        return None
+    properties = torch.cuda.get_device_properties(images.device)
+    # In kHz and bits; memory of double data rate moves its width twice a cycle.
+    rate, width = getattr(properties, "memory_clock_rate", 0), getattr(properties, "memory_bus_width", 0)
+    bytes_per_ms = 2 * rate * width / 8
+    bytes_moved = images[0].numel() + 4 * images[0, 0].numel()
+    return bytes_moved / bytes_per_ms if bytes_per_ms else None
+
+
 def _process_memory(name: str) -> int:
     """A line of /proc/self/status, KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -196,16 +214,16 @@ def describe_machine() -> dict[str, Any]:
 def format_table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table; the ratio to OpenCV stands last."""
     lines = [
-        "| detector | backend | device | size | batch | map, ms | peak, ms | memory, MiB | x OpenCV |",
-        "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| detector | backend | device | size | batch | map, ms | peak, ms | memory, MiB | x floor | x OpenCV |",
+        "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         name = " | ".join(row[key] for key in ("detector", "backend", "device"))
         map_ms = _number(row["map_ms"], 4, missing="not measured")
         peak_ms, memory = _number(row["peak_ms"], 4), _number(row["memory_mib"], 1)
         shape = f"{row['height']}x{row['width']} | {row['batch']}"
-        ratio = _number(row["times_opencv"], 1)
-        lines.append(f"| {name} | {shape} | {map_ms} | {peak_ms} | {memory} | {ratio} |")
+        floor, ratio = _number(row["times_floor"], 1), _number(row["times_opencv"], 1)
+        lines.append(f"| {name} | {shape} | {map_ms} | {peak_ms} | {memory} | {floor} | {ratio} |")
     return "\n".join(lines)
 
 

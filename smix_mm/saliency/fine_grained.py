@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from types import ModuleType
 
 import torch
@@ -9,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .base import SaliencyDetector, register
-from .kernels import cpu_kernel
+from .kernels import cpu_kernel, gpu_kernel, operators
 
-BACKENDS = ("auto", "torch", "numba")
+BACKENDS = ("auto", "torch", "numba", "triton")
+
+HAS_TRITON = find_spec("triton") is not None
 
 HALF_WIDTHS = (12, 24, 48, 28, 56, 112)
 """Half-widths of the six centre-surround windows, pixels, at every picture size."""
@@ -35,13 +39,14 @@ class FineGrainedSaliency(SaliencyDetector):
 
     Args:
         backend: what computes it; the result is the same. ``'torch'``: plain torch, on any
-            device. ``'numba'``: a compiled kernel for CPU tensors. ``'auto'`` (default): the
-            kernel where there is one for the device, else torch, as also under ``torch.compile``.
+            device. ``'numba'``: a compiled kernel for CPU tensors. ``'triton'``: a compiled kernel
+            for GPU tensors, also under ``torch.compile`` and, after a first call, in CUDA graphs.
+            ``'auto'`` (default): the kernel for the device where that runs, else torch, as also
+            for CPU tensors under ``torch.compile``.
 
     Raises:
-        ValueError: ``backend`` is none of these, or is ``'numba'`` and the pictures are not on
-            the CPU.
-        ImportError: ``backend`` is ``'numba'`` and numba is not installed.
+        ValueError: ``backend`` is none of these, or none for the device that the pictures are on.
+        ImportError: what ``backend`` names is not installed, or does not run here.
 
     Source: S. Montabone and A. Soto, *Human detection using a mobile platform and novel
     features derived from a visual saliency mechanism*, Image and Vision Computing 28, 2010.
@@ -69,6 +74,14 @@ class FineGrainedSaliency(SaliencyDetector):
             if kernel is None:
                 raise ImportError("backend='numba' needs numba: `pip install numba`, or use 'auto'")
             return kernel
+        if self.backend == "triton":
+            if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+                raise ValueError(f"backend='triton' got pictures on {device}; wanted GPU tensors, or 'auto'")
+            if not HAS_TRITON or not (_is_compiling() or gpu_kernel(device)):
+                raise ImportError(f"backend='triton' needs a Triton that runs on {device}: install it, or use 'auto'")
+            return operators
+        if self.backend == "auto" and device.type == "cuda":
+            return operators
         if self.backend == "auto" and device.type == "cpu" and not _is_compiling():
             return cpu_kernel()
         return None

@@ -2,7 +2,8 @@
 
 A kernel is a module with two functions: ``saliency(images)`` and
 ``extreme(images, salient, pick)``, with the contracts of
-:class:`~smix_mm.saliency.SaliencyDetector`.
+:class:`~smix_mm.saliency.SaliencyDetector`. ``operators`` is one, too: the GPU kernel in a form
+that ``torch.compile`` takes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import functools
 import logging
 from types import ModuleType
+
+import torch
 
 
 @functools.cache
@@ -25,3 +28,21 @@ def cpu_kernel() -> ModuleType | None:
         )
         return None
     return cpu
+
+
+@functools.cache
+def gpu_kernel(device: torch.device) -> ModuleType | None:
+    """The Triton kernel, or None, with one log line, where it cannot be imported or run on ``device``."""
+    try:
+        from . import gpu
+
+        gpu.check(device)
+    except Exception as error:  # what is missing may be Triton, a C compiler or the GPU's support: each has its own
+        logging.getLogger("smix_mm").warning(
+            "no Triton kernel on %s (%s: %s): fine-grained saliency runs in torch, which is slower there",
+            device,
+            type(error).__name__,
+            (str(error).strip() or "no reason given").splitlines()[0],
+        )
+        return None
+    return gpu
