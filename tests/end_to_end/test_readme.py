@@ -34,7 +34,8 @@ def test_every_file_that_the_readme_names_is_there():
 
 
 def test_every_target_of_make_that_the_readme_names_is_there():
-    targets = set(re.findall(r"make ([a-z-]+)", " ".join(re.findall(r"`([^`]*)`", README) + blocks("bash"))))
+    code = re.findall(r"`([^`\n]+)`", README) + [line for block in blocks("bash") for line in block.splitlines()]
+    targets = {target for line in code for target in re.findall(r"^make ([a-z-]+)", line)}
     makefile = (ROOT / "Makefile").read_text()
     assert {"demo", "test"} <= targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
