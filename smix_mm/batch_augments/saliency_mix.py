@@ -11,7 +11,7 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
 from ..mixing import Scheme, saliency_mix
-from ..mixing.functional import PER, as_scores, check_alpha
+from ..mixing.functional import PER, check_alpha
 from ..mixing.patch import BORDERS
 from ..mixing.scheme import check_option
 from ..saliency import SaliencyDetector, build_detector
@@ -85,7 +85,6 @@ class SaliencyMix:
             box_per=box_per,
             lam_per=lam_per,
         )
-        self.needs_pictures = scheme.needs_pictures
         self.detector = build_detector(saliency)
         self.mean = _three_numbers("mean", mean)
         self.std = _three_numbers("std", std)
@@ -114,12 +113,11 @@ class SaliencyMix:
     def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
         """The same as calling the object; mmpretrain's name for it."""
         check_inputs(batch_inputs)
-        scores = as_scores(batch_scores, len(batch_inputs), None)
         if self.generator is None:
             self.generator = _own_generator()
         return saliency_mix(
             batch_inputs,
-            scores,
+            batch_scores,
             pictures=self.pictures(batch_inputs),
             detector=self.detector,
             generator=self.generator,

@@ -37,11 +37,6 @@ class Scheme:
         check_option("target", self.target, TARGETS)
         check_option("ties", self.ties, ("first", "random"))
 
-    @property
-    def needs_pictures(self) -> bool:
-        """Whether a detector has to look at pictures at all."""
-        return self.source != "random" or self.target != "corresponding"
-
 
 def check_option(name: str, value: object, wanted: tuple[str, ...]) -> None:
     """Raise a ValueError unless ``value`` is one of the ``wanted``."""

@@ -1,5 +1,6 @@
 """Every config under configs/: it builds, and one training step on made-up data of its shape gives a finite loss."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,12 @@ def differences(one, two, place: str = "") -> set[str]:
     return set() if one == two else {place}
 
 
-@pytest.mark.parametrize("family", ARMS)
-@pytest.mark.parametrize("arm", ["cutmix", "saliencymix"])
+@pytest.mark.parametrize(
+    "family, arm", [*itertools.product(ARMS[:3], ["cutmix", "saliencymix"]), (ARMS[3], "saliencymix")]
+)
 def test_arms_differ_in_their_augmentation_alone(family, arm):
-    path = ROOT / family.format(arm)
-    if not path.exists():
-        assert "first_run" in family
-        return
     baseline = Config.fromfile(ROOT / family.format("baseline")).to_dict()
-    found = differences(baseline, Config.fromfile(path).to_dict())
+    found = differences(baseline, Config.fromfile(ROOT / family.format(arm)).to_dict())
     assert found == {"data_preprocessor.batch_augments"}
 
 
