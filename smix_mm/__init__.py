@@ -17,7 +17,13 @@ __all__ = ["__version__", "saliency_mix"]
 # What registers what: the packages needed, and the room that registers with them.
 _ROOMS = (
     (("mmengine", "mmcv", "mmpretrain"), "batch_augments"),
+    (("mmengine", "mmcv", "mmpretrain"), "models"),
+    (("mmengine", "mmcv", "mmpretrain"), "transforms"),
+    (("mmengine", "mmcv", "mmpretrain"), "datasets.in_memory"),
+    (("mmengine", "mmcv"), "datasets.whole_picture"),
+    (("mmengine",), "evaluation.metric"),
     (("mmengine",), "engine"),
+    (("mmengine", "mmcv", "mmpretrain"), "robustness"),
 )
 
 for _needed, _room in _ROOMS:

@@ -1,6 +1,6 @@
 _base_ = [
     "../_base_/models/resnet18_imagenet-stem.py",
-    "../_base_/datasets/cifar10_folder.py",
+    "../_base_/datasets/cifar10.py",
     "../_base_/schedules/cifar_200e.py",
     "../_base_/runtime.py",
 ]

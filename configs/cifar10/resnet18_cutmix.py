@@ -1,2 +1,6 @@
-_base_ = "resnet18_baseline.py"
-data_preprocessor = dict(batch_augments=dict(augments=dict(type="CutMix", alpha=1.0), probs=0.5))
+_base_ = [
+    "../_base_/models/resnet18_cifar-stem.py",
+    "../_base_/arms/cifar10_cutmix.py",
+    "../_base_/schedules/cifar_200e.py",
+    "../_base_/runtime.py",
+]

@@ -1,12 +1,6 @@
-_base_ = "resnet18_baseline.py"
-data_preprocessor = dict(
-    batch_augments=dict(
-        augments=dict(
-            type="SaliencyMix",
-            alpha=1.0,
-            mean={{_base_.data_preprocessor.mean}},
-            std={{_base_.data_preprocessor.std}},
-        ),
-        probs=0.5,
-    )
-)
+_base_ = [
+    "../_base_/models/resnet18_cifar-stem.py",
+    "../_base_/arms/cifar10_saliencymix.py",
+    "../_base_/schedules/cifar_200e.py",
+    "../_base_/runtime.py",
+]

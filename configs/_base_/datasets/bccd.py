@@ -50,5 +50,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="VOCMetric", metric="mAP", eval_mode="11points")
+val_evaluator = dict(type="DetectionMetric")
 test_evaluator = val_evaluator

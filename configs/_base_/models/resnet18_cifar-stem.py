@@ -1,7 +1,15 @@
 # ResNet-18 for 32x32 pictures: 3x3 stem, no max-pool.
 model = dict(
     type="ImageClassifier",
-    backbone=dict(type="ResNet_CIFAR", depth=18, num_stages=4, out_indices=(3,), style="pytorch"),
+    backbone=dict(
+        type="ResNet_CIFAR",
+        depth=18,
+        num_stages=4,
+        out_indices=(3,),
+        style="pytorch",
+        # The released code does not begin with blocks that do nothing, which is mmpretrain's default.
+        zero_init_residual=False,
+    ),
     neck=dict(type="GlobalAveragePooling"),
     head=dict(
         type="LinearClsHead",

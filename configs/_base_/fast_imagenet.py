@@ -1,0 +1,13 @@
+# Schedule and runtime for those without two GPU-weeks: 100 epochs, cosine, bfloat16, channels last. The rest, batch and
+# weight decay too, is the paper's.
+_base_ = ["schedules/imagenet_300e.py", "runtime.py"]
+custom_imports = dict(imports=["smix_mm", "smix_mm.engine.fast_training"])
+max_epochs = 100
+optim_wrapper = dict(type="Bfloat16OptimWrapper")
+param_scheduler = dict(
+    _delete_=True, type="CosineAnnealingLR", by_epoch=True, T_max=max_epochs, convert_to_iter_based=True
+)
+train_cfg = dict(max_epochs=max_epochs)
+custom_hooks = [dict(type="ChannelsLastHook")]
+# Every batch has the same shape, so the time that cuDNN spends on trying comes back.
+env_cfg = dict(cudnn_benchmark=True)

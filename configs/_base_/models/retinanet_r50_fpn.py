@@ -1,0 +1,3 @@
+# MMDetection's RetinaNet R50-FPN, from a published backbone.
+_base_ = "mmdet::_base_/models/retinanet_r50_fpn.py"
+model = dict(backbone=dict(init_cfg=dict(type="Pretrained", checkpoint="{{$SMIX_BACKBONE:backbone.pth}}")))

@@ -1,0 +1,12 @@
+# WideResNet-28-10 with the dropout of the paper.
+model = dict(
+    type="ImageClassifier",
+    backbone=dict(type="WideResNet", depth=28, widen_factor=10, dropout=0.3),
+    neck=dict(type="GlobalAveragePooling"),
+    head=dict(
+        type="LinearClsHead",
+        num_classes=10,
+        in_channels=640,
+        loss=dict(type="CrossEntropyLoss", loss_weight=1.0),
+    ),
+)

@@ -1,0 +1,6 @@
+_base_ = [
+    "../_base_/models/resnet18_cifar-stem.py",
+    "../_base_/arms/cifar10_official-saliencymix.py",
+    "../_base_/schedules/cifar_200e.py",
+    "../_base_/runtime.py",
+]

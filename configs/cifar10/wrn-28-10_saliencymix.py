@@ -1,0 +1,6 @@
+_base_ = [
+    "../_base_/models/wrn-28-10.py",
+    "../_base_/arms/cifar10_saliencymix.py",
+    "../_base_/schedules/cifar_200e.py",
+    "../_base_/runtime.py",
+]

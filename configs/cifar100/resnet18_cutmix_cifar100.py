@@ -1,0 +1,6 @@
+_base_ = [
+    "../_base_/models/resnet18_cifar-stem_100.py",
+    "../_base_/arms/cifar100_cutmix.py",
+    "../_base_/schedules/cifar_200e.py",
+    "../_base_/runtime.py",
+]

@@ -1,0 +1,6 @@
+_base_ = [
+    "../_base_/models/resnet50_cifar-stem_100.py",
+    "../_base_/arms/cifar100_cutout.py",
+    "../_base_/schedules/cifar_200e.py",
+    "../_base_/runtime.py",
+]

@@ -1,0 +1,5 @@
+_base_ = [
+    "../_base_/models/resnet50.py",
+    "../_base_/arms/imagenet_saliencymix.py",
+    "../_base_/fast_imagenet.py",
+]

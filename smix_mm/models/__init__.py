@@ -1,0 +1,5 @@
+"""Backbones that mmpretrain lacks."""
+
+from .wide_resnet import WideResNet
+
+__all__ = ["WideResNet"]

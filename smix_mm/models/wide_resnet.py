@@ -1,0 +1,149 @@
+"""Wide residual networks."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+BASE_CHANNELS = 16
+STRIDES = (1, 2, 2)
+
+
+class WideBlock(BaseModule):
+    """Norm, ReLU, 3x3 convolution; norm, ReLU, dropout, 3x3 convolution; added to the input.
+
+    Where the number of channels changes, the input goes through norm, ReLU and a 1x1 convolution.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        stride: of the first convolution.
+        dropout: chance of a value between the convolutions to be dropped.
+        norm_cfg: config of the norm layers.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, dropout: float, norm_cfg: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.norm1 = build_norm_layer(dict(norm_cfg), in_channels)[1]
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.norm2 = build_norm_layer(dict(norm_cfg), out_channels)[1]
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.shortcut = None
+        if in_channels != out_channels:
+            self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        active = F.relu(self.norm1(x))
+        kept = x if self.shortcut is None else self.shortcut(active)
+        out = self.conv1(active)
+        return kept + self.conv2(self.dropout(F.relu(self.norm2(out))))
+
+
+@MODELS.register_module()
+class WideResNet(BaseModule):
+    """Wide residual network for pictures of 32x32: three stages behind a 3x3 stem.
+
+    `Wide Residual Networks <https://arxiv.org/abs/1605.07146>`_ (Zagoruyko and Komodakis, BMVC
+    2016), table 1 and section 2: blocks of the order norm, ReLU, convolution, with dropout between
+    their two convolutions. WRN-28-10 is ``depth=28, widen_factor=10``, and has 36,479,194
+    parameters together with a linear head for 10 classes.
+
+    Args:
+        depth: number of layers, 6 n + 4.
+        widen_factor: the stages have 16, 32 and 64 times as many channels.
+        dropout: chance of a value between a block's convolutions to be dropped. Defaults to 0.
+        in_channels: of the pictures. Defaults to 3.
+        out_indices: stages, 0 to 2, whose outputs are given. Behind the last stage stand the final
+            norm and ReLU; earlier stages are given as they leave their last block. Defaults to (2,).
+        frozen_stages: 0 freezes the stem, i from 1 to 3 also the first i stages, and 3 the final
+            norm too. Defaults to -1, none.
+        norm_eval: keep norm layers in eval mode while training. Defaults to False.
+        norm_cfg: config of the norm layers. Defaults to batch norm.
+        init_cfg: Defaults to normal weights of variance 2 / fan-out, as in the code of the paper.
+
+    Raises:
+        ValueError: an argument is not as above.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        widen_factor: int,
+        dropout: float = 0.0,
+        in_channels: int = 3,
+        out_indices: Sequence[int] = (2,),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        norm_cfg: Mapping[str, Any] = {"type": "BN"},
+        init_cfg: Any = (
+            {"type": "Kaiming", "layer": "Conv2d", "mode": "fan_out", "nonlinearity": "relu"},
+            {"type": "Constant", "layer": "_BatchNorm", "val": 1},
+        ),
+    ) -> None:
+        super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+        if depth < 10 or (depth - 4) % 6:
+            raise ValueError(f"depth is {depth}; wanted 6 n + 4, such as 28")
+        if not out_indices or not set(out_indices) <= {0, 1, 2}:
+            raise ValueError(f"out_indices is {out_indices!r}; wanted some of 0, 1 and 2")
+        if frozen_stages not in (-1, 0, 1, 2, 3):
+            raise ValueError(f"frozen_stages is {frozen_stages}; wanted -1 to 3")
+        self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.conv1 = nn.Conv2d(in_channels, BASE_CHANNELS, 3, padding=1, bias=False)
+        channels = BASE_CHANNELS
+        for stage, stride in enumerate(STRIDES):
+            out_channels = BASE_CHANNELS * widen_factor * 2**stage
+            blocks = [WideBlock(channels, out_channels, stride, dropout, norm_cfg)]
+            while len(blocks) < (depth - 4) // 6:
+                blocks.append(WideBlock(out_channels, out_channels, 1, dropout, norm_cfg))
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            channels = out_channels
+        self.norm = build_norm_layer(dict(norm_cfg), channels)[1]
+        self._freeze()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of the stages that ``out_indices`` names.
+
+        Args:
+            x: floating (N, in_channels, H, W).
+
+        Returns:
+            a tensor (N, 16 · widen_factor · 2^stage, H / 2^stage, W / 2^stage) for each.
+        """
+        x = self.conv1(x)
+        outputs = []
+        for stage in range(len(STRIDES)):
+            x = getattr(self, f"layer{stage + 1}")(x)
+            if stage in self.out_indices:
+                last = stage == len(STRIDES) - 1
+                outputs.append(F.relu(self.norm(x)) if last else x)
+        return tuple(outputs)
+
+    def train(self, mode: bool = True) -> WideResNet:
+        """Set the mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        self._freeze()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        frozen = [self.conv1] if self.frozen_stages >= 0 else []
+        frozen += [getattr(self, f"layer{stage + 1}") for stage in range(self.frozen_stages)]
+        if self.frozen_stages == len(STRIDES):
+            frozen.append(self.norm)
+        for module in frozen:
+            module.eval()
+            module.requires_grad_(False)

@@ -1,0 +1,5 @@
+"""Transforms of single pictures, registered with mmpretrain."""
+
+from .lighting import PCALighting
+
+__all__ = ["PCALighting"]

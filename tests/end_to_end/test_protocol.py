@@ -1,0 +1,226 @@
+"""Every config of the paper's rows is the paper's protocol, and arms of a comparison differ in what is compared."""
+
+import inspect
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+import tomllib
+import torch
+from mmengine.registry import PARAM_SCHEDULERS
+
+from smix_mm.batch_augments import SaliencyMix
+
+ROOT = Path(__file__).parents[2]
+WANTED = tomllib.loads((ROOT / "tests/data/protocol.toml").read_text())
+CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
+PAPER = [
+    config
+    for config in CONFIGS
+    if Path(config).parent.name in WANTED["data"] and "imagenet-stem" not in config and len(Path(config).parts) == 3
+]
+ARM = re.compile(r"_(cutout|mixup|cutmix|official-saliencymix|saliencymix)(?=[_.])")
+MIXED = [config for config in CONFIGS if ARM.search(config)]
+CHOSEN = [config for config in PAPER if "_saliencymix-" in config]
+LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
+
+
+def name_parts(config: str) -> tuple[dict, str, str, list[str], str | None]:
+    """What a config's name says: data set, net, arm, variants, choice."""
+    path = Path(config)
+    data = WANTED["data"][path.parent.name]
+    assert path.stem.endswith(data["ending"])
+    net, arm, *more = path.stem.removesuffix(data["ending"]).split("_")
+    variants = [*re.findall(r"-(plain|100e)$", net), *more]
+    chosen = re.fullmatch(r"saliencymix-(.+)", arm)
+    return data, re.sub(r"-(plain|100e)$", "", net), "saliencymix" if chosen else arm, variants, chosen and chosen[1]
+
+
+def wanted(config: str) -> dict:
+    """What the protocol says of a config."""
+    data, net, arm, variants, choice = name_parts(config)
+    base = dict(wrapper="OptimWrapper", hooks=[], **data)
+    for variant in variants:
+        base |= WANTED["variant"][variant]
+    backbone = dict(type=base["resnet"]) | WANTED["net"][net]
+    mixing = None if arm == "baseline" else WANTED["arm"][arm] | (WANTED["choice"][choice] if choice else {})
+    if arm == "cutout":
+        mixing |= dict(length=base["cutout_length"])
+    if arm == "saliencymix":
+        mixing |= dict(mean=base["mean"], std=base["std"], channel_order="rgb")
+    return dict(
+        classes=(base["classes"], base["classes"]),
+        backbone=backbone,
+        normalisation=(base["mean"], base["std"]),
+        train=base["train"],
+        test=base["test"],
+        batch=base["batch"],
+        meant_for_batch=base["batch"],
+        parts=("train", base["test_part"], True, False),
+        epochs=base["epochs"],
+        optimizer=base["optimizer"],
+        wrapper=(base["wrapper"], None, 1),
+        decay=base["decay"],
+        mixing=mixing,
+        probability=None if arm == "baseline" else 1.0 if arm == "cutout" else base["mixing_probability"],
+        hooks=base["hooks"],
+    )
+
+
+def facts(cfg) -> dict:
+    """The same, of what mmengine makes of a config."""
+    model, wrapper, loaders = cfg.model, cfg.optim_wrapper, (cfg.train_dataloader, cfg.test_dataloader)
+    backbone = dict(model.backbone)
+    for same_for_all in ("num_stages", "out_indices", "style"):
+        backbone.pop(same_for_all, None)
+    augments = cfg.data_preprocessor.get("batch_augments")
+    return dict(
+        classes=(model.head.num_classes, cfg.data_preprocessor.num_classes),
+        backbone=backbone | dict(features=model.head.in_channels),
+        normalisation=(cfg.data_preprocessor.mean, cfg.data_preprocessor.std),
+        train=[step for step in cfg.train_dataloader.dataset.pipeline if step not in (LOAD, PACK)],
+        test=[step for step in cfg.test_dataloader.dataset.pipeline if step not in (LOAD, PACK)],
+        batch=cfg.train_dataloader.batch_size,
+        meant_for_batch=cfg.auto_scale_lr.base_batch_size,
+        parts=(*(part_of(loader.dataset) for loader in loaders), *(loader.sampler.shuffle for loader in loaders)),
+        epochs=cfg.train_cfg.max_epochs,
+        optimizer=dict(wrapper.optimizer),
+        wrapper=(wrapper.get("type", "OptimWrapper"), wrapper.get("clip_grad"), wrapper.get("accumulative_counts", 1)),
+        decay=dict(cfg.param_scheduler),
+        mixing=mixing_of(augments.augments) if augments else None,
+        probability=augments.probs if augments else None,
+        hooks=[hook.type for hook in cfg.get("custom_hooks", [])],
+    )
+
+
+def part_of(dataset: dict) -> str:
+    """Which part of the data is read."""
+    return dataset.get("split") or dataset["data_prefix"]
+
+
+def mixing_of(augment: dict) -> dict:
+    """An augmentation's settings; those of SaliencyMix with its defaults."""
+    if augment["type"] != "SaliencyMix":
+        return dict(augment)
+    settings = {name: option.default for name, option in inspect.signature(SaliencyMix).parameters.items()} | augment
+    return settings | dict(saliency=settings["saliency"]["type"])
+
+
+def test_the_grid_of_the_papers_configs_is_whole():
+    names = set()
+    for data, row in WANTED["rows"].items():
+        folder, ending = data, WANTED["data"][data]["ending"]
+        forms = [("", ""), ("-100e", "")] if data == "imagenet" else itertools.product(("", "-plain"), ("", "_b256"))
+        for net, arm, (form, size) in itertools.product(row["nets"], row["arms"], list(forms)):
+            names.add(f"configs/{folder}/{net}{form}_{arm}{size}{ending}.py")
+    names |= {f"configs/cifar10/resnet18_saliencymix-{choice}.py" for choice in WANTED["choice"]}
+    for detector in ("", "-spectral-residual", "-frequency-tuned", "-network"):
+        names.add(f"configs/tiny_imagenet/resnet50_saliencymix{detector}_tiny-imagenet.py")
+    assert set(PAPER) == names
+
+
+@pytest.mark.parametrize("config", PAPER)
+def test_a_config_is_the_protocol(config, read):
+    assert facts(read(config)) == wanted(config)
+
+
+@pytest.mark.parametrize("data, official", [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")])
+def test_with_the_official_files_the_protocol_is_the_same(data, official, read, tmp_path, monkeypatch):
+    (tmp_path / official).mkdir()
+    monkeypatch.setenv(f"SMIX_{data.upper()}", str(tmp_path))
+    ending = WANTED["data"][data]["ending"]
+    for net in ("resnet18", "resnet18-plain"):
+        config = f"configs/{data}/{net}_saliencymix{ending}.py"
+        cfg = read.__wrapped__(config)
+        assert facts(cfg) == wanted(config)
+        for loader, split in ((cfg.train_dataloader, "train"), (cfg.test_dataloader, "test")):
+            assert (loader.dataset.type, loader.dataset.split) == (data.upper(), split)
+            assert loader.dataset.data_root == str(tmp_path) and not loader.dataset.download
+
+
+def differences(one, two, place: str = "") -> set[str]:
+    """Dotted names under which two nested settings differ."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        names = set(one) | set(two)
+        return set().union(*(differences(one.get(n), two.get(n), f"{place}.{n}".lstrip(".")) for n in names), set())
+    return set() if one == two else {place}
+
+
+@pytest.mark.parametrize("config", [config for config in MIXED if "tiny" not in config])
+def test_arms_differ_in_their_augmentation_alone(config, read):
+    baseline = read(ARM.sub("_baseline", config))
+    assert not baseline.data_preprocessor.get("batch_augments")
+    assert differences(baseline.to_dict(), read(config).to_dict()) == {"data_preprocessor.batch_augments"}
+
+
+@pytest.mark.parametrize("config", CHOSEN)
+def test_detectors_and_schemes_differ_in_what_is_chosen_alone(config, read):
+    choice = name_parts(config)[4]
+    usual = read(config.replace(f"-{choice}", ""))
+    place = "data_preprocessor.batch_augments.augments"
+    wanted = {f"{place}.{name}" for name in WANTED["choice"][choice]}
+    assert differences(usual.to_dict(), read(config).to_dict()) == wanted
+
+
+@pytest.mark.parametrize("config", [config for config in PAPER if "-plain" in config or "_b256" in config])
+def test_variants_differ_in_what_they_vary_alone(config, read):
+    plain, large = "-plain" in config, "_b256" in config
+    usual = read(config.replace("-plain", "").replace("_b256", ""))
+    wanted = {"train_pipeline", "train_dataloader.dataset.pipeline"} if plain else set()
+    wanted |= {"train_dataloader.batch_size", "auto_scale_lr.base_batch_size"} if large else set()
+    assert differences(usual.to_dict(), read(config).to_dict()) == wanted
+
+
+@pytest.mark.parametrize("config", [config for config in CONFIGS if "_saliencymix" in config])
+def test_saliencymix_undoes_the_very_normalisation_of_its_config(config, read):
+    cfg = read(config)
+    preprocessor, augment = cfg.data_preprocessor, cfg.data_preprocessor.batch_augments.augments
+    assert (augment.mean, augment.std) == (preprocessor.mean, preprocessor.std)
+    dataset = cfg.train_dataloader.dataset
+    dataset = dataset.get("dataset", dataset)
+    from_files = dataset.type in ("CustomDataset", "ImageNet")
+    assert from_files or dataset.type in ("CIFAR10", "CIFAR100", "InMemoryDataset")
+    flipped = preprocessor.get("to_rgb", False)
+    order = "rgb" if from_files == flipped else "bgr"
+    assert augment.get("channel_order", "rgb") == order == "rgb"
+
+
+def rates(cfg, steps_an_epoch: int, epochs: list[int]) -> list[float]:
+    """Dry run: the learning rate of the first step of each of the epochs."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    settings = dict(cfg.optim_wrapper.optimizer)
+    optimizer = getattr(torch.optim, settings.pop("type"))([parameter], **settings)
+    schedule = dict(cfg.param_scheduler)
+    by_step = schedule.pop("convert_to_iter_based", False)
+    kind = PARAM_SCHEDULERS.get(schedule.pop("type"))
+    if by_step:
+        scheduler = kind.build_iter_from_epoch(optimizer=optimizer, epoch_length=steps_an_epoch, **schedule)
+    else:
+        scheduler = kind(optimizer, **schedule)
+    seen = []
+    for _ in range(cfg.train_cfg.max_epochs):
+        seen.append(optimizer.param_groups[0]["lr"])
+        for _ in range(steps_an_epoch):
+            optimizer.step()
+            if by_step:
+                scheduler.step()
+        if not by_step:
+            scheduler.step()
+    return [seen[epoch] for epoch in epochs]
+
+
+def test_the_learning_rate_of_200_epochs(read):
+    cfg = read("configs/cifar10/resnet18_saliencymix.py")
+    found = rates(cfg, 2, [0, 59, 60, 119, 120, 159, 160, 199])
+    assert found == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.0008, 0.0008], rel=1e-9)
+
+
+def test_the_learning_rate_of_300_and_of_100_epochs(read):
+    found = rates(read("configs/imagenet/resnet50_cutmix_in1k.py"), 1, [0, 74, 75, 149, 150, 224, 225, 299])
+    assert found == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001], rel=1e-9)
+    found = rates(read("configs/tiny_imagenet/resnet50_saliencymix_tiny-imagenet.py"), 1, [0, 29, 30, 60, 90, 99])
+    assert found == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001, 0.0001], rel=1e-9)
+    found = rates(read("configs/imagenet/resnet50-100e_cutmix_in1k.py"), 4, [0, 25, 50, 75])
+    half = 2**0.5 / 2
+    assert found == pytest.approx([0.1, 0.05 * (1 + half), 0.05, 0.05 * (1 - half)], rel=1e-6)

@@ -1,0 +1,137 @@
+"""The five schemes of the paper and the control, on photographs, held against the peaks and troughs of OpenCV's map."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from smix_mm.mixing import MixDraw, Scheme, plan_mix
+from smix_mm.saliency import FineGrainedSaliency
+
+HEIGHT, WIDTH, SAMPLES = 48, 64, 8
+PAPER = [
+    Scheme("salient", "corresponding"),
+    Scheme("salient", "salient"),
+    Scheme("salient", "non_salient", "random"),
+    Scheme("non_salient", "salient", "random"),
+    Scheme("non_salient", "non_salient", "random"),
+]
+FIRST = [Scheme(scheme.source, scheme.target) for scheme in PAPER[2:]]
+
+
+@pytest.fixture(scope="module")
+def photographs(smix_data) -> Tensor:
+    """uint8 RGB (8, 3, 48, 64)."""
+    files = sorted((smix_data / "imagenet-samples").glob("*.JPEG"))[:SAMPLES]
+    pictures = [cv2.resize(cv2.imread(str(file)), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for file in files]
+    return torch.from_numpy(np.stack([picture[..., ::-1].transpose(2, 0, 1) for picture in pictures]).copy())
+
+
+def extremes(picture: Tensor, where: str, ties: str) -> list[tuple[int, int]]:
+    """Every place that OpenCV's map of a picture allows."""
+    bgr = np.ascontiguousarray(picture.numpy().transpose(1, 2, 0)[..., ::-1])
+    _, saliency_map = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(bgr)
+    equal = np.argwhere(saliency_map == (saliency_map.max() if where == "salient" else saliency_map.min()))
+    return [(int(y), int(x)) for y, x in (equal if ties == "random" else equal[:1])]
+
+
+def spans(source: int, target: int, size: int, side: int, border: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """From where to where a patch is cut and pasted, along one axis; counted out pixel by pixel."""
+    if border == "shift":
+        first, second = (min(max(place - size // 2, 0), side - size) for place in (source, target))
+        return (first, first + size), (second, second + size)
+    steps = range(-(size // 2), size // 2)
+    inside = [step for step in steps if 0 <= source + step < side and 0 <= target + step < side]
+    if not inside:
+        return (source, source), (target, target)
+    return (source + inside[0], source + inside[-1] + 1), (target + inside[0], target + inside[-1] + 1)
+
+
+def boxes(source: tuple[int, int], target: tuple[int, int], lam: float, border: str) -> tuple[tuple, tuple]:
+    ratio = (1 - lam) ** 0.5
+    (ys, yt), (xs, xt) = (
+        spans(source[axis], target[axis], int(side * ratio), side, border) for axis, side in enumerate((HEIGHT, WIDTH))
+    )
+    return (ys[0], xs[0], ys[1], xs[1]), (yt[0], xt[0], yt[1], xt[1])
+
+
+def draw(samples: int, lam: list[float]) -> MixDraw:
+    """Each picture gets its patch from the next one."""
+    uniform = torch.rand(samples, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    lam = torch.tensor((lam * samples)[:samples], dtype=torch.float64)
+    return MixDraw(torch.arange(samples).roll(-1), lam, uniform)
+
+
+@pytest.mark.parametrize("border", ["shift", "clip"])
+@pytest.mark.parametrize("scheme", PAPER + FIRST, ids=lambda scheme: f"{scheme.source}-{scheme.target}-{scheme.ties}")
+def test_patches_lie_where_opencvs_map_says(photographs, scheme, border):
+    drawn = draw(SAMPLES, [0.97, 0.2, 0.7, 0.9, 0.5, 0.99, 0.02, 0.8])
+    plan = plan_mix(photographs, drawn, scheme, FineGrainedSaliency(), border=border)
+    for sample, partner in enumerate(drawn.partner.tolist()):
+        sources = extremes(photographs[partner], scheme.source, scheme.ties)
+        if scheme.target == "corresponding":
+            pairs = [(place, place) for place in sources]
+        else:
+            pairs = list(itertools.product(sources, extremes(photographs[sample], scheme.target, scheme.ties)))
+        allowed = {boxes(source, target, drawn.lam[sample].item(), border) for source, target in pairs}
+        found = tuple(plan.source_boxes[sample].tolist()), tuple(plan.target_boxes[sample].tolist())
+        assert found in allowed
+        (y1, x1, y2, x2), (v1, u1, v2, u2) = found
+        assert (y2 - y1, x2 - x1) == (v2 - v1, u2 - u1)
+        assert plan.pasted[sample] == (v2 - v1) * (u2 - u1)
+
+
+def test_the_places_of_one_scheme_are_not_those_of_another(photographs):
+    found = []
+    for scheme in (*PAPER, Scheme("random")):
+        plan = plan_mix(photographs, draw(SAMPLES, [0.95]), scheme, FineGrainedSaliency())
+        found.append((plan.source_boxes.tolist(), plan.target_boxes.tolist()))
+    assert all(one != two for one, two in itertools.combinations(found, 2))
+
+
+def test_of_many_equal_troughs_each_is_taken_and_nothing_else():
+    picture = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
+    picture[:, 4::8, 4::8] = 200
+    troughs = set(extremes(picture, "non_salient", "random"))
+    inner = {(y, x) for y, x in troughs if 0 < y < HEIGHT - 1 and 0 < x < WIDTH - 1}
+    assert len(inner) > 100
+    samples = 20 * len(troughs)
+    # Patches of 2x2 pixels tell the place that they lie around.
+    drawn = draw(samples, [1 - (2.5 / HEIGHT) ** 2])
+    pictures = picture.expand(samples, *picture.shape)
+    plan = plan_mix(pictures, drawn, Scheme("non_salient", "non_salient", "random"), FineGrainedSaliency(), "clip")
+    whole = plan.pasted == 4
+    for found in (plan.source_boxes[whole], plan.target_boxes[whole]):
+        assert {(y1 + 1, x1 + 1) for y1, x1, _, _ in found.tolist()} == inner
+    # Source and target break their ties apart.
+    assert not torch.equal(plan.source_boxes, plan.target_boxes)
+
+
+class Recording(FineGrainedSaliency):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[int, bool]] = []
+
+    def extreme(self, images, salient, pick):
+        self.asked.append((len(images), salient))
+        return super().extreme(images, salient, pick)
+
+
+@pytest.mark.parametrize(
+    "scheme, box_per, asked",
+    [
+        (Scheme("random"), "sample", []),
+        (Scheme("salient"), "sample", [(SAMPLES, True)]),
+        (Scheme("random", "non_salient"), "sample", [(SAMPLES, False)]),
+        (Scheme("salient", "salient"), "sample", [(SAMPLES, True)] * 2),
+        (Scheme("non_salient", "salient"), "sample", [(SAMPLES, False), (SAMPLES, True)]),
+        (Scheme("salient", "non_salient"), "batch", [(1, True), (1, False)]),
+    ],
+)
+def test_the_detector_is_asked_about_what_the_scheme_needs_alone(photographs, scheme, box_per, asked):
+    detector = Recording()
+    plan_mix(photographs, draw(SAMPLES, [0.5]), scheme, detector, box_per=box_per)
+    assert detector.asked == asked
