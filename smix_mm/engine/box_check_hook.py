@@ -8,6 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ..datasets.guard import usable_box
+
 _SHOWN = 5
 
 
@@ -15,25 +17,33 @@ _SHOWN = 5
 class BoxCheckHook(Hook):
     """Look at every training box before the first iteration.
 
-    The logarithm of a box side of zero turns the box loss into NaN. Boxes without area that
-    the dataset's filter already ignores (``filter_cfg=dict(bbox_min_size=1)``) are counted in
-    the log with their files; any that would reach the loss stop the run.
+    The logarithm of a box side of zero turns the box loss into NaN. Boxes without area that something
+    leaves out of training (the dataset's ``filter_cfg=dict(bbox_min_size=1)``, or ``MendBoxes`` in its
+    pipeline, which ``tools/train.py`` puts there) are counted in one warning with their files; any that
+    would reach the loss stop the run.
+
+    Args:
+        quiet: leave out the warning, because :func:`~smix_mm.datasets.guard.guard_data` gave it.
 
     Raises:
         ValueError: a box without area would be trained on; the message names its files.
     """
 
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+
     def before_train(self, runner: Runner) -> None:
-        """Count boxes without area among ignored and trained-on ones."""
-        ignored: dict[str, int] = {}
+        """Count boxes without area among those left out and those trained on."""
+        left_out: dict[str, int] = {}
         used: dict[str, int] = {}
         for dataset in leaf_datasets(runner.train_dataloader.dataset):
-            for index in range(len(dataset)):
-                info = dataset.get_data_info(index)
-                for instance in info.get("instances", ()):
-                    x1, y1, x2, y2 = instance["bbox"]
-                    if x2 <= x1 or y2 <= y1:
-                        files = ignored if instance.get("ignore_flag") else used
+            steps = getattr(getattr(dataset, "pipeline", None), "transforms", ())
+            mended = any(type(step).__name__ == "MendBoxes" for step in steps)
+            for info in _infos(dataset):
+                for instance in info["instances"]:
+                    # The size in an annotation can be wrong; MendBoxes knows the picture's.
+                    if not usable_box(instance["bbox"], (float("inf"), float("inf"))):
+                        files = left_out if mended or instance.get("ignore_flag") else used
                         name = str(info.get("xml_path") or info.get("img_path"))
                         files[name] = files.get(name, 0) + 1
         if used:
@@ -41,8 +51,8 @@ class BoxCheckHook(Hook):
                 f"{_counted(used)} would turn the loss into NaN; wanted boxes with an area: mend the files, or "
                 "set filter_cfg=dict(filter_empty_gt=True, bbox_min_size=1) in the training dataset"
             )
-        if ignored:
-            runner.logger.warning(f"{_counted(ignored)}; left out of training by bbox_min_size.")
+        if left_out and not self.quiet:
+            runner.logger.warning(f"{_counted(left_out)}; left out of training.")
 
 
 def leaf_datasets(dataset: Any) -> Iterator[Any]:
@@ -54,6 +64,15 @@ def leaf_datasets(dataset: Any) -> Iterator[Any]:
         yield from leaf_datasets(dataset.dataset)
     elif hasattr(dataset, "get_data_info"):
         yield dataset
+
+
+def _infos(dataset: Any) -> Iterator[dict[str, Any]]:
+    """A dataset's annotations, where it has boxes."""
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if "instances" not in info:
+            return
+        yield info
 
 
 def _counted(files: dict[str, int]) -> str:
