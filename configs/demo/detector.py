@@ -45,7 +45,7 @@ test_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(ann_file="ImageSets/Main/test.txt", test_mode=True, pipeline=test_pipeline, **dataset),
 )
-test_evaluator = dict(type="VOCMetric", metric="mAP", eval_mode="11points")
+test_evaluator = dict(type="DetectionMetric")
 test_cfg = dict(type="TestLoop")
 
 max_epochs = 6

@@ -9,5 +9,3 @@ arms = dict(
 )
 detectors = dict(digits="detector.py")
 sheet = "saliencymix"
-metric = "pascal_voc/mAP"
-seed = 0

@@ -12,8 +12,7 @@ from mmengine.runner import Runner
 
 from ..fileio import write_json
 from ..transfer import LoadProofError, prove_loaded
-from ..transfer.checkpoint import read_checkpoint, state_dict_hash
-from ..transfer.proof import PROOF
+from ..transfer.proof import PROOF, describe_proof
 
 
 @HOOKS.register_module()
@@ -21,8 +20,8 @@ class LoadProofHook(Hook):
     """Prove once, before the first iteration, that the model starts from its checkpoint.
 
     MMEngine only warns about weights that it could not place, and then trains from random
-    ones. What was proven is left in the work dir as ``load_proof.json``. On resume nothing is
-    proven: the weights are those of the resumed run.
+    ones. What was proven is left in the work dir as ``load_proof.json``, with the names that are
+    new or unused on purpose. On resume nothing is proven: the weights are those of the resumed run.
 
     Args:
         checkpoint: the published backbone. Defaults to the checkpoint that the backbone's own
@@ -54,11 +53,18 @@ class LoadProofHook(Hook):
                 "download it, publish it with tools/publish_backbone.py, and name that file"
             )
         prove_loaded(model, checkpoint, new=self.new, unused=self.unused)
+        proof = describe_proof(model, checkpoint)
         if runner.rank == 0:
-            content = read_checkpoint(checkpoint)
-            proof = dict(backbone_hash=state_dict_hash(content.get("state_dict", content)), loaded="whole")
             write_json(Path(runner.work_dir) / PROOF, proof)
         runner.logger.info(f"Load proof: every backbone tensor equals that of {checkpoint}.")
+        for apart, meaning in (("new", "begin as the model makes them"), ("unused", "of the checkpoint are left out")):
+            if proof.get(apart):
+                runner.logger.info(f"Load proof: {', '.join(proof[apart])} {meaning}, as the config says.")
+        if "not_compared" in proof:
+            runner.logger.warning(
+                f"Load proof: the checkpoint does not record its {', '.join(proof['not_compared'])}, so nothing shows "
+                "that the detector's are the same; see the options of tools/publish_backbone.py."
+            )
 
 
 def named_checkpoint(model: object) -> str:

@@ -157,7 +157,7 @@ def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
     if not preprocessor:
         return {}
     backbone = model.get("backbone", {})
-    is_resnet = str(backbone.get("type", "")).rpartition(".")[2].startswith(("ResNe", "SEResNe"))
+    is_resnet = str(backbone.get("type", "")).rpartition(".")[2].startswith(("ResNe", "SEResNe", "Res2Net", "RegNet"))
     return dict(
         style=backbone.get("style", "pytorch") if is_resnet else None,
         channel_order=_channel_order(config, preprocessor),

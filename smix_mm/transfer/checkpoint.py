@@ -7,6 +7,7 @@ import ast
 import hashlib
 import pickle
 import re
+import zipfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Mapping
@@ -24,7 +25,9 @@ def read_checkpoint(path: str | Path) -> Any:
     """Read a checkpoint onto the CPU with ``weights_only=True``.
 
     Beyond tensors and plain containers only what mmengine and timm write is allowed: mmengine's
-    HistoryBuffer, numpy arrays and scalars, and argparse's Namespace.
+    HistoryBuffer, numpy's numbers and arrays of them, and argparse's Namespace. What was changed
+    after ``torch.save`` wrote it is noticed by the file's own checksums; files in torch's format
+    from before 1.6 have none.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -36,6 +39,7 @@ def read_checkpoint(path: str | Path) -> Any:
     # Releases of torch without an allow-list read plain state dicts only, and refuse the rest.
     allow_list = getattr(torch.serialization, "safe_globals", lambda allowed: nullcontext())
     try:
+        _check_sums(path)
         with allow_list(_allowed()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -46,9 +50,23 @@ def read_checkpoint(path: str | Path) -> Any:
             f"checkpoint {path} is refused: it holds more than weights and plain values ({reason}); "
             "save its state_dict alone with torch.save and give that"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).split("\n")[0]
+    # A damaged file can end the reader anywhere, with any error.
+    except Exception as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
         raise CheckpointError(f"checkpoint {path} cannot be read, perhaps it is cut short: {reason}") from error
+
+
+def _check_sums(path: Path) -> None:
+    """torch itself does not look whether a tensor's bytes are still those that it wrote."""
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as file:
+            if file.read(2) == b"PK":
+                raise ValueError("its end is missing")
+        return
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of its part {damaged} is wrong")
 
 
 def _allowed() -> list[Any]:
@@ -57,7 +75,9 @@ def _allowed() -> list[Any]:
     # numpy 2 moved these; a checkpoint names them as the numpy that wrote it did.
     for function in (core.multiarray._reconstruct, core.multiarray.scalar):
         allowed += [(function, f"numpy.{place}.multiarray.{function.__name__}") for place in ("core", "_core")]
-    allowed += [type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "u1", "u4", "?")]
+    allowed += [
+        type(np.dtype(kind)) for kind in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+    ]
     try:
         from mmengine.logging.history_buffer import HistoryBuffer
     except ImportError:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .backbone import stem_of
-from .checkpoint import CheckpointError, read_checkpoint
+from .checkpoint import CheckpointError, read_checkpoint, state_dict_hash
 
 PROOF = "load_proof.json"
 """What a run leaves in its work dir once its weights are proven."""
@@ -33,9 +33,9 @@ def prove_loaded(
 ) -> None:
     """Return quietly if every backbone tensor of ``model`` equals the checkpoint's, else raise.
 
-    The backbone and, in a C4 detector, the RoI head's shared stage are judged together. Where
-    the published file says what shapes cannot show (stem, style, channel order, mean and std)
-    and the model states it too, the two have to agree.
+    The backbone and, in a C4 detector, the RoI head's shared stage are judged together: each
+    holds its share. Where the published file says what shapes cannot show (stem, style, channel
+    order, mean and std) and the model states it too, the two have to agree.
 
     Args:
         model: has ``.backbone`` and perhaps ``.roi_head.shared_head``; a distributed wrapper
@@ -49,20 +49,51 @@ def prove_loaded(
         FileNotFoundError, CheckpointError: the checkpoint is missing or cannot be read.
         LoadProofError: something differs; all of it is listed.
     """
-    content = checkpoint if isinstance(checkpoint, Mapping) else read_checkpoint(checkpoint)
-    expected = content.get("state_dict", content)
-    if not isinstance(expected, Mapping) or not any(isinstance(value, Tensor) for value in expected.values()):
-        raise CheckpointError("the checkpoint holds no state_dict; wanted a file that publish_backbone wrote")
-    while not hasattr(model, "backbone") and isinstance(inner := getattr(model, "module", None), nn.Module):
-        model = inner
-    faults = _compare_tensors(_model_tensors(model), expected, new, unused)
-    meta = content.get("meta")
-    if isinstance(meta, Mapping):
-        faults += _compare_statements(model, meta)
+    expected, meta = _content(checkpoint)
+    model = _unwrapped(model)
+    faults = _compare_tensors(_model_tensors(model), expected, new, unused) + _compare_statements(model, meta)
     if faults:
         name = checkpoint if not isinstance(checkpoint, Mapping) else "the checkpoint"
         lines = "\n".join(f"  - {fault}" for fault in faults)
         raise LoadProofError(f"{type(model).__name__} does not start from {name}:\n{lines}")
+
+
+def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`prove_loaded` has just shown, for the record.
+
+    Returns:
+        ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and unused'`` with the
+        names ``new`` (in the model alone) and ``unused`` (in the checkpoint alone) beside it; and
+        ``not_compared``, where the model states something that the checkpoint does not record.
+    """
+    expected, meta = _content(checkpoint)
+    model = _unwrapped(model)
+    names = {name for name, _ in _model_tensors(model)}
+    apart = dict(
+        new=sorted(name for name in names - expected.keys() if not fnmatchcase(name, _COUNTER)),
+        unused=sorted(expected.keys() - names),
+    )
+    proof: dict[str, Any] = dict(backbone_hash=state_dict_hash(expected), loaded="whole")
+    if any(apart.values()):
+        proof.update(loaded="whole but for new and unused", **apart)
+    silent = [name for name, value in _statements(model).items() if value is not None and meta.get(name) is None]
+    return {**proof, "not_compared": silent} if silent else proof
+
+
+def _content(checkpoint: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """The state dict and the metadata, empty where there is none."""
+    content = checkpoint if isinstance(checkpoint, Mapping) else read_checkpoint(checkpoint)
+    expected = content.get("state_dict", content)
+    if not isinstance(expected, Mapping) or not any(isinstance(value, Tensor) for value in expected.values()):
+        raise CheckpointError("the checkpoint holds no state_dict; wanted a file that publish_backbone wrote")
+    meta = content.get("meta")
+    return expected, meta if isinstance(meta, Mapping) else {}
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    while not hasattr(model, "backbone") and isinstance(inner := getattr(model, "module", None), nn.Module):
+        model = inner
+    return model
 
 
 def _backbone(model: nn.Module) -> nn.Module:
@@ -77,26 +108,27 @@ def _shared_head(model: nn.Module) -> nn.Module | None:
     return head if isinstance(head, nn.Module) else None
 
 
-def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    tensors = dict(_backbone(model).state_dict())
-    head = _shared_head(model)
-    if head is not None:
-        tensors.update(head.state_dict())
-    return tensors
+def _model_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Names and tensors; a name stands twice where backbone and shared stage both have it."""
+    parts = [_backbone(model), _shared_head(model)]
+    return [tensor for part in parts if part is not None for tensor in part.state_dict().items()]
 
 
 def _compare_tensors(
-    actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], new: Sequence[str], unused: Sequence[str]
+    actual: Sequence[tuple[str, Tensor]], expected: Mapping[str, Tensor], new: Sequence[str], unused: Sequence[str]
 ) -> list[str]:
-    missing = [name for name in actual if name not in expected and not _matches(name, (*new, _COUNTER))]
-    left_over = [name for name in expected if name not in actual and not _matches(name, unused)]
+    names = {name for name, _ in actual}
+    if names.isdisjoint(expected):
+        new, unused = (), ()  # patterns that excuse everything prove nothing
+    missing = [name for name, _ in actual if name not in expected and not _matches(name, (*new, _COUNTER))]
+    left_over = [name for name in expected if name not in names and not _matches(name, unused)]
     reshaped, different = [], []
-    for name in actual:
+    for name, tensor in actual:
         if name not in expected:
             continue
-        if actual[name].shape != expected[name].shape:
-            reshaped.append(f"{name} {tuple(expected[name].shape)} -> {tuple(actual[name].shape)}")
-        elif not torch.equal(actual[name].detach().cpu(), expected[name].cpu().to(actual[name].dtype)):
+        if tensor.shape != expected[name].shape:
+            reshaped.append(f"{name} {tuple(expected[name].shape)} -> {tuple(tensor.shape)}")
+        elif not torch.equal(tensor.detach().cpu(), expected[name].cpu().to(tensor.dtype)):
             different.append(name)
     faults = [
         _listed("in the model, not in the checkpoint (name it in `new` if that is meant)", missing),

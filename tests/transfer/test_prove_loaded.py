@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from smix_mm.transfer import LoadProofError, prove_loaded, publish_backbone
+from smix_mm.transfer.proof import describe_proof
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
@@ -64,6 +65,15 @@ def test_a_c4_detector_is_proven_with_its_shared_stage(published):
         prove_loaded(detector(c4), published)
 
 
+def test_a_stage_that_both_parts_have_is_compared_in_both(published):
+    model = detector(dict(init_cfg=pretrained(published)), shared_head=dict(init_cfg=pretrained(published)))
+    prove_loaded(model, published)
+    with torch.no_grad():
+        model.backbone.layer4[0].conv1.weight[0] += 1
+    with pytest.raises(LoadProofError, match=r"1 of the same shape, but with other values: layer4.0.conv1.weight"):
+        prove_loaded(model, published)
+
+
 def test_random_weights_are_found_out(published):
     with pytest.raises(LoadProofError, match="of the same shape, but with other values: conv1.weight"):
         prove_loaded(detector({}), published)
@@ -110,10 +120,16 @@ def test_a_c4_detectors_shared_stage_of_another_style_is_found_out(published):
         prove_loaded(model, published)
 
 
-def test_what_is_not_recorded_is_not_compared(published):
+def test_what_is_not_recorded_is_not_compared_and_the_record_says_so(published):
     content = torch.load(published, weights_only=True)
     content["meta"].update(mean=None, channel_order=None, style=None)
-    prove_loaded(detector(dict(init_cfg=pretrained(published)), dict(bgr_to_rgb=False)), content)
+    model = detector(dict(init_cfg=pretrained(published)), dict(bgr_to_rgb=False))
+    prove_loaded(model, content)
+    digest = content["meta"]["hash"]
+    assert describe_proof(model, content) == dict(
+        backbone_hash=digest, loaded="whole", not_compared=["style", "channel_order", "mean"]
+    )
+    assert describe_proof(model, published) == dict(backbone_hash=digest, loaded="whole")
 
 
 def test_new_and_unused_name_what_is_meant_to_differ(published):
@@ -126,6 +142,16 @@ def test_new_and_unused_name_what_is_meant_to_differ(published):
     with pytest.raises(LoadProofError, match=r"1 in the checkpoint, not in the model .*pool.weight"):
         prove_loaded(model, content, new=["norm3.*"])
     prove_loaded(model, content, new=["norm3.*"], unused=["pool.*"])
+    proof = describe_proof(model, content)
+    assert (proof["loaded"], proof["unused"]) == ("whole but for new and unused", ["pool.weight"])
+    assert proof["new"] == ["norm3.bias", "norm3.running_mean", "norm3.running_var", "norm3.weight"]
+
+
+def test_patterns_that_excuse_everything_prove_nothing(published):
+    content = torch.load(published, weights_only=True)
+    content["state_dict"] = {f"backbone.{name}": value for name, value in content["state_dict"].items()}
+    with pytest.raises(LoadProofError, match=r"265 in the model, not in the checkpoint"):
+        prove_loaded(detector({}), content, new=["*"], unused=["*"])
 
 
 def test_counters_that_old_checkpoints_lack_are_not_missed(published):

@@ -68,6 +68,16 @@ def test_what_shapes_cannot_show_is_read_from_the_configs_text_without_running_i
 
 
 @pytest.mark.parametrize(
+    "kind, style",
+    [("mmpretrain.ResNeXt", "pytorch"), ("SEResNet", "pytorch"), ("RegNet", "pytorch"), ("Res2Net", "pytorch"),
+     ("ConvNeXt", None)],
+)  # fmt: skip
+def test_a_style_that_a_config_leaves_out_is_pytorch_where_there_is_one(tmp_path, kind, style):
+    text = CONFIG.replace("style='caffe', type='ResNet'", f"type='{kind}'")
+    assert publish(dict(state_dict=classifier(), meta=dict(cfg=text)), tmp_path)[1]["style"] == style
+
+
+@pytest.mark.parametrize(
     "loads, flips, order",
     [("LoadImageFromFile", True, "rgb"), ("LoadImageFromFile", False, "bgr"), ("RandomFlip", False, "rgb")],
 )

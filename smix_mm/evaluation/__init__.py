@@ -1,0 +1,10 @@
+"""Average precision of detectors, from predictions that are kept.
+
+Nothing here needs an OpenMMLab package but :mod:`smix_mm.evaluation.metric`, which registers
+``DetectionMetric`` and is imported on its own.
+"""
+
+from .average_precision import evaluate, recompute
+from .detections import Detections, DetectionsError, read_detections
+
+__all__ = ["Detections", "DetectionsError", "evaluate", "read_detections", "recompute"]

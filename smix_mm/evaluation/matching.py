@@ -1,0 +1,147 @@
+"""Which detections are true, by the rules of VOC and by those of COCO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import numpy as np
+
+from .detections import Detections
+
+TRUE, FALSE, NOT_COUNTED = 1, 0, -1
+VOC_IOU = np.array([0.5])
+# The same numbers to the last bit as pycocotools', because an overlap may equal one.
+COCO_IOUS = np.linspace(0.5, 0.95, 10)
+COCO_MOST = 100
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What became of the detections of one class, best score first.
+
+    Equal scores keep the order of the images, and inside an image the detector's.
+
+    Attributes:
+        image_of: (D,) the place of the image of each.
+        outcomes: (D, T) int8: TRUE, FALSE or NOT_COUNTED at each of T overlaps.
+        objects: (N,) int32, how many objects each image has to find.
+    """
+
+    image_of: np.ndarray
+    outcomes: np.ndarray
+    objects: np.ndarray
+
+
+def match_voc(detections: Detections) -> list[Matches]:
+    """Match at IoU 0.5 as the VOC development kit does, one entry a class.
+
+    A detection belongs to the object that it overlaps most. If that overlap reaches 0.5, it is
+    true for the best-scored detection of the object and false for the others; if the object is
+    difficult, it does not count. Widths and heights are ``x2 - x1 + 1``. All this in float32,
+    which is what MMDetection's ``eval_map(..., use_legacy_coordinate=True)`` computes in.
+    """
+    outcomes = np.zeros((len(detections.scores), 1), np.int8)
+    for found, there in _groups(detections):
+        overlaps = voc_overlaps(detections.boxes[found], detections.true_boxes[there])
+        nearest = overlaps.argmax(axis=1)
+        reached = overlaps[np.arange(len(found)), nearest] >= VOC_IOU[0]
+        difficult = detections.difficult[there][nearest]
+        outcomes[found[reached & difficult]] = NOT_COUNTED
+        counted = np.flatnonzero(reached & ~difficult)
+        _, first = np.unique(nearest[counted], return_index=True)
+        outcomes[found[counted[first]]] = TRUE
+    return _by_class(detections, outcomes)
+
+
+def match_coco(detections: Detections) -> list[Matches]:
+    """Match at IoU 0.50, 0.55, ... 0.95 as pycocotools does, one entry a class.
+
+    At most 100 detections an image and class count. Best score first, each takes the object that
+    it overlaps most among those not taken yet; widths and heights are ``x2 - x1``. Difficult
+    objects are what a crowd is in COCO (as in MMDetection's ``CocoMetric``): they are asked only
+    where no other object fits, overlap is then the share of the *detection* that is covered, any
+    number of detections may take one, and none of these counts.
+    """
+    outcomes = np.zeros((len(detections.scores), len(COCO_IOUS)), np.int8)
+    order, starts, _ = _sorted_groups(detections.labels, detections.image_of, -detections.scores)
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+    outcomes[order[rank >= COCO_MOST]] = NOT_COUNTED
+    for found, there in _groups(detections):
+        found = found[:COCO_MOST]
+        difficult = detections.difficult[there]
+        overlaps = coco_overlaps(detections.boxes[found], detections.true_boxes[there], difficult)
+        outcomes[found] = _take_in_turn(overlaps, difficult)
+    return _by_class(detections, outcomes)
+
+
+def voc_overlaps(boxes: np.ndarray, true_boxes: np.ndarray) -> np.ndarray:
+    """IoU of (D, 4) and (G, 4) boxes whose corners are pixels inside them, float32 (D, G)."""
+    first, second = boxes[:, None], true_boxes[None]
+    one = np.float32(1)
+    size = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + one
+    shared = np.maximum(size, np.float32(0)).prod(axis=-1)
+    area, true_area = ((box[..., 2:] - box[..., :2] + one).prod(axis=-1) for box in (first, second))
+    return shared / np.maximum(area + true_area - shared, np.float32(1e-6))
+
+
+def coco_overlaps(boxes: np.ndarray, true_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    """IoU of (D, 4) and (G, 4) boxes, with a crowd the share of the detection; float64 (D, G)."""
+    first, second = boxes[:, None].astype(np.float64), true_boxes[None].astype(np.float64)
+    size = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    shared = np.maximum(size, 0).prod(axis=-1)
+    area, true_area = ((box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (first, second))
+    whole = np.where(crowd, area, area + true_area - shared)
+    return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
+
+
+def _take_in_turn(overlaps: np.ndarray, difficult: np.ndarray) -> np.ndarray:
+    """Outcomes (D, T) of detections in order; the columns of ``overlaps`` end with the difficult objects."""
+    outcomes = np.zeros((len(overlaps), len(COCO_IOUS)), np.int8)
+    objects = int((~difficult).sum())
+    taken = np.zeros((len(COCO_IOUS), objects), bool)
+    every = np.arange(len(COCO_IOUS))
+    for row in np.flatnonzero(overlaps.max(axis=1) >= COCO_IOUS[0]):
+        reached = overlaps[row] >= COCO_IOUS[:, None]
+        outcomes[row, reached[:, objects:].any(axis=1)] = NOT_COUNTED
+        free = reached[:, :objects] & ~taken
+        if free.any():
+            # Of equal overlaps pycocotools takes the last.
+            nearest = objects - 1 - np.where(free, overlaps[row, :objects], -1)[:, ::-1].argmax(axis=1)
+            takes = free[every, nearest]
+            taken[every[takes], nearest[takes]] = True
+            outcomes[row, takes] = TRUE
+    return outcomes
+
+
+def _sorted_groups(
+    labels: np.ndarray, image_of: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Order by class and image, then by ``last``; where each group starts in it, and its key."""
+    keys = labels.astype(np.int64) << 32 | image_of
+    order = np.lexsort((last, keys))
+    found, starts = np.unique(keys[order], return_index=True)
+    return order, starts, found
+
+
+def _groups(detections: Detections) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each class and image that has both: its detections, best first, and its objects, difficult last."""
+    found, starts, keys = _sorted_groups(detections.labels, detections.image_of, -detections.scores)
+    there, true_starts, true_keys = _sorted_groups(
+        detections.true_labels, detections.true_image_of, detections.difficult
+    )
+    _, groups, true_groups = np.intersect1d(keys, true_keys, return_indices=True)
+    stops, true_stops = [*starts[1:], len(found)], [*true_starts[1:], len(there)]
+    for group, other in zip(groups, true_groups):
+        yield found[starts[group] : stops[group]], there[true_starts[other] : true_stops[other]]
+
+
+def _by_class(detections: Detections, outcomes: np.ndarray) -> list[Matches]:
+    matches = []
+    for label in range(len(detections.classes)):
+        mine = np.flatnonzero(detections.labels == label)
+        mine = mine[np.argsort(-detections.scores[mine], kind="stable")]
+        wanted = (detections.true_labels == label) & ~detections.difficult
+        objects = np.bincount(detections.true_image_of[wanted], minlength=len(detections.images)).astype(np.int32)
+        matches.append(Matches(detections.image_of[mine], outcomes[mine], objects))
+    return matches
