@@ -1,0 +1,1 @@
+"""Studies: several pretrainings, the same detectors, several seeds, and a comparison."""

@@ -1,0 +1,99 @@
+"""Numbers and verdicts in words that claim no more than the intervals carry."""
+
+from __future__ import annotations
+
+from ..statistics import LEVEL, MOST_SEEDS, Interval
+from .comparison import PairSummary
+
+ONE_BACKBONE = "This is about these backbones alone: nothing is said about another pretraining of the same kind."
+
+
+def verdict(pair: PairSummary) -> str:
+    """What the seeds and the test images show about a pair of arms."""
+    sentences = [f"**{pair.second} − {pair.first}**: {_finding(pair)}"]
+    if pair.given and pair.units > 1:
+        sentences.append(ONE_BACKBONE)
+    if pair.left_out:
+        sentences.append(f"Left out, because the other arm has no such seed: {', '.join(pair.left_out)}.")
+    return " ".join(sentences)
+
+
+def is_shown(pair: PairSummary) -> bool:
+    """Whether seeds, after the correction, and test images, where they could be resampled, leave out 0."""
+    by_images = pair.images is None or not _holds_zero(pair.images)
+    return pair.corrected is not None and pair.corrected < 1 - LEVEL and by_images
+
+
+def _finding(pair: PairSummary) -> str:
+    if pair.difference is None:
+        return "no seed is common to both, so nothing can be said."
+    cannot = f"no difference can be shown, and how many would show {pair.wanted:g} points cannot be known."
+    if pair.units == 1:
+        return f"{signed(pair.difference)} points in one seed, which has no spread: {cannot}"
+    seeds = count_units(pair.units, pair.unit)
+    if pair.seeds is None or pair.corrected is None:
+        return f"{signed(pair.difference)} points in each of {seeds}, which have no spread: {cannot}"
+    numbers = (
+        f"{signed(pair.difference)} points, 95 % interval {interval(pair.seeds)}, "
+        f"p = {probability(pair.corrected)} after the correction for {pair.family} {_plural(pair.family, 'pair')}"
+    )
+    if is_shown(pair):
+        direction = "higher" if pair.difference > 0 else "lower"
+        beyond = "; of other test images nothing is known" if pair.images is None else ""
+        return f"{pair.second} is {direction} over {seeds} ({numbers}{beyond})."
+    if pair.corrected < 1 - LEVEL and pair.images is not None:
+        return (
+            f"no difference can be shown: over {seeds} there is one ({numbers}), but it may come from these test "
+            f"images, because the interval over them, {interval(pair.images)}, holds 0."
+        )
+    alone = "" if _holds_zero(pair.seeds) else ", though the interval on its own leaves out 0"
+    return f"no difference can be shown with {seeds} ({numbers}{alone}); {_needed(pair)}"
+
+
+def _needed(pair: PairSummary) -> str:
+    if pair.needed is None:
+        return f"to see {pair.wanted:g} points you would need more than {MOST_SEEDS:,}."
+    if pair.needed > pair.units:
+        return f"to see {pair.wanted:g} points you would need about {pair.needed:,}."
+    return f"a difference of {pair.wanted:g} points would need about {pair.needed}."
+
+
+def _holds_zero(found: Interval) -> bool:
+    return found[0] <= 0 <= found[1]
+
+
+def _plural(number: int, word: str) -> str:
+    return word if number == 1 else f"{word}s"
+
+
+def count_units(count: int, unit: str) -> str:
+    """Such as ``3 pretraining seeds``."""
+    return f"{count} {unit if count != 1 else unit[:-1]}"
+
+
+def number(value: float | None) -> str:
+    """Two decimals, or a dash."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def signed(value: float | None) -> str:
+    """Two decimals with a sign, or a dash; what rounds to zero has none."""
+    if value is None:
+        return "–"
+    text = f"{value:+.2f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def interval(found: Interval | None, sign: bool = True) -> str:
+    """Such as ``-0.40 to +1.20``, or a dash."""
+    if found is None:
+        return "–"
+    write = signed if sign else number
+    return f"{write(found[0])} to {write(found[1])}"
+
+
+def probability(p: float | None) -> str:
+    """Three decimals, or a dash."""
+    if p is None:
+        return "–"
+    return "under 0.001" if p < 0.001 else f"{p:.3f}"

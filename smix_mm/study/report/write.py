@@ -1,0 +1,88 @@
+"""Reading results, comparing them and writing the report."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Callable
+
+from ...fileio import write_json, write_text
+from .comparison import Comparison, compare
+from .figures import draw_figures
+from .markdown import format_report, format_summary
+from .results import Results, ResultsError, read_results
+from .wording import verdict
+
+IMAGE_SAMPLES = 1000
+
+
+def report_study(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    wanted: float = 0.5,
+    samples: int = IMAGE_SAMPLES,
+    say: Callable[[str], None] = lambda line: None,
+) -> str:
+    """Write the report of a study from its result files alone.
+
+    Writes ``report.md``, ``report.json`` (every number of it), ``report.csv`` (a line a run) and
+    figures: ``arms.png``, ``differences.png``, ``classes.png``, and ``curves.png`` where curves were
+    kept. Equal result files give equal bytes. Needs numpy, scipy and matplotlib, no OpenMMLab.
+
+    Args:
+        folder: of the study, with ``study.json``, ``result.json`` of each run and, for the interval
+            over test images, ``detections.npz`` beside it.
+        out: where to write. Defaults to ``folder``.
+        wanted: points of difference whose number of seeds is worked out.
+        samples: bootstrap samples of the test images.
+        say: is told how far it is.
+
+    Returns:
+        what the study shows: the table of the arms, and a sentence a pair.
+
+    Raises:
+        ResultsError: there is no study, or no usable result of what it compares.
+    """
+    results = read_results(folder)
+    if not any(run.detector in results.detectors for run in results.runs):
+        raise ResultsError(
+            "\n".join([f"{folder} holds no usable result of {', '.join(results.detectors)}", *results.problems])
+        )
+    comparison = compare(results, wanted, samples, say)
+    target = Path(folder if out is None else out)
+    drawn, problems = draw_figures(results, comparison, target)
+    comparison = dataclasses.replace(comparison, problems=[*comparison.problems, *problems])
+    write_text(target / "report.md", format_report(results, comparison, drawn, samples))
+    write_json(target / "report.json", _content(results, comparison, samples))
+    write_text(target / "report.csv", _lines(results))
+    return f"{format_summary(results, comparison)}\n\nWritten: {target / 'report.md'}, report.json, report.csv, " + (
+        ", ".join(drawn)
+    )
+
+
+def _content(results: Results, comparison: Comparison, samples: int) -> dict[str, object]:
+    return dict(
+        name=results.name,
+        metric=results.metric,
+        unit="percent",
+        image_samples=samples,
+        arms=[dataclasses.asdict(arm) for arm in comparison.arms],
+        pairs=[dict(dataclasses.asdict(pair), verdict=verdict(pair)) for pair in comparison.pairs],
+        missing=results.missing,
+        problems=[*results.problems, *comparison.problems],
+    )
+
+
+def _lines(results: Results) -> str:
+    """A line a run, a column a figure, in the metrics' own units."""
+    metrics = sorted({metric for run in results.runs for metric in run.metrics})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arm", "detector", "pretraining_seed", "finetuning_seed", "backbone_hash", *metrics])
+    for run in results.runs:
+        place = [run.arm, run.detector, run.pretraining_seed, run.finetuning_seed, run.backbone_hash]
+        writer.writerow([*place, *(run.metrics.get(metric) for metric in metrics)])
+    return text.getvalue()

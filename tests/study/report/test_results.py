@@ -1,0 +1,110 @@
+"""Result files that are read, and those that are named because they cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from smix_mm.study.report.results import ResultsError, read_curve, read_results
+
+RUN = "cutmix/seed0/voc/seed0"
+PRETRAINING = "cutmix/seed0/pretraining"
+
+
+@pytest.fixture
+def study(tmp_path: Path, write_study) -> Path:
+    arms = dict(baseline=15.0, cutmix=15.0)
+    return write_study(tmp_path, arms, ("voc",), pretraining_seeds=(0,), finetuning_seeds=(0,))
+
+
+def changed(path: Path, **values: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_every_run_of_a_whole_study_is_read(whole_study):
+    results = read_results(whole_study)
+    assert len(results.runs) == 3 * 3 * (1 + 2 * 2)
+    assert (results.missing, results.problems) == ((), ())
+    run = next(run for run in results.runs if run.name == "saliencymix/seed2/voc/seed1")
+    assert (run.arm, run.detector, run.pretraining_seed, run.finetuning_seed) == ("saliencymix", "voc", 2, 1)
+    assert run.backbone_hash == "saliencymix-2"
+    assert 0 < run.metrics["voc/mAP_11point"] < 1
+
+
+@pytest.mark.parametrize(
+    "run, change, complaint",
+    [
+        (RUN, dict(arm="baseline"), "it says arm='baseline', and its place says 'cutmix'"),
+        (RUN, dict(pretraining_seed=None), "it says pretraining_seed=None, and its place says 0"),
+        (RUN, dict(finetuning_seed=1), "it says finetuning_seed=1, and its place says 0"),
+        (RUN, dict(detector="bccd"), "it says detector='bccd', and its place says 'voc'"),
+        (RUN, dict(metrics={"voc/mAP_11point": float("nan")}), "voc/mAP_11point is nan, wanted a finite number"),
+        (RUN, dict(metrics={"voc/mAP_11point": "0.5"}), "voc/mAP_11point is '0.5', wanted a finite number"),
+        (RUN, dict(metrics={"voc/mAP_area": 0.5}), "it has no voc/mAP_11point"),
+        (RUN, dict(metrics=None), "it has no metrics"),
+        (RUN, dict(detections="0" * 64), "detections.npz is not the file that it was computed from"),
+        (PRETRAINING, dict(arm="baseline"), "it says arm='baseline', and its place says 'cutmix'"),
+    ],
+)
+def test_a_result_that_says_something_else_is_named_and_not_used(study, run, change, complaint):
+    changed(study / run / "result.json", **change)
+    results = read_results(study)
+    assert results.problems == (f"{run}/result.json cannot be used: {complaint}",)
+    assert run not in [one.name for one in results.runs]
+    assert len(results.runs) == 3
+
+
+def test_a_result_that_is_cut_off_is_named_at_whatever_byte(study):
+    path = study / RUN / "result.json"
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 37):
+        path.write_bytes(whole[:size])
+        results = read_results(study)
+        assert results.problems[0].startswith(f"{RUN}/result.json cannot be used: ")
+        assert len(results.runs) == 3
+
+
+def test_bytes_that_are_no_text_are_named(study):
+    (study / RUN / "result.json").write_bytes(b"\xff\xfe\x00")
+    assert read_results(study).problems[0].startswith(f"{RUN}/result.json cannot be used: ")
+
+
+def test_a_missing_result_is_named(study):
+    (study / RUN / "result.json").unlink()
+    results = read_results(study)
+    assert results.missing == (RUN,)
+    assert results.problems == ()
+
+
+def test_a_result_that_the_study_does_not_name_is_named(study, write_run):
+    stray = write_run(study, "cutmix", 5, "voc", 0, 15.0)
+    results = read_results(study)
+    assert results.problems == (f"{stray}/result.json is left out: study.json does not name this run",)
+    assert len(results.runs) == 4
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path):
+    with pytest.raises(ResultsError, match=r"holds no study.json; wanted the work dir"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content, complaint", [("{", "is no JSON of a study"), ("[]", "is no JSON"), ("{}", "lacks name, ")]
+)
+def test_a_damaged_study_is_refused(tmp_path, content, complaint):
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(ResultsError, match=complaint):
+        read_results(tmp_path)
+
+
+def test_a_curve_is_read_or_named(study):
+    run = next(run for run in read_results(study).runs if run.name == RUN)
+    points = read_curve(study, run)
+    assert len(points) == 50
+    assert points[0][0] == 10
+    path = study / RUN / "curve.json"
+    path.write_text('[{"step": 1}]')
+    with pytest.raises(ValueError, match=f"{RUN}/curve.json cannot be used: KeyError"):
+        read_curve(study, run)
+    path.unlink()
+    assert read_curve(study, run) is None
