@@ -1,0 +1,217 @@
+"""What batch augmentations make of a batch, with the boxes, the partners and λ that they used."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Iterator
+
+import torch
+from torch import Tensor
+
+from ..mixing import MixDraw, Scheme, paste, plan_mix
+from ..mixing.scheme import choose_points
+from ..released_code import first_peaks, released_code_maps
+from ..saliency import FineGrainedSaliency, SaliencyDetector
+from .panels import MOST, SYMBOLS, Box
+from .random_state import kept_random_state
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A mixed batch and how it came about, all on the CPU.
+
+    Attributes:
+        name: of the augmentation.
+        pictures: uint8 RGB (N, 3, H, W), before.
+        mixed: uint8 RGB (N, 3, H, W), after.
+        partner: int64 (N,), which picture each one's patch comes from.
+        source_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the partner.
+        target_boxes: int64 (N, 4), in the picture itself.
+        lam: float64 (N,), the share of each label that is the picture's own.
+        maps: float32 (N, H, W), a map for the partner of each.
+        map_name: what the map is.
+        source_points: int64 (N, 2), the (y, x) that each patch was cut around; None if unknown.
+        target_points: int64 (N, 2), the one it was pasted around, where that is another place.
+        source_symbol, target_symbol: how these points are marked.
+    """
+
+    name: str
+    pictures: Tensor
+    mixed: Tensor
+    partner: Tensor
+    source_boxes: Tensor
+    target_boxes: Tensor
+    lam: Tensor
+    maps: Tensor
+    map_name: str
+    source_points: Tensor | None = None
+    target_points: Tensor | None = None
+    source_symbol: str = MOST
+    target_symbol: str = MOST
+
+    def shown(self) -> list[int]:
+        """The pictures that something was pasted on."""
+        own = torch.arange(len(self.partner))
+        return torch.nonzero((self.partner != own) & (self.lam < 1)).flatten().tolist()
+
+
+def find_augment(preprocessor: Any) -> tuple[Any, float]:
+    """The first of a preprocessor's batch augmentations that can be shown, and its probability.
+
+    Returns:
+        a SaliencyMix, an OfficialSaliencyMix or mmpretrain's CutMix, or None; and the share of
+        the batches that it is applied to.
+    """
+    wrapper: Any = preprocessor.batch_augments
+    for index, augment in enumerate(wrapper.augments if wrapper else ()):
+        if can_be_shown(augment):
+            return augment, 1 / len(wrapper.augments) if wrapper.probs is None else wrapper.probs[index]
+    return None, 0.0
+
+
+def can_be_shown(augment: Any) -> bool:
+    """Whether :func:`mix_batch` knows how to follow the augmentation."""
+    from mmpretrain.models.utils.batch_augments import CutMix, ResizeMix
+
+    from ..batch_augments import OfficialSaliencyMix, SaliencyMix
+
+    return isinstance(augment, (SaliencyMix, OfficialSaliencyMix, CutMix)) and not isinstance(augment, ResizeMix)
+
+
+def mix_batch(augment: Any, inputs: Tensor, unnormaliser: Any, draw: MixDraw, seed: int) -> Mix:
+    """Let an augmentation mix a batch, without touching any generator.
+
+    Args:
+        augment: one for which :func:`can_be_shown` holds.
+        inputs: normalised floats (N, 3, H, W).
+        unnormaliser: a SaliencyMix whose ``pictures`` makes them pictures again.
+        draw: the random numbers of a SaliencyMix.
+        seed: of the global generators, from which the others draw.
+    """
+    from ..batch_augments import OfficialSaliencyMix, SaliencyMix
+
+    if isinstance(augment, SaliencyMix):
+        options = dict(augment.options)
+        scheme = Scheme(options["source"], options["target"], options["ties"])
+        options = {name: options[name] for name in ("border", "box_per", "lam_per")}
+        # A copy, because on a GPU it counts the batches that it has looked at.
+        return mix_pictures(copy.copy(augment).pictures(inputs), draw, scheme, augment.detector, **options)
+    if isinstance(augment, OfficialSaliencyMix):
+        return mix_as_released(augment, inputs, unnormaliser, seed)[0]
+    return mix_with_cutmix(augment, inputs, unnormaliser, seed)[0]
+
+
+def mix_pictures(
+    pictures: Tensor, draw: MixDraw, scheme: Scheme, detector: SaliencyDetector, border: str = "shift",
+    box_per: str = "sample", lam_per: str = "sample",
+) -> Mix:  # fmt: skip
+    """SaliencyMix of pictures, by the functions that training uses.
+
+    Args:
+        pictures: uint8 RGB (N, 3, H, W).
+        draw: see :func:`~smix_mm.mixing.draw_mix`.
+        scheme: where to cut and where to paste.
+        detector: of the maps.
+        border, box_per, lam_per: see :func:`smix_mm.saliency_mix`.
+    """
+    plan = plan_mix(pictures, draw, scheme, detector, border, box_per, lam_per)
+    mixed = paste(pictures, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
+    givers = pictures[plan.partner]
+
+    def points(asked: Tensor, where: str, uniform: Tensor) -> Tensor:
+        # With one box a batch it is the first pair's points that count.
+        planned = 1 if box_per == "batch" else len(asked)
+        found = choose_points(asked[:planned], where, scheme.ties, detector, uniform[:planned])
+        return found.expand(len(asked), 2).cpu()
+
+    moved = scheme.target != "corresponding"
+    return Mix(
+        name="SaliencyMix",
+        pictures=pictures.cpu(),
+        mixed=mixed.cpu(),
+        partner=plan.partner.cpu(),
+        source_boxes=plan.source_boxes.cpu(),
+        target_boxes=plan.target_boxes.cpu(),
+        lam=plan.lam.cpu(),
+        maps=detector(givers).cpu(),
+        map_name="its saliency map",
+        source_points=points(givers, scheme.source, draw.uniform[:, 0]),
+        target_points=points(pictures, scheme.target, draw.uniform[:, 1]) if moved else None,
+        source_symbol=SYMBOLS[scheme.source],
+        target_symbol=SYMBOLS.get(scheme.target, MOST),
+    )
+
+
+def mix_with_cutmix(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) -> tuple[Mix, float]:
+    """CutMix of a batch by mmpretrain's own class, with global seeds; and the λ that it drew.
+
+    The maps are the true ones, to compare: CutMix does not look at any.
+    """
+    with _recorded(augment, "cutmix_bbox_and_lam") as calls:
+        outcome = _call(augment, inputs, unnormaliser, seed)
+    (_, drawn), ((y1, y2, x1, x2), _) = calls[0]
+    maps = FineGrainedSaliency()(outcome["pictures"][outcome["partner"]])
+    return Mix(
+        **outcome, **_one_box((y1, x1, y2, x2), len(inputs)), maps=maps, map_name="its saliency map, not used"
+    ), drawn
+
+
+def mix_as_released(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) -> tuple[Mix, float]:
+    """OfficialSaliencyMix of a batch, with global seeds; and the λ that it drew.
+
+    The map is the one that it got from the first picture's partner; its box serves the whole batch.
+    """
+    with _recorded(augment, "box") as calls:
+        outcome = _call(augment, inputs, unnormaliser, seed)
+    (giver, drawn), box = calls[0]
+    maps = released_code_maps(giver[None])
+    mix = Mix(
+        **outcome,
+        **_one_box(box, len(inputs)),
+        maps=maps.expand(len(inputs), -1, -1),
+        map_name="map the released code gets",
+        source_points=first_peaks(maps).expand(len(inputs), 2),
+    )
+    return mix, drawn
+
+
+def _call(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) -> dict[str, Any]:
+    """What an augmentation's results tell: with the rows of an identity as labels, partners and λ as well."""
+    samples = len(inputs)
+    with kept_random_state(seed):
+        # CutMix writes into what it is given.
+        mixed, weights = augment(inputs.clone(), torch.eye(samples, device=inputs.device))
+    weights = weights.double().cpu()
+    lam = weights.diagonal().clone()
+    others = weights - torch.diag(lam)
+    return dict(
+        name=type(augment).__name__,
+        pictures=unnormaliser.pictures(inputs).cpu(),
+        mixed=unnormaliser.pictures(mixed).cpu(),
+        partner=torch.where(others.amax(1) > 0, others.argmax(1), torch.arange(samples)),
+        lam=lam,
+    )
+
+
+def _one_box(box: Box, samples: int) -> dict[str, Any]:
+    boxes = torch.tensor([int(corner) for corner in box]).expand(samples, 4)
+    return dict(source_boxes=boxes, target_boxes=boxes)
+
+
+@contextmanager
+def _recorded(thing: Any, method: str) -> Iterator[list[tuple[tuple[Any, ...], Any]]]:
+    """Note arguments and answer of each call of a method of one object."""
+    original, calls = getattr(thing, method), []
+
+    def record(*arguments: Any) -> Any:
+        answer = original(*arguments)
+        calls.append((arguments, answer))
+        return answer
+
+    setattr(thing, method, record)
+    try:
+        yield calls
+    finally:
+        delattr(thing, method)

@@ -1,0 +1,151 @@
+"""Examples as one web page that needs nothing else: a slider goes through them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from ..fileio import write_text
+from .panels import LEAST, MARK, MOST, TARGET, Example, Mark, Panel
+
+DASHES = ' stroke-dasharray="8 5"'
+
+# Without a script every example is shown, one under the other.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.4 system-ui, sans-serif; margin: 1rem auto; max-width: 62rem; padding: 0 1rem; }}
+h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.1rem; margin: 0.5rem 0; }}
+.slider {{ display: flex; gap: 1rem; align-items: center; flex-wrap: wrap; }}
+.slider input {{ flex: 1; min-width: 12rem; height: 1.5rem; }}
+:focus-visible {{ outline: 3px solid #1a73e8; outline-offset: 3px; }}
+.panels {{ display: grid; gap: 0.8rem; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }}
+@media (max-width: 36rem) {{ .panels {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }} }}
+figure {{ display: flex; flex-direction: column; justify-content: flex-end; margin: 0; }}
+figcaption {{ white-space: pre-line; overflow-wrap: anywhere; margin-bottom: 0.25rem; font-size: 0.95rem; }}
+.picture {{ position: relative; line-height: 0; }}
+.picture img {{ width: 100%; image-rendering: pixelated; }}
+.picture path {{ fill: none; vector-effect: non-scaling-stroke; }}
+.picture svg {{ position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }}
+</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<p>{note}</p>
+<div class="slider" id="control" hidden>
+<label for="slider">Example</label>
+<input type="range" id="slider" min="1" max="{count}" value="1" step="1">
+<output id="which" for="slider" aria-live="polite"></output>
+</div>
+{examples}
+</main>
+<script>
+const examples = [...document.querySelectorAll("article")];
+const slider = document.getElementById("slider"), which = document.getElementById("which");
+function show(number) {{
+  const chosen = Math.min(Math.max(Math.round(number) || 1, 1), examples.length);
+  examples.forEach((example, index) => {{ example.hidden = index + 1 !== chosen; }});
+  slider.value = chosen;
+  which.textContent = chosen + " of " + examples.length;
+  slider.setAttribute("aria-valuetext", "example " + which.textContent);
+}}
+const fromAddress = () => show(Number(location.hash.slice(1)));
+slider.addEventListener("input", () => {{
+  show(Number(slider.value));
+  history.replaceState(null, "", "#" + slider.value);
+}});
+addEventListener("hashchange", fromAddress);
+document.getElementById("control").hidden = false;
+fromAddress();
+</script>
+</body>
+</html>
+"""
+
+
+def save_page(examples: Sequence[Example], path: str | Path, title: str, note: str) -> None:
+    """Write examples as one HTML file that opens anywhere, without a network.
+
+    A slider goes through them, by pointer and by keyboard; ``#3`` at the end of the address opens
+    the third.
+
+    Args:
+        examples: one or more.
+        path: the HTML file.
+        title: of the page.
+        note: a sentence below it.
+
+    Raises:
+        ValueError: there is no example.
+    """
+    if not examples:
+        raise ValueError("there is no example for the page; wanted a batch in which pictures are pasted on others")
+    articles = "\n".join(_article(example) for example in examples)
+    write_text(path, PAGE.format(title=escape(title), note=escape(note), count=len(examples), examples=articles))
+
+
+def _article(example: Example) -> str:
+    figures = "\n".join(_figure(panel) for panel in example.panels)
+    return (
+        f'<article style="--columns: {example.columns}">\n<h2>{escape(example.title)}</h2>\n'
+        f'<div class="panels">\n{figures}\n</div>\n</article>'
+    )
+
+
+def _figure(panel: Panel) -> str:
+    height, width = panel.picture.shape[:2]
+    return (
+        f"<figure><figcaption>{escape(panel.caption)}</figcaption>"
+        f'<div class="picture"><img src="{data_uri(panel.picture)}" alt="{escape(panel.alt)}" '
+        f'width="{width}" height="{height}" style="height: auto">{_overlay(panel)}</div></figure>'
+    )
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A picture, uint8 (H, W, 3) or a map in [0, 1], as a PNG inside an address."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    if picture.ndim == 2:
+        picture = colormaps["magma"](picture, bytes=True)[..., :3]
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _overlay(panel: Panel) -> str:
+    """Box and marks above the picture, in its own pixels, black below colour so that they are always seen."""
+    height, width = panel.picture.shape[:2]
+    paths = []
+    if panel.box is not None:
+        y1, x1, y2, x2 = panel.box
+        paths.append((f"M{x1} {y1}H{x2}V{y2}H{x1}Z", panel.colour))
+    paths += [(_mark_path(mark, max(height, width) / 25), MARK) for mark in panel.marks]
+    drawn = "".join(
+        f'<path d="{path}" stroke="{stroke}" stroke-width="{thickness}"{dashes}/>'
+        for path, colour in paths
+        for stroke, thickness, dashes in (("black", 4, ""), (colour, 2, DASHES if colour == TARGET else ""))
+    )
+    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{drawn}</svg>' if drawn else ""
+
+
+def _mark_path(mark: Mark, arm: float) -> str:
+    x, y = mark.x + 0.5, mark.y + 0.5
+    if mark.symbol == MOST:
+        return f"M{x - arm} {y}H{x + arm}M{x} {y - arm}V{y + arm}"
+    if mark.symbol == LEAST:
+        return f"M{x - arm} {y - arm}L{x + arm} {y + arm}M{x - arm} {y + arm}L{x + arm} {y - arm}"
+    return f"M{x - arm} {y}a{arm} {arm} 0 1 0 {2 * arm} 0a{arm} {arm} 0 1 0 {-2 * arm} 0"

@@ -1,0 +1,202 @@
+"""Browsing a config's mixed batches, and the sheet that comes of it."""
+
+import random
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from smix_mm.visualization import browse_mix, draw_mix_sheet, training_pictures
+from smix_mm.visualization.panels import short_name
+from smix_mm.visualization.sheet import draw_sheet
+
+ROOT = Path(__file__).parents[2]
+CIFAR = ROOT / "configs/cifar10"
+
+
+@pytest.fixture
+def cifar(crops, monkeypatch):
+    monkeypatch.setenv("SMIX_CIFAR10", str(crops))
+    return CIFAR
+
+
+@pytest.mark.parametrize(
+    "name, kind, said",
+    [
+        ("resnet18_saliencymix.py", "mix", "Shown is the SaliencyMix of .*, which training applies to 50% of"),
+        ("resnet18_cutmix.py", "mix", "Shown is the CutMix of .*, which training applies to 50% of its batches"),
+        ("resnet18_baseline.py", "mix", "has no SaliencyMix, OfficialSaliencyMix or CutMix: shown is SaliencyMix"),
+        ("resnet18_cutmix.py", "schemes", "has no SaliencyMix: shown is SaliencyMix with its default options"),
+        ("resnet18_baseline.py", "compare", "has no SaliencyMix: shown is SaliencyMix with its default options"),
+        ("resnet18-imagenet-stem_saliencymix.py", "compare", "Shown is the SaliencyMix of"),
+    ],
+)
+def test_any_classification_config_can_be_browsed_and_it_is_said_what_is_shown(cifar, tmp_path, name, kind, said):
+    note = browse_mix(cifar / name, out=tmp_path / "mix.png", html=tmp_path / "mix.html", kind=kind, number=2)
+    assert re.search(said, note)
+    page = (tmp_path / "mix.html").read_text()
+    assert page.count("<article") == 2 and note.split(": ")[-1] in page
+    with Image.open(tmp_path / "mix.png") as picture:
+        assert picture.format == "PNG" and picture.width > 700
+
+
+def test_pictures_that_lie_in_memory_can_be_browsed(cifar, crops, tmp_path):
+    browse_mix(cifar / "fast/resnet18_saliencymix.py", html=tmp_path / "mix.html", number=3)
+    names = re.findall(r"<figcaption>source:\n(\w+)<", (tmp_path / "mix.html").read_text())
+    assert len(names) == 3 and set(names) <= {folder.name for folder in (crops / "train").iterdir()}
+    pictures, labels = training_pictures(cifar / "fast/resnet18_saliencymix.py", 8)
+    assert pictures.shape == (8, 3, 32, 32) and pictures.dtype == torch.uint8 and len(set(labels)) > 3
+
+
+def states() -> tuple:
+    return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist(), torch.initial_seed()
+
+
+def test_the_same_seed_gives_the_same_examples_and_leaves_no_trace(photographs, tmp_path):
+    before, pages = states(), []
+    for seed in (3, 3, 4):
+        browse_mix(photographs, html=tmp_path / "mix.html", number=1, seed=seed)
+        pages.append((tmp_path / "mix.html").read_bytes())
+    assert pages[0] == pages[1] != pages[2]
+    assert states() == before
+
+
+def test_options_of_the_config_reach_the_mix(photographs, tmp_path):
+    options = {"data_preprocessor.batch_augments.augments.target": "salient"}
+    targets = []
+    for given in ({}, options):
+        browse_mix(photographs, html=tmp_path / "mix.html", number=1, cfg_options=given)
+        targets += re.findall(r'alt="(target[^"]+)"', (tmp_path / "mix.html").read_text())
+    plain, salient = targets
+    assert "most salient pixel" not in plain and "most salient pixel" in salient
+
+
+def test_colours_are_those_of_the_files(photographs, tmp_path):
+    """BGR files, an RGB tensor, normalised and back."""
+    pictures, labels = training_pictures(photographs)
+    assert pictures.dtype == torch.uint8 and pictures.shape == (4, 3, 224, 224)
+    assert labels == ["astronaut", "cat", "coffee", "rocket"]
+    suit = pictures[0, :, 150, 60].tolist()
+    assert suit[0] > 150 and suit[0] > 2 * suit[2]  # orange
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(config="none.py"), "config none.py is not there; wanted a config file"),
+        (dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"), "has default_scope='mmdet'; wanted a classif"),
+        (dict(number=0), "number is 0 and seed 0; wanted at least 1"),
+        (dict(seed=-1), "seed -1; wanted at least 1, and 0 or more"),
+        (dict(kind="all"), "kind is 'all'; wanted one of mix, schemes, compare"),
+        (dict(cfg_options={"train_dataloader.dataset.data_prefix": "/nowhere"}), "None"),
+        (
+            dict(cfg_options={"train_dataloader.batch_size": 1}),
+            "a batch has one picture; wanted train_dataloader.batch",
+        ),
+        (dict(cfg_options={"train_dataloader": None}), "has no train_dataloader; wanted a classification config"),
+        (dict(cfg_options={"data_preprocessor.type": "SelfSupDataPreprocessor"}), "wanted ClsDataPreprocessor"),
+        (dict(cfg_options={"data_preprocessor.batch_augments.augments.std": [999, 999, 999]}), "the same mean and std"),
+        (dict(out="mix.gif", small=True), "mix.gif is to be small; wanted a file ending in .png"),
+        (dict(out="mix.nothing"), "nothing"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_sentence_and_writes_nothing(photographs, tmp_path, monkeypatch, change, message):
+    monkeypatch.chdir(tmp_path)
+    call = {"config": photographs, "out": "mix.png", "number": 1} | change
+    with pytest.raises((ValueError, OSError, TypeError), match=None if message == "None" else message):
+        browse_mix(call.pop("config"), **call)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "kind, height, width", [("mix", 40, 90), ("mix", 90, 40), ("schemes", 32, 32), ("compare", 32, 32)]
+)
+def test_no_label_of_the_sheet_overlaps_another_or_a_picture(photographs, monkeypatch, tmp_path, kind, height, width):
+    long = ["great white shark, white shark, man-eater", "W" * 30, "a b c d e f g h i j k l m n o p q", "tiger, big"]
+    figures: list = []
+    draw = "smix_mm.visualization.browse.save_sheet"
+    monkeypatch.setattr(draw, lambda examples, *_: figures.append(draw_sheet(examples)))
+    resize = {"type": "Resize", "scale": (width, height)}
+    options = {
+        "train_dataloader.dataset.metainfo.classes": long,
+        "train_dataloader.dataset.pipeline": [{"type": "LoadImageFromFile"}, resize, {"type": "PackInputs"}],
+    }
+    browse_mix(photographs, out=tmp_path / "x.png", kind=kind, number=2, cfg_options=options)
+    (figure,) = figures
+    figure.canvas.draw()
+    panels = [axes for part in figure.subfigs for axes in part.axes if axes.images]
+    assert len(panels) == {"mix": 8, "schemes": 32, "compare": 16}[kind]
+    pictures = [axes.get_window_extent() for axes in panels]
+    written = [axes.title for axes in panels] + [part.texts[0] for part in figure.subfigs]
+    texts = [(text.get_text(), text.get_window_extent()) for text in written]
+    for index, (text, box) in enumerate(texts):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 + 1, text
+        for other, another in texts[index + 1 :]:
+            assert not box.padded(-1).overlaps(another.padded(-1)), (text, other)
+        assert not any(box.padded(-1).overlaps(picture) for picture in pictures), text
+
+
+def test_boxes_and_pictures_are_drawn_in_pixels(tmp_path):
+    pictures = torch.randint(0, 256, (6, 3, 20, 30), generator=torch.Generator().manual_seed(0)).byte()
+    kept = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("smix_mm.visualization.sheet.save_sheet", lambda examples, *_: kept.extend(examples))
+        draw_mix_sheet(pictures, list("abcdef"), tmp_path / "x.png", rows=2, seed=1)
+    assert len(kept) == 2
+    part = draw_sheet(kept[:1]).subfigs[0]
+    for axes, panel in zip(part.axes, kept[0].panels):
+        assert np.array_equal(axes.images[0].get_array(), panel.picture)
+        if panel.box is not None:
+            y1, x1, y2, x2 = panel.box
+            drawn = axes.patches[-1].get_bbox()
+            assert (drawn.y0, drawn.x0, drawn.y1, drawn.x1) == (y1 - 0.5, x1 - 0.5, y2 - 0.5, x2 - 0.5)
+
+
+def test_the_sheet_needs_two_pictures_with_a_name_each(tmp_path):
+    pictures = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    for call in ((pictures[:1], ["a"]), (pictures, ["a", "b"])):
+        with pytest.raises(ValueError, match="wanted two or more, a label each"):
+            draw_mix_sheet(*call, tmp_path / "x.png")
+
+
+def test_a_small_sheet_keeps_the_colours_that_are_drawn_with(photographs, tmp_path):
+    for small in (False, True):
+        browse_mix(photographs, out=tmp_path / f"{small}.png", kind="schemes", number=1, small=small)
+    sizes = [(tmp_path / f"{small}.png").stat().st_size for small in (False, True)]
+    assert sizes[1] < sizes[0] / 2
+    with Image.open(tmp_path / "True.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert len(colours) <= 256 and {(0x39, 0xFF, 0x14), (0x17, 0xBE, 0xCF)} <= colours
+
+
+@pytest.mark.parametrize(
+    "name, short",
+    [
+        ("cat", "cat"),
+        ("great white shark, white shark, man-eater", "great white shark"),
+        ("a name that is long indeed", "a name that is lo…"),
+    ],
+)
+def test_names_of_classes_are_made_to_fit(name, short):
+    assert short_name(name) == short and len(short) <= 18
+
+
+def test_the_command_line_says_what_it_used_and_where_it_wrote(photographs, run_tool, tmp_path):
+    done = run_tool("tools/browse_mix.py", photographs, "--out", tmp_path / "a.png", "--html", tmp_path / "a.html",
+                    "--compare", "--number", 1, "--cfg-options", "train_dataloader.batch_size=3")  # fmt: skip
+    assert "Shown is the SaliencyMix of photographs.py" in done.stdout
+    assert f"written: {tmp_path / 'a.png'}, {tmp_path / 'a.html'}" in done.stdout
+    assert (tmp_path / "a.png").is_file() and (tmp_path / "a.html").is_file()
+
+
+def test_wrong_use_ends_in_one_sentence_and_status_2(photographs, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["browse_mix.py", str(photographs), "--number", "0"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "tools/browse_mix.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "browse_mix.py: number is 0 and seed 0; wanted at least 1, and 0 or more\n"

@@ -1,0 +1,130 @@
+"""Maps and detections of several checkpoints on the same pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from smix_mm.evaluation import Detections
+from smix_mm.robustness.attacks import PixelClassifier
+from smix_mm.visualization.compare_cam import CompareError, class_activation_map, compare_cam, last_map
+from smix_mm.visualization.compare_detections import compare_detections
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory) -> tuple[Path, dict[str, Path], torch.nn.Module]:
+    from mmpretrain.registry import MODELS
+
+    folder = tmp_path_factory.mktemp("nets")
+    config = folder / "config.py"
+    config.write_text(
+        f'_base_ = "{ROOT}/configs/cifar10/resnet18_baseline.py"\n'
+        "model = dict(backbone=dict(stem_channels=16, base_channels=16), head=dict(in_channels=128))\n"
+        'test_dataloader = dict(dataset=dict(metainfo=dict(classes=list("abcdefghij"))))\n'
+    )
+    cfg = Config.fromfile(config)
+    init_default_scope("mmpretrain")
+    files = {}
+    for seed, name in enumerate(("one", "two")):
+        torch.manual_seed(seed)
+        preprocessor = {"type": "ClsDataPreprocessor", **cfg.data_preprocessor}
+        model = MODELS.build({**cfg.model, "data_preprocessor": preprocessor}).eval()
+        files[name] = folder / f"{name}.pth"
+        torch.save(dict(state_dict=model.state_dict()), files[name])
+    return config, files, model
+
+
+@pytest.fixture
+def pictures(few_cifar10) -> list[Path]:
+    return sorted((few_cifar10 / "test").rglob("*.jpg"))[::20]
+
+
+def test_maps_of_two_checkpoints_are_drawn_on_the_same_pictures(nets, pictures, tmp_path):
+    config, files, _ = nets
+    first = compare_cam(config, files, pictures, tmp_path / "cam.png", label=3)
+    assert first.read_bytes().startswith(b"\x89PNG")
+    swapped = compare_cam(config, dict(one=files["two"], two=files["one"]), pictures, tmp_path / "o.png", label=3)
+    assert swapped.read_bytes() != first.read_bytes()
+
+
+def test_the_map_is_grad_cam_of_the_last_stage(nets):
+    """Written out: weights are the gradient's mean over places, negative sums are cut off."""
+    classifier = PixelClassifier(nets[2])
+    pixels = torch.randint(0, 256, (1, 3, 32, 32), generator=torch.Generator().manual_seed(0)).float()
+    kept: list[torch.Tensor] = []
+    layer = last_map(classifier, pixels)
+    assert layer is nets[2].backbone.layer4 or layer in list(nets[2].backbone.layer4.modules())
+    hook = layer.register_forward_hook(lambda module, args, output: kept.append(output))
+    logits = classifier(pixels)
+    hook.remove()
+    (gradient,) = torch.autograd.grad(logits[0, 5], kept[0])
+    wanted = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1)[0].clamp(min=0).detach().numpy()
+    found = class_activation_map(classifier, pixels, 5)
+    assert found.shape == (32, 32) and found.min() >= 0 and found.max() <= 1
+    assert wanted.max() > 0
+    # The map is 4x4 before it is enlarged: the cell of its peak is among the brightest.
+    row, column = np.unravel_index(wanted.argmax(), wanted.shape)
+    side = 32 // wanted.shape[0]
+    cell = found[row * side : (row + 1) * side, column * side : (column + 1) * side]
+    assert cell.mean() >= np.quantile(found, 0.85)
+
+
+@pytest.mark.parametrize(
+    "change, message", [("rename", "does not fit the config"), ("label", "class 10 was asked for")]
+)
+def test_what_does_not_fit_is_refused(nets, pictures, tmp_path, change, message):
+    config, files, model = nets
+    wrong = tmp_path / "wrong.pth"
+    torch.save({f"x.{name}": value for name, value in model.state_dict().items()}, wrong)
+    with pytest.raises(CompareError, match=message):
+        compare_cam(config, dict(a=wrong if change == "rename" else files["one"]), pictures, "c.png", label=10)
+
+
+def test_a_missing_picture_is_named(nets):
+    with pytest.raises(FileNotFoundError, match="picture none.jpg is not there"):
+        compare_cam(nets[0], nets[1], ["none.jpg"], "c.png")
+
+
+def detections(images: list[str], seed: int) -> Detections:
+    draw = np.random.RandomState(seed)
+    corners = draw.uniform(0, 200, (len(images), 2)).astype(np.float32)
+    boxes = np.concatenate([corners, corners + 60], 1)
+    place = np.arange(len(images), dtype=np.int32)
+    zeros = np.zeros(len(images), np.int16)
+    return Detections(
+        classes=("RBC", "WBC", "Platelets"), images=np.array(images), boxes=boxes,
+        scores=np.full(len(images), 0.9, np.float32), labels=zeros, image_of=place, true_boxes=boxes + 3,
+        true_labels=zeros, true_image_of=place, difficult=np.zeros(len(images), bool),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def blood(smix_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("SMIX_BCCD", str(smix_data / "BCCD"))
+    images = (smix_data / "BCCD/ImageSets/Main/test.txt").read_text().split()[:5]
+    for seed, name in enumerate(("a", "b")):
+        detections(images, seed).write(tmp_path / f"{name}.npz")
+    return ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py", dict(a=tmp_path / "a.npz", b=tmp_path / "b.npz"), images
+
+
+def test_detections_of_two_arms_are_drawn_on_the_same_pictures(blood, tmp_path):
+    config, files, images = blood
+    drawn = compare_detections(config, files, tmp_path / "d.png", number=2).read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    assert compare_detections(config, files, tmp_path / "e.png", number=2).read_bytes() == drawn
+    assert compare_detections(config, files, tmp_path / "f.png", images=images[:1]).read_bytes() != drawn
+    assert compare_detections(config, files, tmp_path / "g.png", number=2, score=0.95).read_bytes() != drawn
+
+
+def test_detections_of_other_pictures_are_refused(blood, tmp_path):
+    config, files, images = blood
+    detections(images[:4], 0).write(tmp_path / "b.npz")
+    with pytest.raises(CompareError, match="b is of other pictures or classes than a"):
+        compare_detections(config, files, tmp_path / "d.png")
+    with pytest.raises(CompareError, match="picture x is not in the detections"):
+        compare_detections(config, dict(a=files["a"]), tmp_path / "d.png", images=["x"])
