@@ -1,7 +1,6 @@
 # Schedule and runtime of the fast path on a GPU: the paper's schedule, in bfloat16 and channels last.
 # It goes with a dataset of ./datasets/*_in_memory.py and, in the model, head=dict(type="BatchLinearClsHead").
 _base_ = ["schedules/cifar_200e.py", "runtime.py"]
-custom_imports = dict(imports=["smix_mm", "smix_mm.datasets.in_memory", "smix_mm.engine.fast_training"])
 optim_wrapper = dict(type="Bfloat16OptimWrapper")
 custom_hooks = [dict(type="ChannelsLastHook")]
 # Every batch has the same shape, so the time that cuDNN spends on trying comes back.

@@ -1,7 +1,6 @@
 # Schedule and runtime for those without two GPU-weeks: 100 epochs, cosine, bfloat16, channels last. The rest, batch and
 # weight decay too, is the paper's.
 _base_ = ["schedules/imagenet_300e.py", "runtime.py"]
-custom_imports = dict(imports=["smix_mm", "smix_mm.engine.fast_training"])
 max_epochs = 100
 optim_wrapper = dict(type="Bfloat16OptimWrapper")
 param_scheduler = dict(

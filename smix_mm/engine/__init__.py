@@ -1,6 +1,21 @@
-"""What mmengine runs: the train and test functions, and hooks."""
+"""What mmengine runs: the train and test functions, loops and hooks."""
 
 from .box_check_hook import BoxCheckHook
+from .checkpoint_hook import ExactCheckpointHook
+from .fast_training import Bfloat16OptimWrapper, ChannelsLastHook
 from .load_proof_hook import LoadProofHook
+from .loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
+from .mix_sheet_hook import MixSheetHook
+from .nonfinite import NonFiniteHook
 
-__all__ = ["BoxCheckHook", "LoadProofHook"]
+__all__ = [
+    "Bfloat16OptimWrapper",
+    "BoxCheckHook",
+    "ChannelsLastHook",
+    "ExactCheckpointHook",
+    "ExactEpochBasedTrainLoop",
+    "ExactIterBasedTrainLoop",
+    "LoadProofHook",
+    "MixSheetHook",
+    "NonFiniteHook",
+]

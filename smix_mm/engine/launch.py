@@ -15,7 +15,10 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..datasets.findings import DataError
 from ..transfer.checkpoint import CheckpointError
+from .failures import describe_failure
+from .safe_loading import load_safely
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
@@ -59,7 +62,8 @@ def load_config(
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The config's own kind of Runner."""
+    """The config's own kind of Runner, which reads weights without unpickling, see :func:`load_safely`."""
+    load_safely()
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
@@ -134,13 +138,28 @@ def export_local_rank(local_rank: int) -> None:
 
 
 def report_errors(command: Callable[[], object]) -> int:
-    """Run a command; a mistake of the user's ends in one sentence and exit status 2."""
+    """Run a command; a mistake of the user's ends in one sentence and exit status 2.
+
+    What stops a run from outside ends in one sentence too, with exit status 1, or 130 for Ctrl-C.
+    """
     try:
         command()
     except (UsageError, CheckpointError, FileNotFoundError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-        return 2
+        return _say(str(error), 2)
+    except DataError as error:
+        # One that comes from a data worker carries its traceback.
+        return _say(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2], 2)
+    except BaseException as error:
+        failure = describe_failure(error)
+        if failure is None:
+            raise
+        return _say(*failure)
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
     return 0
+
+
+def _say(sentence: str, status: int) -> int:
+    print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
+    return status

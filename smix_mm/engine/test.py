@@ -9,6 +9,7 @@ from typing import Any, Sequence
 
 from mmengine.evaluator import DumpResults
 
+from ..datasets.guard import guard_data
 from ..fileio import write_json
 from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
 
@@ -42,7 +43,7 @@ def test(
         launcher: how several processes were started; ``'none'`` for one.
 
     Returns:
-        the figures by name, such as ``accuracy/top1`` or ``pascal_voc/mAP``.
+        the figures by name, such as ``accuracy/top1`` or ``voc/mAP_11point``.
 
     Raises:
         UsageError: there is no such checkpoint, or a file name has the wrong ending.
@@ -56,7 +57,10 @@ def test(
     cfg.load_from, cfg.resume = str(checkpoint), False
     if show_dir is not None:
         _show_predictions(cfg, str(show_dir))
+    notes = guard_data(cfg, parts=("test",))
     runner = build_runner(cfg)
+    for note in notes:
+        runner.logger.warning(note)
     if out is not None:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))
     found = {name: float(value) for name, value in runner.test().items()}

@@ -9,7 +9,10 @@ from typing import Any, Sequence
 
 import torch
 
+from ..datasets.guard import guard_data
 from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
+from .nonfinite import ACTIONS, NonFiniteHook
+from .resume import choose_checkpoint, go_on_from, use_exact_parts
 
 EXAMPLES = """examples:
   python tools/train.py configs/cifar10/resnet18_saliencymix.py
@@ -27,25 +30,33 @@ def train(
     amp: bool = False,
     auto_scale_lr: bool = False,
     no_validate: bool = False,
+    on_nonfinite: str = "stop",
     cfg_options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> None:
-    """Train what a config describes.
+    """Train what a config describes, so that the run can be killed at any time and resumed exactly.
+
+    mmengine's stock checkpoint hook and train loops are replaced by this package's, see
+    :mod:`smix_mm.engine.loops` and :class:`~smix_mm.engine.ExactCheckpointHook`.
 
     Args:
         config: an mmengine config of mmpretrain or MMDetection.
         work_dir: where logs and checkpoints go. Defaults to the config's, else
             ``work_dirs/<name of the config>``.
-        resume: ``'auto'`` for the newest checkpoint in ``work_dir`` (from the start where
-            there is none), or a checkpoint's path.
+        resume: ``'auto'`` for the newest whole checkpoint in ``work_dir`` (from the start where
+            there is none), or a checkpoint's path. Processes that torchrun starts again after a
+            failure resume by themselves.
         amp: mixed precision with dynamic loss scaling; needs a GPU.
         auto_scale_lr: scale the learning rate by actual to ``auto_scale_lr.base_batch_size``.
         no_validate: leave out the evaluation during training.
+        on_nonfinite: what a loss that is not finite does: ``'stop'`` the run before it touches the
+            weights, or ``'skip'`` the iteration, see :class:`~smix_mm.engine.NonFiniteHook`.
         cfg_options: settings by dotted name, laid over the config.
         launcher: how several processes were started; ``'none'`` for one.
 
     Raises:
         UsageError: an option does not fit the config or the machine.
+        CheckpointError: the checkpoint to resume from cannot be read, or is none.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     if no_validate:
@@ -62,13 +73,19 @@ def train(
                 "wanted auto_scale_lr=dict(base_batch_size=...) in it"
             )
         cfg.auto_scale_lr.enable = True
-    if resume == "auto":
-        cfg.resume, cfg.load_from = True, None
-    elif resume is not None:
-        if not Path(resume).is_file():
-            raise UsageError(f"checkpoint {resume} is not there; wanted one to resume from, or plain --resume")
-        cfg.resume, cfg.load_from = True, resume
-    build_runner(cfg).train()
+    if resume is None and cfg.get("resume"):
+        resume = cfg.get("load_from") or "auto"
+    if resume not in (None, "auto") and not Path(resume).is_file():
+        raise UsageError(f"checkpoint {resume} is not there; wanted one to resume from, or plain --resume")
+    notes = guard_data(cfg) + use_exact_parts(cfg)
+    hooks = list(cfg.get("custom_hooks") or [])
+    if not any(hook.get("type") in ("NonFiniteHook", NonFiniteHook) for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type="NonFiniteHook", action=on_nonfinite)]
+    notes += go_on_from(cfg, choose_checkpoint(cfg, resume))
+    runner = build_runner(cfg)
+    for note in notes:
+        runner.logger.warning(note)
+    runner.train()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,11 +102,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="?",
         const="auto",
         metavar="PATH",
-        help="go on from PATH, or from the newest checkpoint in the work dir where no path is given",
+        help="go on from PATH, or from the newest whole checkpoint in the work dir where no path is given",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
+    parser.add_argument(
+        "--on-nonfinite",
+        choices=ACTIONS,
+        default="stop",
+        help="what a loss that is not finite does: stop the run before it touches the weights (default), or skip",
+    )
     add_common_arguments(parser)
     options = parser.parse_args(arguments)
     export_local_rank(options.local_rank)
@@ -101,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             amp=options.amp,
             auto_scale_lr=options.auto_scale_lr,
             no_validate=options.no_validate,
+            on_nonfinite=options.on_nonfinite,
             cfg_options=options.cfg_options,
             launcher=options.launcher,
         )

@@ -168,6 +168,7 @@ def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> str:
     # Pictures read from files come as BGR; those that a dataset holds in memory (CIFAR) as RGB.
-    from_files = "LoadImageFromFile" in repr(config.get("train_dataloader", ""))
+    steps = repr(config.get("train_dataloader", ""))
+    from_files = "LoadImageFromFile" in steps or "LoadWholePicture" in steps
     flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
     return "rgb" if from_files == flipped else "bgr"

@@ -66,8 +66,9 @@ def test_a_backbone_without_a_checkpoint_or_with_a_remote_one_cannot_be_proven(l
 class Boxes:
     """A detection dataset of one picture an entry: (box, ignore_flag) pairs."""
 
-    def __init__(self, *pictures) -> None:
+    def __init__(self, *pictures, steps=()) -> None:
         self.pictures = pictures
+        self.pipeline = SimpleNamespace(transforms=list(steps))
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -80,20 +81,44 @@ class Boxes:
 GOOD, POINT, LINE = [1, 1, 5, 5], [3, 3, 3, 3], [1, 3, 5, 3]
 
 
-def check(dataset) -> list[str]:
+def check(dataset, **settings) -> list[str]:
     run = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset), logger=Log())
-    BoxCheckHook().before_train(run)
+    BoxCheckHook(**settings).before_train(run)
     return run.logger
 
 
 def test_ignored_boxes_without_area_are_counted_with_their_files():
     (line,) = check(Boxes([(GOOD, 0)], [(POINT, 1), (LINE, 1)], [(GOOD, 1)]))
-    assert line == "2 boxes without area in 1.xml; left out of training by bbox_min_size."
+    assert line == "2 boxes without area in 1.xml; left out of training."
+    assert check(Boxes([(POINT, 1)]), quiet=True) == []
 
 
 def test_boxes_without_area_that_would_be_trained_on_stop_the_run():
     with pytest.raises(ValueError, match=r"1 box without area in 1.xml would turn the loss into NaN; wanted"):
         check(Boxes([(GOOD, 0)], [(LINE, 0)]))
+
+
+@pytest.mark.parametrize("box", [[5, 1, 1, 5], [-4, 1, 0, 5], [1, -4, 5, -1]])
+def test_turned_round_boxes_and_those_before_the_picture_begins_have_no_area_either(box):
+    with pytest.raises(ValueError, match=r"1 box without area in 0.xml"):
+        check(Boxes([(box, 0)]))
+
+
+def test_boxes_that_the_pipeline_mends_do_not_stop_the_run():
+    class MendBoxes:
+        pass
+
+    (line,) = check(Boxes([(LINE, 0)], steps=[MendBoxes()]))
+    assert line == "1 box without area in 0.xml; left out of training."
+
+
+def test_a_dataset_without_boxes_is_not_walked_through():
+    class Pictures(Boxes):
+        def get_data_info(self, index: int) -> dict:
+            assert index == 0
+            return dict(img_path="0.jpg", gt_label=0)
+
+    assert check(Pictures([], [])) == []
 
 
 def test_it_looks_inside_repeated_and_concatenated_datasets():

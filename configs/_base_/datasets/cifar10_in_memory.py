@@ -1,5 +1,5 @@
 # CIFAR-10 in the memory of the training device, cropped, flipped and normalised there: the official files
-# or picture files, both under data_root. The same augmentation and numbers as cifar10_folder.py.
+# or picture files, both under data_root. The same augmentation and numbers as cifar10.py.
 data_root = "{{$SMIX_CIFAR10:data/cifar10}}"
 
 data_preprocessor = dict(
