@@ -12,11 +12,14 @@ setup:  ## make .venv with everything the targets below need
 demo: setup  ## pretrain, fine-tune and compare on a small scale, into work_dirs/demo
 	.venv/bin/python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
 
+# Two test processes of one thread each: two that share the threads of two cores are slower than one alone.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
+
 test: lint  ## check the code's form, then run the quick tests
-	.venv/bin/python -m pytest -m "not long"
+	$(PYTEST) --dist loadfile -m "not long"
 
 test-long: setup  ## run the tests that train
-	.venv/bin/python -m pytest -m long
+	$(PYTEST) --dist load --maxschedchunk 1 -m long
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check

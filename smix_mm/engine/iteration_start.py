@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .kept_batch import hold
-from .random_state import _owners
+from .random_state import generator_owners
 
 
 class IterationStart:
@@ -24,7 +24,7 @@ class IterationStart:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.owners = [owner for _, owner in _owners(model)]
+        self.owners = [owner for _, owner in generator_owners(model)]
         self.buffers: list[Tensor] = []
         self.batch: Any = None
 

@@ -27,7 +27,7 @@ class ExactLoop(BaseLoop):
             no indices; then a resume is not exact.
         data_epoch: how often the data were gone through before; what the sampler shuffles by.
         batches_done: batches of this ``data_epoch`` that the model was trained on.
-        validated: whether the validation that is due at this iteration is done.
+        validated: whether a validation that was due after the last iteration is done.
     """
 
     def __init__(self, runner: Any, dataloader: Any, *args: Any, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class ExactLoop(BaseLoop):
         super().__init__(runner, dataloader, *args, **kwargs)
         self.data_epoch = 0
         self.batches_done = 0
-        self.validated = False
+        self.validated = True
         self.taken_up = False
         self._random_state: Mapping[str, Any] | None = None
 
@@ -52,7 +52,7 @@ class ExactLoop(BaseLoop):
         return dict(
             data_epoch=self.data_epoch,
             batches_done=self.batches_done + iteration - self.iter,
-            validated=self.validated,
+            validated=self.validated and iteration == self.iter,
             batches_per_epoch=len(self.dataloader),
             sample_seed=self.dataloader.keys.seed if isinstance(self.dataloader, SeededDataLoader) else None,
             sampler_seed=getattr(self._sampler, "seed", None),
@@ -109,11 +109,10 @@ class ExactLoop(BaseLoop):
         """Validate where it is due at epoch or iteration ``now`` of ``last``."""
         self._decide_current_val_interval()
         due = now >= self.val_begin and (now % self.val_interval == 0 or now == last)
+        # A checkpoint that is written at the end of the validation belongs after it.
+        self.validated = True
         if due and self.runner.val_loop is not None:
-            # A checkpoint that is written at the end of the validation belongs after it.
-            self.validated = True
             self.runner.val_loop.run()
-        self.validated = False
 
 
 @LOOPS.register_module()
@@ -133,7 +132,7 @@ class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
         self.runner.call_hook("before_train")
         if self._place_unknown():
             self.batches_done = min(max(0, self._iter - self._epoch * len(self.dataloader)), len(self.dataloader))
-        elif self.taken_up and not self.batches_done and not self.validated:
+        elif not self.batches_done and not self.validated:
             self._restore_random_state()
             self._validate(self._epoch, self._max_epochs)
         while self._epoch < self._max_epochs and not self.stop_training:
@@ -144,7 +143,7 @@ class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Train for an epoch, or for what is left of it."""
-        self.data_epoch, self.validated = self._epoch, False
+        self.data_epoch = self._epoch
         # What hooks draw at an epoch's begin came before a checkpoint within the epoch, and after one between epochs.
         if not self.batches_done:
             self._restore_random_state()
@@ -155,7 +154,7 @@ class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
         for number, batch in enumerate(batches, self.batches_done):
             self.run_iter(number, batch)
             self.batches_done = number + 1
-        self.batches_done = 0
+        self.batches_done, self.validated = 0, False
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 
@@ -181,14 +180,14 @@ class ExactIterBasedTrainLoop(ExactLoop, IterBasedTrainLoop):
             place = (0, self._iter) if endless else divmod(self._iter, len(self.dataloader))
             self.data_epoch, self.batches_done = place
         self._restore_random_state()
-        if self.taken_up and not self.validated:
+        if not self.validated:
             self._validate(self._iter, self._max_iters)
-        self.validated = False
         batches = self._batches()
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(batches))
             self.batches_done += 1
+            self.validated = False
             self._validate(self._iter, self._max_iters)
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")

@@ -37,7 +37,7 @@ def get_random_state(model: nn.Module) -> dict[str, Any]:
         cuda=torch.cuda.get_rng_state_all() if on_gpu else [],
         generators={
             name: dict(device=str(owner.generator.device), state=owner.generator.get_state())
-            for name, owner in _owners(model)
+            for name, owner in generator_owners(model)
             if owner.generator is not None
         },
     )
@@ -55,14 +55,14 @@ def set_random_state(model: nn.Module, state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     for device, on_gpu in enumerate(state["cuda"][: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(on_gpu, device)
-    for name, owner in _owners(model):
+    for name, owner in generator_owners(model):
         if name in state["generators"]:
             saved = state["generators"][name]
             owner.generator = torch.Generator(saved["device"])
             owner.generator.set_state(saved["state"])
 
 
-def _owners(model: nn.Module) -> Iterator[tuple[str, Any]]:
+def generator_owners(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """Parts of a model, and batch augmentations of its data preprocessor, with a ``generator``, by name."""
     for name, module in model.named_modules():
         yield from _if_owner(name, module)

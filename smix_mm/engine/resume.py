@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook
@@ -141,6 +142,11 @@ def _newest(cfg: Config, since: int = 0) -> Choice:
     """The checkpoint written last, past those that are damaged or hold weights alone."""
     notes = []
     found = [path for path in _folder(cfg).glob("*.pth") if not path.name.startswith((".", "best_"))]
+    if found and not hasattr(torch.serialization, "safe_globals"):
+        raise CheckpointError(
+            f"{cfg.work_dir} has checkpoints, but torch {torch.__version__} cannot read them without unpickling; "
+            "wanted torch 2.5 or newer, or a resume with OpenMMLab's own train.py"
+        )
     for path in sorted(found, key=_age, reverse=True):
         if path.stat().st_mtime_ns < since:
             break

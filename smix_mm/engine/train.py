@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import torch
+from mmengine.config import Config
 
 from ..datasets.guard import guard_data
 from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
@@ -30,7 +31,7 @@ def train(
     amp: bool = False,
     auto_scale_lr: bool = False,
     no_validate: bool = False,
-    on_nonfinite: str = "stop",
+    on_nonfinite: str | None = None,
     cfg_options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> None:
@@ -51,6 +52,7 @@ def train(
         no_validate: leave out the evaluation during training.
         on_nonfinite: what a loss that is not finite does: ``'stop'`` the run before it touches the
             weights, or ``'skip'`` the iteration, see :class:`~smix_mm.engine.NonFiniteHook`.
+            Defaults to what the config's own hook says, else to ``'stop'``.
         cfg_options: settings by dotted name, laid over the config.
         launcher: how several processes were started; ``'none'`` for one.
 
@@ -78,14 +80,22 @@ def train(
     if resume not in (None, "auto") and not Path(resume).is_file():
         raise UsageError(f"checkpoint {resume} is not there; wanted one to resume from, or plain --resume")
     notes = guard_data(cfg) + use_exact_parts(cfg)
-    hooks = list(cfg.get("custom_hooks") or [])
-    if not any(hook.get("type") in ("NonFiniteHook", NonFiniteHook) for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type="NonFiniteHook", action=on_nonfinite)]
+    _guard_losses(cfg, on_nonfinite)
     notes += go_on_from(cfg, choose_checkpoint(cfg, resume))
     runner = build_runner(cfg)
     for note in notes:
         runner.logger.warning(note)
     runner.train()
+
+
+def _guard_losses(cfg: Config, action: str | None) -> None:
+    """See to it that the config has a NonFiniteHook, with this action where one is given."""
+    hooks = list(cfg.get("custom_hooks") or [])
+    own = [hook for hook in hooks if isinstance(hook, dict) and hook.get("type") == NonFiniteHook.__name__]
+    for hook in own:
+        hook["action"] = action or hook.get("action", "stop")
+    if not own:
+        cfg.custom_hooks = [*hooks, dict(type=NonFiniteHook.__name__, action=action or "stop")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,7 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--on-nonfinite",
         choices=ACTIONS,
-        default="stop",
         help="what a loss that is not finite does: stop the run before it touches the weights (default), or skip",
     )
     add_common_arguments(parser)

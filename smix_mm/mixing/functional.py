@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from .plan import draw_mix, plan_mix
 from .scheme import Scheme, check_option
 
 PER = ("sample", "batch")
+
+# Beyond, the sum of both parameters overflows where λ is drawn, and λ comes out as 0.
+MOST_ALPHA = 1e307
 
 
 def saliency_mix(
@@ -109,18 +112,29 @@ def check_images(images: Tensor) -> None:
 
 def check_alpha(alpha: object) -> float:
     """``alpha`` as a float; a ValueError unless it is a positive, finite number."""
-    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < float(alpha) < math.inf:
+    try:
+        value = float(alpha) if isinstance(alpha, Real) and not isinstance(alpha, bool) else 0.0
+    except OverflowError:  # a whole number larger than any float
+        value = math.inf
+    if not 0 < value < MOST_ALPHA:
         raise ValueError(f"alpha is {alpha!r}; wanted a positive number, such as 1.0 for a uniform λ")
-    return float(alpha)
+    return value
 
 
 def as_scores(targets: Tensor, samples: int, num_classes: int | None) -> Tensor:
     """Floating scores (N, K) from scores (N, K), or from class numbers (N,) and ``num_classes``."""
     if not isinstance(targets, Tensor):
         raise TypeError(f"targets is {type(targets).__name__}; wanted a tensor of scores (N, K)")
+    if targets.is_complex():
+        raise TypeError(f"targets is {targets.dtype}; wanted real scores (N, K), or class numbers (N,)")
     if targets.dim() == 1 and num_classes is not None:
         if targets.is_floating_point() or targets.dtype == torch.bool:
             raise TypeError(f"targets (N,) is {targets.dtype}; wanted whole class numbers")
+        if not isinstance(num_classes, Integral):
+            raise TypeError(f"num_classes is {num_classes!r}; wanted a whole number")
+        if num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes}; wanted at least 1")
+        targets = targets.to(torch.int64)  # torch finds no extremes of the unsigned kinds but bytes
         if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < num_classes:
             raise ValueError(
                 f"targets holds class numbers {int(targets.min())} to {int(targets.max())}; "

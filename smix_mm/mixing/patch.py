@@ -106,7 +106,7 @@ def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int)
     Returns:
         (N, K) of the same dtype; the weights are quotients of whole numbers, rounded once.
     """
-    exact = torch.promote_types(targets.dtype, torch.float32)
+    exact = torch.float64 if targets.dtype == torch.float64 else torch.float32
     scores = targets.to(exact)
     own = (pixels - pasted).to(exact) / pixels
     others = pasted.to(exact) / pixels

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+TORCH_WANTED = ", or use torch 2.5 or newer, which reads what training wrote without unpickling"
+
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be read, or does not hold what is wanted."""
@@ -46,9 +48,10 @@ def read_checkpoint(path: str | Path) -> Any:
         # torch's message is a page; the one line that names the culprit is this.
         named = re.search(r"Unpickler error: (.*?)(?: by default|$)", str(error), re.MULTILINE)
         reason = named.group(1) if named else str(error).split("\n")[0]
+        newer = "" if hasattr(torch.serialization, "safe_globals") else TORCH_WANTED
         raise CheckpointError(
             f"checkpoint {path} is refused: it holds more than weights and plain values ({reason}); "
-            "save its state_dict alone with torch.save and give that"
+            f"save its state_dict alone with torch.save and give that{newer}"
         ) from error
     # A damaged file can end the reader anywhere, with any error.
     except Exception as error:

@@ -16,6 +16,9 @@ SHORT = {
     "bccd": "train_dataloader.dataset.indices=2 train_cfg.max_epochs=1 default_hooks.logger.interval=1",
 }
 
+# Commands that are right to find something wrong with the test's data: few pictures, and BCCD as it came.
+VERDICTS = {"prepare_data.py": "50,000", "check_data.py": "box-without-area"}
+
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
@@ -76,7 +79,7 @@ def test_the_commands_run_one_after_another(few_cifar10, smix_data, run_tool, tm
     (tmp_path / "data/cifar10").symlink_to(few_cifar10)
     (tmp_path / "data/BCCD").symlink_to(smix_data / "BCCD")
     typed = commands()
-    assert len(typed) == 4
+    assert len(typed) == 8
     for line in typed:
         # One epoch stands for the 200 of the README.
         command = shlex.split(line.replace("epoch_200", "epoch_1"))
@@ -85,6 +88,9 @@ def test_the_commands_run_one_after_another(few_cifar10, smix_data, run_tool, tm
             short = next(options for name, options in SHORT.items() if name in line)
             command += ([] if "--cfg-options" in command else ["--cfg-options"]) + short.split()
             command.insert(3, "--no-validate")
-        run_tool(*command[1:], cwd=tmp_path)
+        verdict = next((verdict for name, verdict in VERDICTS.items() if name in line), None)
+        run = run_tool(*command[1:], cwd=tmp_path, check=verdict is None)
+        if verdict is not None:
+            assert run.returncode == 1 and verdict in run.stdout, run.stdout
     assert (tmp_path / "backbone.pth").is_file()
     assert (tmp_path / "work_dirs/faster-rcnn_r18_fpn_bccd/load_proof.json").is_file()

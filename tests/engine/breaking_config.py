@@ -1,6 +1,6 @@
 """A small classifier on 32 pictures: 4 iterations an epoch, 2 epochs, all mixed by SaliencyMix."""
 
-custom_imports = dict(imports=["smix_mm", "smix_mm.engine.nonfinite", "breaking_parts"])
+custom_imports = dict(imports=["smix_mm", "breaking_parts"])
 default_scope = "mmpretrain"
 mean, std = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 data_preprocessor = dict(
@@ -43,5 +43,5 @@ default_hooks = dict(
     checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=1),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
-custom_hooks = [dict(type="NonFiniteHook"), dict(type="BlowHook", at=0, what="")]
+custom_hooks = [dict(type="BlowHook", at=0, what="")]
 randomness = dict(seed=0)

@@ -11,6 +11,7 @@ import sys
 from ast import literal_eval
 from importlib import import_module
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -112,6 +113,7 @@ def run(order):
     os.dup2(out, 2)
     os.environ.update(order["environment"])
     torch.set_num_threads(1)
+    np.random.seed()  # else every run would make up the same seed
     sys.path[:0] = order["environment"].get("PYTHONPATH", "").split(os.pathsep)
     status = 70
     try:

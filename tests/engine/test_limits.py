@@ -20,8 +20,8 @@ def blow(forked_train, few_cifar10, tmp_path):
     def start(what="", *arguments, folder=tmp_path, **options):
         settings = {
             "train_dataloader.dataset.data_root": few_cifar10,
-            "custom_hooks.1.at": 4 if what else 0,
-            "custom_hooks.1.what": what,
+            "custom_hooks.0.at": 4 if what else 0,
+            "custom_hooks.0.what": what,
             "train_dataloader.num_workers": 2,
             **options,
         }
@@ -89,8 +89,8 @@ def test_ctrl_c_ends_with_one_line_and_good_checkpoints(few_cifar10, tmp_path):
     settings = (
         f"train_dataloader.dataset.data_root={few_cifar10}",
         "train_dataloader.num_workers=2",
-        "custom_hooks.1.at=4",
-        "custom_hooks.1.what=interrupt",
+        "custom_hooks.0.at=4",
+        "custom_hooks.0.what=interrupt",
     )
     command = [sys.executable, "tools/train.py", CONFIG, "--work-dir", tmp_path, "--cfg-options", *settings]
     finished = subprocess.run(

@@ -1,5 +1,7 @@
 """Batches that are kept, and run again."""
 
+import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +55,13 @@ def test_a_replay_gives_every_loss_again_to_the_bit(bad_label):
     assert np.isnan(replay.losses["loss_cls"]) and np.isnan(replay.losses["loss"])
     assert np.isfinite(replay.losses["loss_size"])
     assert replay.losses["loss_size"] == replay.saved["loss_size"] and replay.same
-    assert torch.get_num_threads() == 4
+
+
+def test_a_replay_has_as_many_threads_as_the_training_had(bad_label, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    replay_batch(bad_label)
+    assert asked == [1, 4]
 
 
 def test_the_kept_labels_are_those_before_the_mixing(bad_label):
@@ -71,7 +79,7 @@ def test_where_weights_are_averaged_the_trained_ones_are_replayed(stop, tmp_path
     config = tmp_path / "averaged.py"
     config.write_text(f"""
 _base_ = "{CONFIG}"
-custom_hooks = [dict(type="NonFiniteHook"), dict(type="EMAHook", momentum=0.5)]
+custom_hooks = [dict(type="EMAHook", momentum=0.5)]
 """)
     replay = replay_batch(stop(f"train_dataloader.dataset.pipeline.1.file={BAD}", config=config))
     assert replay.same and replay.config.endswith("averaged.py")
@@ -95,26 +103,48 @@ def test_a_bad_picture_is_found_in_its_file(stop, few_cifar10):
 
 
 def test_an_overflow_is_found_in_its_module(stop):
-    replay = replay_batch(stop("custom_hooks.1.at=2", "custom_hooks.1.what=huge"))
+    replay = replay_batch(stop("custom_hooks.0.at=2", "custom_hooks.0.what=huge"))
     assert replay.same and replay.iteration == 2
     (finding,) = replay.findings
     assert finding.startswith("the output of backbone.layer1.0.conv2 (infinity), in ")
 
 
 def test_a_batch_of_spoilt_weights_needs_others(stop):
-    file = stop("custom_hooks.1.at=2", "custom_hooks.1.what=weights")
+    file = stop("custom_hooks.0.at=2", "custom_hooks.0.what=weights")
     with pytest.raises(CheckpointError, match="no weights to run with, because backbone.conv1.weight were not finite"):
         replay_batch(file)
     replay = replay_batch(file, checkpoint=file.parents[1] / "iter_1.pth")
     assert not replay.same and replay.findings == [] and np.isfinite(replay.losses["loss"])
 
 
-def test_the_tool_prints_losses_and_findings(run_tool, bad_label, tmp_path):
-    finished = run_tool("tools/replay_batch.py", bad_label, PYTHONPATH=CONFIG.parent)
-    assert "iteration 3, rank 0, 8 pictures" in finished.stdout
-    assert "loss_cls  nan\n" in finished.stdout
-    assert f"{BAD}\n" in finished.stdout
-    assert finished.stdout.endswith("the same as when it was saved\n")
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """tools/replay_batch.py, in this process."""
+    spec = importlib.util.spec_from_file_location("replay_tool", CONFIG.parents[2] / "tools" / "replay_batch.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def start(*arguments):
+        monkeypatch.setattr(sys, "argv", ["replay_batch.py", *map(str, arguments)])
+        return module.main(), capsys.readouterr()
+
+    return start
+
+
+def test_the_tool_prints_losses_and_findings(tool, bad_label):
+    status, printed = tool(bad_label)
+    assert status == 0
+    assert "iteration 3, rank 0, 8 pictures\n" in printed.out
+    assert "loss_cls  nan\n" in printed.out
+    assert "\nnot finite: the annotations of " in printed.out and f"{BAD}\n" in printed.out
+    assert printed.out.endswith("the same as when it was saved\n")
+
+
+def test_the_tool_tells_another_outcome_by_its_status_and_a_mistake_by_one_sentence(tool, bad_label, tmp_path):
+    status, printed = tool(bad_label, "--checkpoint", bad_label.parents[1] / "iter_1.pth")
+    assert status == 1 and "  (when it was saved: " in printed.out
+    status, printed = tool(tmp_path / "none.pt")
+    assert status == 2 and printed.err.startswith("replay_batch.py: ") and printed.err.count("\n") == 1
 
 
 def test_what_is_missing_is_said(bad_label, tmp_path):

@@ -11,7 +11,9 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
+from torch.utils.data import DataLoader
 
+from smix_mm.engine.loops import ExactEpochBasedTrainLoop
 from smix_mm.engine.random_state import get_random_state, set_random_state
 from smix_mm.engine.resume import STARTED, choose_checkpoint, go_on_from, use_exact_parts
 from smix_mm.engine.whole_files import LateRemovals, WholeFilesBackend
@@ -57,6 +59,16 @@ def test_random_state_goes_through_a_checkpoint_that_is_read_without_unpickling(
     set_random_state(second, read_checkpoint(tmp_path / "state.pth"))
     assert [draws(second) for _ in range(3)] == expected
     assert second.data_preprocessor.batch_augments.augments[1].generator is None
+
+
+def test_a_checkpoint_of_an_iterations_beginning_does_not_ask_for_the_validation_again():
+    loop = object.__new__(ExactEpochBasedTrainLoop)
+    loop.dataloader = DataLoader([0, 1, 2], batch_size=1)
+    loop._iter, loop.data_epoch, loop.batches_done, loop.validated = 3, 1, 0, True
+    before, after = loop.progress(3), loop.progress(4)
+    assert (before["batches_done"], before["validated"]) == (0, True)
+    assert (after["batches_done"], after["validated"]) == (1, False)
+    assert after["batches_per_epoch"] == 3 and after["sample_seed"] is None
 
 
 def config(tmp_path, **settings):
@@ -138,6 +150,13 @@ def test_where_no_checkpoint_is_whole_the_run_starts_as_the_config_says(tmp_path
     notes = go_on_from(cfg, choice)
     assert "Left out" in notes[0] and "starts as the config says" in notes[1]
     assert (cfg.resume, cfg.load_from, cfg.randomness.seed) == (False, "weights.pth", 3)
+
+
+def test_a_torch_without_an_allow_list_stops_rather_than_start_afresh(tmp_path, monkeypatch):
+    checkpoint(tmp_path, "iter_1.pth", 1, age=0)
+    monkeypatch.delattr(torch.serialization, "safe_globals")
+    with pytest.raises(CheckpointError, match="cannot read them without unpickling; wanted torch 2.5 or newer"):
+        choose_checkpoint(config(tmp_path), "auto")
 
 
 def test_checkpoints_of_a_hook_that_writes_elsewhere_are_found(tmp_path):

@@ -1,0 +1,221 @@
+"""The study of saliency: arms that differ in the mixing alone, areas that match where claimed, and a smoke run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from smix_mm.study.config import load_study
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "configs/studies/does_saliency_matter"
+LISTED = [
+    "baseline", "cutout", "cutmix", "random-shift", "official", "saliency-batch", "saliency-clip", "saliency-shift",
+    "spectral-residual", "non-salient", "random-ties",
+]  # fmt: skip
+ALL = [*LISTED, "shuffled-clip", "shuffled-shift"]
+SHORT = ["baseline", "cutmix", "random-shift", "official", "saliency-batch", "saliency-shift"]
+TRANSFER = ["baseline", "cutmix", "official", "saliency-shift"]
+# Arms, their folder, seeds.
+STUDIES = {
+    "cifar10": (ALL, "cifar10", 5),
+    "cifar100": (ALL, "cifar100", 5),
+    "short": (SHORT, "short", 3),
+    "transfer": (TRANSFER, "imagenet-stem", 5),
+    "smoke": (ALL, "smoke", 1),
+    "smoke_transfer": (TRANSFER, "smoke-transfer", 1),
+    "reflect": (["baseline", "random-shift", "saliency-shift"], "reflect", 5),
+    "plain": (["baseline", "cutmix", "random-shift", "saliency-shift"], "plain", 5),
+}
+MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
+OURS = dict(alpha=1.0, mean=MEAN, std=STD, channel_order="rgb")
+# Pixels of a picture replaced on average where the patch is kept inside: sides int(32 * sqrt(1 - lam)), lam uniform,
+# so that a side k has the probability (2 k + 1) / 1024; and where it is clipped around a uniform centre, on average
+# (2 h - h * h / 32) a side with h = k // 2.
+INSIDE = sum((2 * k + 1) * k**2 for k in range(32)) / 1024
+CLIPPED = sum((2 * k + 1) * (2 * (k // 2) - (k // 2) ** 2 / 32) ** 2 for k in range(32)) / 1024
+
+
+def differences(one, two, place: str = "") -> set[str]:
+    """Dotted names under which two nested settings differ."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        names = set(one) | set(two)
+        return set().union(*(differences(one.get(n), two.get(n), f"{place}.{n}".lstrip(".")) for n in names))
+    return set() if one == two else {place}
+
+
+@pytest.fixture(scope="module")
+def arm(read):
+    """An arm's config by folder and name."""
+    return lambda folder, name: read(f"configs/studies/does_saliency_matter/{folder}/{name}.py").to_dict()
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_has_its_arms_and_seeds(study):
+    arms, folder, seeds = STUDIES[study]
+    loaded = load_study(FOLDER / f"{study}.py")
+    assert {name: each.pretraining for name, each in loaded.arms.items()} == {
+        name: FOLDER / folder / f"{name}.py" for name in arms
+    }
+    assert list(loaded.arms) == arms and loaded.pretraining_seeds == tuple(range(seeds))
+    assert loaded.metric == ("voc/mAP_11point" if "transfer" in study else "accuracy/top1")
+    assert set(loaded.detectors) == ({"bccd", "voc"} if "transfer" in study else set())
+    label = dict(smoke="Smoke run", smoke_transfer="Smoke run", short="short protocol").get(study)
+    assert label is None or label in loaded.name
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_arms_differ_in_the_mixing_alone(study, arm):
+    names, folder, _ = STUDIES[study]
+    baseline = arm(folder, "baseline")
+    for name in names[1:]:
+        cfg = arm(folder, name)
+        assert differences(baseline, cfg) == {"mixing", "data_preprocessor.batch_augments"}, name
+        assert cfg["mixing"] == cfg["data_preprocessor"]["batch_augments"], name
+
+
+def test_the_mixings_are_those_of_the_list(arm):
+    shift, batch = dict(type="SaliencyMix", border="shift", **OURS), dict(box_per="batch", lam_per="batch")
+    clip = dict(shift, border="clip")
+    wanted = {
+        "cutout": dict(type="Cutout", length=16),
+        "cutmix": dict(type="CutMix", alpha=1.0),
+        "random-shift": dict(shift, source="random"),
+        "official": dict(type="OfficialSaliencyMix", alpha=1.0),
+        "saliency-batch": dict(clip, **batch),
+        "saliency-clip": clip,
+        "saliency-shift": shift,
+        "spectral-residual": dict(shift, saliency=dict(type="SpectralResidualSaliency")),
+        "non-salient": dict(shift, source="non_salient", ties="random"),
+        "random-ties": dict(shift, ties="random"),
+        "shuffled-clip": dict(clip, type="ShuffledSaliencyMix"),
+        "shuffled-shift": dict(shift, type="ShuffledSaliencyMix"),
+    }
+    for names, folder, _ in STUDIES.values():
+        for name in names[1:]:
+            mixing = arm(folder, name)["mixing"]
+            length = dict(length=8) if (folder, name) == ("cifar100", "cutout") else {}
+            assert mixing == dict(augments={**wanted[name], **length}, probs=1.0 if name == "cutout" else 0.5), name
+            preprocessor = arm(folder, name)["data_preprocessor"]
+            assert (preprocessor["mean"], preprocessor["std"]) == (MEAN, STD)
+
+
+def test_the_protocol_is_the_papers_on_the_fast_path(arm, read):
+    fast = read("configs/cifar10/fast/resnet18_baseline.py").to_dict()
+    own = {"custom_imports.imports", "train_cfg.val_interval"}
+    own |= {f"default_hooks.checkpoint.{name}" for name in ("interval", "save_best")}
+    ten = arm("cifar10", "baseline")
+    assert differences(fast, ten) == own
+    assert (ten["train_cfg"]["max_epochs"], ten["train_dataloader"]["batch_size"]) == (200, 128)
+    assert ten["optim_wrapper"]["type"] == "Bfloat16OptimWrapper"
+    assert [hook["type"] for hook in ten["custom_hooks"]] == ["ChannelsLastHook"]
+    hundred = arm("cifar100", "baseline")
+    places = {f"{part}_dataloader.dataset.data_root" for part in ("train", "val", "test")}
+    classes = {"model.head.num_classes", "data_preprocessor.num_classes"}
+    assert differences(ten, hundred) == {"data_root", *places, *classes}
+    assert hundred["model"]["head"]["num_classes"] == hundred["data_preprocessor"]["num_classes"] == 100
+    stem = arm("imagenet-stem", "baseline")
+    assert {name.partition(".")[0] for name in differences(ten, stem)} == {"model"}
+    assert stem["model"]["backbone"]["type"] == "ResNet"
+
+
+def test_the_short_protocol_scales_the_schedule_alone(arm):
+    full, short = arm("cifar10", "baseline"), arm("short", "baseline")
+    assert differences(full, short) == {"train_cfg.max_epochs", "param_scheduler.milestones"}
+    assert short["train_cfg"]["max_epochs"] == 25
+    scaled = [epoch * 25 / 200 for epoch in full["param_scheduler"]["milestones"]]
+    assert short["param_scheduler"]["milestones"] == [int(epoch + 0.5) for epoch in scaled]
+
+
+def test_what_is_not_in_the_list_differs_in_the_padding_alone(arm):
+    full = arm("cifar10", "baseline")
+    assert differences(full, arm("reflect", "baseline")) == {"data_preprocessor.type"}
+    assert differences(full, arm("plain", "baseline")) == {"data_preprocessor.padding", "data_preprocessor.flip_prob"}
+    assert arm("plain", "baseline")["data_preprocessor"]["padding"] == 0
+    for study in ("reflect", "plain"):
+        assert load_study(FOLDER / f"{study}.py").name.startswith("Not in the list")
+
+
+@pytest.fixture(scope="module")
+def areas(few_cifar10):
+    """What every arm replaces of real pictures, in 60 batches of the full study."""
+    from smix_mm.study.areas import measure_area
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SMIX_CIFAR10", str(few_cifar10))
+        yield measure_area(FOLDER / "cifar10.py", batches=60)
+
+
+def test_all_that_is_kept_inside_replaces_the_very_area_of_arm_8_whatever_the_place(areas):
+    eighth = areas["saliency-shift"]
+    for name in ("random-shift", "spectral-residual", "non-salient", "random-ties", "shuffled-shift"):
+        assert areas[name] == eighth, name
+    # One in a batch is its own partner on average; batches are of 128 and 112 here.
+    expected = INSIDE / 1024 * (1 - 2 / 240)
+    assert abs(eighth["area"] - expected) < 3 * eighth["area_error"] < 0.02
+
+
+def test_the_control_of_clipped_patches_has_their_area_and_a_random_place_has_not(areas):
+    clip, control = areas["saliency-clip"], areas["shuffled-clip"]
+    error = (clip["area_error"] ** 2 + control["area_error"] ** 2) ** 0.5
+    assert abs(clip["area"] - control["area"]) < 3 * error < 0.02
+    assert abs(clip["area_sd"] - control["area_sd"]) < 0.02
+    # Peaks lie near the borders, where more is clipped: CutMix' place is no control of these arms' area.
+    random = CLIPPED / 1024 * (1 - 2 / 240)
+    assert random - clip["area"] > 10 * clip["area_error"]
+
+
+def test_with_one_box_a_batch_areas_are_those_of_the_same_boxes_for_each(areas):
+    few = 4 * areas["cutmix"]["area_error"]
+    assert abs(areas["cutmix"]["area"] - CLIPPED / 1024) < few < 0.15
+    both = (areas["saliency-batch"]["area_error"] ** 2 + areas["saliency-clip"]["area_error"] ** 2) ** 0.5
+    assert abs(areas["saliency-batch"]["area"] - areas["saliency-clip"]["area"]) < 3 * both < 0.12
+
+
+def test_labels_go_with_the_area_and_cutouts_stay(areas):
+    for name in ALL[2:]:
+        assert areas[name]["weight"] == pytest.approx(areas[name]["area"], abs=1e-9), name
+        assert areas[name]["probability"] == 0.5
+    assert areas["cutout"]["weight"] == 0 and areas["cutout"]["probability"] == 1.0
+    # A hole of 16 around a uniform place, cut off at the borders.
+    side = sum(min(place + 8, 32) - max(place - 8, 0) for place in range(32)) / 32
+    assert abs(areas["cutout"]["area"] - (side / 32) ** 2) < 3 * areas["cutout"]["area_error"] < 0.01
+
+
+def test_the_command_says_how_it_is_called():
+    failed = subprocess.run(["bash", FOLDER / "run.sh"], capture_output=True, text=True)
+    assert failed.returncode == 2 and failed.stderr.startswith("run.sh: wanted a work dir and studies")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_the_whole_study_runs_at_smoke_size_from_one_command_in_pieces(few_cifar10, smix_data, tmp_path):
+    """One command, ended by a timeout in the middle, and given again."""
+    command = ["bash", FOLDER / "run.sh", tmp_path, "smoke", "smoke_transfer"]
+    places = dict(SMIX_CIFAR10=few_cifar10, SMIX_BCCD=smix_data / "BCCD", SMIX_VOC=smix_data / "VOCdevkit")
+    variables = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS="1", **{k: str(v) for k, v in places.items()})
+    kept = dict(cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    piece = subprocess.run(["timeout", "60", *command], **kept)
+    assert piece.returncode == 124, piece.stdout[-3000:]
+    assert not (tmp_path / "smoke_transfer").exists()
+    whole = subprocess.run(command, **kept)
+    assert whole.returncode == 0, whole.stdout[-4000:]
+    for study, arms, runs in (("smoke", ALL, 13), ("smoke_transfer", TRANSFER, 12)):
+        folder = tmp_path / study
+        text = (folder / "report.md").read_text()
+        assert text.startswith("# Smoke run, no result")
+        assert all(f"| {name} |" in text for name in arms)
+        assert f"{runs} of {runs} results are used" in text
+        assert text.rstrip().endswith("Nothing."), text[-500:]
+        assert json.loads((folder / "report.json").read_text())["name"].startswith("Smoke run")
+        assert (folder / "mixed.png").read_bytes().startswith(b"\x89PNG")
+    proofs = [
+        json.loads(path.read_text())["load_proof"] for path in tmp_path.glob("smoke_transfer/*/*/*/*/result.json")
+    ]
+    assert len(proofs) == 8 and {proof["loaded"] for proof in proofs} == {"whole"}
+    hashes = {torch.load(path, weights_only=True)["meta"]["hash"] for path in tmp_path.glob("smoke/*/*/*/backbone.pth")}
+    assert len(hashes) == 13, "no two arms trained alike"
