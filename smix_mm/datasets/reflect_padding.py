@@ -1,4 +1,4 @@
-"""The crop of the fast CIFAR path with mirrored pictures around instead of black."""
+"""The crop of the fast CIFAR path with mirrored pictures around, instead of black."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from .device_augment import InMemoryClsDataPreprocessor, crop_and_flip
+from .device_augment import InMemoryClsDataPreprocessor
 
 
 def reflect_pad(pictures: Tensor, padding: int) -> Tensor:
-    """Mirror pictures outwards, the border itself not repeated; torch does so for floats alone.
+    """Continue pictures mirrored, their outermost pixels not repeated; torch does so for floats alone.
 
     Args:
         pictures: (N, C, H, W), any dtype; H and W greater than ``padding``.
-        padding: pixels on each side.
+        padding: pixels on each side, 0 or more.
 
     Returns:
         (N, C, H + 2 * padding, W + 2 * padding), new.
+
+    Raises:
+        ValueError: ``padding`` is as large as a side.
     """
+    if padding >= min(pictures.shape[2:]):
+        raise ValueError(f"padding is {padding} for pictures of {tuple(pictures.shape[2:])}; wanted less than a side")
     for axis in (2, 3):
-        side = pictures.shape[axis]
-        places = torch.arange(-padding, side + padding, device=pictures.device).abs()
-        pictures = pictures.index_select(axis, side - 1 - (side - 1 - places).abs())
+        last = pictures.shape[axis] - 1
+        places = torch.arange(-padding, last + 1 + padding, device=pictures.device).abs()
+        pictures = pictures.index_select(axis, last - (last - places).abs())
     return pictures
 
 
 @MODELS.register_module()
 class ReflectClsDataPreprocessor(InMemoryClsDataPreprocessor):
-    """:class:`InMemoryClsDataPreprocessor` with mirrored pixels in the padding, where that has zeros.
+    """:class:`InMemoryClsDataPreprocessor` with mirrored pixels in the padding, where that has black ones.
 
-    After a crop that was padded with black, the border of the black is often what is most salient.
-    Here there is no such border. The crops and flips drawn are the same.
-
-    Args, results and errors as there.
+    After a crop padded with black, the edge of the black is often what is most salient. Here there is
+    no such edge. The same seed gives the same crops and flips; arguments, results and errors are the
+    same.
     """
 
     def _augment(self, pictures: Tensor) -> Tensor:
-        side, padding = pictures.shape[-1], self.padding
-        self.padding, padded = 0, reflect_pad(pictures, padding)
-        raise NotImplementedError(side, padded, crop_and_flip)
+        # The crop of the wider picture is padded with black as well; its middle has none of that.
+        wide = super()._augment(reflect_pad(pictures, self.padding))
+        height, width = pictures.shape[2:]
+        return wide[:, :, self.padding : self.padding + height, self.padding : self.padding + width]

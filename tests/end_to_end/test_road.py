@@ -158,7 +158,7 @@ def test_a_cifar_stem_is_refused_by_the_detector(few_cifar10, bccd_with_bad_boxe
     from mmpretrain.models import build_backbone
 
     torch.manual_seed(0)
-    small = build_backbone(dict(type="ResNet_CIFAR", depth=18))
+    small = build_backbone(dict(type="mmpretrain.ResNet_CIFAR", depth=18))
     torch.save({f"backbone.{name}": value for name, value in small.state_dict().items()}, tmp_path / "cifar.pth")
     run_tool("tools/publish_backbone.py", tmp_path / "cifar.pth", tmp_path / "backbone.pth")
     run = run_tool(

@@ -1,0 +1,2 @@
+_base_ = "cutout.py"
+mixing = dict(augments=dict(length=8))

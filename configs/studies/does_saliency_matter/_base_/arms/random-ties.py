@@ -1,0 +1,2 @@
+_base_ = "saliency-shift.py"
+mixing = dict(augments=dict(ties="random"))

@@ -1,0 +1,2 @@
+_base_ = "saliency-clip.py"
+mixing = dict(augments=dict(type="ShuffledSaliencyMix"))

@@ -1,0 +1,2 @@
+_base_ = ["baseline.py", "../_base_/arms/cutmix.py"]
+data_preprocessor = dict(batch_augments={{_base_.mixing}})

@@ -1,0 +1,70 @@
+"""The control with other pictures' maps: the boxes of SaliencyMix, on pictures that they were not made for."""
+
+import pytest
+import torch
+from mmpretrain.models import RandomBatchAugment
+from mmpretrain.registry import BATCH_AUGMENTS
+from torch import Tensor
+
+from smix_mm import saliency_mix
+from smix_mm.batch_augments.saliency_mix import SaliencyMix
+from smix_mm.batch_augments.shuffled import ShuffledSaliencyMix
+from smix_mm.engine.random_state import get_random_state, set_random_state
+from smix_mm.mixing.area import count_replaced
+
+OPTIONS = dict(mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7])
+PICTURES = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+SCORES = torch.eye(16)
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    mean, std = (torch.tensor(OPTIONS[name]).view(3, 1, 1) for name in ("mean", "std"))
+    return (pictures.float() - mean) / std
+
+
+@pytest.mark.parametrize("options", [{}, dict(border="clip"), dict(box_per="batch"), dict(ties="random")])
+def test_each_patch_lies_around_the_peak_of_the_picture_before_it(options):
+    augment = BATCH_AUGMENTS.build(dict(type="ShuffledSaliencyMix", **OPTIONS, **options))
+    augment.generator = torch.Generator().manual_seed(3)
+    mixed, scores = augment(normalised(PICTURES), SCORES)
+    before = PICTURES[torch.arange(16) - 1]
+    expected = saliency_mix(
+        normalised(PICTURES), SCORES, pictures=before, generator=torch.Generator().manual_seed(3), **options
+    )
+    assert torch.equal(mixed, expected[0]) and torch.equal(scores, expected[1])
+    own = saliency_mix(
+        normalised(PICTURES), SCORES, pictures=PICTURES, generator=torch.Generator().manual_seed(3), **options
+    )
+    assert not torch.equal(mixed, own[0])
+
+
+def test_kept_inside_it_replaces_the_very_areas_of_saliencymix_and_of_a_random_place():
+    areas = []
+    for augment in (SaliencyMix(**OPTIONS), ShuffledSaliencyMix(**OPTIONS), SaliencyMix(source="random", **OPTIONS)):
+        torch.manual_seed(1)
+        areas.append(torch.stack([count_replaced(augment, normalised(PICTURES))[0] for _ in range(10)]))
+    assert torch.equal(areas[0], areas[1]) and torch.equal(areas[0], areas[2])
+    assert len(areas[0].unique()) > 20
+
+
+def test_its_generator_goes_into_a_checkpoint_and_back():
+    model = torch.nn.Module()
+    model.batch_augments = RandomBatchAugment(dict(type="ShuffledSaliencyMix", **OPTIONS), probs=1.0)
+    augment = model.batch_augments.augments[0]
+    augment(normalised(PICTURES), SCORES)
+    state = get_random_state(model)
+    expected = augment(normalised(PICTURES), SCORES)[0]
+    assert not torch.equal(expected, augment(normalised(PICTURES), SCORES)[0])
+    set_random_state(model, state)
+    assert torch.equal(augment(normalised(PICTURES), SCORES)[0], expected)
+
+
+def test_nothing_takes_it_for_a_saliencymix():
+    from smix_mm.visualization.mixes import can_be_shown
+
+    assert not can_be_shown(ShuffledSaliencyMix(**OPTIONS))
+
+
+def test_a_wrong_option_is_refused():
+    with pytest.raises(ValueError, match="border"):
+        ShuffledSaliencyMix(border="wrap")
