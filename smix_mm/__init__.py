@@ -9,14 +9,15 @@ import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
-from .mixing import saliency_mix
+from .mixing import SaliencyMixCollate, SaliencyMixTransform, saliency_mix, saliency_mix_video
 from .version import __version__
 
-__all__ = ["__version__", "saliency_mix"]
+__all__ = ["SaliencyMixCollate", "SaliencyMixTransform", "__version__", "saliency_mix", "saliency_mix_video"]
 
 # What registers what: the packages needed, and the room that registers with them.
 _ROOMS = (
     (("mmengine", "mmcv", "mmpretrain"), "batch_augments"),
+    (("mmengine", "mmcv", "mmaction"), "blending"),
     (("mmengine", "mmcv", "mmpretrain"), "models"),
     (("mmengine", "mmcv", "mmpretrain"), "transforms"),
     (("mmengine", "mmcv", "mmpretrain"), "datasets.in_memory"),

@@ -1,0 +1,127 @@
+"""SaliencyMix of video clips."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from smix_mm import saliency_mix
+from smix_mm.mixing import Scheme, draw_mix, plan_mix
+from smix_mm.mixing.video import saliency_mix_video
+from smix_mm.saliency import FineGrainedSaliency, SaliencyDetector
+
+SAMPLES, FRAMES, HEIGHT, WIDTH = 6, 5, 24, 31
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def clips(samples: int = SAMPLES, frames: int = FRAMES) -> Tensor:
+    shape = (samples, frames, 3, HEIGHT, WIDTH)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator(7))
+
+
+def coded(channels: int = 3) -> Tensor:
+    """float64 clips whose every value tells its clip, frame, channel, row and column."""
+    size = SAMPLES * FRAMES * channels * HEIGHT * WIDTH
+    return torch.arange(size, dtype=torch.float64).view(SAMPLES, FRAMES, channels, HEIGHT, WIDTH)
+
+
+class Brightness(SaliencyDetector):
+    """The red channel is the map; it counts the pictures that it was asked about."""
+
+    asked = 0
+
+    def saliency(self, images: Tensor) -> Tensor:
+        self.asked += len(images)
+        return images[:, 0].float() / 255
+
+
+def test_one_box_found_on_the_middle_frame_of_the_partner_serves_every_frame():
+    mixed, targets = saliency_mix_video(coded(), torch.eye(SAMPLES), pictures=clips(), generator=generator())
+    looked_at = clips()[:, FRAMES // 2]
+    plan = plan_mix(looked_at, draw_mix(SAMPLES, 1.0, generator()), Scheme(), FineGrainedSaliency())
+    expected = coded()
+    for sample, (y1, x1, y2, x2) in enumerate(plan.target_boxes.tolist()):
+        expected[sample, :, :, y1:y2, x1:x2] = coded()[plan.partner[sample], :, :, y1:y2, x1:x2]
+    assert torch.equal(mixed, expected) and mixed.shape == coded().shape
+    torch.testing.assert_close(targets.diagonal().double(), plan.lam, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("options", [{}, dict(target="salient"), dict(border="clip", box_per="batch")])
+def test_a_clip_of_one_frame_is_mixed_as_a_picture(options):
+    pictures, scores = clips()[:, 0], torch.eye(SAMPLES)
+    expected = saliency_mix(pictures, scores, generator=generator(3), **options)
+    for frames in ("middle", "mean"):
+        mixed = saliency_mix_video(pictures[:, None], scores, frames=frames, generator=generator(3), **options)
+        assert torch.equal(mixed[0][:, 0], expected[0]) and torch.equal(mixed[1], expected[1])
+
+
+def test_the_weight_of_a_label_is_the_share_of_its_own_pixels_in_the_clip():
+    mixed, targets = saliency_mix_video(
+        coded(), torch.eye(SAMPLES, dtype=torch.float64), pictures=clips(), target="non_salient", generator=generator(1)
+    )
+    own = (mixed == coded()).flatten(1).double().mean(1)
+    torch.testing.assert_close(targets.diagonal(), own, rtol=0, atol=1e-15)
+    assert len(set(own.tolist())) > 3
+
+
+def test_the_mean_looks_at_every_frame_and_the_middle_at_one():
+    """A spot at one place in all frames but the middle one, a brighter one elsewhere in the middle one."""
+    pictures = torch.zeros(2, FRAMES, 3, HEIGHT, WIDTH, dtype=torch.uint8)
+    pictures[:, :, :, 4, 5] = 200
+    pictures[:, FRAMES // 2, :, 4, 5] = 0
+    pictures[:, FRAMES // 2, :, 19, 25] = 255
+    images = torch.zeros(2, FRAMES, 1, HEIGHT, WIDTH)
+    images[1] = 1
+    draw = generator(2)
+    lam = draw_mix(2, 1.0, generator(2))
+    assert lam.partner.tolist() == [1, 0]
+    where = {}
+    for frames, asked in (("middle", 2), ("mean", 2 * FRAMES)):
+        detector = Brightness()
+        mixed, _ = saliency_mix_video(
+            images, torch.eye(2), pictures=pictures, frames=frames, detector=detector, generator=draw.manual_seed(2)
+        )
+        assert detector.asked == asked
+        where[frames] = mixed[0, 0, 0].bool()
+    assert where["middle"][19, 25] and not where["middle"][4, 5]
+    assert where["mean"][4, 5] and not where["mean"][19, 25]
+
+
+def test_inputs_stay_and_dtype_stays():
+    for dtype in (torch.uint8, torch.float16, torch.float32):
+        given = (clips() / 255 if dtype.is_floating_point else clips()).to(dtype)
+        before = given.clone()
+        mixed, _ = saliency_mix_video(given, torch.arange(SAMPLES), num_classes=SAMPLES, generator=generator())
+        assert mixed.dtype == dtype and torch.equal(given, before) and not torch.equal(mixed, before)
+    strided = clips().permute(0, 2, 1, 3, 4).contiguous().permute(0, 2, 1, 3, 4)
+    one = saliency_mix_video(strided, torch.eye(SAMPLES), generator=generator())[0]
+    assert torch.equal(one, saliency_mix_video(clips(), torch.eye(SAMPLES), generator=generator())[0])
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (dict(clips=[1]), TypeError, "clips is list; wanted a floating or uint8 tensor"),
+        (dict(clips=clips()[0]), ValueError, r"clips has shape \(5, 3, 24, 31\); wanted \(N, T, C, H, W\)"),
+        (dict(clips=clips()[:, :0]), ValueError, "T at least 1"),
+        (dict(clips=clips()[:, :, :2]), ValueError, "clips has 2 channels"),
+        (dict(clips=clips() * 2.0), ValueError, "floats outside 0 to 1"),
+        (dict(pictures=clips()[:2]), ValueError, r"pictures has shape \(2, 5"),
+        (dict(pictures=clips()[:, 0]), ValueError, "pictures has shape"),
+        (dict(pictures=clips() / 255), TypeError, "pictures is torch.float32"),
+        (dict(frames="first"), ValueError, "frames is 'first'; wanted one of 'middle', 'mean'"),
+        (dict(source="red"), ValueError, "source is 'red'"),
+        (dict(alpha=0), ValueError, "alpha is 0"),
+    ],
+)
+def test_what_is_no_clip_is_refused_with_what_is_wanted(change, error, message):
+    arguments = dict(clips=clips(), targets=torch.eye(SAMPLES)) | change
+    with pytest.raises(error, match=message):
+        saliency_mix_video(arguments.pop("clips"), arguments.pop("targets"), **arguments)
+
+
+def test_an_empty_batch_stays_empty():
+    mixed, targets = saliency_mix_video(clips()[:0], torch.zeros(0, 4))
+    assert mixed.shape == (0, FRAMES, 3, HEIGHT, WIDTH) and targets.shape == (0, 4)
