@@ -94,7 +94,8 @@ def _guard_losses(cfg: Config, action: str | None) -> None:
     own = [hook for hook in hooks if isinstance(hook, dict) and hook.get("type") == NonFiniteHook.__name__]
     for hook in own:
         hook["action"] = action or hook.get("action", "stop")
-    if not own:
+    # Without being asked for, a config with several optimisers is left alone: the hook knows one.
+    if not own and (action is not None or "optimizer" in (cfg.get("optim_wrapper") or {})):
         cfg.custom_hooks = [*hooks, dict(type=NonFiniteHook.__name__, action=action or "stop")]
 
 

@@ -73,6 +73,21 @@ def test_every_file_says_the_same_version():
     assert re.search(r"^## (\S+)", changes, re.MULTILINE).group(1) == version()
 
 
+def test_mims_index_is_read_and_names_no_result_that_is_not_published():
+    modelindex = pytest.importorskip("modelindex.load_model_index")
+    index = modelindex.load(str(ROOT / "model-index.yml"))
+    index.build_models_with_collections()
+    assert [collection.name for collection in index.collections] == ["SaliencyMix"] and list(index.models) == []
+
+
+def test_a_commit_is_checked_by_the_commands_of_make_lint():
+    yaml = pytest.importorskip("yaml")
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    commands = [hook["entry"].replace(" --force-exclude", "") for hook in repository["hooks"]]
+    assert len(commands) == 3 and all(re.search(rf"\t{re.escape(command)}\b", lint) for command in commands)
+
+
 @pytest.mark.long
 def test_the_wheel_trains_from_another_folder_with_the_configs_in_it(
     make_environment, few_cifar10, smix_data, run_tool, losses, tmp_path
