@@ -7,8 +7,9 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
 from ..mixing.functional import as_scores
+from ..mixing.generator import own_generator
 from ..mixing.patch import box_mask
-from .saliency_mix import _own_generator, check_inputs
+from .saliency_mix import check_inputs
 
 
 @BATCH_AUGMENTS.register_module()
@@ -61,7 +62,7 @@ class Cutout:
         check_inputs(batch_inputs)
         scores = as_scores(batch_scores, len(batch_inputs), None)
         if self.generator is None:
-            self.generator = _own_generator()
+            self.generator = own_generator()
         height, width = batch_inputs.shape[2:]
         boxes = self.boxes(len(batch_inputs), height, width, self.generator)
         holes = box_mask(boxes.to(batch_inputs.device, non_blocking=True), height, width)

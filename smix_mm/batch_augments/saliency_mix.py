@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-import numpy as np
 import torch
-import torch.distributed as dist
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..mixing import Scheme, saliency_mix
-from ..mixing.functional import PER, check_alpha
-from ..mixing.patch import BORDERS
-from ..mixing.scheme import check_option
+from ..mixing import saliency_mix
+from ..mixing.generator import own_generator
+from ..mixing.options import mix_options
+from ..mixing.unnormalise import Unnormalise
 from ..saliency import SaliencyDetector, build_detector
-
-# On a GPU only these first batches are checked: looking at a value there waits for the GPU.
-CHECKED_GPU_BATCHES = 10
 
 
 @BATCH_AUGMENTS.register_module()
@@ -71,28 +66,11 @@ class SaliencyMix:
         std: Sequence[float] = (58.395, 57.12, 57.375),
         channel_order: str = "rgb",
     ) -> None:
-        scheme = Scheme(source, target, ties)
-        check_option("border", border, BORDERS)
-        check_option("box_per", box_per, PER)
-        check_option("lam_per", lam_per, PER)
-        check_option("channel_order", channel_order, ("rgb", "bgr"))
-        self.options: dict[str, Any] = dict(
-            alpha=check_alpha(alpha),
-            source=scheme.source,
-            target=scheme.target,
-            ties=scheme.ties,
-            border=border,
-            box_per=box_per,
-            lam_per=lam_per,
-        )
+        self.options = mix_options(alpha, source, target, border, box_per, lam_per, ties)
         self.detector = build_detector(saliency)
-        self.mean = _three_numbers("mean", mean)
-        self.std = _three_numbers("std", std)
-        if bool((self.std <= 0).any()):
-            raise ValueError(f"std is {list(std)}; wanted three positive numbers")
-        self.channel_order = channel_order
+        advice = "give SaliencyMix the same mean and std as the data preprocessor"
+        self.unnormalise = Unnormalise(mean, std, channel_order, advice=advice)
         self.generator: torch.Generator | None = None
-        self.gpu_batches_checked = 0
 
     def __call__(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
         """Mix a batch.
@@ -114,7 +92,7 @@ class SaliencyMix:
         """The same as calling the object; mmpretrain's name for it."""
         check_inputs(batch_inputs)
         if self.generator is None:
-            self.generator = _own_generator()
+            self.generator = own_generator()
         return saliency_mix(
             batch_inputs,
             batch_scores,
@@ -126,33 +104,7 @@ class SaliencyMix:
 
     def pictures(self, batch_inputs: Tensor) -> Tensor:
         """uint8 RGB (N, 3, H, W) from normalised floats of the same shape."""
-        shape = (1, 3, 1, 1)
-        mean = self.mean.to(batch_inputs.device, non_blocking=True).view(shape)
-        std = self.std.to(batch_inputs.device, non_blocking=True).view(shape)
-        values = batch_inputs.to(torch.float32) * std + mean
-        self._check_values(values, batch_inputs.dtype)
-        pictures = values.round().clamp(0, 255).to(torch.uint8)
-        return pictures if self.channel_order == "rgb" else pictures.flip(1)
-
-    def _check_values(self, values: Tensor, given: torch.dtype) -> None:
-        if values.device.type != "cpu":
-            if self.gpu_batches_checked >= CHECKED_GPU_BATCHES:
-                return
-            self.gpu_batches_checked += 1
-        if values.numel() == 0:
-            return
-        least, most = (value.item() for value in values.aminmax())
-        slack = 1 if given in (torch.float32, torch.float64) else 4
-        # Written so that NaN fails it.
-        if -slack <= least and most <= 255 + slack:
-            return
-        if not bool(values.isfinite().all()):
-            raise ValueError("the batch holds NaN or infinity; wanted finite pixels: look at the data and its pipeline")
-        raise ValueError(
-            f"un-normalised with mean={self.mean.tolist()} and std={self.std.tolist()} the batch has values from "
-            f"{least:.1f} to {most:.1f}; wanted pixels from 0 to 255: give SaliencyMix the same mean and std as "
-            "the data preprocessor, or look at the data if they are the same already"
-        )
+        return self.unnormalise(batch_inputs)
 
 
 def check_inputs(batch_inputs: Tensor) -> None:
@@ -164,19 +116,3 @@ def check_inputs(batch_inputs: Tensor) -> None:
         raise ValueError(
             f"the batch has shape {tuple(batch_inputs.shape)}; wanted (N, 3, H, W) with H and W at least 3"
         )
-
-
-def _three_numbers(name: str, values: Sequence[float]) -> Tensor:
-    try:
-        numbers = torch.tensor([float(value) for value in values])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is {values!r}; wanted three numbers, one a channel") from error
-    if numbers.shape != (3,) or not bool(numbers.isfinite().all()):
-        raise ValueError(f"{name} is {values!r}; wanted three numbers, one a channel")
-    return numbers
-
-
-def _own_generator() -> torch.Generator:
-    rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-    seed = np.random.SeedSequence([torch.initial_seed(), rank]).generate_state(1, np.uint64).item() >> 1
-    return torch.Generator().manual_seed(seed)

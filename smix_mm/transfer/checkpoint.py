@@ -73,7 +73,9 @@ def _check_sums(path: Path) -> None:
 
 
 def _allowed() -> list[Any]:
-    core = getattr(np, "_core", None) or np.core
+    core: Any = getattr(np, "_core", None)
+    if not hasattr(core, "multiarray"):  # numpy 1.26 has a hollow `_core` already
+        core = np.core
     allowed: list[Any] = [np.ndarray, np.dtype, argparse.Namespace]
     # numpy 2 moved these; a checkpoint names them as the numpy that wrote it did.
     for function in (core.multiarray._reconstruct, core.multiarray.scalar):

@@ -29,7 +29,3 @@ export PYTHONPATH=$PWD PYTHONWARNINGS=ignore
   tests/test_released_code.py tests/other_projects/test_mmpretrain.py tests/other_projects/test_mmaction2.py \
   --ignore tests/mixing/test_fuzz.py --ignore tests/saliency/test_triton_kernel.py \
   -k 'not exported_program and not traces_into_one_graph'
-"$folder/bin/python" -m pytest -q -p no:cacheprovider tests/transfer/test_publish_backbone.py \
-  -k 'not fits_mmdetections and not command_line'
-"$folder/bin/python" -m pytest -q -p no:cacheprovider tests/end_to_end/test_road.py \
-  -k 'published_is_the_trained or tools_test_gives or own_train_script or resumed'
