@@ -121,6 +121,7 @@ def read_detections(path: str | Path) -> Detections:
     """
     if not Path(path).is_file():
         raise DetectionsError(f"{path} is not there; wanted the detections.npz that DetectionMetric(out=...) writes")
+    # Python's zipfile answers a damaged header that names an unknown compression with NotImplementedError.
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in ("format", "classes", "images", *_ARRAYS)}

@@ -56,6 +56,7 @@ def open_members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
 @contextmanager
 def broken_is_said(archive: Path) -> Iterator[None]:
     """Turn the errors of Python's archive modules into one sentence."""
+    # Python's zipfile answers a damaged header that names an unknown compression with NotImplementedError.
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError) as error:
