@@ -1,30 +1,18 @@
-# CIFAR-100, normalised as CIFAR-10 is. It is read from the official binary files where
-# data_root holds them (cifar-100-python/), else from picture files: train/<class>/ and test/<class>/.
-# Which of them: SMIX_CIFAR100=<folder>. With crop after padding by 4 and flip, which the paper marks "+".
-# Empty, yet needed: without it mmengine 0.10.7 takes a file that imports for a config of its other kind.
-_base_ = []
+# CIFAR-100, as CIFAR-10 and with its normalisation. It is read from the official binary files where
+# data_root holds them (cifar-100-python/), else from picture files. Which of them: SMIX_CIFAR100=<folder>.
+_base_ = "cifar10.py"
 
 import os  # noqa: E402
 
 data_root = "{{$SMIX_CIFAR100:data/cifar100}}"
 official = os.path.isdir(os.path.join(data_root, "cifar-100-python"))
 
-data_preprocessor = dict(
-    num_classes=100,
-    mean=[125.3, 123.0, 113.9],
-    std=[63.0, 62.1, 66.7],
-    # Files are read as BGR; the official files hold RGB.
-    to_rgb=not official,
-)
+data_preprocessor = dict(num_classes=100, to_rgb=not official)
 
 load = [] if official else [dict(type="LoadImageFromFile")]
-train_pipeline = [
-    *load,
-    dict(type="RandomCrop", crop_size=32, padding=4),
-    dict(type="RandomFlip", prob=0.5, direction="horizontal"),
-    dict(type="PackInputs"),
-]
-test_pipeline = [*load, dict(type="PackInputs")]
+# CIFAR-10's own steps, but for how its pictures are loaded.
+train_pipeline = [*load, *_base_.train_pipeline[-3:]]
+test_pipeline = [*load, *_base_.test_pipeline[-1:]]
 
 train_part = dict(type="CustomDataset", data_prefix="train")
 test_part = dict(type="CustomDataset", data_prefix="test")
@@ -32,22 +20,6 @@ if official:
     train_part = dict(type="CIFAR100", split="train", download=False)
     test_part = dict(type="CIFAR100", split="test", download=False)
 
-train_dataloader = dict(
-    batch_size=128,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    collate_fn=dict(type="default_collate"),
-    dataset=dict(data_root=data_root, pipeline=train_pipeline, **train_part),
-)
-val_dataloader = dict(
-    batch_size=256,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    collate_fn=dict(type="default_collate"),
-    dataset=dict(data_root=data_root, pipeline=test_pipeline, **test_part),
-)
-val_evaluator = dict(type="Accuracy", topk=(1, 5))
+train_dataloader = dict(dataset=dict(_delete_=True, data_root=data_root, pipeline=train_pipeline, **train_part))
+val_dataloader = dict(dataset=dict(_delete_=True, data_root=data_root, pipeline=test_pipeline, **test_part))
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator
