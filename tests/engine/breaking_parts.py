@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,8 @@ class BlowHook(Hook):
 
     def worker(self, runner) -> None:
         os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        # Torch hears of the death by a signal, which ends the sleep; else iterations might go by before it comes.
+        time.sleep(30)
 
     def digest(self, runner) -> None:
         weights = dict(runner.model.module.named_parameters())

@@ -41,8 +41,8 @@ def test_every_arm_mixes_every_batch_its_own_way():
     assert seen.pop("no mixing") is None
     assert seen == {arm: (arm, [1.0, 0.0]) for arm in ARMS[1:]}
     mixer = steps.preprocessors["SaliencyMix"].batch_augments.augments[0]
-    assert mixer.channel_order == "rgb"
-    assert torch.equal(mixer.mean, torch.tensor([125.3, 123.0, 113.9]))
+    assert mixer.unnormalise.channel_order == "rgb"
+    assert torch.equal(mixer.unnormalise.mean, torch.tensor([125.3, 123.0, 113.9]))
 
 
 def test_a_step_trains():

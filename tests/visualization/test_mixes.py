@@ -23,7 +23,7 @@ def photographs(samples: int = SAMPLES, height: int = 40, width: int = 48) -> to
     """Normalised floats whose pictures are smooth, and no two alike."""
     rough = torch.rand(samples, 3, 5, 6, generator=torch.Generator().manual_seed(3)) * 255
     pictures = torch.nn.functional.interpolate(rough, (height, width), mode="bicubic").clamp(0, 255).round()
-    return (pictures - LOOKER.mean.view(1, 3, 1, 1)) / LOOKER.std.view(1, 3, 1, 1)
+    return (pictures - LOOKER.unnormalise.mean.view(1, 3, 1, 1)) / LOOKER.unnormalise.std.view(1, 3, 1, 1)
 
 
 def states() -> tuple:
