@@ -8,8 +8,18 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from mmengine.registry import DefaultScope
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def default_scope_kept():
+    """What a test does to mmengine's default scope, as each Runner does, is not the next one's."""
+    kept = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(kept)
 
 
 @pytest.fixture(scope="session")
