@@ -1,4 +1,4 @@
-# Backbones with the ImageNet stem, pretrained by the paper's protocol on CIFAR-10, in the detectors of the first run.
+# Backbones with the ImageNet stem, pretrained by the paper's protocol on CIFAR-10, in the detectors of the first study.
 name = "Does saliency matter? Transfer to BCCD and a small VOC07+12"
 arms = {
     "baseline": "imagenet-stem/baseline.py",
@@ -7,5 +7,5 @@ arms = {
     "saliency-shift": "imagenet-stem/saliency-shift.py",
 }
 pretraining_seeds = [0, 1, 2, 3, 4]
-detectors = dict(bccd="../first_run/bccd.py", voc="../first_run/voc.py")
+detectors = dict(bccd="../first_study/bccd.py", voc="../first_study/voc.py")
 sheet = "saliency-shift"

@@ -1,6 +1,6 @@
-# 8 epochs at batch 4, the same for both detection sets; evaluated once, by the test.
+# 6 epochs at batch 4, the same for both detection sets; evaluated once, by the test.
 _base_ = "mmdet::_base_/default_runtime.py"
-max_epochs = 8
+max_epochs = 6
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
 val_cfg = None
 test_cfg = dict(type="TestLoop")
