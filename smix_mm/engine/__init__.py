@@ -6,6 +6,7 @@ from .fast_training import Bfloat16OptimWrapper, ChannelsLastHook
 from .load_proof_hook import LoadProofHook
 from .loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
 from .mix_sheet_hook import MixSheetHook
+from .mixing_labels_hook import MixingLabelsHook
 from .nonfinite import NonFiniteHook
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "ExactIterBasedTrainLoop",
     "LoadProofHook",
     "MixSheetHook",
+    "MixingLabelsHook",
     "NonFiniteHook",
 ]

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from ..datasets.guard import guard_data
 from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
+from .mixing_labels_hook import MixingLabelsHook
 from .nonfinite import ACTIONS, NonFiniteHook
 from .resume import choose_checkpoint, go_on_from, use_exact_parts
 
@@ -83,6 +84,7 @@ def train(
     _guard_losses(cfg, on_nonfinite)
     notes += go_on_from(cfg, choose_checkpoint(cfg, resume))
     runner = build_runner(cfg)
+    runner.register_hook(MixingLabelsHook())
     for note in notes:
         runner.logger.warning(note)
     runner.train()
