@@ -61,7 +61,8 @@ def compare_cam(
     rows: list[list[tuple[np.ndarray, str]]] = [[] for _ in inputs]
     chosen: list[int] = []
     for checkpoint in checkpoints.values():
-        classifier = PixelClassifier(_load(cfg, checkpoint))
+        model, classes = _load(cfg, checkpoint)
+        classifier = PixelClassifier(model)
         for place, pixels in enumerate(inputs):
             with torch.no_grad():
                 scores = classifier(pixels)[0].softmax(0)
@@ -69,7 +70,7 @@ def compare_cam(
                 chosen.append(int(scores.argmax()) if label is None else label)
             if chosen[place] >= len(scores):
                 raise CompareError(f"class {chosen[place]} was asked for; wanted 0 to {len(scores) - 1}")
-            text = f"{_name(cfg, chosen[place])}: {100 * scores[chosen[place]]:.0f} %"
+            text = f"{_name(classes, chosen[place])}: {100 * scores[chosen[place]]:.0f} %"
             rows[place].append((class_activation_map(classifier, pixels, chosen[place]), text))
     rgb = bool((cfg.get("data_preprocessor") or {}).get("to_rgb"))
     shown = [each[0].flip(0) if rgb else each[0] for each in inputs]
@@ -111,7 +112,8 @@ def last_map(classifier: nn.Module, pixels: Tensor) -> nn.Module:
     return seen[-1]
 
 
-def _load(cfg: Any, checkpoint: str | Path) -> nn.Module:
+def _load(cfg: Any, checkpoint: str | Path) -> tuple[nn.Module, Sequence[str] | None]:
+    """The model, and the names of its classes where the checkpoint or the config says them."""
     from mmengine.registry import init_default_scope
     from mmpretrain.registry import MODELS
 
@@ -128,7 +130,8 @@ def _load(cfg: Any, checkpoint: str | Path) -> nn.Module:
             f"{checkpoint} does not fit the config: {', '.join(wrong[:3])} differ; wanted its own checkpoint"
         )
     model.load_state_dict(weights)
-    return model.eval()
+    metas = (content.get("meta") or {}).get("dataset_meta") or cfg.test_dataloader.dataset.get("metainfo") or {}
+    return model.eval(), metas.get("classes")
 
 
 def _through_pipeline(cfg: Any, picture: str | Path) -> Tensor:
@@ -143,16 +146,16 @@ def _through_pipeline(cfg: Any, picture: str | Path) -> Tensor:
     return packed["inputs"][None].float()
 
 
-def _name(cfg: Any, label: int) -> str:
-    classes = (cfg.test_dataloader.dataset.get("metainfo") or {}).get("classes")
-    return str(classes[label]) if classes else f"class {label}"
+def _name(classes: Sequence[str] | None, label: int) -> str:
+    return str(classes[label]) if classes and label < len(classes) else f"class {label}"
 
 
 def _draw(pictures: list[np.ndarray], rows: list[list[tuple[np.ndarray, str]]], names: list[str], out: Path) -> Path:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.2 * (1 + len(names)), 2.4 * len(pictures) + 0.3), layout="constrained")
-    grid = figure.subplots(len(pictures), 1 + len(names), squeeze=False)
+    heights = [2.1 * picture.shape[0] / picture.shape[1] + 0.3 for picture in pictures]
+    figure = Figure(figsize=(2.2 * (1 + len(names)), sum(heights) + 0.3), layout="constrained")
+    grid = figure.subplots(len(pictures), 1 + len(names), squeeze=False, height_ratios=heights)
     for line, picture, maps in zip(grid, pictures, rows):
         for axes in line:
             axes.imshow(picture)
