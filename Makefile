@@ -1,7 +1,7 @@
 # Every target that needs the environment makes it first; where it is ready, that takes no time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint requirements clean
+.PHONY: help setup demo test test-long lint docs requirements clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,9 +26,12 @@ lint: setup  ## ruff and mypy
 	.venv/bin/ruff format --check
 	.venv/bin/mypy smix_mm tools
 
+docs: setup  ## build the documentation into build/docs/index.html
+	.venv/bin/sphinx-build -W --keep-going -q -b html docs build/docs
+
 requirements:  ## write requirements.txt anew from pyproject.toml; pins that still fit stay
 	@[ -x .venv/bin/uv ] || bash tools/setup.sh
-	.venv/bin/uv pip compile pyproject.toml --all-extras --group test --no-header --no-annotate --universal -q \
+	.venv/bin/uv pip compile pyproject.toml --all-extras --group test --group docs --no-header --no-annotate --universal -q \
 		-o requirements.txt
 
 clean:  ## remove .venv and caches; what is in data and work_dirs stays
