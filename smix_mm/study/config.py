@@ -40,10 +40,13 @@ class Study:
         arms: by name; the first is the one compared with.
         detectors: configs of detectors with their data, by name; each has a LoadProofHook. None
             at all: the pretrainings themselves are compared.
-        pretraining_seeds: of the pretrainings; arms are paired by them.
+        pretraining_seeds: of the pretrainings; arms are paired by them. Defaults to 0 alone.
         finetuning_seeds: of the fine-tunings of each backbone. Several of one backbone say nothing
-            about the spread of the pretraining.
-        metric: the figure that is compared.
+            about the spread of the pretraining. Defaults to 0 alone.
+        metric: the figure that is compared. Defaults to ``'voc/mAP_11point'``.
+        planned: pairs of arms that the study was made to tell apart. Their p values are corrected for
+            each other alone, and those of all other pairs, called exploration, for each other.
+            Defaults to none: every pair counts alike.
         paper: figures of a paper to set beside, by arm, in the metric's units.
         sheet: None, or the arm from whose training pictures the page of mixed pictures is drawn.
         prepare: None, or ``dict(call='package.module:function', variable=NAME)``: a function
@@ -59,6 +62,7 @@ class Study:
     pretraining_seeds: tuple[int, ...] = (0,)
     finetuning_seeds: tuple[int, ...] = (0,)
     metric: str = "voc/mAP_11point"
+    planned: tuple[tuple[str, str], ...] = ()
     paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
     sheet: str | None = None
     prepare: Mapping[str, str] | None = None
@@ -86,6 +90,7 @@ def load_study(config: str | Path) -> Study:
         detectors={name: path.parent / file for name, file in content.get("detectors", {}).items()},
         pretraining_seeds=_seeds(path, content, "pretraining_seeds"),
         finetuning_seeds=_seeds(path, content, "finetuning_seeds"),
+        planned=_pairs(path, content),
         **settings,
     )
     _check(path, study)
@@ -105,6 +110,18 @@ def _seeds(path: Path, content: Mapping[str, Any], name: str) -> tuple[int, ...]
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise StudyError(f"study {path} has {name}={seeds!r}; wanted different whole numbers, such as [0, 1, 2]")
     return tuple(seeds)
+
+
+def _pairs(path: Path, content: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    pairs, arms = content.get("planned", ()), set(content["arms"])
+    whole = isinstance(pairs, (list, tuple)) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and len(arms & set(pair)) == 2 for pair in pairs
+    )
+    if not whole or len(set(map(frozenset, pairs))) < len(pairs):
+        raise StudyError(
+            f"study {path} has planned={pairs!r}; wanted different pairs of its arms, such as [('one', 'another')]"
+        )
+    return tuple((first, second) for first, second in pairs)
 
 
 def _arm(path: Path, name: str, value: Any) -> Arm:

@@ -171,6 +171,7 @@ def summary(study: Study, runs: list[Run]) -> dict[str, Any]:
         pretraining_seeds=list(study.pretraining_seeds),
         finetuning_seeds=list(study.finetuning_seeds),
         metric=study.metric,
+        planned=[list(pair) for pair in study.planned],
         paper=dict(study.paper),
         runs=[run.name for run in runs],
     )

@@ -36,6 +36,9 @@ def write(folder: Path, text: str) -> Path:
         (WHOLE + "arms = dict(a=dict(checkpoint='x.pth'))", "x.pth, which is not there"),
         (WHOLE + "pretraining_seeds = [0, 0]", r"has pretraining_seeds=\[0, 0\]; wanted different whole numbers"),
         (WHOLE + "finetuning_seeds = []", r"has finetuning_seeds=\[\]; wanted different"),
+        (WHOLE + "planned = [('baseline', 'cutmix')]", r"has planned=.*wanted different pairs of its arms"),
+        (WHOLE + "planned = 'baseline'", r"has planned='baseline'; wanted different pairs"),
+        (WHOLE + "planned = [1]", r"has planned=\[1\]; wanted different pairs"),
         (WHOLE + "seed = 1", "has seed; wanted of arms, cluster,"),
         (WHOLE + "cluster = dict(queue='gpu')", "has cluster=queue; wanted of partition,"),
         ("arms = dict(a=dict(checkpoint='timm://resnet50'))", "has arms without pretraining and no detectors"),
@@ -64,6 +67,12 @@ pretraining_seeds = [3, 4]
         "theirs": Arm("theirs", checkpoint="torchvision://resnet50/IMAGENET1K_V1"),
     }
     assert (study.pretraining_seeds, study.finetuning_seeds) == ((3, 4), (0,))
+
+
+def test_pairs_can_be_planned(tmp_path):
+    (tmp_path / "mine.pth").write_bytes(b"")
+    text = WHOLE + "arms['mine'] = dict(checkpoint='mine.pth')\nplanned = [('baseline', 'mine')]"
+    assert load_study(write(tmp_path, text)).planned == (("baseline", "mine"),)
 
 
 def test_a_missing_study_is_named(tmp_path):

@@ -16,6 +16,7 @@ arms = {
     "shuffled-shift": "cifar100/shuffled-shift.py",
 }
 pretraining_seeds = [0, 1, 2, 3, 4]
+planned = [("random-shift", "saliency-shift")]
 metric = "accuracy/top1"
 sheet = "saliency-shift"
 # 100 less the paper's top-1 errors. Which of the two its SaliencyMix was is not known; it stands at what the text says.

@@ -9,5 +9,6 @@ arms = {
     "saliency-shift": "short/saliency-shift.py",
 }
 pretraining_seeds = [0, 1, 2]
+planned = [("random-shift", "saliency-shift")]
 metric = "accuracy/top1"
 sheet = "saliency-shift"

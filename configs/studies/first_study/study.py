@@ -7,5 +7,6 @@ arms = {
     "saliencymix": "pretrain_saliencymix.py",
 }
 pretraining_seeds = [0, 1, 2]
+planned = [("baseline", "saliencymix"), ("cutmix", "saliencymix")]
 detectors = dict(bccd="bccd.py", voc="voc.py")
 sheet = "saliencymix"

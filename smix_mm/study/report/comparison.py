@@ -77,7 +77,9 @@ class PairSummary:
         bootstrap: bootstrap interval over units, or None.
         images: percentile interval over resampled test images, the same for both, or None.
         p: of the paired t test, or None.
-        corrected: p after Holm's correction over all pairs of the report that have one, or None.
+        planned: whether the study was made for this pair; None where it names no pairs.
+        corrected: p after Holm's correction over the family of the pair, or None: all pairs of the
+            report that have a p and are planned, or not, as this one.
         family: how many these are.
         needed: seeds that would show ``wanted`` points, or None.
         wanted: the difference that one would like to see.
@@ -97,6 +99,7 @@ class PairSummary:
     bootstrap: Interval | None
     images: Interval | None
     p: float | None
+    planned: bool | None
     corrected: float | None
     family: int
     needed: int | None
@@ -212,6 +215,7 @@ def _pair(
         bootstrap=bootstrap_interval(groups(nested)) if interval else None,
         images=images if images is None else percentile_interval(images),
         p=t_test(means),
+        planned=frozenset(names) in results.planned if results.planned else None,
         corrected=None,
         family=0,
         needed=seeds_needed(deviation, wanted) if interval and deviation else None,
@@ -236,7 +240,14 @@ def _over_images(
 
 
 def _corrected(pairs: Sequence[PairSummary]) -> list[PairSummary]:
-    """The same with Holm's correction over those that have a p."""
-    tested = [pair for pair in pairs if pair.p is not None]
-    corrected = dict(zip(map(id, tested), holm([pair.p for pair in tested if pair.p is not None])))
-    return [dataclasses.replace(pair, corrected=corrected.get(id(pair)), family=len(tested)) for pair in pairs]
+    """The same with Holm's correction over those of each family that have a p."""
+    corrected: dict[int, float] = {}
+    sizes: dict[bool | None, int] = {}
+    for planned in {pair.planned for pair in pairs}:
+        tested = [pair for pair in pairs if pair.planned is planned and pair.p is not None]
+        corrected |= zip(map(id, tested), holm([pair.p for pair in tested if pair.p is not None]))
+        sizes[planned] = len(tested)
+    return [
+        dataclasses.replace(pair, corrected=corrected.get(id(pair)), family=sizes[pair.planned])
+        for pair in sorted(pairs, key=lambda pair: pair.planned is False)
+    ]

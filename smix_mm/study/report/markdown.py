@@ -37,11 +37,10 @@ def format_report(results: Results, comparison: Comparison, figures: Sequence[st
 
 def format_summary(results: Results, comparison: Comparison) -> str:
     """What the study shows, a table of the arms, and a sentence a pair."""
-    shown = sum(map(is_shown, comparison.pairs))
     found = len(results.runs)
     parts = [
         f"{_title(results.metric)} (`{results.metric}`), in %. {found} of {found + len(results.missing)} results are "
-        f"used; a difference is shown in {shown} of {len(comparison.pairs)} pairs of arms."
+        f"used; a difference is shown in {_shown(comparison)} of arms."
     ]
     for detector in results.detectors:
         arms = [arm for arm in comparison.arms if arm.detector == detector]
@@ -50,6 +49,15 @@ def format_summary(results: Results, comparison: Comparison) -> str:
         if pairs:
             parts.append(_list(map(verdict, pairs)))
     return "\n\n".join(parts)
+
+
+def _shown(comparison: Comparison) -> str:
+    said = []
+    for planned, kind in {None: "", True: "planned ", False: "exploratory "}.items():
+        pairs = [pair for pair in comparison.pairs if pair.planned is planned]
+        if pairs:
+            said.append(f"{sum(map(is_shown, pairs))} of {len(pairs)} {kind}pairs")
+    return " and ".join(said) or "none of no pairs"
 
 
 def _arm_table(results: Results, arms: Sequence[ArmSummary]) -> str:
@@ -139,8 +147,9 @@ def _reading(results: Results, samples: int) -> str:
         "samples of them; the interval of an arm allows for the second alone; in a difference most of it cancels. "
         "The interval over seeds says what other seeds would have changed.",
         "A difference is called shown where the interval over test images, if there is one, leaves out 0, and p is "
-        f"under {1 - LEVEL:.2f} after Holm's correction over all tested pairs of this report. Intervals are not "
-        "corrected.",
+        f"under {1 - LEVEL:.2f} after Holm's correction over all tested pairs of this report"
+        + (", the planned ones and the rest apart" if results.planned else "")
+        + ". Intervals are not corrected.",
         f"The number of seeds is that with which a two-sided t test at {1 - LEVEL:.2f} shows the difference with a "
         f"chance of {100 * POWER:.0f} %, for one pair alone, with the sd found here; from few seeds that is a rough "
         "guess.",

@@ -55,6 +55,7 @@ class Results:
         arms: their names; the first is the reference.
         detectors: what is compared, by name; ``('pretraining',)`` for a study without detectors.
         metric: the figure compared.
+        planned: the pairs of arms that the study was made for.
         paper: figures of a paper by arm, in the metric's units.
         runs: every usable result, pretrainings too, in the study's order.
         missing: names of runs without a result.
@@ -66,6 +67,7 @@ class Results:
     arms: tuple[str, ...]
     detectors: tuple[str, ...]
     metric: str
+    planned: tuple[frozenset[str], ...]
     paper: Mapping[str, float]
     runs: tuple[Run, ...]
     missing: tuple[str, ...]
@@ -106,6 +108,7 @@ def read_results(folder: str | Path) -> Results:
         arms=tuple(study["arms"]),
         detectors=detectors,
         metric=study["metric"],
+        planned=tuple(map(frozenset, study.get("planned", []))),
         paper=study.get("paper", {}),
         runs=tuple(runs),
         missing=tuple(missing),

@@ -10,7 +10,8 @@ ONE_BACKBONE = "This is about these backbones alone: nothing is said about anoth
 
 def verdict(pair: PairSummary) -> str:
     """What the seeds and the test images show about a pair of arms."""
-    sentences = [f"**{pair.second} − {pair.first}**: {_finding(pair)}"]
+    note = " (exploration)" if pair.planned is False else ""
+    sentences = [f"**{pair.second} − {pair.first}**{note}: {_finding(pair)}"]
     if pair.given and pair.units > 1:
         sentences.append(ONE_BACKBONE)
     if pair.left_out:
@@ -35,7 +36,7 @@ def _finding(pair: PairSummary) -> str:
         return f"{signed(pair.difference)} points in each of {seeds}, which have no spread: {cannot}"
     numbers = (
         f"{signed(pair.difference)} points, 95 % interval {interval(pair.seeds)}, "
-        f"p = {probability(pair.corrected)} after the correction for {pair.family} {_plural(pair.family, 'pair')}"
+        f"p = {probability(pair.corrected)} after the correction for {_family(pair)}"
     )
     if is_shown(pair):
         direction = "higher" if pair.difference > 0 else "lower"
@@ -48,6 +49,11 @@ def _finding(pair: PairSummary) -> str:
         )
     alone = "" if _holds_zero(pair.seeds) else ", though the interval on its own leaves out 0"
     return f"no difference can be shown with {seeds} ({numbers}{alone}); {_needed(pair)}"
+
+
+def _family(pair: PairSummary) -> str:
+    kind = {None: "", True: "planned ", False: "exploratory "}[pair.planned]
+    return f"{pair.family} {kind}{_plural(pair.family, 'pair')}"
 
 
 def _needed(pair: PairSummary) -> str:

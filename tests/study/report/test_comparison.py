@@ -24,7 +24,9 @@ def study(figures: dict[str, dict], metric: str = METRIC, **more) -> Results:
         for (outer, inner), percent in mine.items()
     ]
     content = dict(folder=Path("none"), name="study", arms=tuple(figures), detectors=(detector,), metric=metric)
-    return Results(**{**content, "paper": {}, "runs": tuple(runs), "missing": (), "problems": (), **more})
+    return Results(
+        **{**content, "paper": {}, "planned": (), "runs": tuple(runs), "missing": (), "problems": (), **more}
+    )
 
 
 def quietly(results: Results, samples: int = 10, wanted: float = 0.5):
@@ -67,6 +69,16 @@ def test_every_pair_of_arms_is_compared_and_corrected_for():
     expected = np.maximum.accumulate([min(1, factor * pair.p) for factor, pair in zip((3, 2, 1), ordered)])
     assert [pair.corrected for pair in ordered] == pytest.approx(expected.tolist())
     assert {pair.family for pair in pairs} == {3}
+
+
+def test_planned_pairs_and_exploration_are_corrected_for_apart():
+    figures = dict(a=BASELINE, b=CUTMIX, c={seeds: value + seeds[0] + 1 for seeds, value in CUTMIX.items()})
+    pairs = quietly(study(figures, planned=(frozenset("bc"),))).pairs
+    named = [(pair.first, pair.second, pair.planned, pair.family) for pair in pairs]
+    assert named == [("b", "c", True, 1), ("a", "b", False, 2), ("a", "c", False, 2)]
+    assert pairs[0].corrected == pairs[0].p
+    least, most = sorted(pairs[1:], key=lambda pair: pair.p)
+    assert (least.corrected, most.corrected) == pytest.approx((2 * least.p, max(2 * least.p, most.p)))
 
 
 def test_only_common_seeds_are_paired_and_the_others_are_named():

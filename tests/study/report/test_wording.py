@@ -23,6 +23,7 @@ def pair(**changes) -> PairSummary:
         bootstrap=(1.2, 1.8),
         images=(0.5, 2.5),
         p=0.006,
+        planned=None,
         corrected=0.018,
         family=3,
         needed=4,
@@ -92,6 +93,12 @@ NUMBERS = "+1.50 points, 95 % interval +1.00 to +2.00, p = 0.018 after the corre
 def test_the_verdict_says_what_the_intervals_carry(changes, sentence):
     assert verdict(pair(**changes)) == f"**cutmix − baseline**: {sentence}"
     assert is_shown(pair(**changes)) == (" is higher " in sentence or " is lower " in sentence)
+
+
+def test_a_pair_says_whether_it_was_planned():
+    assert "for 3 planned pairs)" in verdict(pair(planned=True))
+    assert "for 3 exploratory pairs)" in verdict(pair(planned=False))
+    assert verdict(pair(planned=False)).startswith("**cutmix − baseline** (exploration): cutmix is higher")
 
 
 def test_a_comparison_of_single_backbones_says_so():
