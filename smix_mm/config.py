@@ -1,4 +1,4 @@
-"""Reading mmengine configs."""
+"""Finding and reading mmengine configs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import logging
 from pathlib import Path
 
 from mmengine.config import Config
+
+
+def find_config(path: str | Path) -> Path:
+    """The config itself, or, where ``configs/...`` is not in this folder, this package's own of that name."""
+    own = Path(__file__).with_name(".mim") / path
+    if Path(path).parts[:1] != ("configs",) or Path(path).exists():
+        return Path(path)
+    return own if own.is_file() else Path(__file__).parents[1] / path
 
 
 def read_config(path: str | Path) -> Config:

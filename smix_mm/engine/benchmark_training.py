@@ -15,7 +15,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ..config import read_config
+from ..config import find_config, read_config
 from ..saliency.benchmark import describe_machine
 from .launch import UsageError
 
@@ -179,9 +179,10 @@ def _read(config: str | Path) -> Config:
         from mmengine.hub import get_config
 
         return get_config(name)
-    if not Path(config).is_file():
+    path = find_config(config)
+    if not path.is_file():
         raise UsageError(f"config {config} is not there; wanted a config file, or mmpretrain::NAME")
-    return read_config(config)
+    return read_config(path)
 
 
 def describe() -> Row:

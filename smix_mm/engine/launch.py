@@ -15,6 +15,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..config import find_config
 from ..datasets.findings import DataError
 from ..transfer.checkpoint import CheckpointError
 from .failures import describe_failure
@@ -33,7 +34,7 @@ def load_config(
     """Read a config, lay options over it and fill what OpenMMLab's own scripts fill.
 
     Args:
-        config: the file.
+        config: the file; ``configs/...`` is also found from another folder, in this package.
         work_dir: where logs and checkpoints go. Defaults to the config's own ``work_dir``,
             else ``work_dirs/<name of the config>``.
         cfg_options: settings by dotted name, laid over the config.
@@ -42,11 +43,12 @@ def load_config(
     Raises:
         UsageError: there is no such file or launcher.
     """
-    if not Path(config).is_file():
+    path = find_config(config)
+    if not path.is_file():
         raise UsageError(f"config {config} is not there; wanted a config file, such as one under configs/")
     if launcher not in LAUNCHERS:
         raise UsageError(f"launcher is {launcher!r}; wanted one of {', '.join(LAUNCHERS)}")
-    cfg = Config.fromfile(config)
+    cfg = Config.fromfile(path)
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
     cfg.launcher = launcher

@@ -110,7 +110,7 @@ def test_the_wheel_trains_from_another_folder_with_the_configs_in_it(
         assert len(found) == 6 and all(map(math.isfinite, found))
     run(ours / "tools/publish_backbone.py", "ours/epoch_1.pth", "backbone.pth")
     out = run(
-        ours / "tools/train.py", ours / "configs/bccd/faster-rcnn_r18_fpn_bccd.py", "--no-validate", "--cfg-options",
+        ours / "tools/train.py", "configs/bccd/faster-rcnn_r18_fpn_bccd.py", "--no-validate", "--cfg-options",
         "train_dataloader.dataset.indices=2", *SHORT, *SMALL_DETECTOR, SMIX_BCCD=smix_data / "BCCD",
     )  # fmt: skip
     assert "Load proof: every backbone tensor equals" in out
