@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def main() -> int:
     parser.add_argument("--results", default=ROOT / "results", help="folder of results (default: the project's)")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     options = parser.parse_args()
+    # `| head` may stop reading early.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         rows = list_experiments(options.words, options.results, ROOT)
     except RecordError as error:

@@ -146,8 +146,10 @@ def report_errors(command: Callable[[], object]) -> int:
     """
     try:
         command()
-    except (UsageError, CheckpointError, FileNotFoundError) as error:
+    except (UsageError, CheckpointError) as error:
         return _say(str(error), 2)
+    except FileNotFoundError as error:
+        return _say(_missing(error), 2)
     except DataError as error:
         # One that comes from a data worker carries its traceback.
         return _say(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2], 2)
@@ -160,6 +162,16 @@ def report_errors(command: Callable[[], object]) -> int:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
     return 0
+
+
+def _missing(error: FileNotFoundError) -> str:
+    """The system's own words name the file alone."""
+    if error.filename is None:
+        return str(error)
+    return (
+        f"{error.filename} is not there; wanted what the config names: fetch data with tools/prepare_data.py, or set "
+        "the variable SMIX_... that the config reads their place from"
+    )
 
 
 def _say(sentence: str, status: int) -> int:

@@ -36,10 +36,10 @@ def saliency_mix(
     ties: str = "first",
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""Paste the most salient patch of one picture on another and mix their labels by area.
+    """Paste the most salient patch of one picture on another and mix their labels by area.
 
     Each picture gets a partner by a permutation of the batch. λ ~ Beta(alpha, alpha); the patch
-    has the sides :math:`H\sqrt{1-\lambda}` and :math:`W\sqrt{1-\lambda}` and lies around the
+    has the sides ``int(H * sqrt(1 - λ))`` and ``int(W * sqrt(1 - λ))`` and lies around the
     partner's most salient pixel, kept inside the picture. It is pasted at the same place, and
     the label is the area-weighted mean of both. A picture without any contrast has no salient
     pixel: its patch lies around a random one. A picture that is its own partner, as in a batch

@@ -49,7 +49,7 @@ class Unnormalise:
         """uint8 RGB (N, 3, H, W) from normalised floats of the same shape; a new tensor.
 
         Raises:
-            ValueError: NaN or infinity, or values outside 0..``unit`` by more than 1/255 of it in
+            ValueError: NaN or infinity, or values outside 0 to ``unit`` by more than 1/255 of it in
                 float32 and float64, 4/255 in half precisions. (On a GPU only the first batches
                 are looked at.)
         """

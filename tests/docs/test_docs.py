@@ -1,0 +1,163 @@
+"""The documentation: nothing that it names is missing, what it shows runs, and it builds without a warning."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+LEFT_OUT = ast.literal_eval(re.search(r"^exclude_patterns = (.*)$", (DOCS / "conf.py").read_text(), re.MULTILINE)[1])
+TEXTS = {page.name: page.read_text("utf-8") for page in sorted(DOCS.glob("*.md")) if page.name not in LEFT_OUT}
+FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# Of a path with a part that the reader chooses, only what stands before that part is looked for.
+PATH = re.compile(r"(?<![\w/.-])(?:tools|configs|tests|smix_mm|docs|examples)/[a-z0-9_./-]*")
+
+
+def prose(page: str) -> str:
+    return FENCED.sub("", TEXTS[page])
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return [code for name, code in FENCED.findall(TEXTS[page]) if name == language]
+
+
+def test_every_page_is_in_the_table_of_contents_and_nothing_else_is():
+    (toctree,) = blocks("index.md", "{toctree}")
+    listed = [line for line in toctree.split("\n") if line and not line.startswith(":")]
+    assert sorted(f"{name}.md" for name in listed) == sorted(set(TEXTS) - {"index.md"})
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_a_page_fits_a_room(page):
+    assert len(TEXTS[page].splitlines()) <= 300
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_link_and_figure_of_a_page_is_there(page):
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    inside = [target.partition("#")[0] for target in targets if "://" not in target]
+    # Sphinx knows nothing outside of docs/.
+    assert [target for target in inside if target.startswith(("..", "/"))] == []
+    assert [target for target in inside if target and not (DOCS / target).is_file()] == []
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_path_of_the_project_that_a_page_names_is_there(page):
+    code = re.findall(r"`([^`]+)`", prose(page)) + blocks(page, "bash") + blocks(page, "python")
+    named = {found.rstrip(".") for part in code for found in PATH.findall(part)}
+    # The folder that only an installed package has.
+    assert [path for path in sorted(named) if not exists(path) and ".mim" not in path] == []
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder, or, of the beginning of a name, one that begins so."""
+    return (ROOT / path).exists() or any((ROOT / path).parent.glob(f"{Path(path).name}*"))
+
+
+def test_every_tool_and_every_family_of_configs_is_described():
+    tools = [path.name for path in (ROOT / "tools").glob("*.py")]
+    families = [path.name for path in (ROOT / "configs").iterdir() if path.is_dir() and path.name[0] != "_"]
+    assert len(tools) > 10 and len(families) > 5
+    assert [name for name in sorted(tools) if f"tools/{name}" not in TEXTS["tools.md"]] == []
+    assert [name for name in sorted(families) if f"configs/{name}" not in TEXTS["configs.md"]] == []
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    """From top to bottom, in one folder with the project's configs; a block headed by a file's name is that file."""
+    from mmpretrain.registry import BATCH_AUGMENTS
+
+    from smix_mm.saliency import SALIENCY
+
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    kept = [(registry, dict(registry)) for registry in (SALIENCY, BATCH_AUGMENTS._module_dict)]
+    code = blocks(page, "python")
+    files = []
+    try:
+        for place, block in enumerate(code):
+            heading = re.match(r"# (\w+)\.py\n", block)
+            if heading is None:
+                exec(compile(block, f"{page}, block {place + 1}", "exec"), {})
+                continue
+            files.append(heading[1])
+            Path(f"{heading[1]}.py").write_text(block)
+            assert any(heading[1] in later for later in code[place + 1 :]), f"nothing uses {heading[1]}.py"
+    finally:
+        for name in files:
+            sys.modules.pop(name, None)
+        for registry, before in kept:
+            registry.clear()
+            registry.update(before)
+
+
+def test_every_public_name_of_every_room_is_on_the_page_of_the_api():
+    described = set(re.findall(r"\w+", TEXTS["api.md"]))
+    for room in (ROOT / "smix_mm/__init__.py", *(ROOT / "smix_mm").glob("*/__init__.py")):
+        listed = re.search(r"^__all__ = (\[.*?\])", room.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        public = set(ast.literal_eval(listed[1])) if listed else set()
+        assert public - described - {"__version__"} == set(), room
+
+
+def test_no_room_imports_from_a_floor_above_its_own():
+    """The floors are those of the table in house.md; what is imported inside a function does not count."""
+    table = TEXTS["house.md"].partition("## The floors")[2].partition("\n#")[0]
+    floors = re.findall(r"^\| (\d+) \| ([^:|]*)", table, re.MULTILINE)
+    floor_of = {room: int(floor) for floor, rooms in floors for room in re.findall(r"`(\w+)`", rooms)}
+    package = ROOT / "smix_mm"
+    rooms = {path.stem for path in package.glob("[a-z]*") if path.is_dir() or path.suffix == ".py"}
+    assert set(floor_of) == rooms
+    upward = []
+    for path in sorted(package.glob("*/**/*.py")) + sorted(package.glob("[a-z]*.py")):
+        here = ("smix_mm", *path.relative_to(package).with_suffix("").parts)
+        for line in ast.parse(path.read_text("utf-8")).body:
+            for target in imported(line, here):
+                room, mine = target[1], here[1]
+                if room != mine and floor_of[room] >= floor_of[mine]:
+                    upward.append(f"{path.relative_to(ROOT)} imports {'.'.join(target)}")
+    assert upward == []
+
+
+def imported(line: ast.stmt, here: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Modules of this package that a statement imports."""
+    if not isinstance(line, ast.ImportFrom):
+        return []
+    start = here[: len(here) - line.level] if line.level else ()
+    module = (*start, *(line.module.split(".") if line.module else ()))
+    found = [module] if len(module) > 1 else [(*module, name.name) for name in line.names]
+    return [target for target in found if target[0] == "smix_mm"]
+
+
+@pytest.mark.long
+def test_the_tools_take_a_module_of_the_users_own_as_the_page_on_extending_says(few_cifar10, run_tool, tmp_path):
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    for block in blocks("extending.md", "python"):
+        heading = re.match(r"# (\w+\.py)\n", block)
+        if heading is not None:
+            (tmp_path / heading[1]).write_text(block)
+    commands = [command.split() for command in re.findall(r"`PYTHONPATH=\. python ([^`]+)`", prose("extending.md"))]
+    assert [command[0] for command in commands] == ["tools/train.py", "tools/browse_mix.py", "tools/study.py"]
+    commands[0] += ["--no-validate", "--cfg-options", "train_cfg.max_epochs=1", "train_dataloader.batch_size=40"]
+    printed = [
+        run_tool(*command, cwd=tmp_path, PYTHONPATH=".", SMIX_CIFAR10=few_cifar10).stdout for command in commands
+    ]
+    assert (tmp_path / "work_dirs/my_config/epoch_1.pth").is_file()
+    assert (tmp_path / "mixes.png").read_bytes().startswith(b"\x89PNG")
+    assert "9 runs, baseline, saliencymix, mean-contrast" in printed[2]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(find_spec("sphinx") is None, reason="no Sphinx here; `make docs` installs it")
+def test_sphinx_builds_every_page_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, tmp_path]
+    built = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-4000:]
+    assert {page.with_suffix(".md").name for page in tmp_path.glob("*.html")} >= set(TEXTS)
+    assert "saliency_mix(" in re.sub(r"<[^>]+>", "", (tmp_path / "api.html").read_text("utf-8"))
