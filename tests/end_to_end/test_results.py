@@ -1,0 +1,25 @@
+"""What is published under results/ follows from the files beside it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from smix_mm.study.report import report_study
+
+ROOT = Path(__file__).parents[2]
+STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json"))
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
+def test_a_published_report_is_made_again_byte_for_byte_from_its_result_files(study, tmp_path):
+    report_study(study, tmp_path)
+    for name in ("report.md", "report.csv"):
+        assert (tmp_path / name).read_bytes() == (study / name).read_bytes()
+
+
+def test_the_readme_quotes_the_first_study():
+    report = json.loads((ROOT / "results/first_study/report.json").read_text())
+    readme = (ROOT / "README.md").read_text().partition("## Results so far")[2].partition("\n## ")[0]
+    for arm in report["arms"]:
+        assert f"{arm['mean']:.2f} ± {arm['deviation']:.2f}" in readme
