@@ -1,6 +1,7 @@
 """What is published under results/ follows from the files beside it."""
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,16 @@ def test_the_readme_quotes_the_first_study():
     readme = (ROOT / "README.md").read_text().partition("## Results so far")[2].partition("\n## ")[0]
     for arm in report["arms"]:
         assert f"{arm['mean']:.2f} ± {arm['deviation']:.2f}" in readme
+
+
+@pytest.mark.parametrize("arm", ["baseline", "cutmix", "official", "saliencymix"])
+def test_the_table_of_attacked_accuracies_is_that_of_its_files(arm):
+    study = ROOT / "results/first_study"
+    files = [study / "robustness" / arm / f"seed{seed}/robustness.json" for seed in range(3)]
+    figures = [json.loads(path.read_text())["figures"] for path in files]
+    cells = []
+    for attack in ("clean", "fgsm 1/255", "fgsm 2/255", "fgsm 8/255"):
+        found = [figure[attack]["accuracy/top1"] for figure in figures]
+        cells.append(f"{statistics.mean(found):.2f} ± {statistics.stdev(found):.2f}")
+    assert f"| {' | '.join(cells)} |" in (study / "README.md").read_text()
+    assert cells[-1] in (ROOT / "README.md").read_text()
