@@ -13,6 +13,7 @@ from ..mixing.generator import own_generator
 from ..mixing.options import mix_options
 from ..mixing.unnormalise import Unnormalise
 from ..saliency import SaliencyDetector, build_detector
+from ..saliency.normalized import NormalizedImages
 
 
 @BATCH_AUGMENTS.register_module()
@@ -96,11 +97,17 @@ class SaliencyMix:
         return saliency_mix(
             batch_inputs,
             batch_scores,
-            pictures=self.pictures(batch_inputs),
+            pictures=self.looked_at(batch_inputs),
             detector=self.detector,
             generator=self.generator,
             **self.options,
         )
+
+    def looked_at(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
+        """What the detector is given: :meth:`pictures`, or on a GPU the batch itself if the detector reads that."""
+        if self.detector.reads_normalized(batch_inputs.device):
+            return self.unnormalise.wrap(batch_inputs)
+        return self.pictures(batch_inputs)
 
     def pictures(self, batch_inputs: Tensor) -> Tensor:
         """uint8 RGB (N, 3, H, W) from normalised floats of the same shape."""

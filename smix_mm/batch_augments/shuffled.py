@@ -8,12 +8,13 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
+from ..saliency.normalized import NormalizedImages
 from .saliency_mix import SaliencyMix
 
 
 class _RolledPictures(SaliencyMix):
-    def pictures(self, batch_inputs: Tensor) -> Tensor:
-        return super().pictures(batch_inputs).roll(1, 0)
+    def looked_at(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
+        return super().looked_at(batch_inputs).roll(1, 0)
 
 
 @BATCH_AUGMENTS.register_module()

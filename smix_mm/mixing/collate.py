@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from ..saliency import SaliencyDetector, build_detector
+from ..saliency.normalized import NormalizedImages
 from .functional import as_scores, check_images, saliency_mix
 from .generator import call_generator
 from .options import mix_options
@@ -91,11 +92,12 @@ class SaliencyMixTransform(nn.Module):
         scores = as_scores(labels, len(images), self.num_classes)
         if not self.mixup_enabled or float(torch.rand(1, generator=generator)) >= self.prob:
             return images, scores
-        pictures = None
+        pictures: Tensor | NormalizedImages | None = None
         if self.unnormalise is not None:
             if images.shape[1] != 3:
                 raise ValueError(f"images has shape {tuple(images.shape)}; wanted (N, 3, H, W) in RGB")
-            pictures = self.unnormalise(images)
+            reads = self.detector.reads_normalized(images.device)
+            pictures = self.unnormalise.wrap(images) if reads else self.unnormalise(images)
         options = dict(self.options, detector=self.detector, generator=generator)
         return saliency_mix(images, scores, pictures=pictures, **options)
 

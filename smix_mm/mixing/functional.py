@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
 from ..saliency.base import check_pictures
+from ..saliency.normalized import NormalizedImages
 from .patch import BORDERS, blend_targets, paste
 from .plan import draw_mix, plan_mix
 from .scheme import Scheme, check_option
@@ -24,7 +25,7 @@ def saliency_mix(
     images: Tensor,
     targets: Tensor,
     *,
-    pictures: Tensor | None = None,
+    pictures: Tensor | NormalizedImages | None = None,
     num_classes: int | None = None,
     detector: SaliencyDetector | None = None,
     alpha: float = 1.0,
@@ -50,7 +51,8 @@ def saliency_mix(
     Args:
         images: floating or uint8 (N, C, H, W), H and W at least 3.
         targets: scores (N, K), or class numbers (N,) together with ``num_classes``.
-        pictures: uint8 RGB (N, 3, H, W), what the detector looks at. Left out, it is ``images``
+        pictures: uint8 RGB (N, 3, H, W), what the detector looks at (or ``NormalizedImages``, for a
+            detector that reads them). Left out, it is ``images``
             where those are uint8 or floats in [0, 1]; that range is checked, for which a GPU
             has to be waited for.
         num_classes: K, for class numbers.
@@ -85,7 +87,8 @@ def saliency_mix(
     if pictures is None:
         pictures = as_pictures(images)
     else:
-        check_pictures(pictures, "pictures")
+        if not isinstance(pictures, NormalizedImages):
+            check_pictures(pictures, "pictures")
         if pictures.shape[0] != images.shape[0] or pictures.shape[2:] != images.shape[2:]:
             raise ValueError(
                 f"pictures has shape {tuple(pictures.shape)}; wanted as many and as large as "

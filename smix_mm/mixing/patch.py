@@ -5,8 +5,12 @@ A box is ``(y1, x1, y2, x2)`` in pixels, half-open: rows y1 to y2 - 1, columns x
 
 from __future__ import annotations
 
+from typing import Callable
+
 import torch
 from torch import Tensor
+
+from ..saliency.kernels import gpu_kernel, is_compiling
 
 BORDERS = ("shift", "clip")
 
@@ -78,6 +82,9 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
     Returns:
         a new tensor of the dtype, device and memory format of ``images``.
     """
+    compiled = _compiled_paste(images)
+    if compiled is not None:
+        return compiled(images, partner, source_boxes, target_boxes)
     height, width = images.shape[2:]
     inside = box_mask(target_boxes, height, width)[:, None]
     if same_place:
@@ -92,6 +99,17 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
     mixed = torch.where(inside, other, images)
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     return mixed.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def _compiled_paste(images: Tensor) -> Callable[..., Tensor] | None:
+    """The GPU kernel where it runs and ``images`` lie as it reads them; torch.compile fuses the plain form itself."""
+    if images.device.type != "cuda" or is_compiling() or gpu_kernel(images.device) is None or not images.numel():
+        return None
+    if not images.is_contiguous() and not images.is_contiguous(memory_format=torch.channels_last):
+        return None
+    from .paste_kernel import paste
+
+    return paste
 
 
 def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..saliency import SaliencyDetector
+from ..saliency.normalized import NormalizedImages
 from .patch import box_area, patch_size, place_patches
 from .scheme import Scheme, choose_points
 
@@ -74,20 +75,53 @@ def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = Non
     return MixDraw(partner, lam, torch.from_numpy(random.random((samples, 2, 3))))
 
 
+@dataclass(frozen=True)
+class MixNumbers:
+    """A draw in the form that a plan needs it in: whole pixels, and on the images' device.
+
+    P is N, or 1 with ``box_per='batch'``.
+
+    Attributes:
+        partner: int64 (N,).
+        size: int64 (P, 2), the patches' height and width.
+        pick: float64 (P, 2) in [0, 1), tie-breakers of source and target.
+        centre: int64 (P, 2, 2), random (y, x) of source and target.
+    """
+
+    partner: Tensor
+    size: Tensor
+    pick: Tensor
+    centre: Tensor
+
+    def to(self, device: torch.device) -> MixNumbers:
+        """The same on another device; a GPU is not waited for."""
+        return MixNumbers(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+
+def mix_numbers(draw: MixDraw, height: int, width: int, box_per: str = "sample", lam_per: str = "sample") -> MixNumbers:
+    """What a draw means for images of a size; on the CPU. Options as for :func:`plan_mix`."""
+    planned = 1 if box_per == "batch" else len(draw.lam)
+    lam = draw.lam[:1].expand(planned) if lam_per == "batch" else draw.lam[:planned]
+    sides = torch.tensor([height, width])
+    # The product can round up to the side itself.
+    centre = torch.minimum((draw.uniform[:planned, :, 1:] * sides).long(), sides - 1)
+    return MixNumbers(draw.partner, patch_size(lam, height, width), draw.uniform[:planned, :, 0], centre)
+
+
 def plan_mix(
-    pictures: Tensor,
-    draw: MixDraw,
+    images: Tensor | NormalizedImages,
+    draw: MixDraw | MixNumbers,
     scheme: Scheme,
     detector: SaliencyDetector,
     border: str = "shift",
     box_per: str = "sample",
     lam_per: str = "sample",
 ) -> MixPlan:
-    """Turn drawn numbers and pictures into boxes.
+    """Turn drawn numbers and images into boxes.
 
     Args:
-        pictures: uint8 RGB (N, 3, H, W), what the detector looks at.
-        draw: see :func:`draw_mix`.
+        images: what the detector looks at: uint8 RGB (N, 3, H, W), or normalized where it reads that.
+        draw: see :func:`draw_mix`; or the numbers that follow from it, on the images' device.
         scheme: where to cut and where to paste.
         detector: asked only where the scheme needs it, and with ``box_per='batch'`` only
             about the first pair.
@@ -95,26 +129,32 @@ def plan_mix(
         box_per: ``'sample'``, or ``'batch'`` for one box (and so one λ) from the first pair.
         lam_per: ``'sample'``, or ``'batch'`` for one λ.
     """
-    samples, _, height, width = pictures.shape
-    device = pictures.device
-    partner = draw.partner.to(device, non_blocking=True)
-    planned = 1 if box_per == "batch" else samples
-    lam = draw.lam[:1].expand(planned) if lam_per == "batch" else draw.lam[:planned]
-    size = patch_size(lam, height, width).to(device, non_blocking=True)
-
-    uniform = draw.uniform[:planned]
-    givers = pictures[partner[:planned]]
-    source = choose_points(givers, scheme.source, scheme.ties, detector, uniform[:, 0])
+    samples, _, height, width = images.shape
+    if isinstance(draw, MixDraw):
+        draw = mix_numbers(draw, height, width, box_per, lam_per).to(images.device)
+    partner = draw.partner
+    if box_per == "batch":
+        pick = draw.pick[:, 0]
+        source = choose_points(images[partner[:1]], scheme.source, scheme.ties, detector, pick, draw.centre[:, 0])
+    else:
+        source = _points_of_partners(images, draw, scheme, detector)
     target = source
     if scheme.target != "corresponding":
-        takers = pictures[:planned]
-        target = choose_points(takers, scheme.target, scheme.ties, detector, uniform[:, 1])
-    source_boxes, target_boxes = place_patches(source, target, size, height, width, border)
+        takers = images[: len(draw.size)]
+        target = choose_points(takers, scheme.target, scheme.ties, detector, draw.pick[:, 1], draw.centre[:, 1])
+    source_boxes, target_boxes = place_patches(source, target, draw.size, height, width, border)
     source_boxes, target_boxes = source_boxes.expand(samples, 4), target_boxes.expand(samples, 4)
 
-    with_itself = partner == torch.arange(samples, device=device)
-    empty = torch.zeros_like(source_boxes)
-    source_boxes = torch.where(with_itself[:, None], empty, source_boxes)
-    target_boxes = torch.where(with_itself[:, None], empty, target_boxes)
+    with_itself = (partner == torch.arange(samples, device=partner.device))[:, None]
+    source_boxes, target_boxes = source_boxes.masked_fill(with_itself, 0), target_boxes.masked_fill(with_itself, 0)
     same_place = scheme.target == "corresponding"
     return MixPlan(partner, source_boxes, target_boxes, box_area(target_boxes), height * width, same_place)
+
+
+def _points_of_partners(
+    images: Tensor | NormalizedImages, numbers: MixNumbers, scheme: Scheme, detector: SaliencyDetector
+) -> Tensor:
+    """Each partner's place to cut around; the images stay where they are, their places are permuted."""
+    pick, centre = torch.empty_like(numbers.pick[:, 0]), torch.empty_like(numbers.centre[:, 0])
+    pick[numbers.partner], centre[numbers.partner] = numbers.pick[:, 0], numbers.centre[:, 0]
+    return choose_points(images, scheme.source, scheme.ties, detector, pick, centre)[numbers.partner]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..saliency import SaliencyDetector
+from ..saliency.normalized import NormalizedImages
 
 SOURCES = ("salient", "non_salient", "random")
 TARGETS = ("corresponding", "salient", "non_salient")
@@ -44,26 +45,24 @@ def check_option(name: str, value: object, wanted: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; wanted one of {', '.join(map(repr, wanted))}")
 
 
-def choose_points(pictures: Tensor, where: str, ties: str, detector: SaliencyDetector, uniform: Tensor) -> Tensor:
-    """The place in each picture that ``where`` names.
+def choose_points(
+    images: Tensor | NormalizedImages, where: str, ties: str, detector: SaliencyDetector, pick: Tensor, centre: Tensor
+) -> Tensor:
+    """The place in each image that ``where`` names.
 
-    A picture without any contrast has no salient pixel: its place is the random one.
+    An image without any contrast has no salient pixel: its place is the random one.
 
     Args:
-        pictures: uint8 RGB (N, 3, H, W).
+        images: uint8 RGB (N, 3, H, W), or normalized where the detector reads that.
         where: ``'salient'``, ``'non_salient'`` or ``'random'``.
         ties: see :class:`Scheme`.
-        uniform: float64 (N, 3) in [0, 1) on the CPU: tie-breaker, centre's y, centre's x.
+        pick: float64 (N,) in [0, 1): which of equal extremes is taken with ``ties='random'``.
+        centre: int64 (N, 2), (y, x) of a random place, on the images' device.
 
     Returns:
-        int64 (N, 2), (y, x), on the pictures' device.
+        int64 (N, 2), (y, x), on the images' device.
     """
-    sides = torch.tensor(pictures.shape[2:], dtype=torch.float64)
-    # The product can round up to the side itself.
-    random = torch.minimum((uniform[:, 1:] * sides).long(), (sides - 1).long())
-    random = random.to(pictures.device, non_blocking=True)
     if where == "random":
-        return random
-    pick = uniform[:, 0] if ties == "random" else None
-    points, found = detector.extreme(pictures, where == "salient", pick)
-    return torch.where(found[:, None], points, random)
+        return centre
+    points, found = detector.extreme(images, where == "salient", pick if ties == "random" else None)
+    return torch.where(found[:, None], points, centre)

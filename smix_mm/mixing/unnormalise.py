@@ -7,6 +7,7 @@ from typing import Sequence
 import torch
 from torch import Tensor
 
+from ..saliency.normalized import NormalizedImages
 from .scheme import check_option
 
 # On a GPU only these first batches are checked: looking at a value there waits for the GPU.
@@ -53,14 +54,17 @@ class Unnormalise:
                 float32 and float64, 4/255 in half precisions. (On a GPU only the first batches
                 are looked at.)
         """
-        mean = self.mean.to(images.device, non_blocking=True).view(1, 3, 1, 1)
-        std = self.std.to(images.device, non_blocking=True).view(1, 3, 1, 1)
-        values = images.to(torch.float32) * std + mean
+        wrapped = NormalizedImages(images, self.mean, self.std, self.unit, self.channel_order == "bgr")
+        values = wrapped.values()
         self._check(values, images.dtype)
-        if self.unit != 255:
-            values = values * (255 / self.unit)
-        pictures = values.round().clamp(0, 255).to(torch.uint8)
-        return pictures if self.channel_order == "rgb" else pictures.flip(1)
+        return wrapped.to_uint8(values)
+
+    def wrap(self, images: Tensor) -> NormalizedImages:
+        """The same images for a detector that reads normalized ones; raises as calling the object does."""
+        wrapped = NormalizedImages(images, self.mean, self.std, self.unit, self.channel_order == "bgr")
+        if images.device.type == "cpu" or self.gpu_batches_checked < CHECKED_GPU_BATCHES:
+            self._check(wrapped.values(), images.dtype)
+        return wrapped
 
     def _check(self, values: Tensor, given: torch.dtype) -> None:
         if values.device.type != "cpu":

@@ -104,6 +104,10 @@ class SaliencyDetector(ABC):
         """
         return map_extreme(self.saliency(images), salient, pick)
 
+    def reads_normalized(self, device: torch.device) -> bool:
+        """Whether :meth:`extreme` takes :class:`~smix_mm.saliency.normalized.NormalizedImages` on ``device`` too."""
+        return False
+
 
 def map_extreme(maps: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
     """:meth:`SaliencyDetector.extreme` of ready maps, float32 (N, H, W); never waits for a GPU."""

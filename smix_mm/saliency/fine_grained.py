@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .base import SaliencyDetector, register
-from .kernels import cpu_kernel, gpu_kernel, operators
+from .kernels import cpu_kernel, gpu_kernel, is_compiling, operators
+from .normalized import NormalizedImages
 
 BACKENDS = ("auto", "torch", "numba", "triton")
 
@@ -61,10 +62,14 @@ class FineGrainedSaliency(SaliencyDetector):
         kernel = self._kernel(images.device)
         return kernel.saliency(images) if kernel else fine_grained_saliency(images)
 
-    def extreme(self, images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
+    def extreme(self, images: Tensor | NormalizedImages, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
         kernel = self._kernel(images.device)
         extreme = kernel.extreme if kernel else super().extreme
         return extreme(images, salient, pick)
+
+    def reads_normalized(self, device: torch.device) -> bool:
+        kernel = self._kernel(device)
+        return kernel is not None and kernel is not operators and kernel is gpu_kernel(device)
 
     def _kernel(self, device: torch.device) -> ModuleType | None:
         if self.backend == "numba":
@@ -77,20 +82,19 @@ class FineGrainedSaliency(SaliencyDetector):
         if self.backend == "triton":
             if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
                 raise ValueError(f"backend='triton' got pictures on {device}; wanted GPU tensors, or 'auto'")
-            if not HAS_TRITON or not (_is_compiling() or gpu_kernel(device)):
+            if not HAS_TRITON or not (is_compiling() or gpu_kernel(device)):
                 raise ImportError(f"backend='triton' needs a Triton that runs on {device}: install it, or use 'auto'")
-            return operators
+            return self._gpu_kernel(device)
         if self.backend == "auto" and device.type == "cuda":
-            return operators
-        if self.backend == "auto" and device.type == "cpu" and not _is_compiling():
+            return self._gpu_kernel(device)
+        if self.backend == "auto" and device.type == "cpu" and not is_compiling():
             return cpu_kernel()
         return None
 
-
-def _is_compiling() -> bool:
-    """Whether torch.compile is tracing, which cannot look into numba; old releases cannot tell."""
-    ask = getattr(getattr(torch, "compiler", None), "is_compiling", None)
-    return ask is not None and ask()
+    @staticmethod
+    def _gpu_kernel(device: torch.device) -> ModuleType | None:
+        # An operator costs a call more time than the kernel itself, so it serves where it is needed alone.
+        return operators if is_compiling() else gpu_kernel(device)
 
 
 def fine_grained_saliency(images: Tensor) -> Tensor:

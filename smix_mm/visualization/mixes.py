@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..mixing import MixDraw, Scheme, paste, plan_mix
+from ..mixing.plan import mix_numbers
 from ..mixing.scheme import choose_points
 from ..released_code import first_peaks, released_code_maps
 from ..saliency import FineGrainedSaliency, SaliencyDetector
@@ -120,10 +121,13 @@ def mix_pictures(
     mixed = paste(pictures, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     givers = pictures[plan.partner]
 
-    def points(asked: Tensor, where: str, uniform: Tensor) -> Tensor:
+    numbers = mix_numbers(draw, *pictures.shape[2:], box_per, lam_per).to(pictures.device)
+    planned = len(numbers.size)
+
+    def points(asked: Tensor, where: str, end: int) -> Tensor:
         # With one box a batch it is the first pair's points that count.
-        planned = 1 if box_per == "batch" else len(asked)
-        found = choose_points(asked[:planned], where, scheme.ties, detector, uniform[:planned])
+        pick, centre = numbers.pick[:, end], numbers.centre[:, end]
+        found = choose_points(asked[:planned], where, scheme.ties, detector, pick, centre)
         return found.expand(len(asked), 2).cpu()
 
     moved = scheme.target != "corresponding"
@@ -137,8 +141,8 @@ def mix_pictures(
         lam=plan.lam.cpu(),
         maps=detector(givers).cpu(),
         map_name="its saliency map",
-        source_points=points(givers, scheme.source, draw.uniform[:, 0]),
-        target_points=points(pictures, scheme.target, draw.uniform[:, 1]) if moved else None,
+        source_points=points(givers, scheme.source, 0),
+        target_points=points(pictures, scheme.target, 1) if moved else None,
         source_symbol=SYMBOLS[scheme.source],
         target_symbol=SYMBOLS.get(scheme.target, MOST),
     )

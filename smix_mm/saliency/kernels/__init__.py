@@ -46,3 +46,9 @@ def gpu_kernel(device: torch.device) -> ModuleType | None:
         )
         return None
     return gpu
+
+
+def is_compiling() -> bool:
+    """Whether torch.compile is tracing, which cannot look into numba; old releases cannot tell."""
+    ask = getattr(getattr(torch, "compiler", None), "is_compiling", None)
+    return ask is not None and ask()

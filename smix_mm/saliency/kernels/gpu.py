@@ -1,33 +1,40 @@
 """Fine-grained saliency compiled for GPUs with Triton: equal to the torch definition, fused.
 
-Four launches for all pictures of a part of the batch: grey picture and both blurs; its sums along
-rows; those summed down columns, which is the integral picture; differences from the six windows,
-with their maxima. A fifth writes the map over the differences, or finds the extreme without a map.
-Nothing waits for the GPU.
+An image of at most 64x64 pixels is one program: read once, the rest in registers. Larger ones take five
+launches for all images of a part of the batch: the grey image, from uint8 or straight from normalized
+floats; both blurs; the integral image; the differences from the six windows, with their maxima; and the
+map, written over the differences, or the extreme, found without a map. Nothing waits for the GPU.
 
-On the way a pixel costs 1 byte (grey) + 4 (integral picture) + 4 (both sums of differences, where
-the map will be); of these the first two are kept for one part alone. The bandwidth floor is 3
-bytes read and 4 written a pixel: 0.027 ms for 256 pictures of 224x224 at an H100's 3.35 TB/s.
+On the way a pixel costs 1 byte (grey, twice) + 4 (integral image) + 4 (both sums of differences, where the
+map will be); of these all but the last are kept for one part alone.
 """
 
 from __future__ import annotations
 
 import os
+from typing import Any, Union
 
 import torch
 import triton
 from torch import Tensor
 
 from ..fine_grained import EXACT_SUM
+from ..normalized import NormalizedImages
 from . import programs
+
+Images = Union[Tensor, NormalizedImages]
 
 # Larger batches go in parts, so that what is kept on the way stays small, most of it in the L2 cache.
 PART_PIXELS = 1 << 23
 
-# A program goes down its columns with ROWS rows at a time, GREY_STEPS and STEPS times. On a GPU a
-# thread has one column; an interpreter's time goes by steps, whatever their size.
+# Sides of the largest image that one program takes.
+SMALL = 64
+
+# A program goes down its columns ROWS rows at a time, BLUR_STEPS and STEPS times.
+BLUR_ROWS, BLUR_STEPS = 1, 32
+ROWS, STEPS = 2, 8
+
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-ROWS, GREY_STEPS, STEPS = (32, 2, 2) if INTERPRETED else (1, 32, 16)
 
 
 def check(device: torch.device) -> None:
@@ -38,70 +45,153 @@ def check(device: torch.device) -> None:
         Exception: Triton's own, where it cannot compile for the device.
     """
     if device.type != "cuda" and not INTERPRETED:
-        raise ValueError(f"device is {device}; wanted a GPU, or TRITON_INTERPRET=1 set from the start")
+        raise ValueError(f"device should be a GPU, got {device}; or set TRITON_INTERPRET=1 from the start")
     numbers = torch.ones(32, dtype=torch.int32, device=device)
     with torch.cuda.device_of(numbers):
         programs.map_kernel[(1, 1)](numbers[:16], numbers[16:], 16, BLOCK=2048, num_warps=8)
 
 
-def saliency(images: Tensor) -> Tensor:
-    """Maps, float32 (N, H, W) in [0, 1], of GPU pictures, uint8 (N, 3, H, W) of any strides."""
-    maps = torch.empty((len(images), *images.shape[2:]), dtype=torch.float32, device=images.device)
-    pixels = images.shape[2] * images.shape[3]
-    with torch.cuda.device_of(images):
+def saliency(images: Images) -> Tensor:
+    """Maps, float32 (N, H, W) in [0, 1], of images on a GPU, uint8 (N, 3, H, W) of any strides, or normalized."""
+    count, _, height, width = images.shape
+    maps = torch.empty((count, height, width), dtype=torch.float32, device=images.device)
+    if count == 0:
+        return maps
+    with torch.cuda.device_of(maps):
+        if max(height, width) <= SMALL:
+            _small(images, maps, None, None, None, MAP=True, SALIENT=True, DRAWN=False)
+            return maps
         for part, into in _parts(images, maps):
             packed = into.view(torch.int32)
             most = _centre_surround(part, packed)
-            programs.map_kernel[(len(part), triton.cdiv(pixels, 2048))](packed, most, pixels, BLOCK=2048, num_warps=8)
+            blocks = triton.cdiv(height * width, 2048)
+            programs.map_kernel[(len(part), blocks)](packed, most, height * width, BLOCK=2048, num_warps=8)
     return maps
 
 
-def extreme(images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
-    """:meth:`SaliencyDetector.extreme` of GPU pictures, without maps in memory."""
-    points = torch.empty((len(images), 2), dtype=torch.int64, device=images.device)
-    found = torch.empty(len(images), dtype=torch.uint8, device=images.device)
+def extreme(images: Images, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
+    """:meth:`SaliencyDetector.extreme` of images on a GPU, uint8 or normalized, without maps in memory."""
+    count, _, height, width = images.shape
+    points = torch.empty((count, 2), dtype=torch.int64, device=images.device)
+    found = torch.empty(count, dtype=torch.uint8, device=images.device)
+    if count == 0:
+        return points, found.view(torch.bool)
     # From ordinary memory such a copy is staged before the call returns, so `pick` may go away.
     shares = found if pick is None else pick.to(images.device, torch.float64, non_blocking=True).contiguous()
-    height, width = images.shape[2:]
-    options = {"SALIENT": salient, "FIRST": pick is None, "BLOCK": 8192, "num_warps": 16}
-    with torch.cuda.device_of(images):
+    pixels = height * width
+    with torch.cuda.device_of(points):
+        if max(height, width) <= SMALL:
+            _small(images, None, shares, points, found, MAP=False, SALIENT=salient, DRAWN=pick is not None)
+            return points, found.view(torch.bool)
         for part, share, point, exists in _parts(images, shares, points, found):
-            packed = torch.empty((len(part), height, width), dtype=torch.int32, device=part.device)
+            packed = torch.empty((len(part), height, width), dtype=torch.int32, device=images.device)
             most = _centre_surround(part, packed)
-            programs.extreme_kernel[(len(part),)](packed, most, share, point, exists, height * width, width, **options)
+            if pick is None:
+                keys = torch.full((len(part), 2), -1, dtype=torch.int64, device=images.device)
+                programs.first_extreme_kernel[(len(part), triton.cdiv(pixels, 4096))](
+                    packed, most, keys, pixels, SALIENT=salient, BLOCK=4096, num_warps=8
+                )
+                programs.first_point_kernel[(len(part),)](keys, point, exists, width, num_warps=1)
+            else:
+                programs.drawn_extreme_kernel[(len(part),)](
+                    packed, most, share, point, exists, pixels, width, SALIENT=salient, BLOCK=8192, num_warps=16
+                )
     return points, found.view(torch.bool)
 
 
-def _parts(images: Tensor, *others: Tensor) -> list[tuple[Tensor, ...]]:
-    """Slices along the first axis, the same of each tensor; none of no pictures."""
-    if len(images) == 0:
-        return []
+def _parts(images: Images, *others: Tensor) -> list[tuple[Any, ...]]:
+    """Slices along the first axis, the same of each."""
+    count = len(images)
     most = max(1, PART_PIXELS // (images.shape[2] * images.shape[3]))
-    count = triton.cdiv(len(images), most)
-    return list(zip(*(tensor.chunk(count) for tensor in (images, *others))))
+    size = triton.cdiv(count, triton.cdiv(count, most))
+    return [tuple(each[first : first + size] for each in (images, *others)) for first in range(0, count, size)]
 
 
-def _centre_surround(images: Tensor, packed: Tensor) -> Tensor:
+def _reading(images: Images) -> tuple[Tensor, tuple[int, int, int, int], tuple[float, ...], bool]:
+    """How a program reads images: the tensor from red on, strides, mean, std and scale, and whether normalized."""
+    if isinstance(images, Tensor):
+        return images, images.stride(), (0.0,) * 6 + (1.0,), False
+    order = slice(None, None, -1) if images.bgr else slice(None)
+    numbers = [*images.mean.tolist()[order], *images.std.tolist()[order], 255 / images.unit]
+    tensor = images.images
+    stride_n, stride_c, stride_h, stride_w = tensor.stride()
+    if images.bgr:
+        return tensor[:, 2:], (stride_n, -stride_c, stride_h, stride_w), tuple(numbers), True
+    return tensor, tensor.stride(), tuple(numbers), True
+
+
+def _small(images: Images, maps: Tensor | None, *others: Tensor | None, **options: bool) -> None:
+    tensor, strides, numbers, normalized = _reading(images)
+    height, width = images.shape[2:]
+    block_h, block_w = triton.next_power_of_2(height), triton.next_power_of_2(width)
+    # An argument that this kind of launch does not use.
+    unused = tensor
+    arguments = [unused if each is None else each for each in (maps, *others)]
+    programs.small_kernel[(len(images),)](
+        tensor,
+        *arguments,
+        height,
+        width,
+        *strides,
+        *numbers,
+        NORMALIZED=normalized,
+        BLOCK_H=block_h,
+        BLOCK_W=block_w,
+        **options,
+        # One thread for 4 pixels; fewer threads would spill registers.
+        num_warps=max(1, min(8, block_h * block_w // 128)),
+        enable_fp_fusion=False,
+    )
+
+
+def _centre_surround(images: Images, packed: Tensor) -> Tensor:
     """Fill ``packed``, int32 (N, H, W), with ``bright + (dark << 16)``; return their maxima.
 
     Returns:
-        int32 (N, 2): the largest of bright, and of dark, of every picture.
+        int32 (N, 2): the largest of bright, and of dark, of every image.
     """
     count, _, height, width = images.shape
-    grey = torch.empty((count, height, width), dtype=torch.uint8, device=images.device)
-    integral = torch.empty((count, height, width), dtype=torch.float32, device=images.device)
+    pitch = triton.cdiv(width, 16) * 16
+    luma = torch.empty((count, height, width), dtype=torch.uint8, device=images.device)
+    grey = torch.empty((count, height, pitch), dtype=torch.uint8, device=images.device)
+    sums = torch.empty((count, height + 1, pitch), dtype=torch.float32, device=images.device)
     most = torch.zeros((count, 2), dtype=torch.int32, device=images.device)
-    shape = (height, width)
+
+    tensor, strides, numbers, normalized = _reading(images)
+    gapless = strides[2] == width * strides[3]
+    rows, columns = (1, height * width) if gapless else (height, width)
+    programs.luma_kernel[(count, triton.cdiv(columns, 1024), rows)](
+        tensor, luma, rows, columns, *strides, *numbers, NORMALIZED=normalized, BLOCK=1024, enable_fp_fusion=False
+    )
     block = min(256, max(32, triton.next_power_of_2(width)))
-    columns, warps = triton.cdiv(width, block), block // 32
-    programs.grey_kernel[(count, columns, triton.cdiv(height, ROWS * GREY_STEPS))](
-        images, grey, *shape, *images.stride(), STEPS=GREY_STEPS, ROWS=ROWS, BLOCK=block, num_warps=warps
+    blocks = triton.cdiv(width, block)
+    programs.blur_kernel[(count, blocks, triton.cdiv(height, BLUR_ROWS * BLUR_STEPS))](
+        luma, grey, height, width, pitch, STEPS=BLUR_STEPS, ROWS=BLUR_ROWS, BLOCK=block, num_warps=block // 32
     )
-    programs.row_sums_kernel[(count, triton.cdiv(height, 8))](grey, integral, *shape, ROWS=8, BLOCK=256, num_warps=4)
-    programs.column_sums_kernel[(count, triton.cdiv(width, 64))](
-        integral, *shape, EXACT=height * width * 255 <= EXACT_SUM, ROWS=32, BLOCK=64, num_warps=4
-    )
-    programs.centre_surround_kernel[(count, columns, triton.cdiv(height, ROWS * STEPS))](
-        grey, integral, packed, most, *shape, STEPS=STEPS, ROWS=ROWS, BLOCK=block, num_warps=warps
+    exact = height * width * 255 <= EXACT_SUM
+    if exact and pitch <= 512:
+        block_w = triton.next_power_of_2(pitch)
+        programs.integral_kernel[(count,)](
+            grey, sums, height, width, pitch, ROWS=4096 // block_w, BLOCK=block_w, num_warps=8
+        )
+    else:
+        programs.row_sums_kernel[(count, triton.cdiv(height, 8))](
+            grey, sums, height, width, pitch, ROWS=8, BLOCK=256, num_warps=4
+        )
+        programs.column_sums_kernel[(count, triton.cdiv(pitch, 64))](sums, height, pitch, BLOCK=64, num_warps=2)
+    programs.centre_surround_kernel[(count, blocks, triton.cdiv(height, ROWS * STEPS))](
+        grey,
+        sums,
+        packed,
+        most,
+        height,
+        width,
+        pitch,
+        WRAP=not exact,
+        STEPS=STEPS,
+        ROWS=ROWS,
+        BLOCK=block,
+        # A thread has 4 pixels.
+        num_warps=max(1, block * ROWS // 128),
     )
     return most
