@@ -8,6 +8,8 @@ from typing import Any, Callable, Mapping, Type, TypeVar
 import torch
 from torch import Tensor
 
+from .normalized import NormalizedImages
+
 SALIENCY: dict[str, Type[SaliencyDetector]] = {}
 """Detectors by name, as a config's ``saliency=dict(type=NAME)`` asks for them."""
 
@@ -89,11 +91,11 @@ class SaliencyDetector(ABC):
         check_pictures(images)
         return self.extreme(images, salient=False, pick=_draw_pick(images, ties, generator))[0]
 
-    def extreme(self, images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
+    def extreme(self, images: Tensor | NormalizedImages, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
         """Place of the extreme pixel, and whether there is one.
 
         Args:
-            images: checked pictures, uint8 (N, 3, H, W).
+            images: checked images, uint8 (N, 3, H, W), or normalized ones.
             salient: the maximum of the map if true, else the minimum.
             pick: None for the first extreme in row order; else float (N,) in [0, 1), which
                 says how far along the equal extremes (in row order) the chosen one lies.
@@ -102,10 +104,11 @@ class SaliencyDetector(ABC):
             ``(points, found)``: int64 (N, 2) as (y, x), and bool (N,), false where the map
             is constant, so that no pixel is more salient than another.
         """
+        images = images if isinstance(images, Tensor) else images.to_uint8()
         return map_extreme(self.saliency(images), salient, pick)
 
     def reads_normalized(self, device: torch.device) -> bool:
-        """Whether :meth:`extreme` takes :class:`~smix_mm.saliency.normalized.NormalizedImages` on ``device`` too."""
+        """Whether :meth:`extreme` reads normalized images on ``device`` without making bytes of them first."""
         return False
 
 

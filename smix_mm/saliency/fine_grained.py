@@ -64,12 +64,15 @@ class FineGrainedSaliency(SaliencyDetector):
 
     def extreme(self, images: Tensor | NormalizedImages, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
         kernel = self._kernel(images.device)
-        extreme = kernel.extreme if kernel else super().extreme
-        return extreme(images, salient, pick)
+        if kernel is None:
+            return super().extreme(images, salient, pick)
+        if not isinstance(images, Tensor) and not self.reads_normalized(images.device):
+            images = images.to_uint8()
+        return kernel.extreme(images, salient, pick)
 
     def reads_normalized(self, device: torch.device) -> bool:
         kernel = self._kernel(device)
-        return kernel is not None and kernel is not operators and kernel is gpu_kernel(device)
+        return kernel is not None and kernel not in (operators, cpu_kernel())
 
     def _kernel(self, device: torch.device) -> ModuleType | None:
         if self.backend == "numba":

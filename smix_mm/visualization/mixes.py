@@ -121,7 +121,8 @@ def mix_pictures(
     mixed = paste(pictures, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     givers = pictures[plan.partner]
 
-    numbers = mix_numbers(draw, *pictures.shape[2:], box_per, lam_per).to(pictures.device)
+    height, width = pictures.shape[2:]
+    numbers = mix_numbers(draw, height, width, box_per, lam_per).to(pictures.device)
     planned = len(numbers.size)
 
     def points(asked: Tensor, where: str, end: int) -> Tensor:

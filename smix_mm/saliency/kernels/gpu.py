@@ -12,7 +12,7 @@ map will be); of these all but the last are kept for one part alone.
 from __future__ import annotations
 
 import os
-from typing import Any, Union
+from typing import Any, Sequence, Union
 
 import torch
 import triton
@@ -107,7 +107,7 @@ def _parts(images: Images, *others: Tensor) -> list[tuple[Any, ...]]:
     return [tuple(each[first : first + size] for each in (images, *others)) for first in range(0, count, size)]
 
 
-def _reading(images: Images) -> tuple[Tensor, tuple[int, int, int, int], tuple[float, ...], bool]:
+def _reading(images: Images) -> tuple[Tensor, Sequence[int], Sequence[float], bool]:
     """How a program reads images: the tensor from red on, strides, mean, std and scale, and whether normalized."""
     if isinstance(images, Tensor):
         return images, images.stride(), (0.0,) * 6 + (1.0,), False
