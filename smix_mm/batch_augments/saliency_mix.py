@@ -8,9 +8,11 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..mixing import saliency_mix
+from ..mixing import Scheme, draw_mix
+from ..mixing.functional import apply_mix, as_scores
 from ..mixing.generator import own_generator
 from ..mixing.options import mix_options
+from ..mixing.plan import MixNumbers, mix_numbers
 from ..mixing.unnormalise import Unnormalise
 from ..saliency import SaliencyDetector, build_detector
 from ..saliency.normalized import NormalizedImages
@@ -92,16 +94,31 @@ class SaliencyMix:
     def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
         """The same as calling the object; mmpretrain's name for it."""
         check_inputs(batch_inputs)
+        scores = as_scores(batch_scores, len(batch_inputs), None)
+        if len(batch_inputs) == 0:
+            return batch_inputs.clone(), scores.clone()
+        numbers = self.draw(len(batch_inputs), *batch_inputs.shape[2:])
+        return self.apply(batch_inputs, scores, numbers.to(batch_inputs.device))
+
+    def draw(self, samples: int, height: int, width: int) -> MixNumbers:
+        """Everything random about the mix of the next batch, on the CPU."""
         if self.generator is None:
             self.generator = own_generator()
-        return saliency_mix(
-            batch_inputs,
-            batch_scores,
-            pictures=self.looked_at(batch_inputs),
-            detector=self.detector,
-            generator=self.generator,
-            **self.options,
-        )
+        draw = draw_mix(samples, self.options["alpha"], self.generator)
+        return mix_numbers(draw, height, width, self.options["box_per"], self.options["lam_per"])
+
+    def apply(self, batch_inputs: Tensor, batch_scores: Tensor, numbers: MixNumbers) -> tuple[Tensor, Tensor]:
+        """Mix a batch with numbers that were drawn before; nothing is random or checked any more.
+
+        Args:
+            batch_inputs: as for calling the object.
+            batch_scores: floating (N, K), on the same device.
+            numbers: on the same device.
+        """
+        scheme = Scheme(*(self.options[name] for name in ("source", "target", "ties")))
+        options = {name: self.options[name] for name in ("border", "box_per", "lam_per")}
+        looked_at = self.looked_at(batch_inputs)
+        return apply_mix(batch_inputs, batch_scores, looked_at, numbers, scheme, self.detector, **options)
 
     def looked_at(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
         """What the detector is given: :meth:`pictures`, or on a GPU the batch itself if the detector reads that."""

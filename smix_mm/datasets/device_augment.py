@@ -119,22 +119,34 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         """
         pictures, labels = self.cast_data(data["inputs"]), self.cast_data(data.get("data_samples"))
         _check(pictures, labels)
+        crops = None
         if training and (self.padding or self.flip_prob):
-            pictures = self._augment(pictures)
-        inputs = pictures.to(torch.float32, memory_format=torch.channels_last)
-        inputs = (inputs - self.mean) / self.std
+            crops = self.draw_crops(len(pictures)).to(pictures.device, non_blocking=True)
+        inputs, scores = self.augment(pictures, labels, crops)
         if labels is None:
             return dict(inputs=inputs, data_samples=None)
-        scores = F.one_hot(labels, self.num_classes) if self.to_onehot else None
         if training and self.batch_augments is not None:
             inputs, scores = self.batch_augments(inputs, scores)
         return dict(inputs=inputs, data_samples=LabelBatch(labels, scores))
 
-    def _augment(self, pictures: Tensor) -> Tensor:
+    def draw_crops(self, number: int) -> Tensor:
+        """Where to crop, and whether to flip, the images of the next batch; see :func:`draw_crops`."""
         if self.generator is None:
             self.generator = _own_generator()
-        crops = draw_crops(len(pictures), self.padding, self.flip_prob, self.generator)
-        return crop_and_flip(pictures, crops.to(pictures.device, non_blocking=True), self.padding)
+        return draw_crops(number, self.padding, self.flip_prob, self.generator)
+
+    def augment(self, pictures: Tensor, labels: Tensor | None, crops: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Crop and flip where ``crops`` says, normalise, and make one-hot scores where they are needed."""
+        if crops is not None:
+            pictures = self.crop(pictures, crops)
+        inputs = pictures.to(torch.float32, memory_format=torch.channels_last)
+        inputs = (inputs - self.mean) / self.std
+        scores = F.one_hot(labels, self.num_classes) if labels is not None and self.to_onehot else None
+        return inputs, scores
+
+    def crop(self, pictures: Tensor, crops: Tensor) -> Tensor:
+        """See :func:`crop_and_flip`."""
+        return crop_and_flip(pictures, crops, self.padding)
 
 
 def _check(pictures: Any, labels: Any) -> None:

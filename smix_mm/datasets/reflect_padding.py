@@ -40,8 +40,8 @@ class ReflectClsDataPreprocessor(InMemoryClsDataPreprocessor):
     same.
     """
 
-    def _augment(self, pictures: Tensor) -> Tensor:
+    def crop(self, pictures: Tensor, crops: Tensor) -> Tensor:
         # The crop of the wider picture is padded with black as well; its middle has none of that.
-        wide = super()._augment(reflect_pad(pictures, self.padding))
+        wide = super().crop(reflect_pad(pictures, self.padding), crops)
         height, width = pictures.shape[2:]
         return wide[:, :, self.padding : self.padding + height, self.padding : self.padding + width]

@@ -1,6 +1,7 @@
 """What mmengine runs: the train and test functions, loops and hooks."""
 
 from .box_check_hook import BoxCheckHook
+from .captured import CapturedStepHook
 from .checkpoint_hook import ExactCheckpointHook
 from .fast_training import Bfloat16OptimWrapper, ChannelsLastHook
 from .load_proof_hook import LoadProofHook
@@ -12,6 +13,7 @@ from .nonfinite import NonFiniteHook
 __all__ = [
     "Bfloat16OptimWrapper",
     "BoxCheckHook",
+    "CapturedStepHook",
     "ChannelsLastHook",
     "ExactCheckpointHook",
     "ExactEpochBasedTrainLoop",

@@ -12,7 +12,7 @@ from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
 from ..saliency.base import check_pictures
 from ..saliency.normalized import NormalizedImages
 from .patch import BORDERS, blend_targets, paste
-from .plan import draw_mix, plan_mix
+from .plan import MixDraw, MixNumbers, draw_mix, plan_mix
 from .scheme import Scheme, check_option
 
 PER = ("sample", "batch")
@@ -99,7 +99,26 @@ def saliency_mix(
     if detector is None:
         detector = FineGrainedSaliency()
     draw = draw_mix(len(images), alpha, generator)
-    plan = plan_mix(pictures, draw, scheme, build_detector(detector), border, box_per, lam_per)
+    options = dict(border=border, box_per=box_per, lam_per=lam_per)
+    return apply_mix(images, scores, pictures, draw, scheme, build_detector(detector), **options)
+
+
+def apply_mix(
+    images: Tensor,
+    scores: Tensor,
+    pictures: Tensor | NormalizedImages,
+    draw: MixDraw | MixNumbers,
+    scheme: Scheme,
+    detector: SaliencyDetector,
+    **options: str,
+) -> tuple[Tensor, Tensor]:
+    """:func:`saliency_mix` after its checks and its draw; with numbers on the images' device nothing is copied there.
+
+    Args:
+        images, scores, pictures: as there; scores floating (N, K), on the images' device or the CPU.
+        draw, scheme, detector, options: see :func:`~smix_mm.mixing.plan_mix`.
+    """
+    plan = plan_mix(pictures, draw, scheme, detector, **options)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     return mixed, blend_targets(scores, plan.partner.to(scores.device), plan.pasted.to(scores.device), plan.pixels)
 

@@ -97,6 +97,11 @@ class MixNumbers:
         """The same on another device; a GPU is not waited for."""
         return MixNumbers(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 
+    def copy_(self, other: MixNumbers) -> None:
+        """Overwrite these tensors with others of the same shapes; a GPU is not waited for."""
+        for field in fields(self):
+            getattr(self, field.name).copy_(getattr(other, field.name), non_blocking=True)
+
 
 def mix_numbers(draw: MixDraw, height: int, width: int, box_per: str = "sample", lam_per: str = "sample") -> MixNumbers:
     """What a draw means for images of a size; on the CPU. Options as for :func:`plan_mix`."""

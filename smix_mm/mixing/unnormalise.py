@@ -62,13 +62,18 @@ class Unnormalise:
     def wrap(self, images: Tensor) -> NormalizedImages:
         """The same images for a detector that reads normalized ones; raises as calling the object does."""
         wrapped = NormalizedImages(images, self.mean, self.std, self.unit, self.channel_order == "bgr")
-        if images.device.type == "cpu" or self.gpu_batches_checked < CHECKED_GPU_BATCHES:
+        if images.device.type == "cpu" or not self.checked:
             self._check(wrapped.values(), images.dtype)
         return wrapped
 
+    @property
+    def checked(self) -> bool:
+        """Whether so many batches on a GPU were looked at that the next one is not."""
+        return self.gpu_batches_checked >= CHECKED_GPU_BATCHES
+
     def _check(self, values: Tensor, given: torch.dtype) -> None:
         if values.device.type != "cpu":
-            if self.gpu_batches_checked >= CHECKED_GPU_BATCHES:
+            if self.checked:
                 return
             self.gpu_batches_checked += 1
         if values.numel() == 0:

@@ -48,9 +48,14 @@ class NormalizedImages:
 
     def values(self) -> Tensor:
         """float32 (N, 3, H, W): pixels from 0 to ``unit``, as exactly as ``images`` holds them."""
-        mean = self.mean.to(self.device, non_blocking=True).view(1, 3, 1, 1)
-        std = self.std.to(self.device, non_blocking=True).view(1, 3, 1, 1)
-        return self.images.to(torch.float32) * std + mean
+        return self.images.to(torch.float32) * self._on_device(self.std) + self._on_device(self.mean)
+
+    def _on_device(self, numbers: Tensor) -> Tensor:
+        if self.device.type == "cpu":
+            return numbers.view(1, 3, 1, 1)
+        # Filled there: a CUDA graph cannot hold a copy from ordinary memory.
+        filled = [torch.full((), number, dtype=torch.float32, device=self.device) for number in numbers.tolist()]
+        return torch.stack(filled).view(1, 3, 1, 1)
 
     def to_uint8(self, values: Tensor | None = None) -> Tensor:
         """uint8 RGB (N, 3, H, W): rounded, halves to the even number, and clipped to 0..255; a new tensor.

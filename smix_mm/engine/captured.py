@@ -1,0 +1,279 @@
+"""A whole training step, from the crop to the optimiser, as one CUDA graph."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Tuple
+
+import numpy as np
+import torch
+from mmengine.dist import is_distributed
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor
+
+from ..mixing.plan import MixNumbers
+from .failures import NonFiniteError
+from .fast_training import Bfloat16OptimWrapper
+
+if TYPE_CHECKING:
+    from ..batch_augments import SaliencyMix
+
+Key = Tuple[Any, ...]
+
+
+@HOOKS.register_module()
+class CapturedStepHook(Hook):
+    """Replay each training step from a CUDA graph, so that the CPU's launches no longer set the pace.
+
+    For the fast path on one GPU: :class:`~smix_mm.datasets.device_augment.InMemoryClsDataPreprocessor`, no
+    batch augmentation or :class:`~smix_mm.batch_augments.SaliencyMix`, torch's SGD with ``fused=True`` under
+    ``OptimWrapper`` or ``Bfloat16OptimWrapper``. What is random is drawn on the CPU as without this hook,
+    the same numbers in the same order, and enters the graph as tensors, and so does the learning rate;
+    another momentum or weight decay is another graph. Crop, flip, mixing, forward and backward pass and the
+    optimiser's step are captured, once for batches that are mixed and once for those that are not. The first
+    iterations, a batch of another size, and every training that does not fit the above run as without the
+    hook; a log line says so once.
+
+    Nothing waits for the GPU. So losses come to the log in one piece, at every ``interval``-th iteration and
+    at an epoch's end, one for each iteration as always. A loss that is not finite changes no weight and no
+    running statistic: the graph itself leaves them as they were. Its iteration is named when the losses are
+    next looked at, and the run stops there. Resumed from a checkpoint before it without this hook, the run
+    meets the same batch, and :class:`~smix_mm.engine.NonFiniteHook` keeps it.
+
+    Proven on a CPU alone, where a stand-in calls the step again in a graph's place: what the hook does
+    around a graph. What a graph replays on a GPU is not measured.
+
+    Args:
+        interval: iterations between two looks at the losses. Defaults to 50, mmengine's logging interval;
+            it should divide the logger's.
+        warm_up: iterations before the first capture, in which kernels are compiled and tried. Defaults to 11.
+
+    Raises:
+        ValueError: an argument is less than 1.
+    """
+
+    # Before the logger, which reads what this hook hands to the message hub.
+    priority = "HIGH"
+
+    def __init__(self, interval: int = 50, warm_up: int = 11) -> None:
+        if min(interval, warm_up) < 1:
+            raise ValueError(f"interval and warm_up should be at least 1, got {interval} and {warm_up}")
+        self.interval = interval
+        self.warm_up = warm_up
+        self.seen = 0
+        self.graphs: Dict[Key, CapturedStep] = {}
+        self.unread: list[tuple[int, dict[str, Tensor]]] = []
+        self.told = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Put the captured step in the model's own one's place."""
+        self.model, self.runner = runner.model, runner
+        # Another hook may later put something of its own in these places, which a graph must not call.
+        self.parse_losses, self.update_params = runner.model.parse_losses, runner.optim_wrapper.update_params
+        self.own_step: Callable[..., dict[str, Tensor]] = runner.model.train_step
+        reason = self.why_not(runner)
+        if reason:
+            runner.logger.warning(f"Training steps are not captured: {reason}.")
+        else:
+            runner.model.train_step = self.train_step
+
+    def after_train(self, runner: Runner) -> None:
+        """Take it out again."""
+        self.read_losses()
+        vars(self.model).pop("train_step", None)
+        self.graphs.clear()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Let the checkpoint hold the losses of all iterations so far."""
+        self.read_losses()
+        checkpoint["message_hub"] = runner.message_hub.state_dict()
+
+    def why_not(self, runner: Runner) -> str:
+        """Why this training cannot be captured; empty where it can."""
+        # Here, because it needs mmpretrain, and the other hooks do not.
+        from ..datasets.device_augment import InMemoryClsDataPreprocessor
+
+        wrapper = runner.optim_wrapper
+        if is_distributed():
+            return "several processes train"
+        if not can_capture(next(runner.model.parameters()).device):
+            return "there is no GPU"
+        if not isinstance(runner.model.data_preprocessor, InMemoryClsDataPreprocessor):
+            return "the images do not come from InMemoryDataset with InMemoryClsDataPreprocessor"
+        if type(wrapper) not in (OptimWrapper, Bfloat16OptimWrapper):
+            return f"optim_wrapper is {type(wrapper).__name__}; it should be OptimWrapper or Bfloat16OptimWrapper"
+        augments = runner.model.data_preprocessor.batch_augments
+        others = [type(each).__name__ for each in (augments.augments if augments else ()) if not _is_known(each)]
+        if others:
+            return f"batch_augments has {', '.join(others)}; it should have none but SaliencyMix"
+        if wrapper._accumulative_counts != 1 or wrapper.clip_grad_kwargs:
+            return "gradients are accumulated or clipped"
+        if type(wrapper.optimizer) is not torch.optim.SGD or not wrapper.optimizer.defaults["fused"]:
+            return "the optimiser should be SGD with fused=True"
+        return ""
+
+    def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """In the place of the model's ``train_step``; a captured one's losses come later, so it returns none."""
+        self.seen += 1
+        preprocessor = self.model.data_preprocessor
+        augments = preprocessor.batch_augments
+        batch = data["inputs"].shape
+        if self.seen <= self.warm_up or not all(map(_is_ready, augments.augments if augments else ())):
+            return self.own_step(data, optim_wrapper)
+        if self.graphs and batch != next(iter(self.graphs))[0]:
+            if not self.told:
+                self.runner.logger.info(f"A batch of {batch[0]} images is not captured: such run step by step.")
+                self.told = True
+            return self.own_step(data, optim_wrapper)
+        crops = preprocessor.draw_crops(len(data["inputs"])) if preprocessor.padding or preprocessor.flip_prob else None
+        # As mmpretrain chooses, with the same number of numpy's global generator.
+        augment = augments.augments[np.random.choice(len(augments.augments), p=augments.probs)] if augments else None
+        numbers = augment.draw(len(data["inputs"]), *batch[2:]) if augment else None
+        settings = tuple((group["momentum"], group["weight_decay"]) for group in optim_wrapper.optimizer.param_groups)
+        key = (batch, augment, settings)
+        if key not in self.graphs:
+            self.graphs[key] = CapturedStep(self, augment, data, crops, numbers)
+        self.unread.append((self.runner.iter, self.graphs[key].replay(data, crops, numbers)))
+        return {}
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Look at the losses where it is time."""
+        last = self.end_of_epoch(runner.train_dataloader, batch_idx) or self.is_last_train_iter(runner)
+        if last or self.every_n_inner_iters(batch_idx, self.interval):
+            self.read_losses()
+
+    def read_losses(self) -> None:
+        """Hand the losses of the last iterations to the message hub.
+
+        Raises:
+            NonFiniteError: one of them is not finite.
+        """
+        if not self.unread:
+            return
+        unread, self.unread = self.unread, []
+        names = list(unread[0][1])
+        table = torch.stack([torch.stack([losses[name].float() for name in names]) for _, losses in unread]).tolist()
+        for (iteration, _), values in zip(unread, table):
+            for name, value in zip(names, values):
+                self.runner.message_hub.update_scalar(f"train/{name}", value)
+            if not all(map(math.isfinite, values)):
+                found = ", ".join(f"{name} is {value}" for name, value in zip(names, values))
+                message = (
+                    f"iteration {iteration + 1} has no finite loss: {found}; it changed no weights, and the run stops "
+                    f"after iteration {self.runner.iter + 1}: resume from an earlier checkpoint without "
+                    "CapturedStepHook to meet the batch again and have it kept, with a smaller learning rate if it "
+                    "comes again"
+                )
+                self.runner.logger.error(message)
+                raise NonFiniteError(message)
+
+
+class CapturedStep:
+    """One training step as a graph: its inputs are tensors of its own that every replay fills anew.
+
+    Args:
+        hook: whose model and optimiser are captured.
+        augment: the batch augmentation, or None.
+        data, crops, numbers: of the first batch, which say the shapes.
+    """
+
+    def __init__(
+        self,
+        hook: CapturedStepHook,
+        augment: SaliencyMix | None,
+        data: Mapping[str, Tensor],
+        crops: Tensor | None,
+        numbers: MixNumbers | None,
+    ) -> None:
+        self.hook, self.augment = hook, augment
+        device = next(hook.model.parameters()).device
+        self.images, self.labels = data["inputs"].to(device).clone(), data["data_samples"].to(device).clone()
+        self.crops = None if crops is None else crops.to(device)
+        self.numbers = None if numbers is None else numbers.to(device)
+        self.bad = torch.zeros((), device=device)
+        groups = hook.runner.optim_wrapper.optimizer.param_groups
+        self.rates = [torch.full((), float(group["lr"]), device=device) for group in groups]
+        count = hook.runner.optim_wrapper._inner_count
+        self.graph = capture(self._step)
+        hook.runner.optim_wrapper._inner_count = count
+
+    def replay(self, data: Mapping[str, Tensor], crops: Tensor | None, numbers: MixNumbers | None) -> dict[str, Tensor]:
+        """Take the step with a batch; the losses, on the device."""
+        self.images.copy_(data["inputs"], non_blocking=True)
+        self.labels.copy_(data["data_samples"], non_blocking=True)
+        if self.crops is not None and crops is not None:
+            self.crops.copy_(crops, non_blocking=True)
+        if self.numbers is not None and numbers is not None:
+            self.numbers.copy_(numbers)
+        for rate, group in zip(self.rates, self.hook.runner.optim_wrapper.optimizer.param_groups):
+            rate.fill_(group["lr"])
+        count = self.hook.runner.optim_wrapper._inner_count
+        self.graph.replay()
+        self.hook.runner.optim_wrapper._inner_count = count + 1
+        return {name: value.clone() for name, value in self.losses.items()}
+
+    def _step(self) -> None:
+        """What is captured. Nothing in it may wait for the GPU or depend on a value there."""
+        from ..datasets.label_batch import LabelBatch
+
+        hook, model = self.hook, self.hook.model
+        wrapper, preprocessor = hook.runner.optim_wrapper, model.data_preprocessor
+        # So that the graph makes gradients of its own and adds to none.
+        wrapper.optimizer.zero_grad(set_to_none=True)
+        buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+        before = [buffer.clone() for buffer in buffers]
+        with wrapper.optim_context(model):
+            inputs, scores = preprocessor.augment(self.images, self.labels, self.crops)
+            if self.augment is not None and self.numbers is not None and scores is not None:
+                inputs, scores = self.augment.apply(inputs, scores.float(), self.numbers)
+            losses = model._run_forward(dict(inputs=inputs, data_samples=LabelBatch(self.labels, scores)), mode="loss")
+        total, log_vars = hook.parse_losses(losses)
+        good = torch.isfinite(total.detach())
+        self.bad.copy_(~good)
+        optimizer = wrapper.optimizer
+        rates = [group["lr"] for group in optimizer.param_groups]
+        # The optimiser's own name for what makes it leave everything as it is.
+        optimizer.found_inf = self.bad
+        for group, rate in zip(optimizer.param_groups, self.rates):
+            group["lr"] = rate
+        try:
+            hook.update_params(total)
+        finally:
+            del optimizer.found_inf
+            for group, rate in zip(optimizer.param_groups, rates):
+                group["lr"] = rate
+        # The backward pass needs them as the forward pass left them.
+        with torch.no_grad():
+            for buffer, kept in zip(buffers, before):
+                buffer.copy_(torch.where(good, buffer, kept))
+        self.losses = {name: value.detach() for name, value in log_vars.items()}
+
+
+def _is_known(augment: Any) -> bool:
+    from ..batch_augments import SaliencyMix
+
+    return augment is None or type(augment) is SaliencyMix
+
+
+def _is_ready(augment: SaliencyMix | None) -> bool:
+    """Whether an augmentation has done what waits for the GPU: look at the values of its first batches."""
+    return augment is None or augment.unnormalise.checked
+
+
+def can_capture(device: torch.device) -> bool:
+    """Whether work on ``device`` can be captured."""
+    return device.type == "cuda"
+
+
+def capture(step: Callable[[], None]) -> Any:
+    """A CUDA graph of what ``step`` launches; it is not run yet."""
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        step()
+    return graph
