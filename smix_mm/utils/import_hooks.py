@@ -47,8 +47,8 @@ class _Finder(MetaPathFinder):
             find_spec = None if finder is self else getattr(finder, "find_spec", None)
             spec = find_spec and find_spec(fullname, path, target)
             if spec is not None:
-                # A namespace package of Python 3.9 and 3.10 has no loader to wait for.
-                if spec.loader is not None:
+                # Python 3.9 has loaders without it, for namespace packages and zip files; they stay as they are.
+                if hasattr(spec.loader, "exec_module"):
                     spec.loader = _Loader(spec.loader)
                 return spec
         return None
