@@ -19,6 +19,9 @@ from .utils.packages import TORCH, first_line, how_to_fix
 
 ABSENT = "absent"
 
+# These import with half of them broken; what a config names is here.
+PARTS = {"mmpretrain": "models", "mmdet": "models"}
+
 OPENCVS = (
     "opencv-python",
     "opencv-python-headless",
@@ -57,9 +60,16 @@ class Finding:
         return f"{line}; to mend: {self.mend}" if self.mend else line
 
 
-def check_import(module: str, mend: str) -> Finding:
-    """Imports ``module`` and finds its version."""
-    return _guarded(module, mend, lambda: Finding(module, True, _version(importlib.import_module(module))))
+def check_import(module: str, mend: str, part: str | None = None) -> Finding:
+    """Imports ``module``, and ``part`` of it where one is named, and finds its version."""
+
+    def look() -> Finding:
+        version = _version(importlib.import_module(module))
+        if part is not None:
+            importlib.import_module(f"{module}.{part}")
+        return Finding(module, True, version)
+
+    return _guarded(module, mend, look)
 
 
 def check_gpu() -> Finding:
@@ -141,7 +151,7 @@ def check_environment(plain: bool = False) -> list[Finding]:
     opencv = [check_one_opencv(), check_cv2_saliency()]
     if plain:
         return base + [finding for finding in opencv if finding.status != ABSENT]
-    imports = [check_import(module, how_to_fix(module)) for module in MENDS]
+    imports = [check_import(module, how_to_fix(module), PARTS.get(module)) for module in MENDS]
     torch = sys.modules.get("torch")
     devices = ["cpu", "cuda"] if torch and torch.cuda.is_available() else ["cpu"]
     return [*base, *imports, *map(check_nms, devices), *opencv]
