@@ -81,12 +81,16 @@ class LateModules(Dict[str, Any]):
         if name not in self.homes:
             return False
         try:
-            import_module(f"{__package__}.{self.homes[str(name)]}")
+            home = import_module(f"{__package__}.{self.homes[str(name)]}")
         except Exception as error:  # a broken package may raise anything while it is imported
             why = describe_import_error(error)
             if why is None:
                 raise
             raise PackageError(f"{name} cannot be used: {why}") from error
+        # Its import has registered it, unless it was imported before and then taken out; and while it is being
+        # imported, and asks whether the name is free, there is no such class yet.
+        if not super().__contains__(name) and hasattr(home, str(name)):
+            self[str(name)] = getattr(home, str(name))
         return super().__contains__(name)
 
     def __missing__(self, name: str) -> Any:

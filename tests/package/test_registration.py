@@ -138,8 +138,11 @@ def test_the_table_of_a_registry_is_a_dict_that_imports_on_a_look_up(late):
     assert late.get("Missing") is None and late.get("Missing", 1) == 1 and "Missing" not in late
     with pytest.raises(KeyError, match="Missing"):
         late["Missing"]
-    # Imported, but it registers no such name.
+    # Imported, but there is no such name in it.
     assert "Nothing" not in late and "smix_mm.mixing.functional" in sys.modules
+    for _ in range(2):
+        assert late.get("saliency_mix") is sys.modules["smix_mm.mixing.functional"].saliency_mix
+        assert late.pop("saliency_mix") and len(late) == 1
 
 
 def test_a_module_whose_package_does_not_import_hinders_its_own_names_alone(monkeypatch, tmp_path):
