@@ -3,37 +3,41 @@
 Importing the package registers its parts with those OpenMMLab packages that are installed, so
 a config needs only ``custom_imports = dict(imports=['smix_mm'])``. Where none is installed,
 :func:`saliency_mix` and :mod:`smix_mm.saliency` work all the same.
+
+The import itself imports neither torch nor any package of OpenMMLab: what is registered is
+imported when a config names it, see :mod:`smix_mm.registration`, and the names below when they
+are used. So ``--help`` and the plan of a study come at once.
 """
 
-import warnings
-from importlib import import_module
-from importlib.util import find_spec
+import warnings as _warnings
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
+from typing import TYPE_CHECKING, Any, List
 
-from .mixing import SaliencyMixCollate, SaliencyMixTransform, saliency_mix, saliency_mix_video
+from .registration import register_late as _register_late
+from .utils.packages import transformers_conflict as _transformers_conflict
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .mixing import SaliencyMixCollate, SaliencyMixTransform, saliency_mix, saliency_mix_video
 
 __all__ = ["SaliencyMixCollate", "SaliencyMixTransform", "__version__", "saliency_mix", "saliency_mix_video"]
 
-# What registers what: the packages needed, and the room that registers with them.
-_ROOMS = (
-    (("mmengine", "mmcv", "mmpretrain"), "batch_augments"),
-    (("mmengine", "mmcv", "mmaction"), "blending"),
-    (("mmengine", "mmcv", "mmpretrain"), "models"),
-    (("mmengine", "mmcv", "mmpretrain"), "transforms"),
-    (("mmengine", "mmcv", "mmpretrain"), "datasets.in_memory"),
-    (("mmengine", "mmcv"), "datasets.whole_picture"),
-    (("mmengine",), "evaluation.metric"),
-    (("mmengine",), "engine"),
-    (("mmengine", "mmcv", "mmpretrain"), "robustness"),
-)
+_register_late()
 
-for _needed, _room in _ROOMS:
-    if all(find_spec(_name) for _name in _needed):
-        try:
-            import_module(f"{__name__}.{_room}")
-        except (ImportError, AssertionError, OSError) as _error:  # the plain half works all the same
-            warnings.warn(
-                f"smix_mm.{_room} is not registered, because an installed package does not import: "
-                f"{type(_error).__name__}: {_error}. `python -m smix_mm.doctor` says how to mend it.",
-                stacklevel=2,
-            )
+if _conflict := _transformers_conflict():  # all that needs no mmpretrain works all the same
+    _warnings.warn(f"{_conflict}. `python -m smix_mm.doctor` checks the environment.", stacklevel=2)
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        globals()[name] = value = getattr(_import_module(f"{__name__}.mixing"), name)
+        return value
+    # The modules of the package, as if they had been imported.
+    if not name.startswith("_") and _find_spec(f"{__name__}.{name}"):
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})

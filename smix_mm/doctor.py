@@ -14,7 +14,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .utils.packages import OPENMMLAB as MENDS
+from .utils.packages import TORCH, first_line, how_to_fix
+
 ABSENT = "absent"
+
+# These import with half of them broken; what a config names is here.
+PARTS = {"mmpretrain": "models", "mmdet": "models"}
 
 OPENCVS = (
     "opencv-python",
@@ -22,18 +28,6 @@ OPENCVS = (
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
 )
-
-_SETUP = "run `make setup` in the project's folder"
-_TORCH = f"{_SETUP}, or: pip install torch torchvision (of one release and one build)"
-MENDS = {
-    "torchvision": _TORCH,
-    "mmengine": f"{_SETUP}, or: pip install onedl-mmengine",
-    # mmcv leaves its operators out, without a word, when its build cannot see torch.
-    "mmcv": f"{_SETUP}, or: pip install 'setuptools>=80,<82' ninja psutil && "
-    "pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall onedl-mmcv",
-    "mmpretrain": f"{_SETUP}, or: pip install onedl-mmpretrain (one that fits mmcv and mmengine)",
-    "mmdet": f"{_SETUP}, or: pip install onedl-mmdetection (one that fits mmcv and mmengine)",
-}
 
 
 @dataclass(frozen=True)
@@ -66,9 +60,16 @@ class Finding:
         return f"{line}; to mend: {self.mend}" if self.mend else line
 
 
-def check_import(module: str, mend: str) -> Finding:
-    """Imports ``module`` and finds its version."""
-    return _guarded(module, mend, lambda: Finding(module, True, _version(importlib.import_module(module))))
+def check_import(module: str, mend: str, part: str | None = None) -> Finding:
+    """Imports ``module``, and ``part`` of it where one is named, and finds its version."""
+
+    def look() -> Finding:
+        version = _version(importlib.import_module(module))
+        if part is not None:
+            importlib.import_module(f"{module}.{part}")
+        return Finding(module, True, version)
+
+    return _guarded(module, mend, look)
 
 
 def check_gpu() -> Finding:
@@ -87,12 +88,12 @@ def check_gpu() -> Finding:
             return Finding(
                 "GPU",
                 True,
-                _first_line(caught[0].message),
+                first_line(caught[0].message),
                 "update the NVIDIA driver (the CPU is used until then)",
             )
         return Finding("GPU", True, "none, the CPU is used")
 
-    return _guarded("GPU", _TORCH, look)
+    return _guarded("GPU", TORCH, look)
 
 
 def check_nms(device: str) -> Finding:
@@ -146,11 +147,11 @@ def check_environment(plain: bool = False) -> list[Finding]:
     Args:
         plain: Leave out what only the OpenMMLab half needs. OpenCV is checked where there is one.
     """
-    base = [check_import("torch", _TORCH), check_gpu()]
+    base = [check_import("torch", TORCH), check_gpu()]
     opencv = [check_one_opencv(), check_cv2_saliency()]
     if plain:
         return base + [finding for finding in opencv if finding.status != ABSENT]
-    imports = [check_import(module, mend) for module, mend in MENDS.items()]
+    imports = [check_import(module, how_to_fix(module), PARTS.get(module)) for module in MENDS]
     torch = sys.modules.get("torch")
     devices = ["cpu", "cuda"] if torch and torch.cuda.is_available() else ["cpu"]
     return [*base, *imports, *map(check_nms, devices), *opencv]
@@ -184,7 +185,7 @@ def _guarded(name: str, mend: str, look: Callable[[], Finding]) -> Finding:
         return look()
     except Exception as error:
         absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
-        return Finding(name, False, ABSENT if absent else _first_line(error), mend)
+        return Finding(name, False, ABSENT if absent else first_line(error), mend)
 
 
 def _version(module: object) -> str:
@@ -195,11 +196,6 @@ def _mend_opencv(names: Sequence[str]) -> str:
     # To uninstall one of two takes files of the other along, so all have to go.
     uninstall = f"pip uninstall -y {' '.join(names)} && " if names else ""
     return f"{uninstall}pip install 'opencv-contrib-python-headless>=4.10,<5'"
-
-
-def _first_line(error: Exception | Warning | str) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 if __name__ == "__main__":

@@ -3,13 +3,7 @@
 import argparse
 import sys
 
-import torch
-from mmengine.config import DictAction
-
-from smix_mm.engine.benchmark_cifar import CONFIGS, benchmark_cifar, format_table, not_measured_on_gpu
-from smix_mm.engine.launch import UsageError
-from smix_mm.fileio import write_json
-from smix_mm.saliency.benchmark import describe_machine
+from smix_mm.utils.command_line import add_cfg_options, run_command
 
 EXAMPLES = """examples:
   python tools/benchmark_cifar.py --out cifar_speed.json
@@ -24,19 +18,26 @@ def main() -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("configs", nargs="*", default=CONFIGS, help="classification configs (default: the fast ones)")
+    parser.add_argument("configs", nargs="*", help="classification configs (default: the fast ones)")
     parser.add_argument("--iterations", type=int, help="in a round (default: 200 on a GPU, 1 on a CPU)")
     parser.add_argument("--warm-up", type=int, help="iterations before the first round (default: 50, or 1 on a CPU)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default 5)")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="laid over each config"
-    )
+    add_cfg_options(parser, "laid over each config")
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
+
+    import torch
+
+    from smix_mm.engine.benchmark_cifar import CONFIGS, benchmark_cifar, format_table, not_measured_on_gpu
+    from smix_mm.engine.launch import UsageError
+    from smix_mm.fileio import write_json
+    from smix_mm.saliency.benchmark import describe_machine
+
+    configs = options.configs or CONFIGS
     rows = []
     try:
-        for number, config in enumerate(options.configs, 1):
-            print(f"{number} of {len(options.configs)}: {config}", file=sys.stderr)
+        for number, config in enumerate(configs, 1):
+            print(f"{number} of {len(configs)}: {config}", file=sys.stderr)
             row = benchmark_cifar(
                 config,
                 iterations=options.iterations,
@@ -49,7 +50,7 @@ def main() -> int:
         print(f"benchmark_cifar.py: {error}", file=sys.stderr)
         return 2
     if not torch.cuda.is_available():
-        rows += not_measured_on_gpu(options.configs)
+        rows += not_measured_on_gpu(configs)
     print(format_table(rows))
     if options.out:
         write_json(options.out, {"machine": describe_machine(), "rows": rows})
@@ -57,4 +58,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

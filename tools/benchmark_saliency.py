@@ -3,19 +3,12 @@
 import argparse
 import sys
 
-from smix_mm.fileio import write_json
-from smix_mm.saliency.benchmark import BATCHES, SIZES, benchmark, draw_figure, format_table
+from smix_mm.utils.command_line import parse_size, run_command
 
 EXAMPLES = """examples:
   python tools/benchmark_saliency.py --out saliency.json --figure saliency.png
   python tools/benchmark_saliency.py --sizes 32 375x500 --batches 64 --seconds 2 --threads 2
 """
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`224` or `HEIGHTxWIDTH`."""
-    height, _, width = text.partition("x")
-    return int(height), int(width or height)
 
 
 def main() -> int:
@@ -24,15 +17,19 @@ def main() -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--sizes", type=parse_size, nargs="+", default=SIZES, help="each SIDE or HEIGHTxWIDTH")
-    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="pictures a call")
+    parser.add_argument("--sizes", type=parse_size, nargs="+", help="each SIDE or HEIGHTxWIDTH")
+    parser.add_argument("--batches", type=int, nargs="+", help="pictures a call")
     parser.add_argument("--seconds", type=float, default=5.0, help="spent on each size and batch (default 5)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of every backend (default 1)")
     parser.add_argument("--out", help="JSON file to write")
     parser.add_argument("--figure", help="picture file to write; needs matplotlib")
     options = parser.parse_args()
+
+    from smix_mm.fileio import write_json
+    from smix_mm.saliency.benchmark import BATCHES, SIZES, benchmark, draw_figure, format_table
+
     try:
-        result = benchmark(options.sizes, options.batches, options.seconds, options.threads)
+        result = benchmark(options.sizes or SIZES, options.batches or BATCHES, options.seconds, options.threads)
         print(format_table(result["rows"]))
         if options.out:
             write_json(options.out, result)
@@ -45,4 +42,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,31 +3,14 @@
 import argparse
 import sys
 
-import torch
+from smix_mm.utils.command_line import parse_size, run_command
 
-from smix_mm.engine.benchmark_training import (
-    CPU_CONFIG,
-    GPU_CONFIG,
-    benchmark_training,
-    describe,
-    format_table,
-    not_measured_on_gpu,
-)
-from smix_mm.engine.launch import UsageError
-from smix_mm.fileio import write_json
-
-EXAMPLES = f"""examples:
+EXAMPLES = """examples:
   python tools/benchmark_training.py --out training.json
   python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1
-  python tools/benchmark_training.py {GPU_CONFIG} --batch 256 --size 224 \\
+  python tools/benchmark_training.py mmpretrain::resnet/resnet50_8xb32_in1k.py --batch 256 --size 224 \\
       --device cuda --amp --iterations 20
 """
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`224` or `HEIGHTxWIDTH`."""
-    height, _, width = text.partition("x")
-    return int(height), int(width or height)
 
 
 def main() -> int:
@@ -39,8 +22,8 @@ def main() -> int:
     parser.add_argument(
         "config",
         nargs="?",
-        default=CPU_CONFIG,
-        help=f"classification config, or mmpretrain::NAME (default {CPU_CONFIG})",
+        default="configs/cifar10/resnet18_baseline.py",
+        help="classification config, or mmpretrain::NAME (default: %(default)s)",
     )
     parser.add_argument("--batch", type=int, default=128, help="pictures a step (default 128)")
     parser.add_argument("--size", type=parse_size, default=(32, 32), help="SIDE or HEIGHTxWIDTH (default 32)")
@@ -51,6 +34,13 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
+
+    import torch
+
+    from smix_mm.engine.benchmark_training import benchmark_training, describe, format_table, not_measured_on_gpu
+    from smix_mm.engine.launch import UsageError
+    from smix_mm.fileio import write_json
+
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
@@ -75,4 +65,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

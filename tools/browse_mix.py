@@ -4,9 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from smix_mm.visualization import browse_mix
+from smix_mm.utils.command_line import add_cfg_options, run_command
 
 EXAMPLES = """examples:
   python tools/browse_mix.py configs/cifar10/resnet18_saliencymix.py
@@ -33,10 +31,11 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=6, help="examples (default 6)")
     parser.add_argument("--seed", type=int, default=0, help="of the data's order, partners and λ (default 0)")
     parser.add_argument("--small", action="store_true", help="256 colours, for a picture of a third of the size")
-    parser.add_argument(
-        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="settings laid over the config"
-    )
+    add_cfg_options(parser, "settings laid over the config")
     options = parser.parse_args()
+
+    from smix_mm.visualization import browse_mix
+
     out = options.out
     if out is None and options.html is None:
         out = Path("work_dirs", Path(options.config).stem, "mix.png")
@@ -60,4 +59,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -6,13 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from smix_mm.config import read_config
 from smix_mm.datasets.check import check_data
 from smix_mm.datasets.clean import LEFT_OUT, write_clean_copy
 from smix_mm.datasets.findings import ERRORS, REMARKS, DataError
 from smix_mm.fileio import write_json
+from smix_mm.utils.command_line import add_cfg_options, run_command
 
 
 def _described(kinds: dict[str, str]) -> str:
@@ -52,12 +50,15 @@ def main() -> int:
     parser.add_argument("--ignore", nargs="+", default=(), metavar="KIND", help="errors that are meant so")
     parser.add_argument("--show", type=int, default=5, metavar="N", help="files shown a kind (default: 5)")
     parser.add_argument("--json", metavar="FILE", help="write all findings there")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="laid over the config")
+    add_cfg_options(parser)
     options = parser.parse_args()
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs is {options.jobs}; wanted 1 or more")
     if not Path(options.config).is_file():
         parser.error(f"config {options.config} is not there; wanted a config file, such as one under configs/")
+
+    from smix_mm.config import read_config
+
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files can be no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -81,4 +82,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

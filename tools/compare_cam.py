@@ -4,10 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from smix_mm.engine.launch import UsageError, report_errors
-from smix_mm.visualization.compare_cam import CompareError, compare_cam
+from smix_mm.utils.command_line import add_cfg_options, run_command
 
 EXAMPLES = """examples:
   python tools/compare_cam.py CONFIG baseline=b.pth saliencymix=s.pth --pictures dog.jpg cat.jpg --out cam.png
@@ -31,8 +28,11 @@ def main() -> int:
     parser.add_argument("--pictures", nargs="+", required=True, help="a row each")
     parser.add_argument("--label", type=int, help="class of all maps (default: the first checkpoint's choice)")
     parser.add_argument("--out", default="cam.png", help="PNG to write (default: cam.png)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="laid over the config")
+    add_cfg_options(parser)
     options = parser.parse_args()
+
+    from smix_mm.engine.launch import UsageError, report_errors
+    from smix_mm.visualization.compare_cam import CompareError, compare_cam
 
     def run() -> None:
         try:
@@ -46,4 +46,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

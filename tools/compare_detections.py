@@ -3,12 +3,7 @@
 import argparse
 import sys
 
-from mmengine.config import DictAction
-
-from smix_mm.engine.launch import UsageError, report_errors
-from smix_mm.evaluation import DetectionsError
-from smix_mm.visualization.compare_cam import CompareError
-from smix_mm.visualization.compare_detections import compare_detections
+from smix_mm.utils.command_line import add_cfg_options, run_command
 
 EXAMPLES = """examples:
   python tools/compare_detections.py configs/bccd/faster-rcnn_r18_fpn_bccd.py \\
@@ -30,8 +25,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of that draw (default: 0)")
     parser.add_argument("--score", type=float, default=0.5, help="least score of a box shown (default: 0.5)")
     parser.add_argument("--out", default="detections.png", help="PNG to write (default: detections.png)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="laid over the config")
+    add_cfg_options(parser)
     options = parser.parse_args()
+
+    from smix_mm.engine.launch import UsageError, report_errors
+    from smix_mm.evaluation import DetectionsError
+    from smix_mm.visualization.compare_cam import CompareError
+    from smix_mm.visualization.compare_detections import compare_detections
 
     def run() -> None:
         pairs = [text.partition("=") for text in options.files]
@@ -48,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

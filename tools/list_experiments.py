@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smix_mm.experiments import format_rows, list_experiments
 from smix_mm.experiments.records import RecordError
+from smix_mm.utils.command_line import run_command
 
 EXAMPLES = """examples:
   python tools/list_experiments.py
@@ -42,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from smix_mm.fileio import write_json
-from smix_mm.study.areas import format_areas, measure_area
+from smix_mm.utils.command_line import run_command
 
 EXAMPLES = """examples:
   python tools/measure_area.py configs/studies/does_saliency_matter/cifar10.py
@@ -23,6 +23,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the batches and of the mixing (default: 0)")
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
+
+    from smix_mm.study.areas import format_areas, measure_area
+
     try:
         found = measure_area(
             options.study,
@@ -41,4 +44,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,6 +3,7 @@
 import sys
 
 from smix_mm.datasets.prepare import main
+from smix_mm.utils.command_line import run_command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from smix_mm.transfer import publish_backbone
+from smix_mm.utils.command_line import run_command
 
 EXAMPLES = """examples:
   python tools/publish_backbone.py work_dirs/resnet18_saliencymix/epoch_200.pth backbone.pth
@@ -26,6 +26,9 @@ def main() -> int:
     parser.add_argument("--mean", type=float, nargs=3, help="of the training pictures, if not recorded")
     parser.add_argument("--std", type=float, nargs=3, help="of the training pictures, if not recorded")
     options = parser.parse_args()
+
+    from smix_mm.transfer import publish_backbone
+
     try:
         meta = publish_backbone(
             options.checkpoint,
@@ -44,4 +47,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from smix_mm.engine.replay import replay_batch
+from smix_mm.utils.command_line import run_command
 
 EXAMPLES = """examples:
   python tools/replay_batch.py work_dirs/resnet18_saliencymix/nonfinite/iter_38_rank0.pt
@@ -23,6 +23,9 @@ def main() -> int:
     parser.add_argument("--checkpoint", help="default: the weights saved at the stop")
     parser.add_argument("--device", help="such as cpu or cuda (default: cuda where there is a GPU)")
     options = parser.parse_args()
+
+    from smix_mm.engine.replay import replay_batch
+
     try:
         replay = replay_batch(options.file, config=options.config, checkpoint=options.checkpoint, device=options.device)
     except (OSError, ValueError) as error:
@@ -42,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

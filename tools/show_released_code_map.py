@@ -3,12 +3,7 @@
 import argparse
 import sys
 
-from smix_mm.fileio import write_json
-from smix_mm.released_code import IMAGENET_MEAN, IMAGENET_STD
-from smix_mm.visualization import measure_padding, measure_released_code_map, show_released_code_map
-from smix_mm.visualization.padding import draw_padding, format_padding
-from smix_mm.visualization.picture_files import list_pictures
-from smix_mm.visualization.released_map import draw_peaks, format_peaks
+from smix_mm.utils.command_line import run_command
 
 EXAMPLES = """examples:
   python tools/show_released_code_map.py skimage:astronaut.png --out map.png
@@ -33,8 +28,8 @@ def main() -> int:
     parser.add_argument("--crops", type=int, default=1, help="random squares of each file (default 1: the middle one)")
     parser.add_argument("--number", type=int, help="files at most, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random (default 0)")
-    parser.add_argument("--mean", type=float, nargs=3, default=IMAGENET_MEAN, help="RGB (default: ImageNet's)")
-    parser.add_argument("--std", type=float, nargs=3, default=IMAGENET_STD, help="RGB (default: ImageNet's)")
+    parser.add_argument("--mean", type=float, nargs=3, help="RGB (default: ImageNet's)")
+    parser.add_argument("--std", type=float, nargs=3, help="RGB (default: ImageNet's)")
     parser.add_argument(
         "--padding",
         type=int,
@@ -52,13 +47,20 @@ def main() -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Measure or draw what was asked for."""
+    from smix_mm.fileio import write_json
+    from smix_mm.released_code import IMAGENET_MEAN, IMAGENET_STD
+    from smix_mm.visualization import measure_padding, measure_released_code_map, show_released_code_map
+    from smix_mm.visualization.padding import draw_padding, format_padding
+    from smix_mm.visualization.picture_files import list_pictures
+    from smix_mm.visualization.released_map import draw_peaks, format_peaks
+
     if options.padding is not None:
         result = measure_padding(options.picture, padding=options.padding, number=options.number, seed=options.seed)
         print(format_padding(result))
         if options.out:
             draw_padding(result, options.out)
     else:
-        normalisation = dict(size=options.size, mean=options.mean, std=options.std)
+        normalisation = dict(size=options.size, mean=options.mean or IMAGENET_MEAN, std=options.std or IMAGENET_STD)
         if options.crops == 1 and len(list_pictures(options.picture)) == 1:
             peaks = show_released_code_map(options.picture[0], options.out, **normalisation)
         else:
@@ -74,4 +76,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,11 +3,8 @@
 import argparse
 import sys
 
-from smix_mm.study import commands
-from smix_mm.study.config import StudyError
-from smix_mm.study.steps import StepError
-from smix_mm.study.verify import verify_study
-from smix_mm.transfer.checkpoint import CheckpointError
+from smix_mm.utils.command_line import run_command
+from smix_mm.utils.errors import CheckpointError
 
 EXAMPLES = """examples:
   python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
@@ -50,6 +47,10 @@ def main() -> int:
     for verb in (run, show, report, verify, clean):
         verb.add_argument("--work-dir", required=True, help="where everything is written")
     options = parser.parse_args()
+
+    from smix_mm.study.config import StudyError
+    from smix_mm.study.steps import StepError
+
     try:
         return _call(options)
     except (StudyError, CheckpointError) as error:
@@ -64,6 +65,8 @@ def main() -> int:
 
 
 def _call(options: argparse.Namespace) -> int:
+    from smix_mm.study import commands
+
     if options.verb == "run":
         where = commands.Where(options.executor, tuple(options.gpus), options.processes)
         commands.run_study(options.study, options.work_dir, where, dry=options.plan)
@@ -74,6 +77,8 @@ def _call(options: argparse.Namespace) -> int:
     elif options.verb == "clean":
         commands.clean(options.work_dir)
     else:
+        from smix_mm.study.verify import verify_study
+
         wrong = verify_study(options.work_dir)
         print("\n".join(wrong) if wrong else "verify: every hash and every figure agrees with the stored files")
         return 1 if wrong else 0
@@ -81,4 +86,4 @@ def _call(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,10 +3,8 @@
 import argparse
 import sys
 
-from smix_mm.engine.launch import UsageError, add_common_arguments, export_local_rank, report_errors
-from smix_mm.robustness.attacks import ATTACKS
-from smix_mm.robustness.corruption import CORRUPTIONS
-from smix_mm.robustness.evaluate import format_table, test_robustness
+from smix_mm.utils.choices import ATTACKS, CORRUPTIONS
+from smix_mm.utils.command_line import add_common_arguments, run_command
 
 EXAMPLES = """examples:
   python tools/test_robustness.py CONFIG CHECKPOINT --attack fgsm --eps 8/255
@@ -34,6 +32,10 @@ def main() -> int:
     parser.add_argument("--out", help="folder for robustness.json and the curve robustness.png")
     add_common_arguments(parser)
     options = parser.parse_args()
+
+    from smix_mm.engine.launch import UsageError, export_local_rank, report_errors
+    from smix_mm.robustness.evaluate import format_table, test_robustness
+
     export_local_rank(options.local_rank)
 
     def run() -> None:
@@ -58,4 +60,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

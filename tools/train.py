@@ -2,7 +2,8 @@
 
 import sys
 
-from smix_mm.engine.train import main
+from smix_mm.command_lines.train import main
+from smix_mm.utils.command_line import run_command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

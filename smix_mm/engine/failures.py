@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import Iterator
 
 import torch
+
+from ..utils.packages import chain
 
 RESUME = "--resume goes on from the newest checkpoint in the work dir"
 
@@ -34,20 +35,11 @@ def describe_failure(error: BaseException) -> tuple[str, int] | None:
         ``(sentence, exit status)``: 130 for Ctrl-C as a shell has it, else 1. None where the
         error is none of these, so that its traceback should be seen.
     """
-    for cause in _chain(error):
+    for cause in chain(error):
         sentence = _sentence(cause)
         if sentence is not None:
             return sentence, INTERRUPTED if isinstance(cause, KeyboardInterrupt) else 1
     return None
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what it was raised from, and what was being handled at the time."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _sentence(error: BaseException) -> str | None:

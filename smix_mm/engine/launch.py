@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..config import find_config
 from ..datasets.findings import DataError
 from ..transfer.checkpoint import CheckpointError
+from ..utils.choices import LAUNCHERS
+from ..utils.packages import OPENMMLAB
 from .failures import describe_failure
 from .safe_loading import load_safely
-
-LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 
 class UsageError(ValueError):
@@ -66,6 +66,10 @@ def load_config(
 def build_runner(cfg: Config) -> Runner:
     """The config's own kind of Runner, which reads weights without unpickling, see :func:`load_safely`."""
     load_safely()
+    scope = cfg.get("default_scope")
+    if scope in OPENMMLAB:
+        # Where this fails, mmengine goes on, and says of some class that it is not registered.
+        import_module(f"{scope}.registry")
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
@@ -117,21 +121,6 @@ def _export_ranks(launcher: str) -> None:
     if launcher != "none":
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
         os.environ.setdefault("MASTER_PORT", "29500")
-
-
-def add_common_arguments(parser: ArgumentParser) -> None:
-    """The options that train and test share."""
-    parser.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config's name>)")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="settings laid over the config, such as train_dataloader.batch_size=64 or key='[a,b]'",
-    )
-    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes are started")
-    # torch.distributed.launch hands it over in the one or the other spelling.
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by the launcher")
 
 
 def export_local_rank(local_rank: int) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..fileio import atomic_path, write_text
 from ..transfer.checkpoint import CheckpointError, read_checkpoint
+from ..utils.choices import NONFINITE_ACTIONS
 from .failures import RESUME, NonFiniteError
 from .iteration_start import IterationStart
 from .kept_batch import picture_files, write_batch
@@ -25,8 +26,6 @@ from .launch import UsageError
 from .random_state import get_random_state
 from .replay import as_floats, bad_parameters, suspects
 from .resume_state import KEY, collect
-
-ACTIONS = ("stop", "skip")
 
 SKIPPED = "nonfinite_skipped"
 """The message hub's name for the list of skipped iterations, counted from 1; checkpoints carry it."""
@@ -67,7 +66,7 @@ class NonFiniteHook(Hook):
     priority = "LOWEST"
 
     def __init__(self, action: str = "stop", patience: int = 20) -> None:
-        if action not in ACTIONS:
+        if action not in NONFINITE_ACTIONS:
             raise ValueError(f"action is {action!r}; wanted 'stop' or 'skip'")
         if patience < 1:
             raise ValueError(f"patience is {patience}; wanted at least 1")

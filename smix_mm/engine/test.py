@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from mmengine.evaluator import DumpResults
 
 from ..datasets.guard import guard_data
 from ..fileio import write_json
-from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
-
-EXAMPLES = """examples:
-  python tools/test.py configs/cifar10/resnet18_saliencymix.py work_dirs/resnet18_saliencymix/epoch_200.pth
-  python tools/test.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py epoch_4.pth --metrics metrics.json
-"""
+from .launch import UsageError, build_runner, load_config
 
 
 def test(
@@ -77,37 +70,3 @@ def _show_predictions(cfg: Any, folder: str) -> None:
         hook.update(draw=True, test_out_dir=folder)
     else:
         hook.update(enable=True, out_dir=folder)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of :func:`test`."""
-    parser = argparse.ArgumentParser(
-        prog="test.py",
-        description="Evaluate a classifier or a detector on its config's test set.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("config", help="config file of mmpretrain or MMDetection")
-    parser.add_argument("checkpoint", help="weights that training wrote")
-    parser.add_argument("--out", help="write the predictions to this .pkl file")
-    parser.add_argument("--metrics", help="write the figures to this .json file")
-    parser.add_argument("--show-dir", help="write pictures with predictions to this folder")
-    add_common_arguments(parser)
-    options = parser.parse_args(arguments)
-    export_local_rank(options.local_rank)
-    return report_errors(
-        lambda: test(
-            options.config,
-            options.checkpoint,
-            work_dir=options.work_dir,
-            out=options.out,
-            metrics=options.metrics,
-            show_dir=options.show_dir,
-            cfg_options=options.cfg_options,
-            launcher=options.launcher,
-        )
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

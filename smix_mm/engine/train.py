@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import torch
 from mmengine.config import Config
 
 from ..datasets.guard import guard_data
-from .launch import UsageError, add_common_arguments, build_runner, export_local_rank, load_config, report_errors
+from .launch import UsageError, build_runner, load_config
 from .mixing_labels_hook import MixingLabelsHook
-from .nonfinite import ACTIONS, NonFiniteHook
+from .nonfinite import NonFiniteHook
 from .resume import choose_checkpoint, go_on_from, use_exact_parts
-
-EXAMPLES = """examples:
-  python tools/train.py configs/cifar10/resnet18_saliencymix.py
-  python tools/train.py configs/cifar10/resnet18_saliencymix.py --resume
-  python tools/train.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py --amp \\
-      --cfg-options model.backbone.init_cfg.checkpoint=backbone.pth
-"""
 
 
 def train(
@@ -99,49 +90,3 @@ def _guard_losses(cfg: Config, action: str | None) -> None:
     # Without being asked for, a config with several optimisers is left alone: the hook knows one.
     if not own and (action is not None or "optimizer" in (cfg.get("optim_wrapper") or {})):
         cfg.custom_hooks = [*hooks, dict(type=NonFiniteHook.__name__, action=action or "stop")]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of :func:`train`."""
-    parser = argparse.ArgumentParser(
-        prog="train.py",
-        description="Train a classifier or a detector from its config.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("config", help="config file of mmpretrain or MMDetection")
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        const="auto",
-        metavar="PATH",
-        help="go on from PATH, or from the newest whole checkpoint in the work dir where no path is given",
-    )
-    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
-    parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
-    parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
-    parser.add_argument(
-        "--on-nonfinite",
-        choices=ACTIONS,
-        help="what a loss that is not finite does: stop the run before it touches the weights (default), or skip",
-    )
-    add_common_arguments(parser)
-    options = parser.parse_args(arguments)
-    export_local_rank(options.local_rank)
-    return report_errors(
-        lambda: train(
-            options.config,
-            work_dir=options.work_dir,
-            resume=options.resume,
-            amp=options.amp,
-            auto_scale_lr=options.auto_scale_lr,
-            no_validate=options.no_validate,
-            on_nonfinite=options.on_nonfinite,
-            cfg_options=options.cfg_options,
-            launcher=options.launcher,
-        )
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-ATTACKS = ("fgsm", "pgd", "apgd")
+from ..utils.choices import ATTACKS
 
 # An attack: pixels (N, C, H, W) in 0..255 and labels (N,) in, changed pixels out.
 Attack = Callable[[Tensor, Tensor], Tensor]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 
-CORRUPTIONS = (
-    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",
-    "snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
-)  # fmt: skip
+from ..utils.choices import CORRUPTIONS
 
 
 @TRANSFORMS.register_module()

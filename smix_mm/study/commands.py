@@ -10,17 +10,16 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator
 
 from ..fileio import file_hash, write_json
-from ..visualization import draw_mix_sheet, training_pictures
-from .cluster import submit_runs, wait_for_jobs
 from .config import Study, StudyError, load_study
-from .local import on_gpus, run_locally
 from .plan import Run, RunState, describe_time, look_at, plan_study, summary, time_left
 from .progress import open_view
-from .runs import Worker, package_hash
 from .steps import StepError
+
+if TYPE_CHECKING:
+    from .runs import Worker
 
 STUDY = "study.json"
 EXECUTORS = ("local", "slurm", "local-jobs")
@@ -65,6 +64,10 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
     print(describe_plan(study, runs, folder, max(len(where.gpus), 1)), flush=True)
     if dry:
         return [look_at(run, folder) for run in runs]
+    # Only what does runs needs torch; a plan and a status come without.
+    from .cluster import submit_runs, wait_for_jobs
+    from .local import on_gpus, run_locally
+
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder, work_dir):
         worker = _prepare(study, folder, where)
@@ -72,6 +75,8 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
         if study.sheet is not None:
             arm = study.arms[study.sheet].pretraining
             assert arm is not None
+            from ..visualization import draw_mix_sheet, training_pictures
+
             pictures, labels = training_pictures(arm)
             draw_mix_sheet(pictures, labels, folder / "mixed.png", seed=study.pretraining_seeds[0])
         view = open_view(study.name)
@@ -180,6 +185,8 @@ def _lock(folder: Path, named: str | Path) -> Iterator[None]:
 
 def _prepare(study: Study, folder: Path, where: Where) -> Worker:
     """Make the data of a study that brings its own, and say what every result depends on."""
+    from .runs import Worker, package_hash
+
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     common: dict[str, Any] = {"the package": package_hash()}
     if study.prepare is not None:

@@ -152,7 +152,7 @@ class Worker:
         write_json(step.output(), result)
 
     def _run(self, step: Step, program: str, watch: Tell, *arguments: Any) -> None:
-        command = [sys.executable, "-m", f"smix_mm.engine.{program}", *map(str, arguments)]
+        command = [sys.executable, "-m", f"smix_mm.command_lines.{program}", *map(str, arguments)]
         if self.processes > 1:
             launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.processes}"]
             command[1:1] = launch

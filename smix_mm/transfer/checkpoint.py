@@ -16,11 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.errors import CheckpointError
+
 TORCH_WANTED = ", or use torch 2.5 or newer, which reads what training wrote without unpickling"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, or does not hold what is wanted."""
 
 
 def read_checkpoint(path: str | Path) -> Any:
