@@ -10,9 +10,12 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from .mixing import SaliencyMixCollate, SaliencyMixTransform, saliency_mix, saliency_mix_video
+from .utils import mmcv_operators
 from .version import __version__
 
 __all__ = ["SaliencyMixCollate", "SaliencyMixTransform", "__version__", "saliency_mix", "saliency_mix_video"]
+
+mmcv_operators.install()
 
 # What registers what: the packages needed, and the room that registers with them.
 _ROOMS = (
