@@ -75,7 +75,7 @@ find_compiler() {
 }
 
 check_disk() {
-  local wanted=12 free_kb
+  local wanted=7 free_kb
   free_kb=$(df -Pk . | sed -nE '2s/.* ([0-9]+) +[0-9]+% .*/\1/p') || return 0
   [ -z "$free_kb" ] || [ $((free_kb >> 20)) -ge "$wanted" ] ||
     fail "wanted $wanted GB of free disk for $PWD, found $((free_kb >> 20)) GB: free some, or move to a larger disk"
@@ -120,13 +120,16 @@ fi
 # A .venv without the stamp was never finished: a package may lie in it half unpacked.
 { [ -f .venv/.ready ] && [[ $(ask .venv/bin/python) = 'ok '* ]] && grep -qsF " $PWD/.venv" .venv/pyvenv.cfg; } ||
   { say "making .venv with $python: some seconds"; "$python" -m venv --clear "$PWD/.venv"; }
+built_before=$(asked_before .ready || true)
 rm -f .venv/.ready
 state >.venv/.unfinished
 choose_operators
-say "installing packages: TIME the first time$([ "$operators" = 0 ] || echo ', and 10-20 more to compile mmcv')," \
-  "seconds afterwards; DISK"
+say "installing packages: 1-4 minutes the first time$([ "$operators" = 0 ] || echo ' and 10-20 more to compile mmcv'), seconds" \
+  "afterwards; 6 GB of disk, and as much for uv's cache where that lies on another disk"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 into=(.venv/bin/uv pip install --python .venv/bin/python)
+# uv does not see that an mmcv with operators is another one than that without.
+[ "${built_before:-$operators}" = "$operators" ] || .venv/bin/uv pip uninstall --quiet --python .venv/bin/python onedl-mmcv
 env "${install_environment[@]}" "${into[@]}" "${install_options[@]}" --requirements requirements.txt
 "${into[@]}" --quiet --no-deps --no-build-isolation --editable .
 .venv/bin/python -m smix_mm.doctor ||

@@ -1,7 +1,7 @@
 """mmcv's operators: compiled where mmcv has them, otherwise torchvision's in their place.
 
-mmcv looks its operators up in a module ``mmcv._ext``. After :func:`install`, importing that module gives mmcv's compiled
-one wherever it loads, and :mod:`smix_mm.utils.torchvision_operators` where it is missing or does not load.
+mmcv looks its operators up in a module ``mmcv._ext``. After :func:`install`, importing that module gives mmcv's own
+wherever it loads, and :mod:`smix_mm.utils.torchvision_operators` where it is missing or does not load.
 """
 
 from __future__ import annotations
@@ -26,6 +26,13 @@ HOW_TO_COMPILE = (
 load_error = ""
 
 
+class MissingOperatorError(NotImplementedError):
+    """An operator of mmcv was called that is not compiled and that nothing stands in for."""
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(f"mmcv's operator {operator} is not compiled, and nothing stands in for it: {HOW_TO_COMPILE}")
+
+
 def install() -> None:
     """Let ``import mmcv._ext`` find operators. What was imported before stays as it is."""
     if not any(isinstance(finder, _OperatorsFinder) for finder in sys.meta_path):
@@ -45,9 +52,7 @@ def describe() -> str:
 class _OperatorsFinder(MetaPathFinder):
     # First in sys.meta_path, because only there it learns of a compiled module that is found but does not load.
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         return ModuleSpec(NAME, _OperatorsLoader(PathFinder.find_spec(NAME, path))) if name == NAME else None
 
 

@@ -8,6 +8,7 @@ that are not here raise when they are called, see :func:`__getattr__`. Coordinat
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from typing import Any, Callable, NoReturn, TypeVar
 
@@ -17,6 +18,7 @@ import torchvision  # noqa: F401  (registers the operators below)
 from torch import Tensor
 
 from . import mmcv_operators
+from .mmcv_operators import MissingOperatorError
 
 _KERNELS = torch.ops.torchvision
 # What log() is kept above: the least positive normal float32, as in mmcv's kernels.
@@ -39,7 +41,8 @@ def _log_once() -> None:
     # Not at import, when the run has no log file yet. mmengine lets only rank 0 speak.
     from mmengine.logging import print_log
 
-    print_log(f"Operators: {describe()}", logger="current")
+    level = logging.WARNING if mmcv_operators.load_error else logging.INFO
+    print_log(f"Operators: {describe()}", logger="current", level=level)
 
 
 def _operator(function: Operator) -> Operator:
@@ -58,13 +61,9 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def raise_missing(*args: Any, **kwargs: Any) -> NoReturn:
-        raise NotImplementedError(_missing(name))
+        raise MissingOperatorError(name)
 
     return raise_missing
-
-
-def _missing(name: str) -> str:
-    return f"mmcv's operator {name} is not compiled, and torchvision has none like it: {mmcv_operators.HOW_TO_COMPILE}"
 
 
 def get_compiler_version() -> str:
@@ -87,17 +86,10 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 
 
 @_operator
-def softnms(
-    boxes: Tensor,
-    scores: Tensor,
-    dets: Tensor,
-    iou_threshold: float,
-    sigma: float,
-    min_score: float,
-    method: int,
-    offset: int,
-) -> Tensor:
+def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, **options: Any) -> Tensor:
     """Fill ``dets`` (N, 5) with boxes and lowered scores; the indices of those kept. CPU tensors, as in mmcv."""
+    method, offset = options["method"], options["offset"]
+    iou_threshold, sigma, min_score = (np.float32(options[name]) for name in ("iou_threshold", "sigma", "min_score"))
     corners, lowered = boxes.numpy(), scores.numpy().copy()
     areas = (corners[:, 2:] - corners[:, :2] + offset).prod(1)
     # The boxes still in question; a box that falls out is replaced by the last one, which settles equal scores.
@@ -105,20 +97,22 @@ def softnms(
     done = 0
     while done < len(order):
         best = done + lowered[order[done:]].argmax()
-        order[[done, best]] = order[[best, done]]
+        order[done], order[best] = order[best], order[done]
         box, rest = order[done], order[done + 1 :]
-        size = np.minimum(corners[rest, 2:], corners[box, 2:]) - np.maximum(corners[rest, :2], corners[box, :2]) + offset
+        size = (
+            np.minimum(corners[rest, 2:], corners[box, 2:]) - np.maximum(corners[rest, :2], corners[box, :2]) + offset
+        )
         shared = size.clip(0).prod(1)
         with np.errstate(invalid="ignore"):  # two boxes without area do not overlap
             overlap = np.nan_to_num(shared / (areas[box] + areas[rest] - shared))
         if method == 2:
-            lowered[rest] *= np.exp(-(overlap * overlap) / np.float32(sigma))
+            lowered[rest] *= np.exp(-(overlap * overlap) / sigma)
         else:
-            lowered[rest] *= np.where(overlap >= np.float32(iou_threshold), 1 - overlap if method == 1 else 0, 1)
+            lowered[rest] *= np.where(overlap >= iou_threshold, 1 - overlap if method == 1 else 0, 1)
         done += 1
         place = done
         while place < len(order):
-            if lowered[order[place]] < np.float32(min_score):
+            if lowered[order[place]] < min_score:
                 order[place] = order[-1]
                 order = order[:-1]
             else:
@@ -130,70 +124,46 @@ def softnms(
 
 @_operator
 def roi_align_forward(
-    input: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
     """Fill ``output`` (K, C, aligned_height, aligned_width) with averages (``pool_mode`` 1)."""
-    if pool_mode != 1:
-        raise NotImplementedError(_missing("roi_align_forward with pool_mode='max'"))
-    size = (spatial_scale, aligned_height, aligned_width)
-    output.copy_(_KERNELS.roi_align(input, rois, *size, sampling_ratio, aligned))
+    if options["pool_mode"] != 1:
+        raise MissingOperatorError("roi_align_forward with pool_mode='max'")
+    size = (options["spatial_scale"], options["aligned_height"], options["aligned_width"])
+    output.copy_(_KERNELS.roi_align(input, rois, *size, options["sampling_ratio"], options["aligned"]))
 
 
 @_operator
 def roi_align_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    grad_input: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **options: Any
 ) -> None:
     """Add to ``grad_input`` (N, C, H, W)."""
-    size = (spatial_scale, aligned_height, aligned_width, *grad_input.shape)
-    grad_input += _KERNELS._roi_align_backward(grad_output, rois, *size, sampling_ratio, aligned)
+    size = (options["spatial_scale"], options["aligned_height"], options["aligned_width"], *grad_input.shape)
+    grad_input += _KERNELS._roi_align_backward(grad_output, rois, *size, options["sampling_ratio"], options["aligned"])
 
 
 @_operator
-def roi_pool_forward(
-    input: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax: Tensor,
-    pooled_height: int,
-    pooled_width: int,
-    spatial_scale: float,
-) -> None:
-    """Fill ``output`` (K, C, pooled_height, pooled_width) and ``argmax``, an index into H x W or -1 for an empty bin."""
+def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor, **options: Any) -> None:
+    """Fill ``output`` (K, C, pooled_height, pooled_width) and ``argmax``: an index into H x W, or -1 for an empty bin.
+
+    Empty are bins outside the image and those of a box with no size.
+    """
     # Not torchvision's, which rounds the corners of a box where mmcv does not.
     height, width = input.shape[2:]
-    start, size = rois[:, 1:3] * spatial_scale, (rois[:, 3:] + 1) * spatial_scale - rois[:, 1:3] * spatial_scale
-    columns = _bins(start[:, 0], size[:, 0], pooled_width, width)
-    rows = _bins(start[:, 1], size[:, 1], pooled_height, height)
+    start, end = rois[:, 1:3] * options["spatial_scale"], (rois[:, 3:] + 1) * options["spatial_scale"]
+    size = end - start
+    columns = _bins(start[:, 0], size[:, 0], options["pooled_width"], width)
+    rows = _bins(start[:, 1], size[:, 1], options["pooled_height"], height)
     empty = ~(rows.any(2)[:, :, None] & columns.any(2)[:, None] & (size > 0).all(1)[:, None, None])
     images = rois[:, 0].long()
     for k in range(len(rois)):
         image = input.index_select(0, images[k : k + 1])[0]
         # The first of equal values counts, row by row: so first within the rows, (C, pooled_width, H).
-        of_rows, x = image[:, None].masked_fill(~columns[k][None, :, None], -torch.inf).max(3)
-        values, y = of_rows[:, None].masked_fill(~rows[k][None, :, None], -torch.inf).max(3)
-        places = y * width + x[:, None].expand(-1, pooled_height, -1, -1).gather(3, y[..., None])[..., 0]
+        by_row, x = image[:, None].masked_fill(~columns[k][None, :, None], -torch.inf).max(3)
+        values, y = by_row[:, None].masked_fill(~rows[k][None, :, None], -torch.inf).max(3)
+        x = x[:, None].expand(-1, len(rows[k]), -1, -1).gather(3, y[..., None])[..., 0]
         output[k] = values.masked_fill(empty[k], 0)
-        argmax[k] = places.masked_fill(empty[k], -1).int()
+        argmax[k] = (y * width + x).masked_fill(empty[k], -1).int()
 
 
 def _bins(start: Tensor, size: Tensor, count: int, extent: int) -> Tensor:
@@ -206,17 +176,9 @@ def _bins(start: Tensor, size: Tensor, count: int, extent: int) -> Tensor:
 
 
 @_operator
-def roi_pool_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax: Tensor,
-    grad_input: Tensor,
-    pooled_height: int,
-    pooled_width: int,
-    spatial_scale: float,
-) -> None:
+def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_input: Tensor, **options: Any) -> None:
     """Add to ``grad_input`` (N, C, H, W)."""
-    count, channels, height, width = grad_input.shape
+    channels, height, width = grad_input.shape[1:]
     planes = rois[:, :1].long() * channels + torch.arange(channels, device=rois.device)
     places = planes[..., None, None] * (height * width) + argmax.clamp(min=0)
     grad_input.view(-1).index_add_(0, places.flatten(), grad_output.masked_fill(argmax < 0, 0).flatten())
@@ -353,16 +315,14 @@ def modulated_deform_conv_backward(
     ones: Tensor,
     offset: Tensor,
     mask: Tensor,
-    columns: Tensor,
-    grad_input: Tensor,
-    grad_weight: Tensor,
-    grad_bias: Tensor,
-    grad_offset: Tensor,
-    grad_mask: Tensor,
-    grad_output: Tensor,
+    *others: Tensor,
     **geometry: int,
 ) -> None:
-    """Add to the five gradients; to that of the bias only where there is one."""
+    """Add to the gradients of input, weight, bias, offset and mask; to that of the bias only where there is one.
+
+    These stand between the unused ``columns`` and ``grad_output`` in ``others``.
+    """
+    _, grad_input, grad_weight, grad_bias, grad_offset, grad_mask, grad_output = others
     arguments = (grad_output, input, weight, offset, mask, *_modulated(weight, bias, geometry))
     found = _KERNELS._deform_conv2d_backward(*arguments)
     gradients = [grad_input, grad_weight, grad_offset, grad_mask, grad_bias]
