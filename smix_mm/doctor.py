@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from .utils import mmcv_operators
 
 ABSENT = "absent"
 
@@ -28,9 +31,7 @@ _TORCH = f"{_SETUP}, or: pip install torch torchvision (of one release and one b
 MENDS = {
     "torchvision": _TORCH,
     "mmengine": f"{_SETUP}, or: pip install onedl-mmengine",
-    # mmcv leaves its operators out, without a word, when its build cannot see torch.
-    "mmcv": f"{_SETUP}, or: pip install 'setuptools>=80,<82' ninja psutil && "
-    "pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall onedl-mmcv",
+    "mmcv": f"{_SETUP}, or: pip install onedl-mmcv",
     "mmpretrain": f"{_SETUP}, or: pip install onedl-mmpretrain (one that fits mmcv and mmengine)",
     "mmdet": f"{_SETUP}, or: pip install onedl-mmdetection (one that fits mmcv and mmengine)",
 }
@@ -95,8 +96,18 @@ def check_gpu() -> Finding:
     return _guarded("GPU", _TORCH, look)
 
 
+def check_operators() -> Finding:
+    """Finds which operators mmcv's Python code calls: its own, or torchvision's in their place."""
+
+    def look() -> Finding:
+        found = mmcv_operators.describe()
+        return Finding("mmcv.ops", True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else "")
+
+    return _guarded("mmcv.ops", MENDS["mmcv"], look)
+
+
 def check_nms(device: str) -> Finding:
-    """Runs mmcv's compiled non-maximum suppression on three boxes, of which two overlap."""
+    """Runs mmcv's non-maximum suppression on three boxes, of which two overlap."""
     name = f"mmcv.ops.nms on {device}"
 
     def look() -> Finding:
@@ -110,7 +121,10 @@ def check_nms(device: str) -> Finding:
             if device == "cpu" or "implementation for device" not in str(error):
                 raise
             found = "mmcv has CPU operators only: detectors cannot train on the GPU, all else can"
-            mend = "install the CUDA toolkit of torch's CUDA version, remove .venv and run `make setup` again"
+            mend = (
+                "`make setup MMCV_OPS=0` for torchvision's operators, or install the CUDA toolkit of torch's CUDA "
+                "version, remove .venv and run `make setup MMCV_OPS=1`"
+            )
             return Finding(name, True, found, mend)
         if kept != [0, 2]:
             return Finding(name, False, f"kept the boxes {kept}, where [0, 2] is right", MENDS["mmcv"])
@@ -153,7 +167,7 @@ def check_environment(plain: bool = False) -> list[Finding]:
     imports = [check_import(module, mend) for module, mend in MENDS.items()]
     torch = sys.modules.get("torch")
     devices = ["cpu", "cuda"] if torch and torch.cuda.is_available() else ["cpu"]
-    return [*base, *imports, *map(check_nms, devices), *opencv]
+    return [*base, *imports, check_operators(), *map(check_nms, devices), *opencv]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,9 +184,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plain", action="store_true", help="leave out what only the OpenMMLab half needs")
     plain = parser.parse_args(arguments).plain
     # What the packages think of each other's habits would drown the findings.
+    logging.disable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         findings = check_environment(plain)
+    logging.disable(logging.NOTSET)
     for finding in findings:
         print(finding)
     return 0 if all(finding.ok for finding in findings) else 1

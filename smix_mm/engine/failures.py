@@ -8,6 +8,8 @@ from typing import Iterator
 
 import torch
 
+from ..utils.mmcv_operators import MissingOperatorError
+
 RESUME = "--resume goes on from the newest checkpoint in the work dir"
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
@@ -23,9 +25,9 @@ class NonFiniteError(RuntimeError):
 def describe_failure(error: BaseException) -> tuple[str, int] | None:
     """Say in one sentence what stopped a run from outside its own logic, and how to go on.
 
-    Known are: a non-finite loss, memory of the GPU or of the machine used up, shared memory or
-    disk full, a place that cannot be written to, a data worker that died, and Ctrl-C. Errors that
-    were raised while one of these was handled count as it.
+    Known are: a non-finite loss, an operator of mmcv that is not compiled, memory of the GPU or
+    of the machine used up, shared memory or disk full, a place that cannot be written to, a data
+    worker that died, and Ctrl-C. Errors that were raised while one of these was handled count as it.
 
     Args:
         error: what ended the run.
@@ -51,7 +53,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _sentence(error: BaseException) -> str | None:
-    if isinstance(error, NonFiniteError):
+    if isinstance(error, (NonFiniteError, MissingOperatorError)):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted; {RESUME}"
