@@ -86,9 +86,12 @@ def test_a_detector_trains_alike_with_either_kind_of_operators(
     for kind, environment in kinds(mmcv_without_operators).items():
         run = run_tool(
             "tools/train.py", config, "--work-dir", tmp_path / kind, "--no-validate", OMP_NUM_THREADS=1,
-            SMIX_BACKBONE=published(depth), SMIX_BCCD=smix_data / "BCCD", SMIX_VOC=smix_data / "VOCdevkit", **environment,
+            SMIX_BACKBONE=published(depth), SMIX_BCCD=smix_data / "BCCD", SMIX_VOC=smix_data / "VOCdevkit",
+            **environment,
         )  # fmt: skip
-        assert run.stdout.count("torchvision's in place of mmcv's") == (kind == "torchvision's")
+        # On a CPU, MMDetection trains RetinaNet without an operator: it has a focal loss of its own there.
+        logged = kind == "torchvision's" and name != "RetinaNet"
+        assert run.stdout.count("torchvision's in place of mmcv's") == logged
         (log,) = (tmp_path / kind).glob("*/vis_data/scalars.json")
         found[kind] = [json.loads(line)["loss"] for line in log.read_text().splitlines()]
         print(f"\n| {name} | {kind} | {' | '.join(f'{loss:.7f}' for loss in found[kind])} |")

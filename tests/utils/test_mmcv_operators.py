@@ -132,3 +132,15 @@ if __name__ == "__main__":
     pytest.importorskip("mmdet")
     code = f"import subprocess, sys; subprocess.run([sys.executable, {str(script)!r}], check=True)"
     assert "RandomFlip(prob=0.5" in python(code, mmcv_without_operators)
+
+
+def test_the_command_in_the_documentation_runs_a_script_that_imports_the_operators_first(
+    mmcv_without_operators: str, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    (command,) = [line for line in text.splitlines() if line.startswith('python -c "import smix_mm, runpy')]
+    script = tmp_path / "script.py"
+    script.write_text("import sys, mmcv.ops\nprint(sys.argv[1:], __name__)\n")
+    command = command.replace("python", sys.executable, 1).replace("SCRIPT OPTIONS", f"{script} --option 1")
+    out = python(f"import subprocess; subprocess.run({command!r}, shell=True, check=True)", mmcv_without_operators)
+    assert "['--option', '1'] __main__" in out

@@ -188,6 +188,21 @@ def test_focal_losses_and_their_gradients_follow_the_formula(
         torch.testing.assert_close(mine.grad, reference.grad)
 
 
+def test_the_focal_loss_that_mmdetection_calls_on_a_gpu_is_its_own_of_the_cpu(torchvision_in_place: None) -> None:
+    losses = pytest.importorskip("mmdet.models.losses.focal_loss")
+    random = torch.Generator().manual_seed(0)
+    logits, weight = torch.randn(9, 4, generator=random), torch.rand(9, generator=random)
+    target = torch.arange(9) % 5  # 4 is background
+    hits = torch.nn.functional.one_hot(target, 5)[:, :4]
+    mine, reference = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    found = losses.sigmoid_focal_loss(mine, target, weight, avg_factor=3)
+    expected = losses.py_sigmoid_focal_loss(reference, hits, weight, avg_factor=3)
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    expected.backward()
+    torch.testing.assert_close(mine.grad, reference.grad)
+
+
 @pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
 def test_focal_losses_stay_finite_where_probabilities_are_0_and_1(kind: str, torchvision_in_place: None) -> None:
     logits = torch.tensor([[300.0, -300], [-300, 300]], requires_grad=True)
