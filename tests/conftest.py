@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from mmengine.registry import DefaultScope
 
+import smix_mm  # noqa: F401  (before a test imports mmdet: from here on mmcv.ops finds operators)
+
 ROOT = Path(__file__).parents[1]
 
 
