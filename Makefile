@@ -6,7 +6,7 @@ SHELL := /bin/bash
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup:  ## make .venv with everything the targets below need
+setup:  ## make .venv with everything the targets below need; MMCV_OPS=1 compiles mmcv's operators
 	@bash tools/setup.sh
 
 demo: setup  ## pretrain, fine-tune and compare on a small scale, into work_dirs/demo

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, List
 
 from .registration import register_late as _register_late
 from .utils.packages import transformers_conflict as _transformers_conflict
+from .utils import mmcv_operators as _mmcv_operators
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SaliencyMixCollate", "SaliencyMixTransform", "__version__", "saliency_mix", "saliency_mix_video"]
 
 _register_late()
+_mmcv_operators.install()
 
 if _conflict := _transformers_conflict():  # all that needs no mmpretrain works all the same
     _warnings.warn(f"{_conflict}. `python -m smix_mm.doctor` checks the environment.", stacklevel=2)

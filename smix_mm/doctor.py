@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .utils import mmcv_operators
 from .utils.packages import OPENMMLAB as MENDS
 from .utils.packages import TORCH, first_line, how_to_fix
 
@@ -96,8 +98,18 @@ def check_gpu() -> Finding:
     return _guarded("GPU", TORCH, look)
 
 
+def check_operators() -> Finding:
+    """Finds which operators mmcv's Python code calls: its own, or torchvision's in their place."""
+
+    def look() -> Finding:
+        found = mmcv_operators.describe()
+        return Finding("mmcv.ops", True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else "")
+
+    return _guarded("mmcv.ops", MENDS["mmcv"], look)
+
+
 def check_nms(device: str) -> Finding:
-    """Runs mmcv's compiled non-maximum suppression on three boxes, of which two overlap."""
+    """Runs mmcv's non-maximum suppression on three boxes, of which two overlap."""
     name = f"mmcv.ops.nms on {device}"
 
     def look() -> Finding:
@@ -111,7 +123,10 @@ def check_nms(device: str) -> Finding:
             if device == "cpu" or "implementation for device" not in str(error):
                 raise
             found = "mmcv has CPU operators only: detectors cannot train on the GPU, all else can"
-            mend = "install the CUDA toolkit of torch's CUDA version, remove .venv and run `make setup` again"
+            mend = (
+                "`make setup MMCV_OPS=0` for torchvision's operators, or install the CUDA toolkit of torch's CUDA "
+                "version, remove .venv and run `make setup MMCV_OPS=1`"
+            )
             return Finding(name, True, found, mend)
         if kept != [0, 2]:
             return Finding(name, False, f"kept the boxes {kept}, where [0, 2] is right", MENDS["mmcv"])
@@ -154,7 +169,7 @@ def check_environment(plain: bool = False) -> list[Finding]:
     imports = [check_import(module, how_to_fix(module), PARTS.get(module)) for module in MENDS]
     torch = sys.modules.get("torch")
     devices = ["cpu", "cuda"] if torch and torch.cuda.is_available() else ["cpu"]
-    return [*base, *imports, *map(check_nms, devices), *opencv]
+    return [*base, *imports, check_operators(), *map(check_nms, devices), *opencv]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,9 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plain", action="store_true", help="leave out what only the OpenMMLab half needs")
     plain = parser.parse_args(arguments).plain
     # What the packages think of each other's habits would drown the findings.
+    logging.disable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         findings = check_environment(plain)
+    logging.disable(logging.NOTSET)
     for finding in findings:
         print(finding)
     return 0 if all(finding.ok for finding in findings) else 1

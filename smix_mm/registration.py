@@ -24,6 +24,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "FUNCTIONS": {"whole_batch": "datasets.in_memory"},
         "HOOKS": {
             "BoxCheckHook": "engine.box_check_hook",
+            "CapturedStepHook": "engine.captured",
             "ChannelsLastHook": "engine.fast_training",
             "ExactCheckpointHook": "engine.checkpoint_hook",
             "LoadProofHook": "engine.load_proof_hook",

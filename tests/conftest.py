@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from mmengine.registry import DefaultScope
+
+import smix_mm  # noqa: F401  (before a test imports mmdet: from here on mmcv.ops finds operators)
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +52,17 @@ def few_cifar10(smix_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
                 path.write_bytes(archive.extractfile(member).read())
     assert len(taken) == 20
     return out
+
+
+@pytest.fixture(scope="session")
+def mmcv_without_operators(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PYTHONPATH that begins with an mmcv like the installed one, but for its compiled operators."""
+    folder = tmp_path_factory.mktemp("without_operators")
+    (folder / "mmcv").mkdir()
+    for part in Path(find_spec("mmcv").origin).parent.iterdir():
+        if not part.name.startswith("_ext."):
+            (folder / "mmcv" / part.name).symlink_to(part)
+    return os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
 
 
 def run_tool(*command: object, check: bool = True, timeout: float = 500, cwd: Path = ROOT, **environment: object):

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from smix_mm import doctor
+from smix_mm.utils import mmcv_operators
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -42,6 +43,7 @@ def test_the_project_s_own_environment_is_healthy(capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} <= {"ok", "note"}
     assert "ok      mmcv.ops.nms on cpu: right" in lines
+    assert f"ok      mmcv.ops: {mmcv_operators.describe()}" in lines
 
 
 def test_two_opencvs_are_both_named_and_both_uninstalled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +104,18 @@ def test_a_missing_package_is_absent_but_one_that_misses_another_is_wrong(
     assert (needy.status, needy.found) == ("wrong", "ModuleNotFoundError: No module named 'no_such_package'")
 
 
+def test_compiled_operators_that_do_not_load_are_a_note_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mmcv")
+    from smix_mm.utils import torchvision_operators
+
+    monkeypatch.setitem(sys.modules, mmcv_operators.NAME, torchvision_operators)
+    monkeypatch.setattr(mmcv_operators, "load_error", "_ext.so: undefined symbol: _ZN3c10")
+    finding = doctor.check_operators()
+    assert (finding.ok, finding.status) == (True, "note")
+    assert "undefined symbol: _ZN3c10" in finding.found and "torchvision's in place of mmcv's" in finding.found
+    assert "make setup MMCV_OPS=1" in finding.mend
+
+
 def test_operators_with_a_wrong_answer_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     install_nms(monkeypatch, lambda boxes, scores, iou_threshold: (boxes, torch.tensor([0, 1, 2])))
     finding = doctor.check_nms("cpu")
@@ -129,7 +143,7 @@ def test_cpu_operators_beside_a_gpu_are_a_note_that_says_what_they_cost(
     finding = doctor.check_nms("meta")
     assert (finding.ok, finding.status) == (True, "note")
     assert "detectors cannot train on the GPU" in finding.found
-    assert "CUDA toolkit" in finding.mend
+    assert "make setup MMCV_OPS=0" in finding.mend and "CUDA toolkit" in finding.mend
     assert doctor.check_nms("cpu").status == "wrong"
 
 

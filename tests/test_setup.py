@@ -57,7 +57,7 @@ class Machine:
         self.log_file = folder / "log"
         (self.project / "tools").mkdir(parents=True)
         self.programs.mkdir()
-        for file in ("tools/setup.sh", "requirements.txt", "pyproject.toml"):
+        for file in ("tools/setup.sh", "tools/mmcv_operators.toml", "requirements.txt", "pyproject.toml"):
             shutil.copy(ROOT / file, self.project / file)
         for name in PROGRAMS:
             program = shutil.which(name)
@@ -114,11 +114,15 @@ def machine(tmp_path: Path) -> Machine:
         "df",
         "printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/a 9 9 99999999 1%% /\\n'",
     )
-    machine.add("c++", "exit 0")
     machine.add("python3.12", PYTHON)
     machine.add("venv-python", VENV_PYTHON)
     machine.add("uv", UV)
     return machine
+
+
+def probe_of_python() -> str:
+    """The program that set-up asks a Python with."""
+    return (ROOT / "tools/setup.sh").read_text().split("probe='")[1].split("'")[0]
 
 
 def assert_refused(machine: Machine, *words: str, **environment: str) -> None:
@@ -148,30 +152,68 @@ def test_the_python_that_the_user_names_is_the_only_one_tried(machine: Machine) 
     assert_refused(machine, "found none at /opt/none/python", PYTHON="/opt/none/python")
 
 
-def test_a_python_without_headers_is_refused_before_anything_is_made(machine: Machine, tmp_path: Path) -> None:
+def test_headers_of_python_are_asked_for_only_where_something_is_compiled(machine: Machine, tmp_path: Path) -> None:
+    machine.add("c++", "exit 0")
     machine.add_python_with(
         "real = sysconfig.get_paths\nsysconfig.get_paths = lambda *scheme: {**real(*scheme), 'include': '/nowhere'}",
         tmp_path / "site",
     )
-    assert_refused(machine, "python3.12", "/nowhere/Python.h", "apt install", "python3.12-dev")
+    assert_refused(machine, "python3.12", "/nowhere/Python.h", "apt install", "python3.12-dev", MMCV_OPS="1")
+    probe = subprocess.run([machine.programs / "python3.12", "-c", probe_of_python(), "0"], capture_output=True)
+    assert probe.stdout.startswith(b"ok ")
 
 
 def test_a_python_without_ensurepip_is_refused_before_anything_is_made(machine: Machine, tmp_path: Path) -> None:
     machine.add_python_with("sys.modules['ensurepip'] = None", tmp_path / "site")
-    assert_refused(machine, "python3.12", "ensurepip", "apt install", "python3.12-venv")
+    assert_refused(machine, "python3.12", "ensurepip", "apt install python3.12-venv, or")
 
 
-def test_without_a_compiler_set_up_says_so(machine: Machine) -> None:
-    (machine.programs / "c++").unlink()
-    assert_refused(machine, "C++ compiler", "c++ g++ clang++", "apt install g++")
+def test_only_operators_that_are_to_be_compiled_need_a_compiler(machine: Machine) -> None:
+    assert_refused(machine, "C++ compiler", "c++ g++ clang++", "apt install g++", "make setup MMCV_OPS=0", MMCV_OPS="1")
+    assert machine.run()[0] == 0
 
 
 def test_a_compiler_that_does_not_compile_is_none(machine: Machine) -> None:
     machine.add("c++", "exit 1")
-    assert_refused(machine, "C++ compiler", "apt install g++")
+    assert_refused(machine, "C++ compiler", "apt install g++", MMCV_OPS="1")
     machine.add("g++", "exit 0")
-    assert_refused(machine, "tried c++ -broken", CXX="c++ -broken")
+    assert_refused(machine, "tried c++ -broken", CXX="c++ -broken", MMCV_OPS="1")
+    assert machine.run(MMCV_OPS="1")[0] == 0
+
+
+def test_anything_but_0_and_1_for_mmcv_ops_is_refused(machine: Machine) -> None:
+    assert_refused(machine, "MMCV_OPS should be 0 or 1, got yes", MMCV_OPS="yes")
+
+
+def test_disk_and_time_are_said_before_anything_is_installed(machine: Machine) -> None:
+    machine.add("uv", 'echo "installing"')
+    out = machine.run()[1]
+    assert re.search(r"minutes the first time.*GB of disk", out.partition("\ninstalling")[0])
+
+
+def test_what_was_asked_for_holds_until_something_else_is(machine: Machine) -> None:
+    machine.add("c++", "exit 0")
+    assert machine.run(MMCV_OPS="1")[0] == 0
+    assert "--config-file tools/mmcv_operators.toml --no-deps --requirements" in machine.log()
+    assert machine.run() == (0, "setup: .venv is ready\n", "")
+    machine.change_requirements()
+    machine.run()
+    log = machine.log()
+    assert "--config-file tools/mmcv_operators.toml" in log and "uninstall" not in log
+    machine.run(MMCV_OPS="0")
+    log = machine.log()
+    assert "make-venv" not in log and "--config-file" not in log
+    assert log.index("uv pip uninstall --quiet --python .venv/bin/python onedl-mmcv") < log.index("uv pip install")
+    machine.run(MMCV_OPS="1")
+    assert "uv pip uninstall" in machine.log()
+
+
+def test_operators_asked_for_in_a_set_up_that_failed_are_asked_for_in_the_next(machine: Machine) -> None:
+    machine.add("c++", "exit 0")
+    assert machine.run(MMCV_OPS="1", DOCTOR="1")[0] == 1
+    machine.log()
     assert machine.run()[0] == 0
+    assert "--config-file tools/mmcv_operators.toml" in machine.log()
 
 
 def test_too_little_disk_is_refused_before_anything_is_made(machine: Machine) -> None:
@@ -179,7 +221,7 @@ def test_too_little_disk_is_refused_before_anything_is_made(machine: Machine) ->
         "df",
         "printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/a b 9 9 3145728 1%% /\\n'",
     )
-    assert_refused(machine, "12 GB of free disk", "found 3 GB", str(machine.project))
+    assert_refused(machine, "7 GB of free disk", "found 3 GB", str(machine.project))
 
 
 def test_a_finished_set_up_is_not_repeated(machine: Machine) -> None:
@@ -187,8 +229,8 @@ def test_a_finished_set_up_is_not_repeated(machine: Machine) -> None:
     log = machine.log()
     assert log.startswith("make-venv\nuv pip install --python .venv/bin/python --requirements requirements.txt\n")
     assert log.endswith("doctor\n")
-    # Not even a Python, a compiler or room on the disk is looked for.
-    for name in ("python3.12", "c++", "df"):
+    # Not even a Python or room on the disk is looked for.
+    for name in ("python3.12", "df"):
         (machine.programs / name).unlink()
     assert machine.run() == (0, "setup: .venv is ready\n", "")
     assert machine.log() == ""
@@ -245,9 +287,18 @@ def test_the_second_of_two_set_ups_waits_and_finds_the_work_done(machine: Machin
     assert machine.log().count("make-venv") == 1
 
 
-def test_nvcc_without_a_gpu_gives_the_ordinary_build(machine: Machine) -> None:
+def test_a_gpu_with_nvcc_compiles_nothing_that_was_not_asked_for(machine: Machine) -> None:
+    machine.add("nvidia-smi", GPU)
     machine.add("nvcc", NVCC.replace("%s", "13.0"))
-    assert machine.run()[0] == 0
+    status, out, _ = machine.run()
+    assert status == 0 and "CUDA" not in out
+    assert "sees GPUs: all, forced: 0, toolkit: none" in machine.log()
+
+
+def test_nvcc_without_a_gpu_gives_cpu_operators(machine: Machine) -> None:
+    machine.add("c++", "exit 0")
+    machine.add("nvcc", NVCC.replace("%s", "13.0"))
+    assert machine.run(MMCV_OPS="1")[0] == 0
     log = machine.log()
     assert "sees GPUs: all, forced: 0, toolkit: none" in log
     assert "operators=cuda" not in log
@@ -256,9 +307,10 @@ def test_nvcc_without_a_gpu_gives_the_ordinary_build(machine: Machine) -> None:
 def test_a_gpu_with_the_fitting_nvcc_gives_cuda_operators_built_apart_from_a_cached_cpu_build(
     machine: Machine,
 ) -> None:
+    machine.add("c++", "exit 0")
     machine.add("nvidia-smi", GPU)
     machine.add("nvcc", NVCC.replace("%s", "13.0"))
-    assert machine.run()[0] == 0
+    assert machine.run(MMCV_OPS="1")[0] == 0
     log = machine.log()
     assert "--config-settings-package onedl-mmcv:operators=cuda --requirements" in log
     assert "sees GPUs: all, forced: 1, toolkit: /toolkit" in log
@@ -268,16 +320,17 @@ def test_a_gpu_with_the_fitting_nvcc_gives_cuda_operators_built_apart_from_a_cac
 def test_a_gpu_without_the_fitting_nvcc_gives_cpu_operators_and_says_what_that_costs(
     machine: Machine, nvcc: str
 ) -> None:
+    machine.add("c++", "exit 0")
     machine.add("nvidia-smi", GPU)
     machine.add("nvcc", NVCC.replace("%s", nvcc))
     # A folder without nvcc keeps a toolkit that is really here out of sight.
-    status, out, _ = machine.run(**{"CUDA_HOME": "/nowhere"} if nvcc == "none" else {})
+    status, out, _ = machine.run(MMCV_OPS="1", **{"CUDA_HOME": "/nowhere"} if nvcc == "none" else {})
     assert status == 0
     assert "sees GPUs: , forced: 0" in machine.log()
     [line] = [line for line in out.splitlines() if "GPU" in line]
     assert f"{nvcc.partition('.')[0]} was found" in line
-    assert "detectors cannot train on it" in line
-    assert "install the CUDA 13 toolkit, remove .venv" in line
+    assert "detectors cannot train on the GPU" in line
+    assert "install the CUDA 13 toolkit, remove .venv" in line and "make setup MMCV_OPS=0" in line
 
 
 def test_installing_the_package_alone_asks_for_torch_and_numpy_of_any_recent_release():

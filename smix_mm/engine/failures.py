@@ -7,6 +7,7 @@ import re
 
 import torch
 
+from ..utils.mmcv_operators import MissingOperatorError
 from ..utils.packages import chain
 
 RESUME = "--resume goes on from the newest checkpoint in the work dir"
@@ -24,9 +25,9 @@ class NonFiniteError(RuntimeError):
 def describe_failure(error: BaseException) -> tuple[str, int] | None:
     """Say in one sentence what stopped a run from outside its own logic, and how to go on.
 
-    Known are: a non-finite loss, memory of the GPU or of the machine used up, shared memory or
-    disk full, a place that cannot be written to, a data worker that died, and Ctrl-C. Errors that
-    were raised while one of these was handled count as it.
+    Known are: a non-finite loss, an operator of mmcv that is not compiled, memory of the GPU or
+    of the machine used up, shared memory or disk full, a place that cannot be written to, a data
+    worker that died, and Ctrl-C. Errors that were raised while one of these was handled count as it.
 
     Args:
         error: what ended the run.
@@ -43,7 +44,7 @@ def describe_failure(error: BaseException) -> tuple[str, int] | None:
 
 
 def _sentence(error: BaseException) -> str | None:
-    if isinstance(error, NonFiniteError):
+    if isinstance(error, (NonFiniteError, MissingOperatorError)):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted; {RESUME}"
