@@ -31,6 +31,9 @@ def main() -> int:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="laid over each config"
     )
+    parser.add_argument(
+        "--made-up", action="store_true", help="train on noise of CIFAR-10's size, where it is not at hand"
+    )
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
     rows = []
@@ -43,6 +46,7 @@ def main() -> int:
                 warm_up=options.warm_up,
                 rounds=options.rounds,
                 cfg_options=options.cfg_options,
+                made_up=options.made_up,
             )
             rows.append(row)
     except (UsageError, ImportError, FileNotFoundError) as error:

@@ -54,7 +54,9 @@ def test_killed_and_resumed_with_deterministic_algorithms_it_ends_with_the_same_
         for name in ("undisturbed", "killed")
     )
     assert list(one["state_dict"]) == list(other["state_dict"])
-    differing = [name for name, tensor in one["state_dict"].items() if not torch.equal(tensor, other["state_dict"][name])]
+    differing = [
+        name for name, tensor in one["state_dict"].items() if not torch.equal(tensor, other["state_dict"][name])
+    ]
     assert differing == []
     for number, state in one["optimizer"]["state"].items():
         assert torch.equal(state["momentum_buffer"], other["optimizer"]["state"][number]["momentum_buffer"])

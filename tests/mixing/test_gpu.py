@@ -1,4 +1,4 @@
-"""Mixing on a GPU gives the CPU's batch in every precision and layout, never waits, and can be compiled and captured."""
+"""Mixing on a GPU: the CPU's batch in every precision and layout, without waiting, compiled, and captured."""
 
 import pytest
 import torch

@@ -150,8 +150,11 @@ def test_a_cuda_graph_replays_on_new_images(images):
 
 def test_compiles_into_one_graph(device, images):
     batch, detector = images(33, 40, device), FineGrainedSaliency()
-    backend = "inductor" if device == "cuda" else "eager"
-    compiled = torch.compile(lambda images: (detector(images) * 2, detector.peak(images)), fullgraph=True, backend=backend)
+
+    def detect(images):
+        return detector(images) * 2, detector.peak(images)
+
+    compiled = torch.compile(detect, fullgraph=True, backend="inductor" if device == "cuda" else "eager")
     maps, peaks = compiled(batch)
     assert torch.equal(maps, detector(batch) * 2) and torch.equal(peaks, detector.peak(batch))
 
