@@ -16,7 +16,7 @@ import smix_mm  # noqa: F401  (whatever operators it brings, it brings when it i
 for module in ("mmcv.ops", "mmdet.engine", "mmdet.models"):
     pytest.importorskip(module, exc_type=ImportError)
 
-from smix_mm.transfer import publish_backbone
+from smix_mm.transfer import publish_backbone  # noqa: E402
 
 SMALL = [
     "train_dataloader.batch_size=2",
