@@ -22,6 +22,8 @@ PASSED, FAILED, TIMED_OUT, LEFT_OUT = "passed", "failed", "timed out", "left out
 # A launcher needs a moment to end the processes that it started in sessions of their own.
 GRACE_SECONDS = 5.0
 NO_TESTS_COLLECTED = 5
+# In tests/conftest.py's words.
+NEEDS_GPU = "needs a GPU"
 
 
 def run_parts(
@@ -126,6 +128,8 @@ def _judge(part: Part, result: Result, status: int, log: Path) -> Result:
     counts = result["tests"]
     if status not in (0, NO_TESTS_COLLECTED) or counts["failed"]:
         return failed
+    if any(skip["why"] == NEEDS_GPU for skip in result["skips"]):
+        return {"status": FAILED, "why": f"torch saw no GPU in it; its output is in {log}"}
     if counts["passed"]:
         return {"status": PASSED, "why": None}
     if counts["skipped"]:

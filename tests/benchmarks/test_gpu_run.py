@@ -16,6 +16,7 @@ from smix_mm.benchmarks.gpu_run import all_passed, run_parts
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/gpu_check.py"
+ABOUT_THE_MARKER = (Path(__file__), ROOT / "tests/test_gpu_marker.py")
 
 WRITES_ROWS = "import json, sys; json.dump({'rows': [{'ms': 1.5}]}, open(sys.argv[2], 'w'))"
 CHILD = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
@@ -121,6 +122,15 @@ def test_tests_that_are_all_skipped_are_left_out_and_no_tests_at_all_are_a_failu
     assert results["broken"]["tests"]["failed"] == 1
 
 
+def test_tests_that_see_no_gpu_have_not_passed(tmp_path, monkeypatch):
+    """As where a driver fails between two parts."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    (part,) = [part for part in PARTS if part.name == "training-tests"]
+    result = run_parts([part], tmp_path, ROOT, say=lambda text: None)[part.name]
+    assert result["status"] == "failed" and result["why"].startswith("torch saw no GPU in it")
+    assert result["tests"]["passed"] == 0 and result["tests"]["skipped"] == 4
+
+
 def test_parts_run_in_the_project_which_python_finds_first(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     code = (
@@ -141,7 +151,7 @@ def test_every_file_with_a_test_for_a_gpu_belongs_to_a_part():
     files = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
-        if path != Path(__file__) and marked.search(path.read_text())
+        if path not in ABOUT_THE_MARKER and marked.search(path.read_text())
     }
     covered = [argument for part in PARTS for argument in part.arguments if argument.startswith("tests/")]
     assert len(files) > 4 and sorted(covered) == sorted(files)
@@ -149,7 +159,7 @@ def test_every_file_with_a_test_for_a_gpu_belongs_to_a_part():
 
 def test_no_test_skips_for_want_of_a_gpu_in_another_way():
     idiom = re.compile(r"skip\w*\((?:not )?torch\.cuda|not torch\.cuda\.is_available\(\):\n +pytest\.skip")
-    files = [path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path not in ABOUT_THE_MARKER]
     assert [path for path in files if idiom.search(path.read_text())] == []
 
 
