@@ -47,7 +47,7 @@ IMAGENET_STEP = "configs/imagenet/resnet50_baseline_in1k.py"
 
 PARTS = (
     tests("saliency-tests", 75, "tests/saliency/test_gpu.py"),
-    tests("mixing-tests", 75, "tests/mixing/test_gpu.py", "tests/batch_augments/test_gpu.py"),
+    tests("mixing-tests", 110, "tests/mixing/test_gpu.py", "tests/batch_augments/test_gpu.py"),
     tests("fast-path-tests", 75, "tests/datasets/test_gpu.py"),
     tests("training-tests", 180, "tests/engine/test_gpu.py"),
     tests("detection-tests", 90, "tests/end_to_end/test_gpu.py"),
@@ -56,7 +56,7 @@ PARTS = (
         "imagenet-step", 70, "tools/benchmark_training.py", IMAGENET_STEP, "--batch", "256", "--size", "224",
         "--device", "cuda", "--amp", "--iterations", "5", "--rounds", "6",
     ),
-    benchmark("fast-path", 60, "tools/benchmark_cifar.py", "--made-up"),
+    benchmark("fast-path", 60, "tools/benchmark_cifar.py", "--made-up", "--rounds", "3"),
     benchmark(
         "cifar-step", 60, "tools/benchmark_training.py", *CIFAR_STEPS, "--batch", "128", "--size", "32",
         "--device", "cuda", "--iterations", "5", "--rounds", "5",
