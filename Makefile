@@ -1,7 +1,7 @@
 # Every target that needs the environment makes it first; where it is ready, that takes no time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint docs requirements clean
+.PHONY: help setup demo test test-long gpu lint docs requirements clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,11 @@ test: lint  ## check the code's form, then run the quick tests
 
 test-long: setup  ## run the tests that train
 	$(PYTEST) --dist load --maxschedchunk 1 -m long
+
+# Without a set-up too: from a checkout, with packages that PYTHONPATH leads to.
+gpu:  ## on a machine with a GPU: the tests that need one, then the benchmarks, into results/gpu
+	@PYTHONPATH="$${PYTHONPATH:+$$PYTHONPATH:}$(CURDIR)" \
+		$(or $(wildcard .venv/bin/python),python3) tools/gpu_check.py
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check

@@ -15,8 +15,8 @@ from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING, Any, List
 
 from .registration import register_late as _register_late
-from .utils.packages import transformers_conflict as _transformers_conflict
 from .utils import mmcv_operators as _mmcv_operators
+from .utils.packages import transformers_conflict as _transformers_conflict
 from .version import __version__
 
 if TYPE_CHECKING:

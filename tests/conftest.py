@@ -8,12 +8,51 @@ import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.registry import DefaultScope
+from PIL import Image
 
 import smix_mm  # noqa: F401  (before a test imports mmdet: from here on mmcv.ops finds operators)
 
 ROOT = Path(__file__).parents[1]
+NEEDS_GPU = "needs a GPU"
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason=NEEDS_GPU))
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NEEDS_GPU in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests need a GPU and were skipped")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request) -> str:
+    """Each device: what a test does on a GPU, it does on the CPU as well."""
+    return request.param
+
+
+@pytest.fixture
+def forbid_waiting():
+    """A function that calls another one, in which torch raises where the CPU would wait for the GPU."""
+
+    def run(call):
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            return call()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +102,21 @@ def mmcv_without_operators(tmp_path_factory: pytest.TempPathFactory) -> str:
         if not part.name.startswith("_ext."):
             (folder / "mmcv" / part.name).symlink_to(part)
     return os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.fixture(scope="session")
+def made_up_cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of noise in folders as those of ``few_cifar10``, for tests that need no real ones."""
+    out = tmp_path_factory.mktemp("made_up_cifar10")
+    random = np.random.default_rng(0)
+    for split, number in (("train", 24), ("test", 4)):
+        for label in range(10):
+            folder = out / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for index in range(number):
+                image = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(image).save(folder / f"{index:02d}.png")
+    return out
 
 
 def run_tool(*command: object, check: bool = True, timeout: float = 500, cwd: Path = ROOT, **environment: object):

@@ -23,6 +23,9 @@ def main() -> int:
     parser.add_argument("--warm-up", type=int, help="iterations before the first round (default: 50, or 1 on a CPU)")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds (default 5)")
     add_cfg_options(parser, "laid over each config")
+    parser.add_argument(
+        "--made-up", action="store_true", help="train on noise of CIFAR-10's size, where it is not at hand"
+    )
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
 
@@ -44,6 +47,7 @@ def main() -> int:
                 warm_up=options.warm_up,
                 rounds=options.rounds,
                 cfg_options=options.cfg_options,
+                made_up=options.made_up,
             )
             rows.append(row)
     except (UsageError, ImportError, FileNotFoundError) as error:

@@ -20,10 +20,10 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "config",
-        nargs="?",
-        default="configs/cifar10/resnet18_baseline.py",
-        help="classification config, or mmpretrain::NAME (default: %(default)s)",
+        "configs",
+        nargs="*",
+        default=["configs/cifar10/resnet18_baseline.py"],
+        help="classification configs, or mmpretrain::NAME (default: %(default)s)",
     )
     parser.add_argument("--batch", type=int, default=128, help="pictures a step (default 128)")
     parser.add_argument("--size", type=parse_size, default=(32, 32), help="SIDE or HEIGHTxWIDTH (default 32)")
@@ -43,16 +43,18 @@ def main() -> int:
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    rows = []
     try:
-        rows = benchmark_training(
-            options.config,
-            batch=options.batch,
-            size=options.size,
-            iterations=options.iterations,
-            rounds=options.rounds,
-            device=options.device,
-            amp=options.amp,
-        )
+        for config in options.configs:
+            rows += benchmark_training(
+                config,
+                batch=options.batch,
+                size=options.size,
+                iterations=options.iterations,
+                rounds=options.rounds,
+                device=options.device,
+                amp=options.amp,
+            )
     except (UsageError, ImportError, FileNotFoundError) as error:
         print(f"benchmark_training.py: {error}", file=sys.stderr)
         return 2

@@ -21,8 +21,8 @@ def list_experiments(words: Sequence[str] = (), results: str | Path = "results",
 
     Args:
         words: only rows that have all of these somewhere, in any case.
-        results: folder with results of runs and ``step_times.json``, which need not exist; see
-            :mod:`smix_mm.experiments.records`.
+        results: folder with results of runs and with ``gpu/``, what ``make gpu`` measured; neither need
+            exist. See :mod:`smix_mm.experiments.records`.
         root: the project's folder, which the configs lie in.
 
     Returns:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
+from ..benchmarks.gpu_record import read_records, step_times
 from .rows import Experiment
 
-RESULT, ROBUSTNESS, STEP_TIMES = "result.json", "robustness.json", "step_times.json"
+RESULT, ROBUSTNESS = "result.json", "robustness.json"
 
 # Pictures of the training part.
 PICTURES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_imagenet": 100_000}
@@ -80,24 +81,23 @@ def describe_result(experiment: Experiment, results: list[Result]) -> str:
     return "; ".join(said) or "not run"
 
 
-def read_step_times(folder: str | Path) -> dict[str, Mapping[str, Any]]:
-    """``step_times.json``: by config, ``seconds`` of a training step at the config's batch, and the ``device``.
+def read_step_times(folder: str | Path) -> dict[str, list[Mapping[str, Any]]]:
+    """By config, ``seconds`` of a training step at the config's batch and the ``device``, for each card under ``gpu/``.
 
     Raises:
-        RecordError: the file is not as above.
+        RecordError: a file there is no record of ``make gpu``.
     """
-    path = Path(folder) / STEP_TIMES
-    if not path.is_file():
-        return {}
-    content = _read(path)
-    for config, entry in content.items():
-        seconds = entry.get("seconds") if isinstance(entry, dict) else None
-        if not isinstance(seconds, (int, float)) or not seconds > 0 or not isinstance(entry.get("device"), str):
-            raise RecordError(f"{path} has {entry!r} for {config}; wanted seconds, a positive number, and the device")
-    return content
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    try:
+        for record in read_records(folder):
+            for config, entry in step_times(record).items():
+                found.setdefault(config, []).append(entry)
+    except ValueError as error:
+        raise RecordError(str(error)) from error
+    return found
 
 
-def describe_cost(experiment: Experiment, times: Mapping[str, Mapping[str, Any]], root: Path) -> str:
+def describe_cost(experiment: Experiment, times: Mapping[str, list[Mapping[str, Any]]], root: Path) -> str:
     """GPU-hours of a row's training steps by the measured time of one; else ``'not measured'``.
 
     Crop and flip are done by the loader, so that a row without them takes the time of its sibling.
@@ -108,8 +108,8 @@ def describe_cost(experiment: Experiment, times: Mapping[str, Mapping[str, Any]]
     config = experiment.config if experiment.config in times else experiment.config.replace("-plain_", "_")
     if config not in times:
         return "not measured"
-    hours = training_steps(root / experiment.config) * times[config]["seconds"] / 3600
-    return f"{hours:.2g} on {times[config]['device']}"
+    hours = training_steps(root / experiment.config) / 3600
+    return "; ".join(f"{hours * entry['seconds']:.2g} on {entry['device']}" for entry in times[config])
 
 
 def training_steps(config: Path) -> int:

@@ -198,6 +198,16 @@ def test_the_benchmark_counts_pictures_after_the_warm_up(few_cifar10, monkeypatc
         module.benchmark_cifar(ROOT / FAST.format("baseline"), rounds=1)
 
 
+def test_the_benchmark_makes_up_official_files_of_noise(tmp_path):
+    from smix_mm.datasets.in_memory_pictures import read_split
+    from smix_mm.engine.benchmark_cifar import make_up_cifar10
+
+    make_up_cifar10(tmp_path, number=20)
+    pictures, labels, classes = read_split(tmp_path, "train", "official")
+    assert pictures.shape == (100, 3, 32, 32) and len(classes) == 10 and set(labels.tolist()) <= set(range(10))
+    assert 120 < pictures.mean() < 135 and len(read_split(tmp_path, "test")[1]) == 20
+
+
 @pytest.mark.long
 def test_the_benchmark_tool_prints_a_table_and_writes_json(few_cifar10, run_tool, tmp_path):
     options = ["--rounds", 2, "--out", tmp_path / "speed.json", "--cfg-options", "model.backbone.type=ResNet"]

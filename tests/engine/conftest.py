@@ -150,6 +150,15 @@ def small_pretraining(few_cifar10, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def made_up_pretraining(made_up_cifar10, tmp_path_factory) -> Path:
+    """``small_pretraining`` on images of noise, with what ``forked_runs`` and ``gpu_hooks`` register."""
+    config = tmp_path_factory.mktemp("configs") / "made_up.py"
+    hooks = 'custom_imports = dict(imports=["smix_mm", "forked_runs", "gpu_hooks"], allow_failed_imports=False)\n'
+    config.write_text(PRETRAINING.format(data=made_up_cifar10) + hooks)
+    return config
+
+
+@pytest.fixture(scope="session")
 def small_detection(smix_data, tmp_path_factory) -> Path:
     """A small Faster R-CNN on eight photographs of both orientations; 2 epochs of 4 batches of their own sizes."""
     config = tmp_path_factory.mktemp("configs") / "detection.py"

@@ -59,6 +59,7 @@ def test_arms_take_turns(monkeypatch):
 
     class Steps:
         to_warm_up = 1
+        preprocessors = dict.fromkeys(ARMS)
 
         def batch(self):
             return {}
@@ -75,13 +76,24 @@ def test_arms_take_turns(monkeypatch):
     assert order == forwards[::-1] + forwards + forwards[::-1]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_its_lines_say_not_measured():
+def test_without_a_gpu_its_lines_say_not_measured(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     rows = benchmark_training(module.GPU_CONFIG, batch=256, size=224, device="cuda", amp=True)
     assert rows == module.not_measured_on_gpu()
     lines = format_table(rows).splitlines()
     assert lines[0].endswith("| x CutMix |")
     assert sum("not measured" in line for line in lines) == len(ARMS)
+
+
+def test_an_arm_that_needs_what_is_not_installed_is_left_out(monkeypatch, capsys):
+    def missing(method):
+        raise ImportError("no contrib build")
+
+    monkeypatch.setattr("smix_mm.batch_augments.official.create_opencv_detector", missing)
+    rows = {row["arm"]: row for row in benchmark_training(CONFIG, batch=2, size=32, rounds=1)}
+    assert list(rows) == list(ARMS)
+    assert [arm for arm, row in rows.items() if row["median_ms"] is None] == ["OfficialSaliencyMix"]
+    assert "OfficialSaliencyMix: not measured: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,11 @@
 import os
 import shutil
 import signal
-from pathlib import Path
 
 import pytest
 import torch
 
 KILLED = -signal.SIGKILL
-HERE = Path(__file__).parent
 
 
 def at(iteration, **settings):
@@ -182,34 +180,3 @@ def test_a_detector_whose_loss_samples_at_random(forked_train, small_detection, 
     for iteration, resume in ((2, []), (4, ["--resume"])):
         assert train("killed", *resume, "--cfg-options", *at(iteration)).status == KILLED
     same_run(undisturbed, train("killed", "--resume"))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "gpus",
-    ["", pytest.param("0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"))],
-    ids=["cpu", "gpu"],
-)
-def test_the_command_itself_with_deterministic_algorithms(run_tool, small_pretraining, tmp_path, gpus):
-    config = tmp_path / "whole.py"
-    config.write_text(f"""
-_base_ = "{small_pretraining}"
-custom_imports = dict(imports=["smix_mm", "forked_runs"])
-randomness = dict(deterministic=True)
-""")
-
-    def train(name, *options):
-        return run_tool(
-            "tools/train.py", config, "--work-dir", tmp_path / name, *options, check=False,
-            PYTHONPATH=f"{HERE.parents[1]}:{HERE}", CUDA_VISIBLE_DEVICES=gpus, CUBLAS_WORKSPACE_CONFIG=":4096:8",
-        )  # fmt: skip
-
-    assert train("undisturbed").returncode == 0
-    assert train("killed", "--cfg-options", *at(3)).returncode == KILLED
-    assert "goes on exactly where iteration 3 ended" in train("killed", "--resume").stdout
-    contents = [
-        torch.load(tmp_path / name / "iter_8.pth", map_location="cpu", weights_only=False)
-        for name in ("undisturbed", "killed")
-    ]
-    same_weights(*(content["state_dict"] for content in contents))
-    assert len(contents[0]["smix_resume"]["ranks"][0]["random"]["cuda"]) == len(gpus)

@@ -97,20 +97,24 @@ def test_both_errors_of_imagenet_are_shown(tmp_path):
 
 
 def test_hours_come_from_a_measured_step_and_the_steps_of_the_config(tmp_path):
-    times = {
-        "configs/cifar10/resnet18_cutmix.py": dict(seconds=0.036, device="a GPU"),
-        "configs/voc/faster-rcnn_r50-c4_41k_voc0712.py": dict(seconds=0.36, device="a GPU"),
-    }
-    (tmp_path / "step_times.json").write_text(json.dumps(times))
+    for card, factor in (("a GPU", 1), ("b GPU", 2)):
+        rows = [dict(config="configs/cifar10/resnet18_baseline.py", arm="CutMix", amp=False, median_ms=36 * factor)]
+        larger = [dict(config="configs/imagenet/resnet50_baseline_in1k.py", arm="CutMix", amp=True, median_ms=100)]
+        parts = {"cifar-step": dict(rows=rows), "imagenet-step": dict(rows=larger)}
+        (tmp_path / "gpu").mkdir(exist_ok=True)
+        record = dict(machine=dict(card=card), date="2026-11-28T00:00:00Z", parts=parts)
+        (tmp_path / f"gpu/{card[0]}.json").write_text(json.dumps(record))
     assert training_steps(ROOT / "configs/cifar10/resnet18_cutmix.py") == 200 * 391
     assert training_steps(ROOT / "configs/cifar10/resnet18_cutmix_b256.py") == 200 * 196
     assert training_steps(ROOT / "configs/imagenet/resnet50_cutmix_in1k.py") == 300 * 5005
     assert training_steps(ROOT / "configs/tiny_imagenet/resnet50_saliencymix_tiny-imagenet.py") == 100 * 391
     # 78,200 steps of 0.036 s.
-    assert one(CIFAR, "resnet-18 + cutmix, c10+", results=tmp_path)["gpu_hours"] == "0.78 on a GPU"
+    assert one(CIFAR, "resnet-18 + cutmix, c10+", results=tmp_path)["gpu_hours"] == "0.78 on a GPU; 1.6 on b GPU"
     # Without crop and flip a step is the same.
-    assert one("resnet18-plain_cutmix.py", results=tmp_path)["gpu_hours"] == "0.78 on a GPU"
-    assert one("faster r-cnn resnet-50 + cutmix", results=tmp_path)["gpu_hours"] == "4.1 on a GPU"
+    assert one("resnet18-plain_cutmix.py", results=tmp_path)["gpu_hours"] == "0.78 on a GPU; 1.6 on b GPU"
+    hours = one("imagenet, top-1", "resnet-50 + cutmix", results=tmp_path)["gpu_hours"]
+    assert hours == "42 on a GPU in mixed precision; 42 on b GPU in mixed precision"
+    assert one("faster r-cnn resnet-50 + cutmix", results=tmp_path)["gpu_hours"] == "not measured"
     assert one(CIFAR, "resnet-18 + cutout, c10+", results=tmp_path)["gpu_hours"] == "not measured"
 
 
@@ -121,15 +125,12 @@ def test_hours_come_from_a_measured_step_and_the_steps_of_the_config(tmp_path):
         ("result.json", "[]", "result.json holds list; wanted an object"),
         ("result.json", '{"config": "c"}', "result.json has None for figures; wanted numbers by name"),
         ("robustness.json", '{"config": "c", "figures": {"fgsm 8/255": {}}}', "wanted numbers by name"),
-        (
-            "step_times.json",
-            '{"c": 3}',
-            "step_times.json has 3 for c; wanted seconds, a positive number, and the device",
-        ),
-        ("step_times.json", '{"c": {"seconds": 0, "device": "a GPU"}}', "wanted seconds, a positive number"),
+        ("gpu/card.json", "{", "card.json is no JSON"),
+        ("gpu/card.json", '{"machine": {}}', "card.json should be a record of `make gpu`"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, name, text, message):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     with pytest.raises(RecordError, match=message):
         list_experiments(results=tmp_path, root=ROOT)

@@ -127,13 +127,6 @@ def test_flat_picture_gives_zeros(detector):
     assert not detector(torch.full((1, 3, 20, 20), 77, dtype=torch.uint8)).any()
 
 
-def test_equals_the_cpu_on_a_gpu(made_up_pictures):
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU")
-    images = torch.stack(list(made_up_pictures(375, 500).values()))
-    assert torch.equal(FineGrainedSaliency()(images.cuda()).cpu(), FineGrainedSaliency()(images))
-
-
 def test_traces_into_one_graph_and_gives_the_same_map(made_up_pictures):
     images = made_up_pictures(24, 36)["noise"][None]
     detector = FineGrainedSaliency()

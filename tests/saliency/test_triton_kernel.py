@@ -1,4 +1,4 @@
-"""The Triton kernel: interpreted on the CPU, compiled for GPUs that are not here, and on a GPU where there is one."""
+"""The Triton kernel: interpreted on the CPU, and compiled for GPUs that are not here; `test_gpu.py` runs it on one."""
 
 import ast
 import importlib.util
@@ -16,8 +16,6 @@ from smix_mm.saliency import FineGrainedSaliency, fine_grained
 from smix_mm.saliency.kernels import gpu_kernel
 
 triton = pytest.importorskip("triton")
-
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def test_interpreted_kernel_equals_the_definition(run_tool):
@@ -213,69 +211,3 @@ def test_where_triton_does_not_run_the_definition_steps_in_and_says_so_once(monk
         assert "no Triton kernel on cpu" in caplog.text
     finally:
         gpu_kernel.cache_clear()
-
-
-@pytest.fixture
-def gpu_pictures(made_up_pictures) -> torch.Tensor:
-    return torch.stack(list(made_up_pictures(224, 224).values())).cuda()
-
-
-@needs_gpu
-@pytest.mark.parametrize("size", [(3, 3), (33, 40), (224, 224), (375, 500), (1100, 1300)])
-def test_equals_the_cpu_on_a_gpu(size, made_up_pictures):
-    images = torch.stack(list(made_up_pictures(*size).values()))
-    pick = torch.rand(len(images), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ours, definition = FineGrainedSaliency("triton"), FineGrainedSaliency("numba")
-    assert torch.equal(ours(images.cuda()).cpu(), definition(images))
-    for salient in (True, False):
-        for share in (None, pick):
-            points, found = ours.extreme(images.cuda(), salient, share)
-            wanted_points, wanted_found = definition.extreme(images, salient, share)
-            assert torch.equal(points.cpu(), wanted_points) and torch.equal(found.cpu(), wanted_found)
-
-
-@needs_gpu
-def test_large_batch_equals_the_cpu_and_needs_at_most_three_times_its_memory():
-    images = torch.randint(0, 256, (256, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    on_gpu, detector = images.cuda(), FineGrainedSaliency("triton")
-    detector(on_gpu[:1])
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    maps = detector(on_gpu)
-    assert torch.cuda.max_memory_allocated() - before <= 3 * images.numel()
-    assert torch.equal(maps.cpu(), FineGrainedSaliency("numba")(images))
-
-
-@needs_gpu
-def test_a_cuda_graph_replays_on_new_pictures(gpu_pictures):
-    detector = FineGrainedSaliency("triton")
-    static = gpu_pictures.clone()
-    detector(static), detector.peak(static)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        maps, peaks = detector(static), detector.peak(static)
-    fresh = gpu_pictures.flip(3)
-    static.copy_(fresh)
-    graph.replay()
-    assert torch.equal(maps, detector(fresh)) and torch.equal(peaks, detector.peak(fresh))
-
-
-@needs_gpu
-def test_compiles_into_one_graph_on_a_gpu(gpu_pictures):
-    detector = FineGrainedSaliency()
-    compiled = torch.compile(lambda images: (detector(images) * 2, detector.peak(images)), fullgraph=True)
-    maps, peaks = compiled(gpu_pictures)
-    assert torch.equal(maps, detector(gpu_pictures) * 2) and torch.equal(peaks, detector.peak(gpu_pictures))
-
-
-@needs_gpu
-@pytest.mark.parametrize("ties", ["first", "random"])
-def test_never_waits_for_the_gpu(gpu_pictures, ties):
-    detector = FineGrainedSaliency("triton")
-    detector(gpu_pictures), detector.peak(gpu_pictures, ties), detector.trough(gpu_pictures, ties)
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        detector(gpu_pictures), detector.peak(gpu_pictures, ties), detector.trough(gpu_pictures, ties)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")

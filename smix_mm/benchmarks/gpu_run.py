@@ -1,0 +1,170 @@
+"""Running the parts of ``make gpu``, each in processes of its own that end with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Sequence
+from xml.etree import ElementTree
+
+from .gpu_parts import BENCHMARK, TOTAL_SECONDS, Part
+
+Result = dict[str, Any]
+
+PASSED, FAILED, TIMED_OUT, LEFT_OUT = "passed", "failed", "timed out", "left out"
+
+# A launcher needs a moment to end the processes that it started in sessions of their own.
+GRACE_SECONDS = 5.0
+NO_TESTS_COLLECTED = 5
+# In tests/conftest.py's words.
+NEEDS_GPU = "needs a GPU"
+
+
+def run_parts(
+    parts: Sequence[Part],
+    folder: str | Path,
+    root: str | Path,
+    *,
+    total_seconds: float = TOTAL_SECONDS,
+    say: Callable[[str], None] = print,
+) -> dict[str, Result]:
+    """Run parts one after another; what fails or is killed at its limit does not stop the rest.
+
+    Args:
+        parts: what to run, in this order.
+        folder: where each leaves ``<name>.log`` and ``<name>.xml`` or ``<name>.json``.
+        root: the project's folder, in which they run, and which Python finds first.
+        total_seconds: for all together.
+        say: is told of each part when it begins and when it ends.
+
+    Returns:
+        by name a dict: ``kind``; ``status``, ``'passed'``, ``'failed'``, ``'timed out'`` or
+        ``'left out'``; ``seconds`` that it took; ``why`` it did not pass, else None. Of tests also
+        ``tests``, numbers of ``passed``, ``failed`` and ``skipped``, ``failures`` and ``skips``,
+        lists of dicts with ``test`` and ``why``; of a benchmark ``rows`` as it wrote them.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + total_seconds
+    results: dict[str, Result] = {}
+    for number, part in enumerate(parts, 1):
+        limit = min(part.seconds, end - time.monotonic())
+        say(f"{number} of {len(parts)}: {part.name}, at most {max(limit, 0):.0f} s")
+        results[part.name] = result = run_part(part, folder, Path(root), limit)
+        say(f"  {result['status']} in {result['seconds']:.0f} s" + (f": {result['why']}" if result["why"] else ""))
+    return results
+
+
+def all_passed(results: dict[str, Result]) -> bool:
+    """Whether nothing failed; what was left out for want of something on this machine did not."""
+    return all(result["status"] in (PASSED, LEFT_OUT) for result in results.values())
+
+
+def run_part(part: Part, folder: Path, root: Path, limit: float) -> Result:
+    """Run one part, see :func:`run_parts`."""
+    out = (folder / f"{part.name}.{'json' if part.kind == BENCHMARK else 'xml'}").absolute()
+    out.unlink(missing_ok=True)
+    log = folder / f"{part.name}.log"
+    started = time.monotonic()
+    status = None if limit <= 0 else _run(part, out, log, root, limit)
+    result: Result = {"kind": part.kind, "seconds": round(time.monotonic() - started, 1)}
+    read = _read_rows if part.kind == BENCHMARK else _read_tests
+    result.update(read(out))
+    if limit <= 0:
+        result.update(status=TIMED_OUT, why="no time was left for it")
+    elif status is None:
+        result.update(status=TIMED_OUT, why=f"killed after {limit:.0f} s; its output is in {log}")
+    else:
+        result.update(_judge(part, result, status, log))
+    return result
+
+
+def _run(part: Part, out: Path, log: Path, root: Path, limit: float) -> int | None:
+    """The exit status of a part's process, or None where it was killed at its limit."""
+    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            [sys.executable, *(argument.replace("{out}", str(out)) for argument in part.arguments)],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _end_group(process)
+
+
+def _end_group(process: subprocess.Popen) -> None:
+    """End a process and all that it left running, so that nothing of it holds the GPU."""
+    until = time.monotonic() + GRACE_SECONDS
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < until:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _judge(part: Part, result: Result, status: int, log: Path) -> Result:
+    failed = {"status": FAILED, "why": f"exit status {status}; its output is in {log}"}
+    if part.kind == BENCHMARK:
+        return {"status": PASSED, "why": None} if status == 0 and result["rows"] else failed
+    counts = result["tests"]
+    if status not in (0, NO_TESTS_COLLECTED) or counts["failed"]:
+        return failed
+    if any(skip["why"] == NEEDS_GPU for skip in result["skips"]):
+        return {"status": FAILED, "why": f"torch saw no GPU in it; its output is in {log}"}
+    if counts["passed"]:
+        return {"status": PASSED, "why": None}
+    if counts["skipped"]:
+        return {"status": LEFT_OUT, "why": result["skips"][0]["why"]}
+    return failed
+
+
+def _read_tests(path: Path) -> Result:
+    """Counts, failures and skips of JUnit's XML; zeros where a killed process left none."""
+    result: Result = {"tests": {"passed": 0, "failed": 0, "skipped": 0}, "failures": [], "skips": []}
+    if not path.is_file():
+        return result
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
+        bad = [child for child in case if child.tag in ("failure", "error")]
+        skipped = case.find("skipped")
+        if bad:
+            result["failures"].append({"test": name, "why": _first_line(bad[0])})
+        elif skipped is not None:
+            result["skips"].append({"test": name, "why": _skip_reason(skipped)})
+        result["tests"]["failed" if bad else "passed" if skipped is None else "skipped"] += 1
+    return result
+
+
+def _skip_reason(element: ElementTree.Element) -> str:
+    """Why a test was skipped; of a whole file it stands at the end of a tuple that was written as text."""
+    of_file = re.search(r"Skipped: (.*?)['\"]?\)\s*$", element.text or "", re.DOTALL)
+    return of_file[1] if element.get("message") == "collection skipped" and of_file else _first_line(element)
+
+
+def _first_line(element: ElementTree.Element) -> str:
+    text = element.get("message") or element.text or ""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")[:300]
+
+
+def _read_rows(path: Path) -> Result:
+    """What a benchmark measured, or no rows where it did not come to writing them."""
+    return {"rows": json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []}
