@@ -50,7 +50,7 @@ PARTS = (
     tests("mixing-tests", 110, "tests/mixing/test_gpu.py", "tests/batch_augments/test_gpu.py"),
     tests("fast-path-tests", 75, "tests/datasets/test_gpu.py"),
     tests("training-tests", 180, "tests/engine/test_gpu.py"),
-    tests("detection-tests", 90, "tests/end_to_end/test_gpu.py"),
+    tests("detection-tests", 100, "tests/end_to_end/test_gpu.py", "tests/utils/test_torchvision_operators.py"),
     benchmark("saliency", 45, "tools/benchmark_saliency.py", "--device", "cuda"),
     benchmark(
         "imagenet-step", 70, "tools/benchmark_training.py", IMAGENET_STEP, "--batch", "256", "--size", "224",

@@ -58,6 +58,7 @@ STEP_RATIO = Figure(
     {"config": IMAGENET_STEP, "arm": "SaliencyMix"},
 )
 FAST_PATH = _fast_path("SaliencyMix", "saliencymix")
+CAPTURED = _fast_path("SaliencyMix, steps captured", "saliencymix_captured")
 
 FIGURES = (
     MAPS,
@@ -75,6 +76,7 @@ FIGURES = (
     _fast_path("no mixing", "baseline"),
     _fast_path("CutMix", "cutmix"),
     FAST_PATH,
+    CAPTURED,
 )
 
 

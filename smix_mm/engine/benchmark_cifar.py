@@ -20,7 +20,9 @@ from .launch import UsageError, build_runner, load_config
 
 Row = dict[str, Any]
 
-CONFIGS = tuple(f"configs/cifar10/fast/resnet18_{arm}.py" for arm in ("baseline", "cutmix", "saliencymix"))
+CONFIGS = tuple(
+    f"configs/cifar10/fast/resnet18_{arm}.py" for arm in ("baseline", "cutmix", "saliencymix", "saliencymix_captured")
+)
 
 
 def benchmark_cifar(

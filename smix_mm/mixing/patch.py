@@ -126,6 +126,8 @@ def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int)
     """
     exact = torch.float64 if targets.dtype == torch.float64 else torch.float32
     scores = targets.to(exact)
-    own = (pixels - pasted).to(exact) / pixels
-    others = pasted.to(exact) / pixels
+    # By a tensor, since by a number a GPU multiplies with its rounded reciprocal.
+    whole = torch.full((), pixels, dtype=exact, device=pasted.device)
+    own = (pixels - pasted).to(exact) / whole
+    others = pasted.to(exact) / whole
     return (own[:, None] * scores + others[:, None] * scores[partner]).to(targets.dtype)

@@ -56,7 +56,9 @@ class MixPlan:
     @property
     def lam(self) -> Tensor:
         """float64 (N,): the share of each picture that is its own, exact."""
-        return 1 - self.pasted.to(torch.float64) / self.pixels
+        # By a tensor, since by a number a GPU multiplies with its rounded reciprocal.
+        pixels = torch.full((), self.pixels, dtype=torch.float64, device=self.pasted.device)
+        return 1 - self.pasted.to(torch.float64) / pixels
 
 
 def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = None) -> MixDraw:

@@ -36,7 +36,7 @@ def made_up_record():
         ]  # fmt: skip
         fast = [
             dict(config=f"configs/cifar10/fast/resnet18_{arm}.py", median=1000.0 * number)
-            for number, arm in enumerate(("baseline", "cutmix", "saliencymix"), 1)
+            for number, arm in enumerate(("baseline", "cutmix", "saliencymix", "saliencymix_captured"), 1)
         ]
         rows = {
             "saliency": maps,

@@ -12,6 +12,7 @@ pytest.importorskip("mmpretrain")
 from mmpretrain.registry import MODELS
 
 import smix_mm  # noqa: F401  (registers)
+from smix_mm.engine import captured
 from smix_mm.engine.launch import build_runner, load_config
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,39 @@ def test_it_trains_on_the_gpu_in_bfloat16_and_channels_last(made_up_cifar10, tmp
     for weight in runner.model.parameters():
         assert weight.is_cuda and weight.dtype == torch.float32
         assert weight.dim() != 4 or weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("probs", [0.5, 1.0])
+def test_captured_steps_train_the_network_that_uncaptured_ones_train(probs, made_up_cifar10, tmp_path, monkeypatch):
+    monkeypatch.setenv("SMIX_CIFAR10", str(made_up_cifar10))
+
+    def train(name):
+        config = CONFIG.with_name(f"{name}.py")
+        # In float32, so that what differs is the order of sums alone; 240 images make the last batch smaller.
+        options = {**SHORT, "train_dataloader.batch_size": 50, "train_dataloader.drop_last": False}
+        options.update({"train_cfg.max_epochs": 8, "optim_wrapper.type": "OptimWrapper"})
+        cfg = load_config(config, tmp_path / name, options, "none")
+        cfg.data_preprocessor.batch_augments.probs = probs
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        cfg.experiment_name = f"{name} {probs}"
+        runner = build_runner(cfg)
+        runner.train()
+        return list(runner.message_hub.get_scalar("train/loss").data[0])
+
+    graphs = []
+    replay = captured.CapturedStep.replay
+    monkeypatch.setattr(
+        captured.CapturedStep, "replay", lambda self, *batch: graphs.append(self) or replay(self, *batch)
+    )
+    expected = train("resnet18_saliencymix")
+    assert not graphs
+    losses = train("resnet18_saliencymix_captured")
+    assert len(graphs) >= 10 and isinstance(graphs[0].graph, torch.cuda.CUDAGraph)
+    assert len(losses) == len(expected) == 40
+    # The same draws: while the networks are still alike, so are the losses. Later the rounding of sums tells.
+    assert losses[:20] == pytest.approx(expected[:20], rel=2e-2)
+    assert all(map(math.isfinite, losses))
 
 
 def logged_losses(folder: Path) -> list[float]:

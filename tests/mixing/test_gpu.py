@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from smix_mm import saliency_mix
-from smix_mm.mixing import Scheme, draw_mix, plan_mix
-from smix_mm.mixing.patch import blend_targets, paste
-from smix_mm.mixing.plan import MixDraw
+from smix_mm.mixing import Scheme, draw_mix
+from smix_mm.mixing.functional import apply_mix
+from smix_mm.mixing.plan import mix_numbers
 from smix_mm.saliency import FineGrainedSaliency
 
 SAMPLES, CLASSES = 12, 5
@@ -140,19 +140,16 @@ def test_a_captured_mix_replays_with_new_images_and_draws(device):
     """The draw comes from the CPU; a graph has its numbers, as it has the images, in tensors of the device."""
     pictures, targets = batch(device)
     detector = FineGrainedSaliency()
-    draw = MixDraw(*(tensor.to(device) for tensor in vars(draw_mix(SAMPLES, 1.0)).values()))
+    size = pictures.shape[2:]
+    numbers = mix_numbers(draw_mix(SAMPLES, 1.0), *size).to(torch.device(device))
 
     def run():
-        plan = plan_mix(pictures, draw, Scheme(), detector)
-        mixed = paste(pictures, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
-        return mixed, blend_targets(targets, plan.partner, plan.pasted, plan.pixels)
+        return apply_mix(pictures, targets, pictures, numbers, Scheme(), detector)
 
     replay = captured(run, device)
     for seed in range(3):
         fresh, _ = batch("cpu", seed)
         pictures.copy_(fresh)
-        numbers = draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(seed))
-        for name, tensor in vars(numbers).items():
-            getattr(draw, name).copy_(tensor)
+        numbers.copy_(mix_numbers(draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(seed)), *size))
         expected = saliency_mix(fresh, targets.cpu(), generator=torch.Generator().manual_seed(seed))
         assert_same(replay(), expected)

@@ -229,7 +229,6 @@ GPU_CASES = [(name, case) for name, case in CASES if name != "soft_nms"]  # whic
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("name, case", GPU_CASES, ids=[f"{name}: {case['name']}" for name, case in GPU_CASES])
 def test_the_gpu_computes_what_the_cpu_does(
@@ -250,7 +249,6 @@ def test_the_gpu_computes_what_the_cpu_does(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_pooling_and_focal_losses_never_wait_for_the_gpu_and_agree_with_the_cpu(
     dtype: torch.dtype, torchvision_in_place: None
