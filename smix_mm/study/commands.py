@@ -19,6 +19,7 @@ from .config import Study, StudyError, load_study
 from .local import on_gpus, run_locally
 from .plan import Run, RunState, describe_time, look_at, plan_study, summary, time_left
 from .progress import open_view
+from .report import SHEET
 from .runs import Worker, package_hash
 from .steps import StepError
 
@@ -68,12 +69,12 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder, work_dir):
         worker = _prepare(study, folder, where)
-        write_json(folder / STUDY, summary(study, runs))
+        write_json(folder / STUDY, summary(study, runs, config))
         if study.sheet is not None:
             arm = study.arms[study.sheet].pretraining
             assert arm is not None
             pictures, labels = training_pictures(arm)
-            draw_mix_sheet(pictures, labels, folder / "mixed.png", seed=study.pretraining_seeds[0])
+            draw_mix_sheet(pictures, labels, folder / SHEET, seed=study.pretraining_seeds[0])
         view = open_view(study.name)
         try:
             if where.executor == "local":

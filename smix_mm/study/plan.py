@@ -162,10 +162,11 @@ def describe_time(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def summary(study: Study, runs: list[Run]) -> dict[str, Any]:
-    """What ``study.json`` says, for the report."""
+def summary(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
+    """What ``study.json`` says, for the report, which may be shown to anyone: of a whole path the name alone."""
     return dict(
         name=study.name,
+        config=str(config) if not Path(config).is_absolute() else Path(config).name,
         arms=list(study.arms),
         detectors=list(study.detectors),
         pretraining_seeds=list(study.pretraining_seeds),
