@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, Iterable
+from typing import Any, Iterable, Mapping
 
 from .config import Study
 from .steps import damaged_outputs, read_marker
@@ -132,7 +132,7 @@ def read_failure(place: Path) -> tuple[str, ...] | None:
     return tuple(lines)
 
 
-def time_left(states: Iterable[RunState], known: dict[str, float], workers: int) -> float | None:
+def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: int) -> float | None:
     """Estimated seconds until all is done, or None where a kind of run has not been timed yet.
 
     Args:

@@ -99,6 +99,11 @@ def _again(results: Results) -> list[Block]:
     return [Code(commands), Items(results.software) if results.software else Paragraph("Software: not recorded.")]
 
 
+def conclusion(comparison: Comparison) -> str:
+    """The shortest answer, in a sentence."""
+    return f"A difference is shown in {_shown(comparison)} of arms."
+
+
 def _shown(comparison: Comparison) -> str:
     said = []
     for planned, kind in {None: "", True: "planned ", False: "exploratory "}.items():

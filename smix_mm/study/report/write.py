@@ -11,7 +11,7 @@ from typing import Callable
 
 from ...fileio import write_json, write_text
 from .comparison import Comparison, compare
-from .content import report_blocks, summary_blocks
+from .content import conclusion, report_blocks, summary_blocks
 from .figures import draw_figures
 from .markdown import format_markdown
 from .page import format_page
@@ -47,7 +47,7 @@ def report_study(
         say: is told how far it is.
 
     Returns:
-        what the study shows: the table of the arms, and a sentence a pair.
+        what the study shows: the table of the arms, a sentence a pair, and what was written.
 
     Raises:
         ResultsError: there is no study, or no usable result of what it compares.
@@ -68,9 +68,11 @@ def report_study(
     write_text(target / "report.csv", _lines(results))
     # Last, because it is the one to look at.
     write_text(target / PAGE, format_page(blocks, target))
-    written = ", ".join(["report.json", "report.csv", *drawn])
     summary = format_markdown(summary_blocks(results, comparison))
-    return f"{summary}\n\nWritten: {target / 'report.md'}, {written}, and all in one page: {target / PAGE}"
+    beside = ", ".join(["report.md", "report.json", "report.csv", *drawn])
+    return (
+        f"{summary}\n\n{conclusion(comparison)}\nThe page to open or to send is {target / PAGE} (beside it: {beside})."
+    )
 
 
 def _sheet(folder: Path, target: Path) -> str | None:
