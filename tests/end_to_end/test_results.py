@@ -32,11 +32,11 @@ def test_a_published_page_holds_the_figures_published_beside_it(study):
     assert [base64.b64decode(image) for image in images] == [(study / name).read_bytes() for name in figures]
 
 
-def test_the_readme_quotes_the_first_study():
+def test_the_guide_quotes_the_first_study():
     report = json.loads((ROOT / "results/first_study/report.json").read_text())
-    readme = (ROOT / "README.md").read_text().partition("## Results so far")[2].partition("\n## ")[0]
+    guide = (ROOT / "docs/guide.md").read_text().partition("## Results so far")[2].partition("\n## ")[0]
     for arm in report["arms"]:
-        assert f"{arm['mean']:.2f} ± {arm['deviation']:.2f}" in readme
+        assert f"{arm['mean']:.2f} ± {arm['deviation']:.2f}" in guide
 
 
 @pytest.mark.parametrize("arm", ["baseline", "cutmix", "official", "saliencymix"])
@@ -49,4 +49,4 @@ def test_the_table_of_attacked_accuracies_is_that_of_its_files(arm):
         found = [figure[attack]["accuracy/top1"] for figure in figures]
         cells.append(f"{statistics.mean(found):.2f} ± {statistics.stdev(found):.2f}")
     assert f"| {' | '.join(cells)} |" in (study / "README.md").read_text()
-    assert cells[-1] in (ROOT / "README.md").read_text()
+    assert cells[-1] in (ROOT / "docs/guide.md").read_text()
