@@ -9,8 +9,9 @@ help:  ## list the targets
 setup:  ## make .venv with everything the targets below need; MMCV_OPS=1 compiles mmcv's operators
 	@bash tools/setup.sh
 
+# One thread, because the runs are too small for more: two take the same time and twice the CPU.
 demo: setup  ## pretrain, fine-tune and compare on a small scale, into work_dirs/demo
-	.venv/bin/python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} .venv/bin/python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
 
 # Two test processes of one thread each: two that share the threads of two cores are slower than one alone.
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2

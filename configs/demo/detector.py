@@ -1,17 +1,28 @@
-# Digits in scenes of 160x120.
-_base_ = ["../_base_/models/small-faster-rcnn_r18_fpn.py", "mmdet::_base_/default_runtime.py"]
+# Digits in scenes of 128x96: a RetinaNet with two levels. Size, schedule and what is frozen were chosen by cost and by
+# the spread over fine-tuning seeds of the baseline arm alone, before any other arm was run.
+_base_ = ["../_base_/models/retinanet_r50_fpn.py", "mmdet::_base_/default_runtime.py"]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
 custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
 data_root = "{{$SMIX_DEMO_DATA:work_dirs/demo/data}}/detection"
 classes = ("four", "one", "three", "two", "zero")
+channels = 32
 model = dict(
-    # Scenes are not the small pictures of the pretraining: nothing stays frozen.
-    backbone=dict(frozen_stages=-1, norm_eval=False),
-    rpn_head=dict(anchor_generator=dict(scales=[4])),
-    roi_head=dict(bbox_head=dict(num_classes=len(classes))),
+    # The stem and the first stage stay as pretrained. The last stage, whose strides are wider than a digit, is loaded
+    # and proved, and not used.
+    backbone=dict(depth=18, stem_channels=16, base_channels=16, out_indices=(0, 1, 2), frozen_stages=1),
+    neck=dict(in_channels=[16, 32, 64], out_channels=channels, add_extra_convs=False, num_outs=2),
+    bbox_head=dict(
+        num_classes=len(classes),
+        in_channels=channels,
+        feat_channels=channels,
+        stacked_convs=1,
+        anchor_generator=dict(
+            _delete_=True, type="AnchorGenerator", strides=[8, 16], base_sizes=[8, 8], scales=[3.5], ratios=[1.0, 1.8]
+        ),
+    ),
 )
 
-scale = (160, 120)
+scale = (128, 96)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True),
@@ -29,8 +40,8 @@ dataset = dict(
 )
 train_dataloader = dict(
     batch_size=4,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
+    persistent_workers=False,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
         ann_file="ImageSets/Main/train.txt",
@@ -40,15 +51,15 @@ train_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
+    batch_size=8,
+    num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(ann_file="ImageSets/Main/test.txt", test_mode=True, pipeline=test_pipeline, **dataset),
 )
 test_evaluator = dict(type="DetectionMetric")
 test_cfg = dict(type="TestLoop")
 
-max_epochs = 6
+max_epochs = 2
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=30),
@@ -57,7 +68,7 @@ param_scheduler = [
 optim_wrapper = dict(
     type="OptimWrapper",
     # SGD would want more iterations than a demo has.
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10),
 )
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=2))

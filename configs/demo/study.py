@@ -1,5 +1,5 @@
-# The whole road in minutes, on data that come with the installed packages. It shows that the road
-# holds; it is far too small to tell the arms apart.
+# The whole road in minutes, on data that come with the installed packages. Three fine-tuning seeds give each arm an
+# interval; one pretraining an arm is too little to say anything about the method.
 name = "Demo: digits on photographs"
 prepare = dict(call="smix_mm.datasets.digits:make_digit_scenes", variable="SMIX_DEMO_DATA")
 arms = dict(
@@ -8,4 +8,10 @@ arms = dict(
     saliencymix="pretrain_saliencymix.py",
 )
 detectors = dict(digits="detector.py")
+finetuning_seeds = [0, 1, 2]
 sheet = "saliencymix"
+seconds = dict(pretraining=20, digits=25)
+next = (
+    "Next, to compare arms of your own: copy configs/demo/study.py, name your configs in it, and run "
+    "python tools/study.py run YOUR_STUDY.py --work-dir work_dirs/mine."
+)

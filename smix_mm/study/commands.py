@@ -71,14 +71,16 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder, work_dir):
         worker = _prepare(study, folder, where)
-        write_json(folder / STUDY, summary(study, runs))
+        write_json(folder / STUDY, summary(study, runs, config))
         if study.sheet is not None:
             arm = study.arms[study.sheet].pretraining
             assert arm is not None
             from ..visualization import draw_mix_sheet, training_pictures
+            from .report import SHEET
 
             pictures, labels = training_pictures(arm)
-            draw_mix_sheet(pictures, labels, folder / "mixed.png", seed=study.pretraining_seeds[0])
+            draw_mix_sheet(pictures, labels, folder / SHEET, seed=study.pretraining_seeds[0])
+            print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
         view = open_view(study.name)
         try:
             if where.executor == "local":
@@ -90,7 +92,9 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
             view.close()
         states = [look_at(run, folder) for run in runs]
         if any(state.state == "finished" for state in states):
-            report(folder)
+            report(work_dir)
+            if study.next is not None:
+                print(study.next, flush=True)
     if failures:
         raise StepError(f"failed: {', '.join(failures)}; mend what their logs in {work_dir} say and start again")
     return states
@@ -104,7 +108,7 @@ def describe_plan(study: Study, runs: list[Run], folder: Path, workers: int) -> 
     for kind in kinds:
         mine = [state for state in states if state.run.kind == kind]
         lines.append(f"  {kind}: {len(mine)}, of which {sum(s.state == 'finished' for s in mine)} finished")
-    lines.append(f"  estimated time left: {describe_time(time_left(states, {}, workers))}")
+    lines.append(f"  estimated time left: {describe_time(time_left(states, study.seconds, workers))}")
     return "\n".join(lines)
 
 
@@ -130,9 +134,9 @@ def report(work_dir: str | Path, out: str | Path | None = None) -> None:
     """
     from .report import ResultsError, report_study
 
-    folder = _study_folder(work_dir)
+    _study_folder(work_dir)
     try:
-        text = report_study(folder, folder if out is None else Path(out), say=_say_aside)
+        text = report_study(work_dir, out, say=_say_aside)
     except ResultsError as error:
         raise StudyError(str(error)) from error
     print(text, flush=True)

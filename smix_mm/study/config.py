@@ -54,6 +54,9 @@ class Study:
             in the environment variable.
         cluster: what a Slurm job asks for: any of ``partition``, ``minutes``, ``cpus``, ``gpus``,
             ``memory_gb``, ``setup`` (list of shell lines).
+        seconds: about how long a run takes, by detector's name or ``'pretraining'``: for the time
+            left as long as no run of a kind is finished. Defaults to not known.
+        next: a sentence that the study ends with on the screen, or None.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Study:
     sheet: str | None = None
     prepare: Mapping[str, str] | None = None
     cluster: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    next: str | None = None
 
 
 def load_study(config: str | Path) -> Study:
@@ -83,7 +88,8 @@ def load_study(config: str | Path) -> Study:
     unknown = sorted(set(content) - known)
     if unknown:
         raise StudyError(f"study {config} has {', '.join(unknown)}; wanted of {', '.join(sorted(known))} alone")
-    settings = {name: content[name] for name in ("metric", "paper", "sheet", "prepare", "cluster") if name in content}
+    plain = ("metric", "paper", "sheet", "prepare", "cluster", "seconds", "next")
+    settings = {name: content[name] for name in plain if name in content}
     study = Study(
         name=content.get("name", path.stem),
         arms={name: _arm(path, name, value) for name, value in _mapping(path, content, "arms").items()},

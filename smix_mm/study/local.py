@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from contextlib import closing
 from typing import Iterable
 
+import torch
+
+from .fork_server import ForkServer
 from .plan import Run, describe_time, look_at, time_left
 from .progress import View
 from .runs import Worker
@@ -40,6 +44,7 @@ class _Queue:
     """Hands out runs whose need is met."""
 
     def __init__(self, runs: list[Run], worker: Worker, workers: int, view: View) -> None:
+        self._known = worker.study.seconds
         self._all, self._waiting, self._going = runs, list(runs), set[str]()
         self._folder, self._workers, self._view = worker.folder, workers, view
         self._done: set[str] = set()
@@ -74,11 +79,19 @@ class _Queue:
             self._change.notify_all()
         states = [look_at(each, self._folder) for each in self._all]
         finished = sum(state.state == "finished" for state in states)
-        left = describe_time(time_left(states, {}, self._workers))
+        left = describe_time(time_left(states, self._known, self._workers))
         self._view.state(f"{finished} of {len(states)} runs finished; time left: {left}")
 
 
 def _work(queue: _Queue, worker: Worker, view: View) -> None:
+    if worker.processes == 1 and not torch.cuda.is_available():
+        with closing(ForkServer(worker.environment)) as server:
+            _work_off(queue, dataclasses.replace(worker, server=server), view)
+    else:
+        _work_off(queue, worker, view)
+
+
+def _work_off(queue: _Queue, worker: Worker, view: View) -> None:
     while (run := queue.take()) is not None:
         failure, crash = None, None
         try:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, Iterable
+from typing import Any, Iterable, Mapping
 
 from .config import Study
 from .steps import damaged_outputs, read_marker
@@ -132,7 +132,7 @@ def read_failure(place: Path) -> tuple[str, ...] | None:
     return tuple(lines)
 
 
-def time_left(states: Iterable[RunState], known: dict[str, float], workers: int) -> float | None:
+def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: int) -> float | None:
     """Estimated seconds until all is done, or None where a kind of run has not been timed yet.
 
     Args:
@@ -162,10 +162,11 @@ def describe_time(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def summary(study: Study, runs: list[Run]) -> dict[str, Any]:
-    """What ``study.json`` says, for the report."""
+def summary(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
+    """What ``study.json`` says, for the report, which may be shown to anyone: of a whole path the name alone."""
     return dict(
         name=study.name,
+        config=str(config) if not Path(config).is_absolute() else Path(config).name,
         arms=list(study.arms),
         detectors=list(study.detectors),
         pretraining_seeds=list(study.pretraining_seeds),

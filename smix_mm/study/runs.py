@@ -21,9 +21,10 @@ from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import CheckpointError, read_checkpoint
 from ..transfer.proof import PROOF
 from .config import Study
+from .fork_server import ForkServer
 from .plan import FAILURE, LOCK, RESULT, Run
 from .sources import fetch_checkpoint
-from .steps import Step, StepError, Tell, run_command, run_step
+from .steps import Step, StepError, Tell, follow_process, run_command, run_step
 
 BACKBONE = "backbone.pth"
 DETECTIONS = "detections.npz"
@@ -43,6 +44,7 @@ class Worker:
         environment: variables of the commands.
         common: what every result depends on, by name.
         processes: how many train one run together; 1 starts no launcher.
+        server: starts the programs; None where each imports everything itself.
     """
 
     study: Study
@@ -50,6 +52,7 @@ class Worker:
     environment: Mapping[str, str]
     common: Mapping[str, Any]
     processes: int = 1
+    server: ForkServer | None = None
 
     def execute(self, run: Run, say: Tell, watch: Tell) -> bool:
         """Do a run unless it is finished; whether there was anything to do.
@@ -152,7 +155,11 @@ class Worker:
         write_json(step.output(), result)
 
     def _run(self, step: Step, program: str, watch: Tell, *arguments: Any) -> None:
-        command = [sys.executable, "-m", f"smix_mm.command_lines.{program}", *map(str, arguments)]
+        module, words = f"smix_mm.command_lines.{program}", [*map(str, arguments)]
+        command = [sys.executable, "-m", module, *words]
+        if self.server is not None:
+            follow_process(step, self.server.start(module, words), command, watch)
+            return
         if self.processes > 1:
             launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.processes}"]
             command[1:1] = launch

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from ..fileio import content_hash, file_hash, write_json
+from .fork_server import Process, die_with_parent
 
 LOG = "step.log"
 MARKER = "step.json"
@@ -130,19 +128,34 @@ def run_command(step: Step, command: list[str], environment: Mapping[str, str], 
     Raises:
         StepError: it ended with a status other than 0.
     """
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env=dict(environment),
+        preexec_fn=die_with_parent,
+    )
+    follow_process(step, process, command, watch)
+
+
+def follow_process(step: Step, process: Process, command: Sequence[str], watch: Tell) -> None:
+    """Write what a process says into the step's log until it ends; if this is interrupted, end it.
+
+    Args:
+        step: in whose folder the log stands.
+        process: was started with ``command``.
+        command: as the log shows it.
+        watch: is handed every line of its output.
+
+    Raises:
+        StepError: it ended with a status other than 0.
+    """
     log = step.folder / LOG
     with open(log, "a", encoding="utf-8") as file:
         file.write(f"$ {' '.join(command)}\n")
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            env=dict(environment),
-            preexec_fn=_die_with_parent,
-        )
         try:
             assert process.stdout is not None
             _copy(process.stdout, file, watch)
@@ -158,11 +171,6 @@ def run_command(step: Step, command: list[str], environment: Mapping[str, str], 
 def tail(log: Path) -> list[str]:
     """The last lines of a log."""
     return log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _copy(lines: Iterable[str], log: Any, watch: Tell) -> None:

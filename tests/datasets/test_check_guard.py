@@ -37,7 +37,7 @@ def detector(cells) -> Config:
     cfg.train_dataloader.update(batch_size=2, persistent_workers=False)
     cfg.merge_from_dict(
         {
-            "model.roi_head.bbox_head.num_classes": 3,
+            "model.bbox_head.num_classes": 3,
             "model.backbone.init_cfg": None,
             "train_cfg.max_epochs": 1,
             "default_hooks.logger.interval": 1,

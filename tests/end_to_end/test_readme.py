@@ -1,4 +1,4 @@
-"""What the README tells people to type, typed."""
+"""What the README and the guide tell people to type, typed."""
 
 import re
 import shlex
@@ -9,6 +9,7 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+TEXT = README + (ROOT / "docs/guide.md").read_text()
 # Among them what fetches a data set; tests/datasets/test_prepare_*.py do that from a server of their own.
 SETUP = {
     "python tools/prepare_data.py cifar10 --check",
@@ -19,7 +20,7 @@ SETUP = {
     ". .venv/bin/activate",
     "pip install -e .",
 }
-# What makes a command short enough for a test; everything else of it is as the README has it.
+# What makes a command short enough for a test; everything else of it is as it stands there.
 SHORT = {
     "cifar10": "train_dataloader.batch_size=40 train_cfg.max_epochs=1 default_hooks.logger.interval=1",
     "bccd": "train_dataloader.dataset.indices=2 train_cfg.max_epochs=1 default_hooks.logger.interval=1",
@@ -30,12 +31,16 @@ VERDICTS = {"check_data.py": "box-without-area"}
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
 def commands() -> list[str]:
     lines = [line for block in blocks("bash") for line in block.strip().splitlines()]
     return [line for line in lines if line not in SETUP]
+
+
+def test_the_readme_is_read_in_minutes():
+    assert len(README.splitlines()) <= 120
 
 
 def test_every_file_that_the_readme_names_is_there():
@@ -45,8 +50,8 @@ def test_every_file_that_the_readme_names_is_there():
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 
 
-def test_every_target_of_make_that_the_readme_names_is_there():
-    code = re.findall(r"`([^`\n]+)`", README) + [line for block in blocks("bash") for line in block.splitlines()]
+def test_every_target_of_make_that_they_name_is_there():
+    code = re.findall(r"`([^`\n]+)`", TEXT) + [line for block in blocks("bash") for line in block.splitlines()]
     targets = {target for line in code for target in re.findall(r"^make ([a-z-]+)", line)}
     makefile = (ROOT / "Makefile").read_text()
     assert {"demo", "test"} <= targets
@@ -90,7 +95,7 @@ def test_the_commands_run_one_after_another(few_cifar10, smix_data, run_tool, tm
     typed = commands()
     assert len(typed) == 7
     for line in typed:
-        # One epoch stands for the 200 of the README.
+        # One epoch stands for the 200 of the guide.
         command = shlex.split(line.replace("epoch_200", "epoch_1"))
         assert command[0] == "python"
         if "train.py" in command[1]:

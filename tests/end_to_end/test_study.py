@@ -122,10 +122,10 @@ def test_a_failing_arm_is_reported_at_the_end_without_stopping_the_others(small_
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 40 MB, less than one checkpoint with its optimiser."""
+    """A disk of 6 MB, less than one checkpoint with its optimiser."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True)
     if mounted.returncode:
         pytest.skip("no tmpfs can be mounted here")
     yield folder

@@ -1,171 +1,31 @@
-"""The report as text."""
+"""The report as Markdown."""
 
 from __future__ import annotations
 
-from typing import Iterable, Sequence
+from typing import Sequence
 
-from ...evaluation.average_precision import DEFINITIONS
-from ..statistics import LEVEL, POWER
-from .comparison import ArmSummary, Comparison, PairSummary, class_figures, nested_figures
-from .nesting import nested_mean, unit_means
-from .published import published_table
-from .results import PRETRAINING, Results
-from .wording import count_units, interval, is_shown, number, probability, signed, verdict
-
-ACCURACY = "accuracy/top1"
+from .document import Block, Code, Heading, Images, Items, Paragraph, Table
 
 
-def format_report(results: Results, comparison: Comparison, figures: Sequence[str], samples: int) -> str:
-    """The whole report in Markdown."""
-    parts = [f"# {results.name}", format_summary(results, comparison)]
-    for detector in results.detectors:
-        parts.append(_details(results, comparison, detector))
-    if figures:
-        parts += ["## Figures", "\n".join(f"![{name.partition('.')[0]}]({name})" for name in figures)]
-    if results.detectors != (PRETRAINING,):
-        parts += [
-            "## What the papers report",
-            "Another protocol on other data: to set beside, not to compare. Faster R-CNN, ResNet-50, VOC 2007 test, "
-            "mAP; no deviation is given.",
-            "\n".join(published_table()),
-        ]
-    parts += ["## How to read this", _reading(results, samples)]
-    wrong = [f"{name} has no result" for name in results.missing] + [*results.problems, *comparison.problems]
-    parts += ["## Not used, or not as it should be", _list(wrong) if wrong else "Nothing."]
-    return "\n\n".join(parts) + "\n"
+def format_markdown(blocks: Sequence[Block]) -> str:
+    """Blocks as Markdown, without a line end."""
+    return "\n\n".join(map(_format, blocks))
 
 
-def format_summary(results: Results, comparison: Comparison) -> str:
-    """What the study shows, a table of the arms, and a sentence a pair."""
-    found = len(results.runs)
-    parts = [
-        f"{_title(results.metric)} (`{results.metric}`), in %. {found} of {found + len(results.missing)} results are "
-        f"used; a difference is shown in {_shown(comparison)} of arms."
-    ]
-    for detector in results.detectors:
-        arms = [arm for arm in comparison.arms if arm.detector == detector]
-        pairs = [pair for pair in comparison.pairs if pair.detector == detector]
-        parts += [f"## {detector}", _arm_table(results, arms)]
-        if pairs:
-            parts.append(_list(map(verdict, pairs)))
-    return "\n\n".join(parts)
+def _format(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {block.text}"
+    if isinstance(block, Paragraph):
+        return block.text
+    if isinstance(block, Items):
+        return "\n".join(f"- {text}" for text in block.texts)
+    if isinstance(block, Code):
+        return "\n".join(["```bash", *block.lines, "```"])
+    if isinstance(block, Images):
+        return "\n".join(f"![{title}]({name})" for name, title in zip(block.names, block.titles))
+    return _table(block)
 
 
-def _shown(comparison: Comparison) -> str:
-    said = []
-    for planned, kind in {None: "", True: "planned ", False: "exploratory "}.items():
-        pairs = [pair for pair in comparison.pairs if pair.planned is planned]
-        if pairs:
-            said.append(f"{sum(map(is_shown, pairs))} of {len(pairs)} {kind}pairs")
-    return " and ".join(said) or "none of no pairs"
-
-
-def _arm_table(results: Results, arms: Sequence[ArmSummary]) -> str:
-    columns = {
-        "arm": [arm.arm for arm in arms],
-        "mean": [number(arm.mean) for arm in arms],
-        "sd": [number(arm.deviation) for arm in arms],
-        "n": [f"{count_units(arm.units, arm.unit)}{_runs(arm)}" for arm in arms],
-        "95 % over seeds": [interval(arm.seeds, sign=False) for arm in arms],
-        "95 % over test images": [interval(arm.images, sign=False) for arm in arms],
-        "pretraining top-1": [_accuracy(results, arm.arm) for arm in arms],
-        "paper": [number(arm.paper) for arm in arms],
-    }
-    if results.detectors == (PRETRAINING,):
-        del columns["pretraining top-1"], columns["95 % over test images"]
-    if not results.paper:
-        del columns["paper"]
-    return _table(list(columns), zip(*columns.values()))
-
-
-def _runs(arm: ArmSummary) -> str:
-    return "" if arm.runs == arm.units else f" ({arm.runs} runs)"
-
-
-def _accuracy(results: Results, arm: str) -> str:
-    runs = [run for run in results.runs if run.arm == arm and run.detector == PRETRAINING and ACCURACY in run.metrics]
-    if not runs:
-        return "–"
-    nested = nested_figures(runs, ACCURACY)
-    return f"{nested_mean(nested):.2f} (n = {len(unit_means(nested))})"
-
-
-def _details(results: Results, comparison: Comparison, detector: str) -> str:
-    arms = [arm for arm in comparison.arms if arm.detector == detector]
-    pairs = [pair for pair in comparison.pairs if pair.detector == detector]
-    parts = [f"## {detector}: the numbers", "### Pairs", _pair_table(pairs)]
-    names = [name for name in DEFINITIONS if all(name in arm.means for arm in arms)]
-    if names and arms:
-        rows = [[arm.arm, *(_mean(arm, name) for name in names)] for arm in arms]
-        parts += ["### Every definition", _table(["arm", *(_title(name) for name in names)], rows)]
-    classes = [class_figures(arm, results.metric) for arm in arms]
-    if classes and classes[0]:
-        rows = [[label, *(_mean(arm, mine.get(label)) for arm, mine in zip(arms, classes))] for label in classes[0]]
-        parts += ["### Every class", _table(["class", *(arm.arm for arm in arms)], rows)]
-    return "\n\n".join(parts)
-
-
-def _mean(arm: ArmSummary, name: str | None) -> str:
-    if name is None:
-        return "–"
-    deviation = arm.deviations[name]
-    return number(arm.means[name]) + ("" if deviation is None else f" ± {number(deviation)}")
-
-
-def _pair_table(pairs: Sequence[PairSummary]) -> str:
-    heads = ["pair", "difference", "sd", "n", "95 % t", "95 % bootstrap", "95 % over test images", "p", "p, Holm"]
-    wanted = f"{pairs[0].wanted:g}" if pairs else ""
-    rows = [
-        [
-            f"{pair.second} − {pair.first}",
-            signed(pair.difference),
-            number(pair.deviation),
-            str(pair.units),
-            *(interval(found) for found in (pair.seeds, pair.bootstrap, pair.images)),
-            probability(pair.p),
-            probability(pair.corrected),
-            "–" if pair.needed is None else f"{pair.needed:,}",
-        ]
-        for pair in pairs
-    ]
-    return _table([*heads, f"seeds for {wanted} points"], rows)
-
-
-def _reading(results: Results, samples: int) -> str:
-    lines = [
-        "n counts the independent units. Where arms were pretrained with several seeds, that is the pretraining seed, "
-        "and the fine-tunings of one backbone are averaged first, because they say nothing about the spread of the "
-        "pretraining. Where a checkpoint is given, or one pretraining was done, it is the fine-tuning seed, and the "
-        "comparison is one of these backbones. sd is the standard deviation of the units, with n - 1.",
-        "A pair is compared over the seeds that both arms have. Its interval and p are those of the paired t test, "
-        "which takes the differences as normal; such an interval may even leave 0 to 100. The bootstrap takes no such "
-        "thing (BCa over units, or, where fine-tunings are nested, percentiles with pretrainings drawn first and "
-        "fine-tunings inside them), and is too narrow for few units; it is shown from three on.",
-        f"The interval over test images is that of {samples:,} bootstrap samples of the test set, with the trained "
-        "detectors as they are and the same samples for all (a pair: percentiles; an arm: basic): what other images of "
-        "the same kind would have changed. Average precision on few images comes out too high, and higher still on "
-        "samples of them; the interval of an arm allows for the second alone; in a difference most of it cancels. "
-        "The interval over seeds says what other seeds would have changed.",
-        "A difference is called shown where the interval over test images, if there is one, leaves out 0, and p is "
-        f"under {1 - LEVEL:.2f} after Holm's correction over all tested pairs of this report"
-        + (", the planned ones and the rest apart" if results.planned else "")
-        + ". Intervals are not corrected.",
-        f"The number of seeds is that with which a two-sided t test at {1 - LEVEL:.2f} shows the difference with a "
-        f"chance of {100 * POWER:.0f} %, for one pair alone, with the sd found here; from few seeds that is a rough "
-        "guess.",
-        "A class without an object to find in the test set has no figure and is not in the mean.",
-    ]
-    return _list(lines)
-
-
-def _title(metric: str) -> str:
-    return DEFINITIONS[metric].title if metric in DEFINITIONS else metric.rpartition("/")[2]
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+def _table(table: Table) -> str:
+    lines = [table.heads, ["---", *["---:"] * (len(table.heads) - 1)], *table.rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from ...fileio import file_hash
 
@@ -14,6 +14,7 @@ STUDY = "study.json"
 RESULT = "result.json"
 DETECTIONS = "detections.npz"
 CURVE = "curve.json"
+PROVENANCE = "provenance.json"
 PRETRAINING = "pretraining"
 GIVEN = "given"
 
@@ -60,6 +61,8 @@ class Results:
         runs: every usable result, pretrainings too, in the study's order.
         missing: names of runs without a result.
         problems: a sentence for each file that is damaged or does not belong here.
+        config: the study's config, as it was named when it was run, or None where that is not known.
+        software: a line each: commit, Python, releases and machines of the runs, where they say so.
     """
 
     folder: Path
@@ -72,6 +75,8 @@ class Results:
     runs: tuple[Run, ...]
     missing: tuple[str, ...]
     problems: tuple[str, ...]
+    config: str | None = None
+    software: tuple[str, ...] = ()
 
 
 def read_results(folder: str | Path) -> Results:
@@ -111,6 +116,8 @@ def read_results(folder: str | Path) -> Results:
         planned=tuple(map(frozenset, study.get("planned", []))),
         paper=study.get("paper", {}),
         runs=tuple(runs),
+        config=study.get("config"),
+        software=_read_software(folder, runs),
         missing=tuple(missing),
         problems=tuple(problems),
     )
@@ -170,6 +177,21 @@ def _read_study(folder: Path) -> dict[str, Any]:
     if wrong:
         raise ResultsError(f"{path} lacks {', '.join(wrong)}; run the study again to write it anew")
     return study
+
+
+def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
+    """What the runs' provenance says, each line once; runs may have been done by several machines."""
+    said: dict[str, None] = {}
+    for run in runs:
+        path = folder / run.name / PROVENANCE
+        if path.is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            releases = ", ".join(f"{name} {release}" for name, release in content["packages"].items())
+            lines = [f"Python {content['python']}, {content['machine']}", releases]
+            if content["commit"] is not None:
+                lines.insert(0, f"commit `{content['commit']}`")
+            said |= dict.fromkeys(lines)
+    return tuple(said)
 
 
 def _place(name: str) -> dict[str, Any]:

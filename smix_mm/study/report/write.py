@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import shutil
 from pathlib import Path
 from typing import Callable
 
 from ...fileio import write_json, write_text
 from .comparison import Comparison, compare
+from .content import conclusion, report_blocks, summary_blocks
 from .figures import draw_figures
-from .markdown import format_report, format_summary
+from .markdown import format_markdown
+from .page import format_page
 from .results import Results, ResultsError, read_results
 from .wording import verdict
 
 IMAGE_SAMPLES = 1000
+PAGE = "report.html"
+SHEET = "mixed.png"
 
 
 def report_study(
@@ -28,9 +33,10 @@ def report_study(
 ) -> str:
     """Write the report of a study from its result files alone.
 
-    Writes ``report.md``, ``report.json`` (every number of it), ``report.csv`` (a line a run) and
+    Writes ``report.md``, ``report.json`` (every number of it), ``report.csv`` (a line a run),
     figures: ``arms.png``, ``differences.png``, ``classes.png``, and ``curves.png`` where curves were
-    kept. Equal result files give equal bytes. Needs numpy, scipy and matplotlib, no OpenMMLab.
+    kept, and ``report.html``, a page that holds all of it and needs no network. Equal result files
+    give equal bytes. Needs numpy, scipy and matplotlib, no OpenMMLab.
 
     Args:
         folder: of the study, with ``study.json``, ``result.json`` of each run and, for the interval
@@ -41,7 +47,7 @@ def report_study(
         say: is told how far it is.
 
     Returns:
-        what the study shows: the table of the arms, and a sentence a pair.
+        what the study shows: the table of the arms, a sentence a pair, and what was written.
 
     Raises:
         ResultsError: there is no study, or no usable result of what it compares.
@@ -55,12 +61,28 @@ def report_study(
     target = Path(folder if out is None else out)
     drawn, problems = draw_figures(results, comparison, target)
     comparison = dataclasses.replace(comparison, problems=[*comparison.problems, *problems])
-    write_text(target / "report.md", format_report(results, comparison, drawn, samples))
+    sheet = _sheet(Path(folder), target)
+    blocks = report_blocks(results, comparison, drawn, sheet, samples)
+    write_text(target / "report.md", format_markdown(blocks) + "\n")
     write_json(target / "report.json", _content(results, comparison, samples))
     write_text(target / "report.csv", _lines(results))
-    return f"{format_summary(results, comparison)}\n\nWritten: {target / 'report.md'}, report.json, report.csv, " + (
-        ", ".join(drawn)
+    # Last, because it is the one to look at.
+    write_text(target / PAGE, format_page(blocks, target))
+    summary = format_markdown(summary_blocks(results, comparison))
+    beside = ", ".join(["report.md", "report.json", "report.csv", *drawn])
+    return (
+        f"{summary}\n\n{conclusion(comparison)}\nThe page to open or to send is {target / PAGE} (beside it: {beside})."
     )
+
+
+def _sheet(folder: Path, target: Path) -> str | None:
+    """The name of the study's sheet of mixed images, brought beside the report; None where it has none."""
+    sheet = folder / SHEET
+    if not sheet.is_file():
+        return None
+    if target.resolve() != folder.resolve():
+        shutil.copyfile(sheet, target / SHEET)
+    return SHEET
 
 
 def _content(results: Results, comparison: Comparison, samples: int) -> dict[str, object]:

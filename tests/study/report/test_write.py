@@ -10,7 +10,16 @@ import pytest
 
 from smix_mm.study.report import ResultsError, report_study
 
-FILES = ["report.md", "report.json", "report.csv", "arms.png", "differences.png", "classes.png", "curves.png"]
+FILES = [
+    "report.md",
+    "report.json",
+    "report.csv",
+    "arms.png",
+    "differences.png",
+    "classes.png",
+    "curves.png",
+    "report.html",
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,9 @@ def test_the_report_needs_no_openmmlab_package(whole_study, report, tmp_path, ru
 def test_the_text_has_arms_pairs_classes_every_definition_and_the_papers(report):
     text = (report / "report.md").read_text()
     assert text.startswith(
-        "# A made-up study\n\nAP50, VOC 11-point (`voc/mAP_11point`), in %. 45 of 45 results are used;"
+        "# A made-up study\n\nCompared are 3 arms of pretraining (baseline, cutmix, saliencymix), with 3 pretraining "
+        "seeds, each backbone fine-tuned with 2 fine-tuning seeds for detection (bccd, voc).\n\n"
+        "AP50, VOC 11-point (`voc/mAP_11point`), in %. 45 of 45 results are used;"
     )
     assert rows(text, "baseline")[0].endswith("| 81.80 (n = 3) | 76.71 |")
     assert rows(text, "cutmix")[0].endswith("| 81.60 (n = 3) | – |")
