@@ -56,7 +56,7 @@ class ForkServer:
         self._socket: socket.socket | None = None
 
     def start(self, module: str, arguments: Sequence[str]) -> Process:
-        """Start ``python -m module arguments...``; the module has a ``main()`` that reads ``sys.argv`` and returns a status."""
+        """Start ``python -m module arguments...``, whose ``main()`` reads ``sys.argv`` and returns a status."""
         if self._server is None or self._server.poll() is not None:
             self._open()
         assert self._socket is not None
