@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+
 import torch
 import triton
 import triton.language as tl
@@ -36,6 +39,24 @@ def paste_kernel(
     place = image * size + element
     value = tl.load(images + place + tl.where(pasted, elsewhere, 0), inside)
     tl.store(mixed + place, value, inside)
+
+
+@functools.cache
+def works(device: torch.device) -> bool:
+    """Whether the kernel pastes on ``device`` what it should; if not, a log line says so."""
+    images = torch.arange(2 * 3 * 5 * 7, dtype=torch.float32, device=device).view(2, 3, 5, 7)
+    source = torch.tensor([[0, 1, 2, 4], [0, 0, 0, 0]], device=device)
+    target = torch.tensor([[3, 4, 5, 7], [0, 0, 0, 0]], device=device)
+    expected = images.clone()
+    expected[0, :, 3:5, 4:7] = images[1, :, 0:2, 1:4]
+    pasted = [
+        paste(images.contiguous(memory_format=layout), torch.tensor([1, 1], device=device), source, target)
+        for layout in (torch.contiguous_format, torch.channels_last)
+    ]
+    right = all(torch.equal(each, expected) for each in pasted)
+    if not right:
+        logging.getLogger("smix_mm").warning("the Triton kernel pastes wrongly on %s: plain torch pastes there", device)
+    return right
 
 
 def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: Tensor) -> Tensor:

@@ -107,9 +107,9 @@ def _compiled_paste(images: Tensor) -> Callable[..., Tensor] | None:
         return None
     if not images.is_contiguous() and not images.is_contiguous(memory_format=torch.channels_last):
         return None
-    from .paste_kernel import paste
+    from . import paste_kernel
 
-    return paste
+    return paste_kernel.paste if paste_kernel.works(images.device) else None
 
 
 def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int) -> Tensor:

@@ -3,6 +3,8 @@
 TRITON_INTERPRET=1 must be set before the kernel is imported, so this needs a process of its own.
 """
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from PIL import Image
 
 from smix_mm.mixing import paste, paste_kernel
 from smix_mm.saliency import FineGrainedSaliency
-from smix_mm.saliency.kernels import gpu, programs
+from smix_mm.saliency.kernels import gpu, gpu_kernel, programs
 from smix_mm.saliency.normalized import NormalizedImages
 
 SHARES = (0.0, 0.37, 1 - 2**-53)
@@ -74,6 +76,32 @@ def test_a_gpus_own_launch_parameters_give_the_definition(detector, made_up_pict
     image = made_up_pictures(67, 68)["noise"][None]
     assert torch.equal(detector(image), DEFINITION(image))
     assert_same_extreme(detector, image, True, None)
+
+
+def test_a_kernel_that_computes_another_map_is_not_used_and_a_line_says_so(monkeypatch, caplog):
+    device = torch.device("cpu")
+    assert gpu_kernel(device) is gpu
+    gpu_kernel.cache_clear()
+    monkeypatch.setattr(gpu, "_small", lambda images, maps, *others, **options: maps.zero_())
+    try:
+        with caplog.at_level(logging.WARNING, logger="smix_mm"):
+            assert gpu_kernel(device) is None
+        assert "RuntimeError: its map of 17x19 pixels differs from the definition's" in caplog.text
+    finally:
+        gpu_kernel.cache_clear()
+
+
+def test_a_paste_that_is_wrong_is_not_used_and_a_line_says_so(monkeypatch, caplog):
+    device = torch.device("cpu")
+    assert paste_kernel.works(device)
+    paste_kernel.works.cache_clear()
+    monkeypatch.setattr(paste_kernel, "paste", lambda images, *others: images.clone())
+    try:
+        with caplog.at_level(logging.WARNING, logger="smix_mm"):
+            assert not paste_kernel.works(device)
+        assert "pastes wrongly on cpu" in caplog.text
+    finally:
+        paste_kernel.works.cache_clear()
 
 
 @triton.jit

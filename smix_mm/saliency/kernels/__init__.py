@@ -32,7 +32,7 @@ def cpu_kernel() -> ModuleType | None:
 
 @functools.cache
 def gpu_kernel(device: torch.device) -> ModuleType | None:
-    """The Triton kernel, or None, with one log line, where it cannot be imported or run on ``device``."""
+    """The Triton kernel, or None, with one log line, where it does not run or computes another map on ``device``."""
     try:
         from . import gpu
 

@@ -18,7 +18,7 @@ import torch
 import triton
 from torch import Tensor
 
-from ..fine_grained import EXACT_SUM
+from ..fine_grained import EXACT_SUM, fine_grained_saliency
 from ..normalized import NormalizedImages
 from . import programs
 
@@ -38,17 +38,22 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def check(device: torch.device) -> None:
-    """Compile and launch the smallest program.
+    """Compare with the definition, on one image that is a program of its own and on one that takes several.
+
+    Triton compiles for each kind of GPU anew, and a map that is wrong shows nowhere else.
 
     Raises:
         ValueError: ``device`` is no GPU, and Triton does not interpret.
+        RuntimeError: a map differs from the definition's.
         Exception: Triton's own, where it cannot compile for the device.
     """
     if device.type != "cuda" and not INTERPRETED:
         raise ValueError(f"device should be a GPU, got {device}; or set TRITON_INTERPRET=1 from the start")
-    numbers = torch.ones(32, dtype=torch.int32, device=device)
-    with torch.cuda.device_of(numbers):
-        programs.map_kernel[(1, 1)](numbers[:16], numbers[16:], 16, BLOCK=2048, num_warps=8)
+    for height, width in ((17, 19), (SMALL + 3, SMALL + 6)):
+        noise = (torch.arange(3 * height * width, device=device) * 2654435761 >> 7) & 255
+        images = noise.to(torch.uint8).view(1, 3, height, width)
+        if not torch.equal(saliency(images), fine_grained_saliency(images)):
+            raise RuntimeError(f"its map of {height}x{width} pixels differs from the definition's")
 
 
 def saliency(images: Images) -> Tensor:
