@@ -1,7 +1,10 @@
 """Command line of `smix_mm.engine.test.test`."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from collections.abc import Sequence
 
 from ..utils.command_line import add_common_arguments, run_command
 
@@ -11,7 +14,7 @@ EXAMPLES = """examples:
 """
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="test.py",
         description="Evaluate a classifier or a detector on its config's test set.",
@@ -24,7 +27,7 @@ def main() -> int:
     parser.add_argument("--metrics", help="write the figures to this .json file")
     parser.add_argument("--show-dir", help="write pictures with predictions to this folder")
     add_common_arguments(parser)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     from ..engine.launch import export_local_rank, report_errors
     from ..engine.test import test

@@ -1,7 +1,10 @@
 """Command line of `smix_mm.engine.train.train`."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from collections.abc import Sequence
 
 from ..utils.choices import NONFINITE_ACTIONS
 from ..utils.command_line import add_common_arguments, run_command
@@ -14,7 +17,7 @@ EXAMPLES = """examples:
 """
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="train.py",
         description="Train a classifier or a detector from its config.",
@@ -38,7 +41,7 @@ def main() -> int:
         help="what a loss that is not finite does: stop the run before it touches the weights (default), or skip",
     )
     add_common_arguments(parser)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     from ..engine.launch import export_local_rank, report_errors
     from ..engine.train import train

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from typing import IO, Any, Mapping, Protocol, Sequence
 
 from ..utils.command_line import run_command
@@ -56,7 +57,7 @@ class ForkServer:
         self._socket: socket.socket | None = None
 
     def start(self, module: str, arguments: Sequence[str]) -> Process:
-        """Start ``python -m module arguments...``, whose ``main()`` reads ``sys.argv`` and returns a status."""
+        """Start ``python -m module arguments...``, whose ``main(arguments)`` returns an exit status."""
         if self._server is None or self._server.poll() is not None:
             self._open()
         assert self._socket is not None
@@ -157,7 +158,7 @@ def serve(connection: socket.socket, imports: Sequence[str]) -> int:
             die_with_parent()
             program = json.loads(message)
             sys.argv = [program["module"].rpartition(".")[2] + ".py", *program["arguments"]]
-            return run_command(importlib.import_module(program["module"]).main)
+            return run_command(partial(importlib.import_module(program["module"]).main, program["arguments"]))
         _write_to(silence)
         connection.send(json.dumps(dict(pid=child)).encode())
         _, ended = os.waitpid(child, 0)

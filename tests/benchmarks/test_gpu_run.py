@@ -42,7 +42,7 @@ def python(name: str, code: str, seconds: float = 60.0) -> Part:
 
 def suite(name: str, path: Path, *options: str) -> Part:
     """Tests that run on any machine: without the expression that chooses those for a GPU."""
-    arguments = [*gpu_parts.PYTEST, str(path), *options]
+    arguments = [*gpu_parts.PYTEST, f"--rootdir={path.parent}", str(path), *options]
     place = arguments.index("gpu")
     del arguments[place - 1 : place + 1]
     return Part(name, "tests", tuple(arguments), 60.0)

@@ -45,6 +45,14 @@ def test_arms_differ_in_their_augmentation_alone(arm):
     assert augments == ordinary.data_preprocessor.batch_augments.to_dict()
 
 
+def test_captured_steps_differ_in_their_hook_and_the_fused_optimiser_alone():
+    plain, captured = (Config.fromfile(ROOT / FAST.format(f"saliencymix{end}")).to_dict() for end in ("", "_captured"))
+    assert captured["custom_hooks"] == [*plain.pop("custom_hooks"), dict(type="CapturedStepHook")]
+    assert captured["optim_wrapper"]["optimizer"].pop("fused") is True
+    captured.pop("custom_hooks")
+    assert captured == plain
+
+
 def test_the_fast_baseline_has_the_ordinary_protocol():
     fast = Config.fromfile(ROOT / FAST.format("baseline"))
     ordinary = Config.fromfile(ROOT / "configs/cifar10/resnet18_baseline.py")

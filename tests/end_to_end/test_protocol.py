@@ -21,7 +21,7 @@ PAPER = [
     if Path(config).parent.name in WANTED["data"] and "imagenet-stem" not in config and len(Path(config).parts) == 3
 ]
 ARM = re.compile(r"_(cutout|mixup|cutmix|official-saliencymix|saliencymix)(?=[_.])")
-MIXED = [config for config in CONFIGS if ARM.search(config)]
+MIXED = [config for config in CONFIGS if ARM.search(config) and "captured" not in config]
 CHOSEN = [config for config in PAPER if "_saliencymix-" in config]
 LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
 

@@ -91,7 +91,7 @@ def main():
 
 def run_tool(order):
     sys.argv[0] = f"{order['program']}.py"
-    return import_module(f"smix_mm.engine.{order['program']}").main(order["arguments"])
+    return import_module(f"smix_mm.command_lines.{order['program']}").main(order["arguments"])
 
 
 def run_plainly(arguments):
