@@ -15,8 +15,10 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ..mixing.plan import MixNumbers
+from ..saliency import FineGrainedSaliency
 from .failures import NonFiniteError
 from .fast_training import Bfloat16OptimWrapper
+from .nonfinite import NonFiniteHook
 
 if TYPE_CHECKING:
     from ..batch_augments import SaliencyMix
@@ -42,6 +44,9 @@ class CapturedStepHook(Hook):
     running statistic: the graph itself leaves them as they were. Its iteration is named when the losses are
     next looked at, and the run stops there. Resumed from a checkpoint before it without this hook, the run
     meets the same batch, and :class:`~smix_mm.engine.NonFiniteHook` keeps it.
+
+    A resume is exact in every draw and in the place in the data. To the bit it is not: its first iterations run
+    without a graph, where the learning rate is a float64, which in a graph is a float32.
 
     Proven on a CPU alone, where a stand-in calls the step again in a graph's place: what the hook does
     around a graph. What a graph replays on a GPU is not measured.
@@ -94,7 +99,10 @@ class CapturedStepHook(Hook):
     def why_not(self, runner: Runner) -> str:
         """Why this training cannot be captured; empty where it can."""
         # Here, because it needs mmpretrain, and the other hooks do not.
+        from mmpretrain.models import CrossEntropyLoss
+
         from ..datasets.device_augment import InMemoryClsDataPreprocessor
+        from ..datasets.label_batch import BatchLinearClsHead
 
         wrapper = runner.optim_wrapper
         if is_distributed():
@@ -106,35 +114,47 @@ class CapturedStepHook(Hook):
         if type(wrapper) not in (OptimWrapper, Bfloat16OptimWrapper):
             return f"optim_wrapper is {type(wrapper).__name__}; it should be OptimWrapper or Bfloat16OptimWrapper"
         augments = runner.model.data_preprocessor.batch_augments
-        others = [type(each).__name__ for each in (augments.augments if augments else ()) if not _is_known(each)]
-        if others:
-            return f"batch_augments has {', '.join(others)}; it should have none but SaliencyMix"
+        if not all(map(_is_known, augments.augments if augments else ())):
+            return "batch_augments should have none but SaliencyMix with FineGrainedSaliency"
+        head = runner.model.head
+        if type(head) is not BatchLinearClsHead or head.cal_acc or type(head.loss_module) is not CrossEntropyLoss:
+            return "the head should be BatchLinearClsHead with CrossEntropyLoss, without cal_acc"
+        if head.loss_module.class_weight is not None:
+            return "CrossEntropyLoss has class weights"
+        if any(isinstance(hook, NonFiniteHook) and hook.action == "skip" for hook in runner.hooks):
+            return "NonFiniteHook should skip iterations, and a captured one's loss is known too late for that"
         if wrapper._accumulative_counts != 1 or wrapper.clip_grad_kwargs:
             return "gradients are accumulated or clipped"
-        if type(wrapper.optimizer) is not torch.optim.SGD or not wrapper.optimizer.defaults["fused"]:
+        # By group, since a checkpoint brings its own groups along.
+        groups = wrapper.optimizer.param_groups
+        if type(wrapper.optimizer) is not torch.optim.SGD or not all(group["fused"] for group in groups):
             return "the optimiser should be SGD with fused=True"
         return ""
 
     def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """In the place of the model's ``train_step``; a captured one's losses come later, so it returns none."""
-        self.seen += 1
         preprocessor = self.model.data_preprocessor
         augments = preprocessor.batch_augments
         batch = data["inputs"].shape
-        if self.seen <= self.warm_up or not all(map(_is_ready, augments.augments if augments else ())):
-            return self.own_step(data, optim_wrapper)
-        if self.graphs and batch != next(iter(self.graphs))[0]:
-            if not self.told:
-                self.runner.logger.info(f"A batch of {batch[0]} images is not captured: such run step by step.")
-                self.told = True
-            return self.own_step(data, optim_wrapper)
+        fits = batch[0] == self.runner.train_dataloader.batch_size
+        self.seen += fits
+        if not fits and not self.told:
+            self.runner.logger.info(f"A batch of {batch[0]} images is not captured: such run step by step.")
+            self.told = True
+        if self.seen <= self.warm_up or not fits or not all(map(_is_ready, augments.augments if augments else ())):
+            # This step's losses go to the message hub at once, after those before it.
+            self.read_losses()
+            # Whoever keeps them keeps no part of the step, which a later capture could not bear.
+            return {name: value.detach() for name, value in self.own_step(data, optim_wrapper).items()}
         crops = preprocessor.draw_crops(len(data["inputs"])) if preprocessor.padding or preprocessor.flip_prob else None
         # As mmpretrain chooses, with the same number of numpy's global generator.
         augment = augments.augments[np.random.choice(len(augments.augments), p=augments.probs)] if augments else None
         numbers = augment.draw(len(data["inputs"]), *batch[2:]) if augment else None
         settings = tuple((group["momentum"], group["weight_decay"]) for group in optim_wrapper.optimizer.param_groups)
-        key = (batch, augment, settings)
+        key = (augment, settings)
         if key not in self.graphs:
+            # Those of other settings go: a schedule of the momentum would fill the memory with them.
+            self.graphs = {other: graph for other, graph in self.graphs.items() if other[1] == settings}
             self.graphs[key] = CapturedStep(self, augment, data, crops, numbers)
         self.unread.append((self.runner.iter, self.graphs[key].replay(data, crops, numbers)))
         return {}
@@ -257,7 +277,7 @@ class CapturedStep:
 def _is_known(augment: Any) -> bool:
     from ..batch_augments import SaliencyMix
 
-    return augment is None or type(augment) is SaliencyMix
+    return augment is None or (type(augment) is SaliencyMix and type(augment.detector) is FineGrainedSaliency)
 
 
 def _is_ready(augment: SaliencyMix | None) -> bool:

@@ -49,14 +49,16 @@ def works(device: torch.device) -> bool:
     target = torch.tensor([[3, 4, 5, 7], [0, 0, 0, 0]], device=device)
     expected = images.clone()
     expected[0, :, 3:5, 4:7] = images[1, :, 0:2, 1:4]
-    pasted = [
-        paste(images.contiguous(memory_format=layout), torch.tensor([1, 1], device=device), source, target)
-        for layout in (torch.contiguous_format, torch.channels_last)
-    ]
-    right = all(torch.equal(each, expected) for each in pasted)
-    if not right:
-        logging.getLogger("smix_mm").warning("the Triton kernel pastes wrongly on %s: plain torch pastes there", device)
-    return right
+    partner = torch.tensor([1, 1], device=device)
+    try:
+        for layout in (torch.contiguous_format, torch.channels_last):
+            pasted = paste(images.contiguous(memory_format=layout), partner, source, target)
+            if not torch.equal(pasted, expected):
+                raise RuntimeError("it pastes wrongly")
+    except Exception as error:  # Triton's own are many
+        logging.getLogger("smix_mm").warning("no Triton kernel pastes on %s (%s): plain torch does", device, error)
+        return False
+    return True
 
 
 def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: Tensor) -> Tensor:

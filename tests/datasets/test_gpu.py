@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS
 import smix_mm  # noqa: F401  (registers)
 from smix_mm.engine import captured
 from smix_mm.engine.launch import build_runner, load_config
+from smix_mm.mixing import unnormalise
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/cifar10/fast/resnet18_saliencymix.py"
@@ -71,12 +72,17 @@ def test_it_trains_on_the_gpu_in_bfloat16_and_channels_last(made_up_cifar10, tmp
 @pytest.mark.parametrize("probs", [0.5, 1.0])
 def test_captured_steps_train_the_network_that_uncaptured_ones_train(probs, made_up_cifar10, tmp_path, monkeypatch):
     monkeypatch.setenv("SMIX_CIFAR10", str(made_up_cifar10))
+    # So that half of 40 iterations suffice until a batch is not looked at any more.
+    monkeypatch.setattr(unnormalise, "CHECKED_GPU_BATCHES", 2)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
     def train(name):
         config = CONFIG.with_name(f"{name}.py")
         # In float32, so that what differs is the order of sums alone; 240 images make the last batch smaller.
         options = {**SHORT, "train_dataloader.batch_size": 50, "train_dataloader.drop_last": False}
-        options.update({"train_cfg.max_epochs": 8, "optim_wrapper.type": "OptimWrapper"})
+        options.update(
+            {"train_cfg.max_epochs": 8, "optim_wrapper.type": "OptimWrapper", "env_cfg.cudnn_benchmark": False}
+        )
         cfg = load_config(config, tmp_path / name, options, "none")
         cfg.data_preprocessor.batch_augments.probs = probs
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

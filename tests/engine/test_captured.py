@@ -64,10 +64,10 @@ def history(runner, name: str) -> list[float]:
     return list(runner.message_hub.get_scalar(name).data[0])
 
 
-@pytest.mark.parametrize("arm", ["baseline", "saliencymix"])
-def test_the_same_draws_train_the_same_network(arm, few_cifar10, tmp_path, monkeypatch, stand_in):
+@pytest.mark.parametrize("arm, interval", [("baseline", 2), ("saliencymix", 2), ("saliencymix", 50)])
+def test_the_same_draws_train_the_same_network(arm, interval, few_cifar10, tmp_path, monkeypatch, stand_in):
     plain = run(tmp_path / "plain", arm, few_cifar10, monkeypatch, None)
-    replayed = run(tmp_path / "captured", arm, few_cifar10, monkeypatch, dict(warm_up=2, interval=2))
+    replayed = run(tmp_path / "captured", arm, few_cifar10, monkeypatch, dict(warm_up=2, interval=interval))
     assert history(replayed, "train/lr") == history(plain, "train/lr")
     ours, expected = history(replayed, "train/loss"), history(plain, "train/loss")
     assert len(ours) == len(expected) == 15
@@ -144,7 +144,23 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_stops_the_run_when_it_is_
         ({"optim_wrapper.accumulative_counts": 2}, "gradients are accumulated or clipped"),
         (
             {"data_preprocessor.batch_augments": dict(augments=dict(type="CutMix", alpha=1.0), probs=0.5)},
-            "batch_augments has CutMix; it should have none but SaliencyMix",
+            "batch_augments should have none but SaliencyMix with FineGrainedSaliency",
+        ),
+        (
+            {
+                "data_preprocessor.batch_augments": dict(
+                    augments=dict(type="SaliencyMix", saliency=dict(type="SpectralResidualSaliency")), probs=0.5
+                )
+            },
+            "batch_augments should have none but SaliencyMix with FineGrainedSaliency",
+        ),
+        (
+            {"model.head.cal_acc": True},
+            "the head should be BatchLinearClsHead with CrossEntropyLoss, without cal_acc",
+        ),
+        (
+            {"model.head.loss": dict(type="CrossEntropyLoss", class_weight=[1.0] * 10)},
+            "CrossEntropyLoss has class weights",
         ),
     ],
 )
@@ -154,6 +170,13 @@ def test_a_training_that_cannot_be_captured_runs_and_says_why_once(
     run(tmp_path, "baseline", few_cifar10, monkeypatch, {}, **{**options, "train_cfg.max_epochs": 1})
     log = next(tmp_path.glob("*/*.log")).read_text()
     assert log.count(f"Training steps are not captured: {reason}.") == 1
+
+
+def test_where_bad_iterations_are_skipped_steps_are_not_captured(few_cifar10, tmp_path, monkeypatch, stand_in):
+    hooks = [dict(type="NonFiniteHook", action="skip"), dict(type="CapturedStepHook")]
+    run(tmp_path, "baseline", few_cifar10, monkeypatch, None, **{"custom_hooks": hooks, "train_cfg.max_epochs": 1})
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert "Training steps are not captured: NonFiniteHook should skip iterations" in log
 
 
 def test_without_a_gpu_it_trains_as_without_the_hook(few_cifar10, tmp_path, monkeypatch):

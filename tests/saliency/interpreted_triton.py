@@ -99,7 +99,7 @@ def test_a_paste_that_is_wrong_is_not_used_and_a_line_says_so(monkeypatch, caplo
     try:
         with caplog.at_level(logging.WARNING, logger="smix_mm"):
             assert not paste_kernel.works(device)
-        assert "pastes wrongly on cpu" in caplog.text
+        assert "no Triton kernel pastes on cpu (it pastes wrongly)" in caplog.text
     finally:
         paste_kernel.works.cache_clear()
 

@@ -18,6 +18,7 @@ import torch
 import triton
 from torch import Tensor
 
+from ..base import map_extreme
 from ..fine_grained import EXACT_SUM, fine_grained_saliency
 from ..normalized import NormalizedImages
 from . import programs
@@ -44,7 +45,7 @@ def check(device: torch.device) -> None:
 
     Raises:
         ValueError: ``device`` is no GPU, and Triton does not interpret.
-        RuntimeError: a map differs from the definition's.
+        RuntimeError: a map or a peak differs from the definition's.
         Exception: Triton's own, where it cannot compile for the device.
     """
     if device.type != "cuda" and not INTERPRETED:
@@ -52,8 +53,16 @@ def check(device: torch.device) -> None:
     for height, width in ((17, 19), (SMALL + 3, SMALL + 6)):
         noise = (torch.arange(3 * height * width, device=device) * 2654435761 >> 7) & 255
         images = noise.to(torch.uint8).view(1, 3, height, width)
-        if not torch.equal(saliency(images), fine_grained_saliency(images)):
+        maps = fine_grained_saliency(images)
+        if not torch.equal(saliency(images), maps):
             raise RuntimeError(f"its map of {height}x{width} pixels differs from the definition's")
+        # As a training has them: normalized, and channels last.
+        values = images.to(torch.float32, memory_format=torch.channels_last) / 64 - 2
+        normalized = NormalizedImages(values, torch.full((3,), 128.0), torch.full((3,), 64.0))
+        for given in (images, normalized):
+            for found, expected in zip(extreme(given, True, None), map_extreme(maps, True, None)):
+                if not torch.equal(found, expected):
+                    raise RuntimeError(f"its peak at {height}x{width} pixels differs from the definition's")
 
 
 def saliency(images: Images) -> Tensor:
