@@ -64,7 +64,7 @@ def test_killed_twenty_times_it_ends_with_the_very_results_of_an_undisturbed_stu
     while kills < 20:
         study = started(small_study, tmp_path / "killed", SMIX_DEMO_DATA=digits)
         try:
-            output += study.communicate(timeout=moments.uniform(5, 24))[0]
+            output += study.communicate(timeout=moments.uniform(3, 12))[0]
             # Ended before its time: what is left of the kills meets a study that is finished.
             assert study.returncode == 0, output[-3000:]
             break
