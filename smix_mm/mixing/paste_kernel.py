@@ -1,4 +1,7 @@
-"""Pasting compiled for GPUs with Triton: every pixel of the mixed batch is read once and written once."""
+"""Pasting compiled for GPUs with Triton: every pixel of the mixed batch is read once and written once.
+
+Proven in Triton's interpreter alone; not yet run on a GPU, where :func:`works` tries it before its first use.
+"""
 
 from __future__ import annotations
 

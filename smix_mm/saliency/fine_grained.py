@@ -30,7 +30,8 @@ class FineGrainedSaliency(SaliencyDetector):
     """Fine-grained saliency: a pixel against the means of six windows around it.
 
     Equal to OpenCV's ``StaticSaliencyFineGrained`` on the same picture: ``round(255 * map)``
-    is identical on every pixel, on every device.
+    is identical on every pixel. On a GPU the Triton kernel is compared with the definition before its first
+    use, and left out where it differs; it has not yet been run on one.
 
     How it works: the grey picture is blurred twice. For each of six windows, clipped at the
     borders, the difference of the pixel and the mean of the others goes truncated into a

@@ -7,6 +7,9 @@ map, written over the differences, or the extreme, found without a map. Nothing 
 
 On the way a pixel costs 1 byte (grey, twice) + 4 (integral image) + 4 (both sums of differences, where the
 map will be); of these all but the last are kept for one part alone.
+
+Proven in Triton's interpreter alone, and compiled for sm_80 and sm_90; not yet run on a GPU, where :func:`check`
+compares it with the definition before its first use.
 """
 
 from __future__ import annotations
