@@ -40,7 +40,8 @@ class CapturedStepHook(Hook):
     hook; a log line says so once.
 
     A replay does not wait for the GPU. So losses come to the log in one piece, at every ``interval``-th
-    iteration, before one that is not captured and at an epoch's end, one for each iteration as always. A loss that is not finite changes no weight and no
+    iteration, before one that is not captured and at an epoch's end, one for each iteration as always. A
+    loss that is not finite changes no weight and no
     running statistic: the graph itself leaves them as they were. Its iteration is named when the losses are
     next looked at, and the run stops there. Resumed from a checkpoint before it without this hook, the run
     meets the same batch, and :class:`~smix_mm.engine.NonFiniteHook` keeps it.
