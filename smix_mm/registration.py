@@ -52,6 +52,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         },
         "DATASETS": {"InMemoryDataset": "datasets.in_memory"},
         "MODELS": {
+            "BatchClsDataPreprocessor": "datasets.label_batch",
             "BatchLinearClsHead": "datasets.label_batch",
             "InMemoryClsDataPreprocessor": "datasets.device_augment",
             "ReflectClsDataPreprocessor": "datasets.reflect_padding",

@@ -194,7 +194,15 @@ class Browser:
     def open(self, path: Path, fragment: str = "") -> None:
         # A page of its own each time: another fragment alone would not load it again.
         self.call("POST", "/url", url="about:blank")
-        self.call("POST", "/url", url=path.as_uri() + fragment)
+        address = path.as_uri() + fragment
+        self.call("POST", "/url", url=address)
+        # The call may return before the page's script has run.
+        loaded = f"return location.href === {json.dumps(address)} && document.readyState === 'complete'"
+        for _ in range(200):
+            if self.run(loaded):
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"{address} was not loaded")
 
     def run(self, script: str):
         """The value that a script returns."""

@@ -5,6 +5,8 @@
 data_root = "{{$SMIX_IMAGENET:data/imagenet}}"
 
 data_preprocessor = dict(
+    # One-hot labels batch by batch, not sample by sample.
+    type="BatchClsDataPreprocessor",
     num_classes=1000,
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],

@@ -1,3 +1,3 @@
 # ResNet-50 for ImageNet: 7x7 stem and max-pool.
 _base_ = "resnet50_cifar-stem.py"
-model = dict(backbone=dict(type="ResNet"), head=dict(num_classes=1000))
+model = dict(backbone=dict(type="ResNet"), head=dict(type="BatchLinearClsHead", num_classes=1000))
