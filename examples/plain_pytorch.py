@@ -1,6 +1,6 @@
 """ResNet-18 with SaliencyMix in plain PyTorch: python examples/plain_pytorch.py data/cifar10
 
-The folder holds picture files as train/<class>/ and test/<class>/; for CIFAR-10,
+The folder holds image files as train/<class>/ and test/<class>/; for CIFAR-10,
 `python tools/prepare_data.py cifar10 --as-folder` makes it.
 """
 

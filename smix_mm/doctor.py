@@ -1,6 +1,6 @@
 """Checks in one go that the environment can do what the package needs of it.
 
-Each check gives one line: what was looked at, what was found and how to mend it. What breaks is a finding, not a
+Each check gives one line: what was looked at, what was found and how to fix it. What breaks is a finding, not a
 traceback, and no check stops another.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .utils import mmcv_operators
-from .utils.packages import OPENMMLAB as MENDS
+from .utils.packages import OPENMMLAB as FIXES
 from .utils.packages import TORCH, first_line, how_to_fix
 
 ABSENT = "absent"
@@ -40,13 +40,13 @@ class Finding:
         name: What was looked at.
         ok: Whether the package can do its work with it.
         found: What is there, in words.
-        mend: What to do about it; beside ``ok`` it is advice. Empty where nothing is to be done.
+        fix: What to do about it; beside ``ok`` it is advice. Empty where nothing is to be done.
     """
 
     name: str
     ok: bool
     found: str
-    mend: str = ""
+    fix: str = ""
 
     @property
     def status(self) -> str:
@@ -55,14 +55,14 @@ class Finding:
             return ABSENT
         if not self.ok:
             return "wrong"
-        return "note" if self.mend else "ok"
+        return "note" if self.fix else "ok"
 
     def __str__(self) -> str:
         line = f"{self.status:<6}  {self.name}: {self.found}"
-        return f"{line}; to mend: {self.mend}" if self.mend else line
+        return f"{line}; to fix: {self.fix}" if self.fix else line
 
 
-def check_import(module: str, mend: str, part: str | None = None) -> Finding:
+def check_import(module: str, fix: str, part: str | None = None) -> Finding:
     """Imports ``module``, and ``part`` of it where one is named, and finds its version."""
 
     def look() -> Finding:
@@ -71,7 +71,7 @@ def check_import(module: str, mend: str, part: str | None = None) -> Finding:
             importlib.import_module(f"{module}.{part}")
         return Finding(module, True, version)
 
-    return _guarded(module, mend, look)
+    return _strict(module, fix, look)
 
 
 def check_gpu() -> Finding:
@@ -95,7 +95,7 @@ def check_gpu() -> Finding:
             )
         return Finding("GPU", True, "none, the CPU is used")
 
-    return _guarded("GPU", TORCH, look)
+    return _strict("GPU", TORCH, look)
 
 
 def check_operators() -> Finding:
@@ -105,7 +105,7 @@ def check_operators() -> Finding:
         found = mmcv_operators.describe()
         return Finding("mmcv.ops", True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else "")
 
-    return _guarded("mmcv.ops", MENDS["mmcv"], look)
+    return _strict("mmcv.ops", FIXES["mmcv"], look)
 
 
 def check_nms(device: str) -> Finding:
@@ -123,37 +123,37 @@ def check_nms(device: str) -> Finding:
             if device == "cpu" or "implementation for device" not in str(error):
                 raise
             found = "mmcv has CPU operators only: detectors cannot train on the GPU, all else can"
-            mend = (
+            fix = (
                 "`make setup MMCV_OPS=0` for torchvision's operators, or install the CUDA toolkit of torch's CUDA "
                 "version, remove .venv and run `make setup MMCV_OPS=1`"
             )
-            return Finding(name, True, found, mend)
+            return Finding(name, True, found, fix)
         if kept != [0, 2]:
-            return Finding(name, False, f"kept the boxes {kept}, where [0, 2] is right", MENDS["mmcv"])
+            return Finding(name, False, f"kept the boxes {kept}, where [0, 2] is right", FIXES["mmcv"])
         return Finding(name, True, "right")
 
-    return _guarded(name, MENDS["mmcv"], look)
+    return _strict(name, FIXES["mmcv"], look)
 
 
 def check_one_opencv() -> Finding:
     """Finds the installed OpenCV distributions, of which one is the most: all write into the same folder."""
     installed = {(one.metadata["Name"] or "").lower() for one in importlib.metadata.distributions()}
     found = [name for name in OPENCVS if {name, name.replace("-", "_")} & installed]
-    mend = "" if len(found) == 1 else _mend_opencv(found)
-    return Finding("one OpenCV", len(found) == 1, ", ".join(found) or ABSENT, mend)
+    fix = "" if len(found) == 1 else _fix_opencv(found)
+    return Finding("one OpenCV", len(found) == 1, ", ".join(found) or ABSENT, fix)
 
 
 def check_cv2_saliency() -> Finding:
     """Imports OpenCV and finds whether it has saliency detectors, as only its contrib build does."""
-    name, mend = "cv2.saliency", _mend_opencv(OPENCVS)
+    name, fix = "cv2.saliency", _fix_opencv(OPENCVS)
 
     def look() -> Finding:
         cv2 = importlib.import_module("cv2")
         if hasattr(getattr(cv2, "saliency", None), "StaticSaliencyFineGrained_create"):
             return Finding(name, True, f"OpenCV {_version(cv2)}")
-        return Finding(name, False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", mend)
+        return Finding(name, False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", fix)
 
-    return _guarded(name, mend, look)
+    return _strict(name, fix, look)
 
 
 def check_environment(plain: bool = False) -> list[Finding]:
@@ -166,7 +166,7 @@ def check_environment(plain: bool = False) -> list[Finding]:
     opencv = [check_one_opencv(), check_cv2_saliency()]
     if plain:
         return base + [finding for finding in opencv if finding.status != ABSENT]
-    imports = [check_import(module, how_to_fix(module), PARTS.get(module)) for module in MENDS]
+    imports = [check_import(module, how_to_fix(module), PARTS.get(module)) for module in FIXES]
     torch = sys.modules.get("torch")
     devices = ["cpu", "cuda"] if torch and torch.cuda.is_available() else ["cpu"]
     return [*base, *imports, check_operators(), *map(check_nms, devices), *opencv]
@@ -196,20 +196,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(finding.ok for finding in findings) else 1
 
 
-def _guarded(name: str, mend: str, look: Callable[[], Finding]) -> Finding:
+def _strict(name: str, fix: str, look: Callable[[], Finding]) -> Finding:
     """What ``look`` finds, or what it broke with: a broken package may raise anything while it is imported."""
     try:
         return look()
     except Exception as error:
         absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
-        return Finding(name, False, ABSENT if absent else first_line(error), mend)
+        return Finding(name, False, ABSENT if absent else first_line(error), fix)
 
 
 def _version(module: object) -> str:
     return str(getattr(module, "__version__", "of unknown version"))
 
 
-def _mend_opencv(names: Sequence[str]) -> str:
+def _fix_opencv(names: Sequence[str]) -> str:
     # To uninstall one of two takes files of the other along, so all have to go.
     uninstall = f"pip uninstall -y {' '.join(names)} && " if names else ""
     return f"{uninstall}pip install 'opencv-contrib-python-headless>=4.10,<5'"

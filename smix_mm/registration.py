@@ -15,33 +15,34 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Dict, Mapping
 
+from .utils.errors import PackageError
 from .utils.import_hooks import when_imported
-from .utils.packages import PackageError, describe_import_error
+from .utils.packages import describe_import_error
 
 # By module that holds the registries, registry, and name.
 REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "mmengine.registry": {
-        "FUNCTIONS": {"whole_batch": "datasets.in_memory"},
+        "FUNCTIONS": {"whole_batch": "datasets.in_memory.dataset"},
         "HOOKS": {
             "BoxCheckHook": "engine.box_check_hook",
             "CapturedStepHook": "engine.captured",
             "ChannelsLastHook": "engine.fast_training",
-            "ExactCheckpointHook": "engine.checkpoint_hook",
+            "ExactCheckpointHook": "engine.resume.checkpoint_hook",
             "LoadProofHook": "engine.load_proof_hook",
-            "MixSheetHook": "engine.mix_sheet_hook",
+            "MixSheetHook": "visualization.mix_sheet_hook",
             "MixingLabelsHook": "engine.mixing_labels_hook",
-            "NonFiniteHook": "engine.nonfinite",
+            "NonFiniteHook": "engine.nonfinite.hook",
         },
         "LOOPS": {
             "AttackTestLoop": "robustness.loop",
-            "ExactEpochBasedTrainLoop": "engine.loops",
-            "ExactIterBasedTrainLoop": "engine.loops",
+            "ExactEpochBasedTrainLoop": "engine.resume.loops",
+            "ExactIterBasedTrainLoop": "engine.resume.loops",
         },
         "METRICS": {"DetectionMetric": "evaluation.metric"},
         # With mmengine, so that MMAction2 finds it from its own.
-        "MODELS": {"VideoSaliencyMix": "blending"},
+        "MODELS": {"VideoSaliencyMix": "batch_augments.video"},
         "OPTIM_WRAPPERS": {"Bfloat16OptimWrapper": "engine.fast_training"},
-        "TRANSFORMS": {"LoadWholePicture": "datasets.whole_picture", "MendBoxes": "datasets.whole_picture"},
+        "TRANSFORMS": {"StrictLoadImage": "datasets.check.strict", "SanitizeBoxes": "datasets.check.strict"},
     },
     "mmpretrain.registry": {
         "BATCH_AUGMENTS": {
@@ -50,12 +51,12 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "SaliencyMix": "batch_augments.saliency_mix",
             "ShuffledSaliencyMix": "batch_augments.shuffled",
         },
-        "DATASETS": {"InMemoryDataset": "datasets.in_memory"},
+        "DATASETS": {"InMemoryDataset": "datasets.in_memory.dataset"},
         "MODELS": {
-            "BatchClsDataPreprocessor": "datasets.label_batch",
-            "BatchLinearClsHead": "datasets.label_batch",
-            "InMemoryClsDataPreprocessor": "datasets.device_augment",
-            "ReflectClsDataPreprocessor": "datasets.reflect_padding",
+            "BatchClsDataPreprocessor": "models.label_batch",
+            "BatchLinearClsHead": "models.label_batch",
+            "InMemoryClsDataPreprocessor": "datasets.in_memory.preprocessor",
+            "ReflectClsDataPreprocessor": "datasets.in_memory.reflect_padding",
             "WideResNet": "models.wide_resnet",
         },
         "TRANSFORMS": {"CommonCorruption": "robustness.corruption", "PCALighting": "transforms.lighting"},

@@ -94,7 +94,7 @@ def smix_data() -> Path:
 
 @pytest.fixture(scope="session")
 def few_cifar10(smix_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real CIFAR-10 pictures as folders, 24 a class to train and 4 to test."""
+    """Real CIFAR-10 images as folders, 24 a class to train and 4 to test."""
     out = tmp_path_factory.mktemp("cifar10")
     wanted = {"train": 24, "test": 4}
     taken: dict[str, int] = {}
@@ -242,3 +242,31 @@ def browser(tmp_path_factory):
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """Config of four photographs that scikit-image brings, 224x224, mixed by SaliencyMix."""
+    if find_spec("skimage") is None:
+        pytest.skip("no scikit-image, whose photographs are needed: pip install scikit-image")
+    return ROOT / "docs/figures/photographs.py"
+
+
+@pytest.fixture(scope="session")
+def crops(photographs, tmp_path_factory) -> Path:
+    """CIFAR-10 in small, of 32x32 crops of those photographs: train/<class>/*.png and test/<class>/*.png."""
+    import cv2
+    import numpy as np
+
+    from smix_mm.visualization.image_files import list_images, random_crops, read_image
+
+    out, random = tmp_path_factory.mktemp("crops"), np.random.default_rng(0)
+    classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    names = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+    for number, path in enumerate(list_images([f"skimage:{name}" for name in names])):
+        for index, crop in enumerate(random_crops(read_image(path), 32, 20, random)):
+            for split in ("train", "test"):
+                folder = out / split / classes[(4 * index + number) % 10]
+                folder.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(folder / f"{number}_{index}.png"), crop[:, :, ::-1])
+    return out

@@ -51,7 +51,7 @@ def test_two_opencvs_are_both_named_and_both_uninstalled(monkeypatch: pytest.Mon
     finding = doctor.check_one_opencv()
     assert (finding.ok, finding.status) == (False, "wrong")
     assert finding.found == "opencv-python, opencv-contrib-python-headless"
-    assert finding.mend.startswith("pip uninstall -y opencv-python opencv-contrib-python-headless && pip install ")
+    assert finding.fix.startswith("pip uninstall -y opencv-python opencv-contrib-python-headless && pip install ")
 
 
 @pytest.mark.parametrize("name", ["opencv-contrib-python", "opencv-contrib-python-headless"])
@@ -64,7 +64,7 @@ def test_an_opencv_that_is_not_the_contrib_build_is_wrong(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "cv2", ModuleType("cv2"))
     finding = doctor.check_cv2_saliency()
     assert finding.status == "wrong"
-    assert "opencv-contrib-python-headless" in finding.mend
+    assert "opencv-contrib-python-headless" in finding.fix
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_import_that_breaks_is_a_finding_with_its_reason_and_the_mend(
     name, reason = error.rstrip(")").split("(")
     assert finding.found.startswith(f"{name}: ")
     assert reason.strip("'") in finding.found
-    assert str(finding).endswith("; to mend: pip install whole-package")
+    assert str(finding).endswith("; to fix: pip install whole-package")
 
 
 def test_only_the_first_line_of_a_long_reason_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_compiled_operators_that_do_not_load_are_a_note_with_the_reason(monkeypa
     finding = doctor.check_operators()
     assert (finding.ok, finding.status) == (True, "note")
     assert "undefined symbol: _ZN3c10" in finding.found and "torchvision's in place of mmcv's" in finding.found
-    assert "make setup MMCV_OPS=1" in finding.mend
+    assert "make setup MMCV_OPS=1" in finding.fix
 
 
 def test_operators_with_a_wrong_answer_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_operators_with_a_wrong_answer_are_wrong(monkeypatch: pytest.MonkeyPatch
     finding = doctor.check_nms("cpu")
     assert finding.status == "wrong"
     assert "[0, 1, 2]" in finding.found
-    assert "onedl-mmcv" in finding.mend
+    assert "onedl-mmcv" in finding.fix
 
 
 def test_operators_that_were_left_out_of_mmcv_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_cpu_operators_beside_a_gpu_are_a_note_that_says_what_they_cost(
     finding = doctor.check_nms("meta")
     assert (finding.ok, finding.status) == (True, "note")
     assert "detectors cannot train on the GPU" in finding.found
-    assert "make setup MMCV_OPS=0" in finding.mend and "CUDA toolkit" in finding.mend
+    assert "make setup MMCV_OPS=0" in finding.fix and "CUDA toolkit" in finding.fix
     assert doctor.check_nms("cpu").status == "wrong"
 
 
@@ -164,12 +164,12 @@ def test_one_fault_fails_the_whole_and_hides_no_other_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(monkeypatch, "opencv-python", "opencv-contrib-python")
-    for module in doctor.MENDS:
+    for module in doctor.FIXES:
         monkeypatch.setitem(sys.modules, module, None)
     assert doctor.main([]) == 1
     lines = capsys.readouterr().out.splitlines()
-    for name in doctor.MENDS:
-        assert any(line.startswith(f"absent  {name}: absent; to mend: ") for line in lines)
+    for name in doctor.FIXES:
+        assert any(line.startswith(f"absent  {name}: absent; to fix: ") for line in lines)
     assert any(line.startswith("wrong   one OpenCV: ") for line in lines)
     assert any("cv2.saliency: " in line for line in lines)
 
@@ -178,7 +178,7 @@ def test_plain_use_needs_neither_openmmlab_nor_opencv(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(monkeypatch)
-    for module in (*doctor.MENDS, "cv2"):
+    for module in (*doctor.FIXES, "cv2"):
         monkeypatch.setitem(sys.modules, module, None)
     assert doctor.main(["--plain"]) == 0
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.engine.benchmark_cifar`."""
+"""Command line of `smix_mm.benchmarks.cifar`."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ EXAMPLES = """examples:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Count the pictures a second that configs train with, data loading and hooks included.",
+        description="Count the images a second that configs train with, data loading and hooks included.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -31,10 +31,10 @@ def main() -> int:
 
     import torch
 
-    from smix_mm.engine.benchmark_cifar import CONFIGS, benchmark_cifar, format_table, not_measured_on_gpu
-    from smix_mm.engine.launch import UsageError
-    from smix_mm.fileio import write_json
-    from smix_mm.saliency.benchmark import describe_machine
+    from smix_mm.benchmarks.cifar import CONFIGS, benchmark_cifar, format_table, not_measured_on_gpu
+    from smix_mm.benchmarks.saliency import describe_machine
+    from smix_mm.utils.errors import UsageError
+    from smix_mm.utils.files import write_json
 
     configs = options.configs or CONFIGS
     rows = []

@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.saliency.benchmark`."""
+"""Command line of `smix_mm.benchmarks.saliency`."""
 
 import argparse
 import sys
@@ -19,22 +19,22 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sizes", type=parse_size, nargs="+", help="each SIDE or HEIGHTxWIDTH")
-    parser.add_argument("--batches", type=int, nargs="+", help="pictures a call")
+    parser.add_argument("--batches", type=int, nargs="+", help="images a call")
     parser.add_argument("--seconds", type=float, default=5.0, help="spent on each size and batch (default 5)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of every backend (default 1)")
     parser.add_argument(
         "--device", help="time the default detector alone there, such as cuda: called, and captured in a CUDA graph"
     )
     parser.add_argument("--out", help="JSON file to write")
-    parser.add_argument("--figure", help="picture file to write; needs matplotlib")
+    parser.add_argument("--figure", help="image file to write; needs matplotlib")
     options = parser.parse_args()
 
-    from smix_mm.fileio import write_json
-    from smix_mm.saliency.benchmark import BATCHES, SIZES, benchmark, describe_machine, draw_figure, format_table
+    from smix_mm.benchmarks.saliency import BATCHES, SIZES, benchmark, describe_machine, draw_figure, format_table
+    from smix_mm.utils.files import write_json
 
     try:
         if options.device:
-            from smix_mm.saliency import benchmark_gpu
+            from smix_mm.benchmarks import saliency_gpu as benchmark_gpu
 
             rows = benchmark_gpu.benchmark_on_device(options.device)
             print(benchmark_gpu.format_table(rows))

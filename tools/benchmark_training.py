@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.engine.benchmark_training`."""
+"""Command line of `smix_mm.benchmarks.training`."""
 
 import argparse
 import sys
@@ -25,7 +25,7 @@ def main() -> int:
         default=["configs/cifar10/resnet18_baseline.py"],
         help="classification configs, or mmpretrain::NAME (default: %(default)s)",
     )
-    parser.add_argument("--batch", type=int, default=128, help="pictures a step (default 128)")
+    parser.add_argument("--batch", type=int, default=128, help="images a step (default 128)")
     parser.add_argument("--size", type=parse_size, default=(32, 32), help="SIDE or HEIGHTxWIDTH (default 32)")
     parser.add_argument("--iterations", type=int, default=1, help="steps of one arm before the next (default 1)")
     parser.add_argument("--rounds", type=int, default=10, help="turns of each arm (default 10)")
@@ -37,9 +37,9 @@ def main() -> int:
 
     import torch
 
-    from smix_mm.engine.benchmark_training import benchmark_training, describe, format_table, not_measured_on_gpu
-    from smix_mm.engine.launch import UsageError
-    from smix_mm.fileio import write_json
+    from smix_mm.benchmarks.training import benchmark_training, describe, format_table, not_measured_on_gpu
+    from smix_mm.utils.errors import UsageError
+    from smix_mm.utils.files import write_json
 
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -21,7 +21,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="classification config of mmpretrain, with or without mixing")
-    parser.add_argument("--out", help="picture to write (default: work_dirs/<config's name>/mix.png, unless --html)")
+    parser.add_argument("--out", help="image to write (default: work_dirs/<config's name>/mix.png, unless --html)")
     parser.add_argument("--html", help="page to write, with a slider through the examples; needs no network")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--schemes", action="store_true", help="all schemes of SaliencyMix on the same pair")
@@ -30,7 +30,7 @@ def main() -> int:
     )
     parser.add_argument("--number", type=int, default=6, help="examples (default 6)")
     parser.add_argument("--seed", type=int, default=0, help="of the data's order, partners and λ (default 0)")
-    parser.add_argument("--small", action="store_true", help="256 colours, for a picture of a third of the size")
+    parser.add_argument("--small", action="store_true", help="256 colours, for an image of a third of the size")
     add_cfg_options(parser, "settings laid over the config")
     options = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.datasets.check.check_data`."""
+"""Command line of `smix_mm.datasets.check.check.check_data`."""
 
 import argparse
 import io
@@ -6,11 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-from smix_mm.datasets.check import check_data
-from smix_mm.datasets.clean import LEFT_OUT, write_clean_copy
-from smix_mm.datasets.findings import ERRORS, REMARKS, DataError
-from smix_mm.fileio import write_json
+from smix_mm.datasets.check.check import check_data
+from smix_mm.datasets.check.clean import LEFT_OUT, write_clean_copy
+from smix_mm.datasets.check.findings import ERRORS, REMARKS
 from smix_mm.utils.command_line import add_cfg_options, run_command
+from smix_mm.utils.errors import DataError
+from smix_mm.utils.files import write_json
 
 
 def _described(kinds: dict[str, str]) -> str:
@@ -34,19 +35,19 @@ examples:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Check the pictures and VOC-style annotations that a config's dataloaders would read.",
+        description="Check the images and VOC-style annotations that a config's dataloaders would read.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="classification config over picture files, or VOC-style detection config")
+    parser.add_argument("config", help="classification config over image files, or VOC-style detection config")
     parser.add_argument(
         "--fix",
         metavar="OUT",
-        help="write a data root without the errors: annotations and split files cleaned, pictures linked, "
+        help="write a data root without the errors: annotations and split files cleaned, images linked, "
         f"every change in {LEFT_OUT}",
     )
     parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
-    parser.add_argument("--decode", action="store_true", help="decode every picture, not only read its header")
+    parser.add_argument("--decode", action="store_true", help="decode every image, not only read its header")
     parser.add_argument("--ignore", nargs="+", default=(), metavar="KIND", help="errors that are meant so")
     parser.add_argument("--show", type=int, default=5, metavar="N", help="files shown a kind (default: 5)")
     parser.add_argument("--json", metavar="FILE", help="write all findings there")
@@ -57,7 +58,7 @@ def main() -> int:
     if not Path(options.config).is_file():
         parser.error(f"config {options.config} is not there; wanted a config file, such as one under configs/")
 
-    from smix_mm.config import read_config
+    from smix_mm.utils.config import read_config
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files can be no text
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -7,7 +7,7 @@ from pathlib import Path
 from smix_mm.utils.command_line import add_cfg_options, run_command
 
 EXAMPLES = """examples:
-  python tools/compare_cam.py CONFIG baseline=b.pth saliencymix=s.pth --pictures dog.jpg cat.jpg --out cam.png
+  python tools/compare_cam.py CONFIG baseline=b.pth saliencymix=s.pth --images dog.jpg cat.jpg --out cam.png
 """
 
 
@@ -19,27 +19,28 @@ def named_files(texts: list[str]) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Class activation maps of several checkpoints beside each other on the same pictures.",
+        description="Class activation maps of several checkpoints beside each other on the same images.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="config of the classifier")
     parser.add_argument("checkpoints", nargs="+", metavar="NAME=CHECKPOINT", help="a column each")
-    parser.add_argument("--pictures", nargs="+", required=True, help="a row each")
+    parser.add_argument("--images", nargs="+", required=True, help="a row each")
     parser.add_argument("--label", type=int, help="class of all maps (default: the first checkpoint's choice)")
     parser.add_argument("--out", default="cam.png", help="PNG to write (default: cam.png)")
     add_cfg_options(parser)
     options = parser.parse_args()
 
-    from smix_mm.engine.launch import UsageError, report_errors
-    from smix_mm.visualization.compare_cam import CompareError, compare_cam
+    from smix_mm.engine.launch import report_errors
+    from smix_mm.utils.errors import UsageError
+    from smix_mm.visualization.compare_cam import compare_cam
 
     def run() -> None:
         try:
             files = named_files(options.checkpoints)
             settings = dict(label=options.label, cfg_options=options.cfg_options)
-            print(compare_cam(options.config, files, options.pictures, options.out, **settings))
-        except CompareError as error:
+            print(compare_cam(options.config, files, options.images, options.out, **settings))
+        except UsageError as error:
             raise UsageError(str(error)) from error
 
     return report_errors(run)

@@ -14,23 +14,22 @@ EXAMPLES = """examples:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Detections of several arms beside each other on the same pictures, with the true boxes.",
+        description="Detections of several arms beside each other on the same images, with the true boxes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="config of the detector, for where the pictures are")
+    parser.add_argument("config", help="config of the detector, for where the images are")
     parser.add_argument("files", nargs="+", metavar="NAME=DETECTIONS", help="stored detections (.npz), a column each")
-    parser.add_argument("--images", nargs="+", default=[], metavar="ID", help="pictures (default: drawn by --seed)")
-    parser.add_argument("--number", type=int, default=4, help="how many pictures to draw (default: 4)")
+    parser.add_argument("--images", nargs="+", default=[], metavar="ID", help="images (default: drawn by --seed)")
+    parser.add_argument("--number", type=int, default=4, help="how many images to draw (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="of that draw (default: 0)")
     parser.add_argument("--score", type=float, default=0.5, help="least score of a box shown (default: 0.5)")
     parser.add_argument("--out", default="detections.png", help="PNG to write (default: detections.png)")
     add_cfg_options(parser)
     options = parser.parse_args()
 
-    from smix_mm.engine.launch import UsageError, report_errors
-    from smix_mm.evaluation import DetectionsError
-    from smix_mm.visualization.compare_cam import CompareError
+    from smix_mm.engine.launch import report_errors
+    from smix_mm.utils.errors import DataError, UsageError
     from smix_mm.visualization.compare_detections import compare_detections
 
     def run() -> None:
@@ -41,7 +40,7 @@ def main() -> int:
         settings = dict(images=options.images, number=options.number, seed=options.seed, score=options.score)
         try:
             print(compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings))
-        except (CompareError, DetectionsError) as error:
+        except (UsageError, DataError) as error:
             raise UsageError(str(error)) from error
 
     return report_errors(run)

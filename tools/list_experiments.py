@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from smix_mm.experiments import format_rows, list_experiments
-from smix_mm.experiments.records import RecordError
 from smix_mm.utils.command_line import run_command
+from smix_mm.utils.errors import DataError
 
 EXAMPLES = """examples:
   python tools/list_experiments.py
@@ -32,7 +32,7 @@ def main() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         rows = list_experiments(options.words, options.results, ROOT)
-    except RecordError as error:
+    except DataError as error:
         print(f"list_experiments.py: {error}", file=sys.stderr)
         return 2
     if not rows:

@@ -1,10 +1,10 @@
-"""Command line of `smix_mm.study.areas`."""
+"""Command line of `smix_mm.analysis.study_areas`."""
 
 import argparse
 import sys
 
-from smix_mm.fileio import write_json
 from smix_mm.utils.command_line import run_command
+from smix_mm.utils.files import write_json
 
 EXAMPLES = """examples:
   python tools/measure_area.py configs/studies/does_saliency_matter/cifar10.py
@@ -14,7 +14,7 @@ EXAMPLES = """examples:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Count what share of its training pictures each arm of a study replaces.",
+        description="Count what share of its training images each arm of a study replaces.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
 
-    from smix_mm.study.areas import format_areas, measure_area
+    from smix_mm.analysis.study_areas import format_areas, measure_area
 
     try:
         found = measure_area(

@@ -22,9 +22,9 @@ def main() -> int:
     parser.add_argument("checkpoint", help="checkpoint of mmengine, torchvision or timm")
     parser.add_argument("out", help="file to write")
     parser.add_argument("--raw", action="store_true", help="with an EMA, the trained weights, not their average")
-    parser.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the training pictures, if not recorded")
-    parser.add_argument("--mean", type=float, nargs=3, help="of the training pictures, if not recorded")
-    parser.add_argument("--std", type=float, nargs=3, help="of the training pictures, if not recorded")
+    parser.add_argument("--channel-order", choices=("rgb", "bgr"), help="of the training images, if not recorded")
+    parser.add_argument("--mean", type=float, nargs=3, help="of the training images, if not recorded")
+    parser.add_argument("--std", type=float, nargs=3, help="of the training images, if not recorded")
     options = parser.parse_args()
 
     from smix_mm.transfer import publish_backbone

@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.engine.replay.replay_batch`."""
+"""Command line of `smix_mm.engine.nonfinite.replay.replay_batch`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from smix_mm.utils.command_line import run_command
 
 EXAMPLES = """examples:
   python tools/replay_batch.py work_dirs/resnet18_saliencymix/nonfinite/iter_38_rank0.pt
-  python tools/replay_batch.py work_dirs/faster-rcnn/nonfinite/iter_7_rank1.pt --config mended.py
+  python tools/replay_batch.py work_dirs/faster-rcnn/nonfinite/iter_7_rank1.pt --config fixed.py
 The config is run as code, as every config is: replay only what comes from where you trust it.
 """
 
@@ -24,14 +24,14 @@ def main() -> int:
     parser.add_argument("--device", help="such as cpu or cuda (default: cuda where there is a GPU)")
     options = parser.parse_args()
 
-    from smix_mm.engine.replay import replay_batch
+    from smix_mm.engine.nonfinite.replay import replay_batch
 
     try:
         replay = replay_batch(options.file, config=options.config, checkpoint=options.checkpoint, device=options.device)
     except (OSError, ValueError) as error:
         print(f"replay_batch.py: {error}", file=sys.stderr)
         return 2
-    print(f"iteration {replay.iteration}, rank {replay.rank}, {len(replay.files)} pictures")
+    print(f"iteration {replay.iteration}, rank {replay.rank}, {len(replay.files)} images")
     print(f"config {replay.config}, weights {replay.checkpoint}")
     for name in sorted({*replay.saved, *replay.losses}):
         then, now = (losses.get(name, "not there") for losses in (replay.saved, replay.losses))

@@ -133,6 +133,6 @@ into=(.venv/bin/uv pip install --python .venv/bin/python)
 env "${install_environment[@]}" "${into[@]}" "${install_options[@]}" --requirements requirements.txt
 "${into[@]}" --quiet --no-deps --no-build-isolation --editable .
 .venv/bin/python -m smix_mm.doctor ||
-  fail 'the environment is not sound: mend what is marked above, then run this again'
+  fail 'the environment is not sound: fix what is marked above, then run this again'
 mv -f .venv/.unfinished .venv/.ready
 say '.venv is ready'

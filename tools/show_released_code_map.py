@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.visualization.show_released_code_map` and of what measures it over many pictures."""
+"""Command line of `smix_mm.visualization.show_released_code_map` and of what measures it over many images."""
 
 import argparse
 import sys
@@ -17,14 +17,14 @@ EXAMPLES = """examples:
 def main() -> int:
     parser = argparse.ArgumentParser(
         description="Show the saliency map that the released code gets, by handing OpenCV floats, beside the true one; "
-        "with a folder or several pictures, how the peaks of both are distributed.",
+        "with a folder or several images, how the peaks of both are distributed.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("picture", nargs="+", help="picture file, or folders and several files")
-    parser.add_argument("--out", help="picture file to write")
+    parser.add_argument("image", nargs="+", help="image file, or folders and several files")
+    parser.add_argument("--out", help="image file to write")
     parser.add_argument("--json", help="JSON file to write")
-    parser.add_argument("--size", type=int, default=224, help="side that pictures are resized to (default 224)")
+    parser.add_argument("--size", type=int, default=224, help="side that images are resized to (default 224)")
     parser.add_argument("--crops", type=int, default=1, help="random squares of each file (default 1: the middle one)")
     parser.add_argument("--number", type=int, help="files at most, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random (default 0)")
@@ -47,25 +47,29 @@ def main() -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Measure or draw what was asked for."""
-    from smix_mm.fileio import write_json
-    from smix_mm.released_code import IMAGENET_MEAN, IMAGENET_STD
-    from smix_mm.visualization import measure_padding, measure_released_code_map, show_released_code_map
-    from smix_mm.visualization.padding import draw_padding, format_padding
-    from smix_mm.visualization.picture_files import list_pictures
-    from smix_mm.visualization.released_map import draw_peaks, format_peaks
+    from smix_mm.analysis.padding_peaks import draw_padding, format_padding, measure_padding
+    from smix_mm.analysis.released_code_map import (
+        draw_peaks,
+        format_peaks,
+        measure_released_code_map,
+        show_released_code_map,
+    )
+    from smix_mm.batch_augments.official_map import IMAGENET_MEAN, IMAGENET_STD
+    from smix_mm.utils.files import write_json
+    from smix_mm.visualization.image_files import list_images
 
     if options.padding is not None:
-        result = measure_padding(options.picture, padding=options.padding, number=options.number, seed=options.seed)
+        result = measure_padding(options.image, padding=options.padding, number=options.number, seed=options.seed)
         print(format_padding(result))
         if options.out:
             draw_padding(result, options.out)
     else:
         normalisation = dict(size=options.size, mean=options.mean or IMAGENET_MEAN, std=options.std or IMAGENET_STD)
-        if options.crops == 1 and len(list_pictures(options.picture)) == 1:
-            peaks = show_released_code_map(options.picture[0], options.out, **normalisation)
+        if options.crops == 1 and len(list_images(options.image)) == 1:
+            peaks = show_released_code_map(options.image[0], options.out, **normalisation)
         else:
             peaks = measure_released_code_map(
-                options.picture, crops=options.crops, number=options.number, seed=options.seed, **normalisation
+                options.image, crops=options.crops, number=options.number, seed=options.seed, **normalisation
             )
             if options.out:
                 draw_peaks(peaks, options.out)

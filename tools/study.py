@@ -48,12 +48,11 @@ def main() -> int:
         verb.add_argument("--work-dir", required=True, help="where everything is written")
     options = parser.parse_args()
 
-    from smix_mm.study.config import StudyError
-    from smix_mm.study.steps import StepError
+    from smix_mm.utils.errors import StepError, UsageError
 
     try:
         return _call(options)
-    except (StudyError, CheckpointError) as error:
+    except (UsageError, CheckpointError) as error:
         print(f"study.py: {error}", file=sys.stderr)
         return 2
     except StepError as error:

@@ -2,7 +2,7 @@
 
 import sys
 
-from smix_mm.command_lines.test import main
+from smix_mm.cli.test import main
 from smix_mm.utils.command_line import run_command
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ FGSM alone proves little: a net can hide its gradient from one step and still fa
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description="Accuracy of a classifier on clean, attacked and corrupted pictures.",
+        description="Accuracy of a classifier on clean, attacked and corrupted images.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -33,8 +33,9 @@ def main() -> int:
     add_common_arguments(parser)
     options = parser.parse_args()
 
-    from smix_mm.engine.launch import UsageError, export_local_rank, report_errors
+    from smix_mm.engine.launch import export_local_rank, report_errors
     from smix_mm.robustness.evaluate import format_table, test_robustness
+    from smix_mm.utils.errors import UsageError
 
     export_local_rank(options.local_rank)
 

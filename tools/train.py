@@ -2,7 +2,7 @@
 
 import sys
 
-from smix_mm.command_lines.train import main
+from smix_mm.cli.train import main
 from smix_mm.utils.command_line import run_command
 
 if __name__ == "__main__":

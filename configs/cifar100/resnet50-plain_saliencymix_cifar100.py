@@ -1,4 +1,4 @@
 _base_ = "resnet50_saliencymix_cifar100.py"
-# Pictures as they are: neither cropped nor flipped.
+# Images as they are: neither cropped nor flipped.
 train_pipeline = {{_base_.test_pipeline}}
 train_dataloader = dict(dataset=dict(pipeline={{_base_.test_pipeline}}))

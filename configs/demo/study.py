@@ -1,7 +1,7 @@
 # The whole road in minutes, on data that come with the installed packages. Three fine-tuning seeds give each arm an
 # interval; one pretraining an arm is too little to say anything about the method.
 name = "Demo: digits on photographs"
-prepare = dict(call="smix_mm.datasets.digits:make_digit_scenes", variable="SMIX_DEMO_DATA")
+prepare = dict(call="smix_mm.datasets.demo:make_digit_scenes", variable="SMIX_DEMO_DATA")
 arms = dict(
     baseline="pretrain_baseline.py",
     cutmix="pretrain_cutmix.py",

@@ -10,17 +10,17 @@
 # - Warm-up over 500 iterations from a thousandth: MMDetection's usual one. Nothing says how long it was.
 # - The first residual stage is frozen together with the stem: [F] and [M].
 # - 12,000 proposals before and 2,000 after suppression at IoU 0.7, boxes regressed for each class: [F] and [M].
-# - 256 RoIs a picture, a quarter of them objects, and 300 proposals in the test: [F] for ResNet-50. [M]: 512 and 1,000.
+# - 256 RoIs an image, a quarter of them objects, and 300 proposals in the test: [F] for ResNet-50. [M]: 512 and 1,000.
 # - RoIAlign to 14x14, which the last stage halves: [M]. [F] halves the 14x14 by max-pooling, and the stage once more.
 # - The stride of a bottleneck in its 3x3 convolution, as in all weights of mmpretrain, torchvision and timm.
-# - Detections from score 0.05, suppressed at IoU 0.5, at most 100 a picture: [M]. [F]: from 0, at 0.3, 100.
+# - Detections from score 0.05, suppressed at IoU 0.5, at most 100 an image: [M]. [F]: from 0, at 0.3, 100.
 # - L1 loss on boxes: [M]. [F]: smooth L1.
 # - Objects marked difficult are not trained on, so they count as background: [M]. [F] trains on them. The test counts
 #   them neither way. Objects of every size are trained on: [F]; see _base_/datasets/voc0712.py.
-# - A batch is padded to its largest picture and a multiple of 32; upright and lying pictures do not mix: [M].
+# - A batch is padded to its largest image and a multiple of 32; upright and lying images do not mix: [M].
 # - Tested every 8,200 iterations, for the curve; the last test counts, no best one is chosen.
 #
-# lr 4e-3 is for 8 pictures a step: on N GPUs set train_dataloader.batch_size to 8 / N, or use --auto-scale-lr.
+# lr 4e-3 is for 8 images a step: on N GPUs set train_dataloader.batch_size to 8 / N, or use --auto-scale-lr.
 _base_ = [
     "../_base_/models/faster-rcnn_r50-c4.py",
     "../_base_/datasets/voc0712.py",

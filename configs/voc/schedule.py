@@ -1,5 +1,5 @@
 # MMDetection's own schedule for VOC07+12: 4 epochs of three passes, x0.1 after the third; lr 0.01 is meant for 8 GPUs
-# with 2 pictures each. With any other number of them: tools/train.py --auto-scale-lr.
+# with 2 images each. With any other number of them: tools/train.py --auto-scale-lr.
 _base_ = "mmdet::_base_/default_runtime.py"
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
 custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]

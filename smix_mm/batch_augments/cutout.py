@@ -14,14 +14,14 @@ from .saliency_mix import check_inputs
 
 @BATCH_AUGMENTS.register_module()
 class Cutout:
-    """Cut a square hole into every picture and fill it with the data set's mean.
+    """Cut a square hole into every image and fill it with the data set's mean.
 
-    The hole's centre is uniform over the picture, so the hole may stand out, and is cut off at all
+    The hole's centre is uniform over the image, so the hole may stand out, and is cut off at all
     four borders. Labels stay. `Improved Regularization of Convolutional Neural Networks with Cutout
     <https://arxiv.org/abs/1708.04552>`_ (DeVries and Taylor 2017), section 3.2.
 
     It works on the normalised batch, where the mean is exactly zero. (mmpretrain has a transform
-    of the same name, which is not the method: it acts on every other picture, fills with 128, and
+    of the same name, which is not the method: it acts on every other image, fills with 128, and
     shifts or shrinks a hole at the border.)
 
     Args:
@@ -70,7 +70,7 @@ class Cutout:
         return batch_inputs.clone().masked_fill_(holes[:, None], 0), scores
 
     def boxes(self, samples: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-        """The holes ``(y1, x1, y2, x2)``, half-open, inside the picture: int64 (N, 4) on the CPU."""
+        """The holes ``(y1, x1, y2, x2)``, half-open, inside the image: int64 (N, 4) on the CPU."""
         sides = torch.tensor([height, width])
         centres = torch.stack([torch.randint(int(side), (samples,), generator=generator) for side in sides], 1)
         first = centres - self.length // 2

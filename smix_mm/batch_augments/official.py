@@ -17,7 +17,7 @@ class OfficialSaliencyMix:
     """The released code's behaviour, batch for batch identical given the same seeds.
 
     It differs from the paper's text, and from :class:`SaliencyMix`, in this: one λ and one box
-    serve the whole batch; the box is found on one picture, and there on the *normalised float*
+    serve the whole batch; the box is found on one image, and there on the *normalised float*
     tensor. OpenCV's detector expects bytes and reads the floats' bit pattern as if it were
     pixels, so the box is nearly random; it is cut at the borders.
 
@@ -60,19 +60,19 @@ class OfficialSaliencyMix:
         mixed[:, :, y1:y2, x1:x2] = batch_inputs[partner, :, y1:y2, x1:x2]
         return mixed, lam * scores + (1 - lam) * scores[partner]
 
-    def box(self, picture: Tensor, lam: float) -> tuple[int, int, int, int]:
-        """The box ``(y1, x1, y2, x2)``, half-open, that the released code finds on one picture.
+    def box(self, image: Tensor, lam: float) -> tuple[int, int, int, int]:
+        """The box ``(y1, x1, y2, x2)``, half-open, that the released code finds on one image.
 
         Args:
-            picture: normalised floats (3, H, W).
-            lam: the share of the picture that should remain.
+            image: normalised floats (3, H, W).
+            lam: the share of the image that should remain.
         """
-        floats = np.ascontiguousarray(picture.detach().float().cpu().numpy().transpose(1, 2, 0))
+        floats = np.ascontiguousarray(image.detach().float().cpu().numpy().transpose(1, 2, 0))
         _, saliency_map = self.detector.computeSaliency(floats)
         peak = np.unravel_index(np.argmax((saliency_map * 255).astype(np.uint8)), saliency_map.shape)
         ratio = np.sqrt(1.0 - lam)
         corners = []
-        for place, side in zip(peak, picture.shape[1:]):
+        for place, side in zip(peak, image.shape[1:]):
             half = int(side * ratio) // 2
             corners.append((int(np.clip(place - half, 0, side)), int(np.clip(place + half, 0, side))))
         (y1, y2), (x1, x2) = corners

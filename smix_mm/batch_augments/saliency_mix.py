@@ -13,14 +13,14 @@ from ..mixing.functional import apply_mix, as_scores
 from ..mixing.generator import own_generator
 from ..mixing.options import mix_options
 from ..mixing.plan import MixNumbers, mix_numbers
-from ..mixing.unnormalise import Unnormalise
 from ..saliency import SaliencyDetector, build_detector
 from ..saliency.normalized import NormalizedImages
+from ..saliency.unnormalize import Unnormalize
 
 
 @BATCH_AUGMENTS.register_module()
 class SaliencyMix:
-    r"""SaliencyMix: cut the most salient patch of one picture and paste it on another.
+    r"""SaliencyMix: cut the most salient patch of one image and paste it on another.
 
     The method as the paper describes it: `SaliencyMix: A Saliency Guided Data Augmentation
     Strategy for Better Regularization <https://arxiv.org/abs/2006.01791>`_ (ICLR 2021),
@@ -39,14 +39,14 @@ class SaliencyMix:
         mean: the data preprocessor's ``mean``, three numbers. Defaults to ImageNet's.
         std: the data preprocessor's ``std``, three positive numbers. Defaults to ImageNet's.
         channel_order: ``'rgb'`` or ``'bgr'``, of the tensor that the augmentation is given
-            (mmpretrain hands RGB where ``to_rgb=True`` follows pictures read from files).
+            (mmpretrain hands RGB where ``to_rgb=True`` follows images read from files).
             Defaults to ``'rgb'``.
 
     Raises:
         ValueError: an option has none of these values.
 
     .. note::
-        mmpretrain mixes after normalisation, so the pictures that the detector looks at are
+        mmpretrain mixes after normalisation, so the images that the detector looks at are
         made from the normalised ones: ``round(x * std + mean)``, clipped to 0..255. What each
         option does is said at :func:`smix_mm.saliency_mix`.
 
@@ -72,7 +72,7 @@ class SaliencyMix:
         self.options = mix_options(alpha, source, target, border, box_per, lam_per, ties)
         self.detector = build_detector(saliency)
         advice = "give SaliencyMix the same mean and std as the data preprocessor"
-        self.unnormalise = Unnormalise(mean, std, channel_order, advice=advice)
+        self.unnormalize = Unnormalize(mean, std, channel_order, advice=advice)
         self.generator: torch.Generator | None = None
 
     def __call__(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,7 +87,7 @@ class SaliencyMix:
 
         Raises:
             TypeError, ValueError: something is not as above; NaN or infinity; or un-normalised
-                values that are no picture, which points to ``mean`` and ``std``.
+                values that are no image, which points to ``mean`` and ``std``.
         """
         return self.mix(batch_inputs, batch_scores)
 
@@ -117,18 +117,18 @@ class SaliencyMix:
         """
         scheme = Scheme(*(self.options[name] for name in ("source", "target", "ties")))
         options = {name: self.options[name] for name in ("border", "box_per", "lam_per")}
-        looked_at = self.looked_at(batch_inputs)
-        return apply_mix(batch_inputs, batch_scores, looked_at, numbers, scheme, self.detector, **options)
+        uint8_images = self.detector_input(batch_inputs)
+        return apply_mix(batch_inputs, batch_scores, uint8_images, numbers, scheme, self.detector, **options)
 
-    def looked_at(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
-        """What the detector is given: :meth:`pictures`, or on a GPU the batch itself if the detector reads that."""
+    def detector_input(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
+        """What the detector is given: :meth:`uint8_images`, or on a GPU the batch itself if the detector reads that."""
         if self.detector.reads_normalized(batch_inputs.device):
-            return self.unnormalise.wrap(batch_inputs)
-        return self.pictures(batch_inputs)
+            return self.unnormalize.wrap(batch_inputs)
+        return self.uint8_images(batch_inputs)
 
-    def pictures(self, batch_inputs: Tensor) -> Tensor:
+    def uint8_images(self, batch_inputs: Tensor) -> Tensor:
         """uint8 RGB (N, 3, H, W) from normalised floats of the same shape."""
-        return self.unnormalise(batch_inputs)
+        return self.unnormalize(batch_inputs)
 
 
 def check_inputs(batch_inputs: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""SaliencyMix with the maps of other pictures: the control that leaves all but the saliency as it is."""
+"""SaliencyMix with the maps of other images: the control that leaves all but the saliency as it is."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..saliency.normalized import NormalizedImages
 from .saliency_mix import SaliencyMix
 
 
-class _RolledPictures(SaliencyMix):
-    def looked_at(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
-        return super().looked_at(batch_inputs).roll(1, 0)
+class _RolledImages(SaliencyMix):
+    def detector_input(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
+        return super().detector_input(batch_inputs).roll(1, 0)
 
 
 @BATCH_AUGMENTS.register_module()
 class ShuffledSaliencyMix:
-    """SaliencyMix whose every box comes from the map of another picture than the one that is cut.
+    """SaliencyMix whose every box comes from the map of another image than the one that is cut.
 
-    A patch of picture j lies around the peak of picture j - 1 of the batch. Over shuffled batches its
+    A patch of image j lies around the peak of image j - 1 of the batch. Over shuffled batches its
     place, and with ``border='clip'`` its area, have the very distribution that they have in
     :class:`SaliencyMix`, with all its love of borders or of the middle; only the tie between the place
     and what is shown there is cut. With the same seed, partners and λ are the same too. Not in the
@@ -36,7 +36,7 @@ class ShuffledSaliencyMix:
 
     # It has a SaliencyMix and is none: who draws the boxes of a SaliencyMix would draw others than these.
     def __init__(self, **options: Any) -> None:
-        self._mix = _RolledPictures(**options)
+        self._mix = _RolledImages(**options)
 
     @property
     def generator(self) -> torch.Generator | None:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Mapping
 
-from ..fileio import write_json
+from ..utils.files import write_json
 from .gpu_parts import CIFAR_STEPS, IMAGENET_STEP
 from .gpu_run import Result, all_passed
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ..fileio import write_text
+from ..utils.files import write_text
 from .gpu_parts import IMAGENET_STEP
 from .gpu_record import Record, find_row, read_records
 from .gpu_run import PASSED

@@ -2,13 +2,12 @@
 
 from .box_check_hook import BoxCheckHook
 from .captured import CapturedStepHook
-from .checkpoint_hook import ExactCheckpointHook
 from .fast_training import Bfloat16OptimWrapper, ChannelsLastHook
 from .load_proof_hook import LoadProofHook
-from .loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
-from .mix_sheet_hook import MixSheetHook
 from .mixing_labels_hook import MixingLabelsHook
-from .nonfinite import NonFiniteHook
+from .nonfinite.hook import NonFiniteHook
+from .resume.checkpoint_hook import ExactCheckpointHook
+from .resume.loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
 
 __all__ = [
     "Bfloat16OptimWrapper",
@@ -19,7 +18,6 @@ __all__ = [
     "ExactEpochBasedTrainLoop",
     "ExactIterBasedTrainLoop",
     "LoadProofHook",
-    "MixSheetHook",
     "MixingLabelsHook",
     "NonFiniteHook",
 ]

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ..datasets.guard import usable_box
+from ..datasets.check.boxes import usable_box
 
 _SHOWN = 5
 
@@ -18,12 +18,12 @@ class BoxCheckHook(Hook):
     """Look at every training box before the first iteration.
 
     The logarithm of a box side of zero turns the box loss into NaN. Boxes without area that something
-    leaves out of training (the dataset's ``filter_cfg=dict(bbox_min_size=1)``, or ``MendBoxes`` in its
+    leaves out of training (the dataset's ``filter_cfg=dict(bbox_min_size=1)``, or ``SanitizeBoxes`` in its
     pipeline, which ``tools/train.py`` puts there) are counted in one warning with their files; any that
     would reach the loss stop the run.
 
     Args:
-        quiet: leave out the warning, because :func:`~smix_mm.datasets.guard.guard_data` gave it.
+        quiet: leave out the warning, because :func:`~smix_mm.datasets.check.strict.make_strict` gave it.
 
     Raises:
         ValueError: a box without area would be trained on; the message names its files.
@@ -38,17 +38,17 @@ class BoxCheckHook(Hook):
         used: dict[str, int] = {}
         for dataset in leaf_datasets(runner.train_dataloader.dataset):
             steps = getattr(getattr(dataset, "pipeline", None), "transforms", ())
-            mended = any(type(step).__name__ == "MendBoxes" for step in steps)
+            fixed = any(type(step).__name__ == "SanitizeBoxes" for step in steps)
             for info in _infos(dataset):
                 for instance in info["instances"]:
-                    # The size in an annotation can be wrong; MendBoxes knows the picture's.
+                    # The size in an annotation can be wrong; SanitizeBoxes knows the image's.
                     if not usable_box(instance["bbox"], (float("inf"), float("inf"))):
-                        files = left_out if mended or instance.get("ignore_flag") else used
+                        files = left_out if fixed or instance.get("ignore_flag") else used
                         name = str(info.get("xml_path") or info.get("img_path"))
                         files[name] = files.get(name, 0) + 1
         if used:
             raise ValueError(
-                f"{_counted(used)} would turn the loss into NaN; wanted boxes with an area: mend the files, or "
+                f"{_counted(used)} would turn the loss into NaN; wanted boxes with an area: fix the files, or "
                 "set filter_cfg=dict(filter_empty_gt=True, bbox_min_size=1) in the training dataset"
             )
         if left_out and not self.quiet:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ..mixing.plan import MixNumbers
 from ..saliency import FineGrainedSaliency
-from .failures import NonFiniteError
+from ..utils.errors import NonFiniteError
 from .fast_training import Bfloat16OptimWrapper
-from .nonfinite import NonFiniteHook
+from .nonfinite.hook import NonFiniteHook
 
 if TYPE_CHECKING:
     from ..batch_augments import SaliencyMix
@@ -30,7 +30,7 @@ Key = Tuple[Any, ...]
 class CapturedStepHook(Hook):
     """Replay each training step from a CUDA graph, so that the CPU's launches no longer set the pace.
 
-    For the fast path on one GPU: :class:`~smix_mm.datasets.device_augment.InMemoryClsDataPreprocessor`, no
+    For the fast path on one GPU: :class:`~smix_mm.datasets.in_memory.preprocessor.InMemoryClsDataPreprocessor`, no
     batch augmentation or :class:`~smix_mm.batch_augments.SaliencyMix`, torch's SGD with ``fused=True`` under
     ``OptimWrapper`` or ``Bfloat16OptimWrapper``. What is random is drawn on the CPU as without this hook,
     the same numbers in the same order, and enters the graph as tensors, and so does the learning rate;
@@ -102,8 +102,8 @@ class CapturedStepHook(Hook):
         # Here, because it needs mmpretrain, and the other hooks do not.
         from mmpretrain.models import CrossEntropyLoss
 
-        from ..datasets.device_augment import InMemoryClsDataPreprocessor
-        from ..datasets.label_batch import BatchLinearClsHead
+        from ..datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor
+        from ..models.label_batch import BatchLinearClsHead
 
         wrapper = runner.optim_wrapper
         if is_distributed():
@@ -240,7 +240,7 @@ class CapturedStep:
 
     def _step(self) -> None:
         """What is captured. Nothing in it may wait for the GPU or depend on a value there."""
-        from ..datasets.label_batch import LabelBatch
+        from ..models.label_batch import LabelBatch
 
         hook, model = self.hook, self.hook.model
         wrapper, preprocessor = hook.runner.optim_wrapper, model.data_preprocessor
@@ -283,7 +283,7 @@ def _is_known(augment: Any) -> bool:
 
 def _is_ready(augment: SaliencyMix | None) -> bool:
     """Whether an augmentation has done what waits for the GPU: look at the values of its first batches."""
-    return augment is None or augment.unnormalise.checked
+    return augment is None or augment.unnormalize.checked
 
 
 def can_capture(device: torch.device) -> bool:

@@ -7,7 +7,7 @@ import re
 
 import torch
 
-from ..utils.mmcv_operators import MissingOperatorError
+from ..utils.errors import MissingOperatorError, NonFiniteError
 from ..utils.packages import chain
 
 RESUME = "--resume goes on from the newest checkpoint in the work dir"
@@ -16,10 +16,6 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-class NonFiniteError(RuntimeError):
-    """A loss that is NaN or infinite; the message names the iteration, the losses and the files."""
 
 
 def describe_failure(error: BaseException) -> tuple[str, int] | None:
@@ -66,7 +62,7 @@ def _about_files(error: OSError) -> str | None:
     if error.errno in _REFUSED:
         return (
             f"the system refuses access to{named or ' a file'} ({error.strerror}); wanted a work dir that can be "
-            f"written to and data that can be read: choose another --work-dir, or mend the permissions; {RESUME}"
+            f"written to and data that can be read: choose another --work-dir, or fix the permissions; {RESUME}"
         )
     return None
 

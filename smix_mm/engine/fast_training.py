@@ -34,7 +34,7 @@ class Bfloat16OptimWrapper(OptimWrapper):
 class ChannelsLastHook(Hook):
     """Lay a model's convolution weights out channels last, which tensor cores are fastest with.
 
-    The values do not change. Pictures that come in that order too, as
+    The values do not change. Images that come in that order too, as
     ``InMemoryClsDataPreprocessor`` hands them over, need not be reordered in every step.
 
     With several processes torch warns once of gradients whose strides differ from its buckets': the model

@@ -15,17 +15,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..config import find_config
-from ..datasets.findings import DataError
-from ..transfer.checkpoint import CheckpointError
 from ..utils.choices import LAUNCHERS
+from ..utils.config import find_config
+from ..utils.errors import CheckpointError, DataError, UsageError
 from ..utils.packages import OPENMMLAB
 from .failures import describe_failure
 from .safe_loading import load_safely
-
-
-class UsageError(ValueError):
-    """Something in the call or the config is not as wanted; the message says how to mend it."""
 
 
 def load_config(

@@ -10,9 +10,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ..fileio import write_json
-from ..transfer import LoadProofError, prove_loaded
+from ..transfer import prove_loaded
 from ..transfer.proof import PROOF, describe_proof
+from ..utils.errors import LoadProofError
+from ..utils.files import write_json
 
 
 @HOOKS.register_module()

@@ -9,8 +9,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from .launch import UsageError
-from .random_state import unwrapped
+from ..utils.errors import UsageError
+from ..utils.random_state import unwrapped
 
 
 @HOOKS.register_module()

@@ -18,8 +18,9 @@ from mmengine.runner import (
     get_torchvision_models,
 )
 
-from ..fileio import atomic_path, file_hash
-from ..transfer.checkpoint import CheckpointError, read_checkpoint
+from ..transfer.checkpoint import read_checkpoint
+from ..utils.errors import CheckpointError
+from ..utils.files import atomic_path, file_hash
 
 
 def load_safely() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from mmengine.evaluator import DumpResults
 
-from ..datasets.guard import guard_data
-from ..fileio import write_json
-from .launch import UsageError, build_runner, load_config
+from ..datasets.check.strict import make_strict
+from ..utils.errors import UsageError
+from ..utils.files import write_json
+from .launch import build_runner, load_config
 
 
 def test(
@@ -31,7 +32,7 @@ def test(
         work_dir: where the log goes. Defaults as for training.
         out: file (.pkl) for the predictions.
         metrics: file (.json) for the figures.
-        show_dir: folder for pictures with predictions drawn on them.
+        show_dir: folder for images with predictions drawn on them.
         cfg_options: settings by dotted name, laid over the config.
         launcher: how several processes were started; ``'none'`` for one.
 
@@ -50,7 +51,7 @@ def test(
     cfg.load_from, cfg.resume = str(checkpoint), False
     if show_dir is not None:
         _show_predictions(cfg, str(show_dir))
-    notes = guard_data(cfg, parts=("test",))
+    notes = make_strict(cfg, parts=("test",))
     runner = build_runner(cfg)
     for note in notes:
         runner.logger.warning(note)

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..datasets.guard import guard_data
-from .launch import UsageError, build_runner, load_config
+from ..datasets.check.strict import make_strict
+from ..utils.errors import UsageError
+from .launch import build_runner, load_config
 from .mixing_labels_hook import MixingLabelsHook
-from .nonfinite import NonFiniteHook
-from .resume import choose_checkpoint, go_on_from, use_exact_parts
+from .nonfinite.hook import NonFiniteHook
+from .resume.runner import choose_checkpoint, go_on_from, use_exact_parts
 
 
 def train(
@@ -30,7 +31,7 @@ def train(
     """Train what a config describes, so that the run can be killed at any time and resumed exactly.
 
     mmengine's stock checkpoint hook and train loops are replaced by this package's, see
-    :mod:`smix_mm.engine.loops` and :class:`~smix_mm.engine.ExactCheckpointHook`.
+    :mod:`smix_mm.engine.resume.loops` and :class:`~smix_mm.engine.ExactCheckpointHook`.
 
     Args:
         config: an mmengine config of mmpretrain or MMDetection.
@@ -71,7 +72,7 @@ def train(
         resume = cfg.get("load_from") or "auto"
     if resume not in (None, "auto") and not Path(resume).is_file():
         raise UsageError(f"checkpoint {resume} is not there; wanted one to resume from, or plain --resume")
-    notes = guard_data(cfg) + use_exact_parts(cfg)
+    notes = make_strict(cfg) + use_exact_parts(cfg)
     _guard_losses(cfg, on_nonfinite)
     notes += go_on_from(cfg, choose_checkpoint(cfg, resume))
     runner = build_runner(cfg)

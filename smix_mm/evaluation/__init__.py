@@ -4,7 +4,8 @@ Nothing here needs an OpenMMLab package but :mod:`smix_mm.evaluation.metric`, wh
 ``DetectionMetric`` and is imported on its own.
 """
 
+from ..utils.errors import DataError
 from .average_precision import evaluate, recompute
-from .detections import Detections, DetectionsError, read_detections
+from .detections import Detections, read_detections
 
-__all__ = ["Detections", "DetectionsError", "evaluate", "read_detections", "recompute"]
+__all__ = ["DataError", "Detections", "evaluate", "read_detections", "recompute"]

@@ -13,7 +13,8 @@ from typing import Callable, Mapping, Sequence
 
 import numpy as np
 
-from .detections import Detections, DetectionsError, read_detections
+from ..utils.errors import DataError
+from .detections import Detections, read_detections
 from .matching import COCO_IOUS, NOT_COUNTED, TRUE, Matches, match_coco, match_voc
 
 # In both cases the rounding of the original is kept: a recall may equal one of these.
@@ -77,10 +78,10 @@ def evaluate(detections: Detections) -> dict[str, float]:
         is said at :func:`~smix_mm.evaluation.matching.match_voc` and ``match_coco``.
 
     Raises:
-        DetectionsError: there is no object to find.
+        DataError: there is no object to find.
     """
     if not (~detections.difficult).any():
-        raise DetectionsError("the test set has no object to find; wanted annotations that are not all difficult")
+        raise DataError("the test set has no object to find; wanted annotations that are not all difficult")
     matched = {match: match(detections) for match in {entry.match for entry in DEFINITIONS.values()}}
     once = np.ones((len(detections.images), 1), np.int32)
     figures: dict[str, float] = {}
@@ -102,7 +103,7 @@ def recompute(path: str | Path) -> dict[str, float]:
     """The figures of :func:`evaluate` from a ``detections.npz``.
 
     Raises:
-        DetectionsError: the file cannot be used.
+        DataError: the file cannot be used.
     """
     return evaluate(read_detections(path))
 

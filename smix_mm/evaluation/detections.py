@@ -10,7 +10,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from ..fileio import atomic_path
+from ..utils.errors import DataError
+from ..utils.files import atomic_path
 
 FORMAT = 1
 
@@ -25,10 +26,6 @@ _ARRAYS: dict[str, tuple[Any, tuple[int, ...], str]] = {
     "true_image_of": (np.int32, (), "true_boxes"),
     "difficult": (np.bool_, (), "true_boxes"),
 }
-
-
-class DetectionsError(ValueError):
-    """Predictions, or the file of them, are not as wanted; the message says what is."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Detections:
         difficult: (G,) bool; such an object is neither to be found nor wrong to find.
 
     Raises:
-        DetectionsError: the arrays do not fit each other, or hold a value that is no number.
+        DataError: the arrays do not fit each other, or hold a value that is no number.
     """
 
     classes: tuple[str, ...]
@@ -69,7 +66,7 @@ class Detections:
         for name, (dtype, shape, like) in _ARRAYS.items():
             array, wanted = getattr(self, name), (len(getattr(self, like)), *shape)
             if array.dtype != dtype or array.shape != wanted:
-                raise DetectionsError(f"{name} is {array.dtype} {array.shape}; wanted {np.dtype(dtype)} {wanted}")
+                raise DataError(f"{name} is {array.dtype} {array.shape}; wanted {np.dtype(dtype)} {wanted}")
         for names, limit in (
             (("labels", "true_labels"), len(self.classes)),
             (("image_of", "true_image_of"), len(self.images)),
@@ -77,11 +74,11 @@ class Detections:
             for name in names:
                 array = getattr(self, name)
                 if ((array < 0) | (array >= limit)).any():
-                    raise DetectionsError(f"{name} has {array.min()} to {array.max()}; wanted 0 to {limit - 1}")
+                    raise DataError(f"{name} has {array.min()} to {array.max()}; wanted 0 to {limit - 1}")
         for name, images in (("boxes", self.image_of), ("scores", self.image_of), ("true_boxes", self.true_image_of)):
             wrong = np.argwhere(~np.isfinite(getattr(self, name)))
             if len(wrong):
-                raise DetectionsError(
+                raise DataError(
                     f"{name} of image {self.images[images[wrong[0][0]]]} hold what is no number; wanted finite "
                     "numbers: a training that diverged gives such"
                 )
@@ -117,23 +114,23 @@ def read_detections(path: str | Path) -> Detections:
     """Read ``detections.npz``; nothing in it is executed.
 
     Raises:
-        DetectionsError: the file is not there, is damaged or cut off, or is no such file.
+        DataError: the file is not there, is damaged or cut off, or is no such file.
     """
     if not Path(path).is_file():
-        raise DetectionsError(f"{path} is not there; wanted the detections.npz that DetectionMetric(out=...) writes")
+        raise DataError(f"{path} is not there; wanted the detections.npz that DetectionMetric(out=...) writes")
     # Python's zipfile answers a damaged header that names an unknown compression with NotImplementedError.
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in ("format", "classes", "images", *_ARRAYS)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DetectionsError(
+        raise DataError(
             f"{path} cannot be read ({type(error).__name__}: {error}); wanted a whole detections.npz: "
             "test the detector again"
         ) from error
     found = content.pop("format")
     if found != FORMAT:
-        raise DetectionsError(f"{path} has format {found}; wanted {FORMAT}: test the detector again")
+        raise DataError(f"{path} has format {found}; wanted {FORMAT}: test the detector again")
     try:
         return Detections(tuple(map(str, content.pop("classes"))), **content)
-    except DetectionsError as error:
-        raise DetectionsError(f"{path}: {error}") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error

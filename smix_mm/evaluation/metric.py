@@ -10,8 +10,9 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
+from ..utils.errors import DataError
 from .average_precision import DEFINITIONS, evaluate
-from .detections import Detections, DetectionsError
+from .detections import Detections
 
 
 @METRICS.register_module()
@@ -30,7 +31,7 @@ class DetectionMetric(BaseMetric):
         collect_dir: folder for collecting over 'cpu'. Defaults to None, for a temporary one.
 
     Raises:
-        DetectionsError: a sample lacks what is wanted, a prediction is no number, ``out`` has
+        DataError: a sample lacks what is wanted, a prediction is no number, ``out`` has
             another ending, or there is no object to find.
     """
 
@@ -41,7 +42,7 @@ class DetectionMetric(BaseMetric):
         # There are two families of names, and an unset prefix is warned about at construction only.
         self.prefix = None
         if out is not None and Path(out).suffix != ".npz":
-            raise DetectionsError(f"out={str(out)!r} was given to write to; wanted a name that ends in .npz")
+            raise DataError(f"out={str(out)!r} was given to write to; wanted a name that ends in .npz")
         self.out = out
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
@@ -52,13 +53,13 @@ class DetectionMetric(BaseMetric):
             data_samples: MMDetection's samples as dicts, with ``pred_instances``.
         """
         for sample in data_samples:
-            for wanted, mend in (
+            for wanted, fix in (
                 ("img_id", "add it to meta_keys of PackDetInputs in the test pipeline"),
                 ("gt_instances", "put LoadAnnotations into the test pipeline"),
                 ("pred_instances", "give the metric a detector's predictions"),
             ):
                 if wanted not in sample:
-                    raise DetectionsError(f"a sample has no {wanted}; {mend}")
+                    raise DataError(f"a sample has no {wanted}; {fix}")
             found, there = sample["pred_instances"], sample["gt_instances"]
             ignored = sample.get("ignored_instances", {})
             sides = [there, ignored] if "bboxes" in ignored else [there]

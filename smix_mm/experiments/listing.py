@@ -30,7 +30,7 @@ def list_experiments(words: Sequence[str] = (), results: str | Path = "results",
         ``gpu_hours`` and ``ours``, all text but ``commands``, a list.
 
     Raises:
-        RecordError: a file under ``results`` is not as wanted.
+        DataError: a file under ``results`` is not as wanted.
     """
     found, times = read_results(results), read_step_times(results)
     rows = []

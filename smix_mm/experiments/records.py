@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from ..benchmarks.gpu_record import read_records, step_times
+from ..utils.errors import DataError
 from .rows import Experiment
 
 RESULT, ROBUSTNESS = "result.json", "robustness.json"
 
-# Pictures of the training part.
-PICTURES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_imagenet": 100_000}
-
-
-class RecordError(ValueError):
-    """A file of results is not as wanted; the message says which and what is."""
+# Images of the training part.
+IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_imagenet": 100_000}
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def read_results(folder: str | Path) -> list[Result]:
     ``tools/test_robustness.py`` writes.
 
     Raises:
-        RecordError: a file is not as above.
+        DataError: a file is not as above.
     """
     found = []
     for path in sorted(Path(folder).rglob("*.json")):
@@ -85,7 +82,7 @@ def read_step_times(folder: str | Path) -> dict[str, list[Mapping[str, Any]]]:
     """By config, ``seconds`` of a training step at the config's batch and the ``device``, for each card under ``gpu/``.
 
     Raises:
-        RecordError: a file there is no record of ``make gpu``.
+        DataError: a file there is no record of ``make gpu``.
     """
     found: dict[str, list[Mapping[str, Any]]] = {}
     try:
@@ -93,7 +90,7 @@ def read_step_times(folder: str | Path) -> dict[str, list[Mapping[str, Any]]]:
             for config, entry in step_times(record).items():
                 found.setdefault(config, []).append(entry)
     except ValueError as error:
-        raise RecordError(str(error)) from error
+        raise DataError(str(error)) from error
     return found
 
 
@@ -116,26 +113,26 @@ def training_steps(config: Path) -> int:
     """Training steps of a config, on one GPU.
 
     Raises:
-        RecordError: its epochs are of data whose size is not known here.
+        DataError: its epochs are of data whose size is not known here.
     """
-    from ..config import read_config
+    from ..utils.config import read_config
 
     cfg = read_config(config)
     if cfg.train_cfg.get("max_iters"):
         return int(cfg.train_cfg.max_iters)
-    if config.parent.name not in PICTURES:
-        raise RecordError(f"{config} counts epochs of unknown size; wanted one in {', '.join(PICTURES)}, or iterations")
-    pictures = PICTURES[config.parent.name]
-    return int(cfg.train_cfg.max_epochs) * -(-pictures // int(cfg.train_dataloader.batch_size))
+    if config.parent.name not in IMAGES:
+        raise DataError(f"{config} counts epochs of unknown size; wanted one in {', '.join(IMAGES)}, or iterations")
+    images = IMAGES[config.parent.name]
+    return int(cfg.train_cfg.max_epochs) * -(-images // int(cfg.train_dataloader.batch_size))
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RecordError(f"{path} is no JSON: {error}") from error
+        raise DataError(f"{path} is no JSON: {error}") from error
     if not isinstance(content, dict):
-        raise RecordError(f"{path} holds {type(content).__name__}; wanted an object")
+        raise DataError(f"{path} holds {type(content).__name__}; wanted an object")
     return content
 
 
@@ -146,7 +143,7 @@ def _from_root(config: Any) -> str | None:
 
 def _metrics(path: Path, metrics: Any) -> Mapping[str, float]:
     if not isinstance(metrics, dict) or not all(isinstance(value, (int, float)) for value in metrics.values()):
-        raise RecordError(f"{path} has {metrics!r} for figures; wanted numbers by name")
+        raise DataError(f"{path} has {metrics!r} for figures; wanted numbers by name")
     return metrics
 
 

@@ -1,10 +1,10 @@
 """Maps in, mixed batch and exact label weights out. Needs torch and numpy only."""
 
-from .collate import SaliencyMixCollate, SaliencyMixTransform
 from .functional import saliency_mix
 from .patch import blend_targets, paste
 from .plan import MixDraw, MixPlan, draw_mix, plan_mix
 from .scheme import Scheme
+from .transforms import SaliencyMixCollate, SaliencyMixTransform
 from .video import saliency_mix_video
 
 __all__ = [

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
-from ..saliency.base import check_pictures
+from ..saliency.base import check_uint8_images
 from ..saliency.normalized import NormalizedImages
+from ..utils.choices import check_option
 from .patch import BORDERS, blend_targets, paste
 from .plan import MixDraw, MixNumbers, draw_mix, plan_mix
-from .scheme import Scheme, check_option
+from .scheme import Scheme
 
 PER = ("sample", "batch")
 
@@ -25,7 +26,7 @@ def saliency_mix(
     images: Tensor,
     targets: Tensor,
     *,
-    pictures: Tensor | NormalizedImages | None = None,
+    uint8_images: Tensor | NormalizedImages | None = None,
     num_classes: int | None = None,
     detector: SaliencyDetector | None = None,
     alpha: float = 1.0,
@@ -37,13 +38,13 @@ def saliency_mix(
     ties: str = "first",
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Paste the most salient patch of one picture on another and mix their labels by area.
+    """Paste the most salient patch of one image on another and mix their labels by area.
 
-    Each picture gets a partner by a permutation of the batch. λ ~ Beta(alpha, alpha); the patch
+    Each image gets a partner by a permutation of the batch. λ ~ Beta(alpha, alpha); the patch
     has the sides ``int(H * sqrt(1 - λ))`` and ``int(W * sqrt(1 - λ))`` and lies around the
-    partner's most salient pixel, kept inside the picture. It is pasted at the same place, and
-    the label is the area-weighted mean of both. A picture without any contrast has no salient
-    pixel: its patch lies around a random one. A picture that is its own partner, as in a batch
+    partner's most salient pixel, kept inside the image. It is pasted at the same place, and
+    the label is the area-weighted mean of both. An image without any contrast has no salient
+    pixel: its patch lies around a random one. An image that is its own partner, as in a batch
     of one, comes out unchanged with its own label.
 
     Source: Uddin et al., SaliencyMix, ICLR 2021 (arXiv 2006.01791), section 3.
@@ -51,7 +52,7 @@ def saliency_mix(
     Args:
         images: floating or uint8 (N, C, H, W), H and W at least 3.
         targets: scores (N, K), or class numbers (N,) together with ``num_classes``.
-        pictures: uint8 RGB (N, 3, H, W), what the detector looks at (or ``NormalizedImages``, for a
+        images: uint8 RGB (N, 3, H, W), what the detector looks at (or ``NormalizedImages``, for a
             detector that reads them). Left out, it is ``images``
             where those are uint8 or floats in [0, 1]; that range is checked, for which a GPU
             has to be waited for.
@@ -60,9 +61,9 @@ def saliency_mix(
         alpha: positive; λ ~ Beta(alpha, alpha).
         source: cut around the partner's ``'salient'`` or ``'non_salient'`` pixel, or a
             ``'random'`` one (CutMix's centre: the control).
-        target: paste at the ``'corresponding'`` place, or around the picture's own
+        target: paste at the ``'corresponding'`` place, or around the image's own
             ``'salient'`` or ``'non_salient'`` pixel.
-        border: ``'shift'`` keeps the patch whole inside the picture (the paper), ``'clip'``
+        border: ``'shift'`` keeps the patch whole inside the image (the paper), ``'clip'``
             cuts it at the borders (the released code).
         box_per: ``'sample'``, or ``'batch'``: one box and one λ, from the first pair.
         lam_per: ``'sample'``, or ``'batch'``: one λ.
@@ -84,15 +85,14 @@ def saliency_mix(
     check_option("lam_per", lam_per, PER)
     scheme = Scheme(source, target, ties)
     scores = as_scores(targets, len(images), num_classes)
-    if pictures is None:
-        pictures = as_pictures(images)
+    if uint8_images is None:
+        uint8_images = as_images(images)
     else:
-        if not isinstance(pictures, NormalizedImages):
-            check_pictures(pictures, "pictures")
-        if pictures.shape[0] != images.shape[0] or pictures.shape[2:] != images.shape[2:]:
+        if not isinstance(uint8_images, NormalizedImages):
+            check_uint8_images(uint8_images, "images")
+        if uint8_images.shape[0] != images.shape[0] or uint8_images.shape[2:] != images.shape[2:]:
             raise ValueError(
-                f"pictures has shape {tuple(pictures.shape)}; wanted as many and as large as "
-                f"images, {tuple(images.shape)}"
+                f"images has shape {tuple(images.shape)}; wanted as many and as large as images, {tuple(images.shape)}"
             )
     if len(images) == 0:
         return images.clone(), scores.clone()
@@ -100,13 +100,13 @@ def saliency_mix(
         detector = FineGrainedSaliency()
     draw = draw_mix(len(images), alpha, generator)
     options = dict(border=border, box_per=box_per, lam_per=lam_per)
-    return apply_mix(images, scores, pictures, draw, scheme, build_detector(detector), **options)
+    return apply_mix(images, scores, uint8_images, draw, scheme, build_detector(detector), **options)
 
 
 def apply_mix(
     images: Tensor,
     scores: Tensor,
-    pictures: Tensor | NormalizedImages,
+    uint8_images: Tensor | NormalizedImages,
     draw: MixDraw | MixNumbers,
     scheme: Scheme,
     detector: SaliencyDetector,
@@ -115,10 +115,10 @@ def apply_mix(
     """:func:`saliency_mix` after its checks and its draw; with numbers on the images' device nothing is copied there.
 
     Args:
-        images, scores, pictures: as there; scores floating (N, K), on the images' device or the CPU.
+        images, scores, images: as there; scores floating (N, K), on the images' device or the CPU.
         draw, scheme, detector, options: see :func:`~smix_mm.mixing.plan_mix`.
     """
-    plan = plan_mix(pictures, draw, scheme, detector, **options)
+    plan = plan_mix(uint8_images, draw, scheme, detector, **options)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     return mixed, blend_targets(scores, plan.partner.to(scores.device), plan.pasted.to(scores.device), plan.pixels)
 
@@ -175,11 +175,11 @@ def as_scores(targets: Tensor, samples: int, num_classes: int | None) -> Tensor:
     return targets if targets.is_floating_point() else targets.to(torch.float32)
 
 
-def as_pictures(images: Tensor) -> Tensor:
-    """uint8 pictures from uint8 images, or from floats in [0, 1]."""
+def as_images(images: Tensor) -> Tensor:
+    """uint8 images from uint8 images, or from floats in [0, 1]."""
     if images.shape[1] != 3:
         raise ValueError(
-            f"images has {images.shape[1]} channels, and saliency needs RGB; give pictures, uint8 (N, 3, H, W)"
+            f"images has {images.shape[1]} channels, and saliency needs RGB; give images, uint8 (N, 3, H, W)"
         )
     if images.dtype == torch.uint8:
         return images
@@ -187,6 +187,6 @@ def as_pictures(images: Tensor) -> Tensor:
     if len(images) and not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError(
             "images are floats outside 0 to 1, so they cannot be looked at as they are; "
-            "give pictures, the uint8 RGB before normalisation"
+            "give images, the uint8 RGB before normalisation"
         )
     return (values * 255).round().to(torch.uint8)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..utils.choices import check_option
 from .functional import PER, check_alpha
 from .patch import BORDERS
-from .scheme import Scheme, check_option
+from .scheme import Scheme
 
 
 def mix_options(

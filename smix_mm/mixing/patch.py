@@ -1,4 +1,4 @@
-"""From λ to the patch: its size, its box, the pasted picture and the exact label.
+"""From λ to the patch: its size, its box, the pasted image and the exact label.
 
 A box is ``(y1, x1, y2, x2)`` in pixels, half-open: rows y1 to y2 - 1, columns x1 to x2 - 1.
 """
@@ -10,7 +10,7 @@ from typing import Callable
 import torch
 from torch import Tensor
 
-from ..saliency.kernels import gpu_kernel, is_compiling
+from ..saliency.fine_grained.backends import gpu_kernel, is_compiling
 
 BORDERS = ("shift", "clip")
 
@@ -31,7 +31,7 @@ def patch_size(lam: Tensor, height: int, width: int) -> Tensor:
 def place_patches(
     source: Tensor, target: Tensor, size: Tensor, height: int, width: int, border: str
 ) -> tuple[Tensor, Tensor]:
-    """Boxes around the points to cut from and to paste to, of one size and inside the picture.
+    """Boxes around the points to cut from and to paste to, of one size and inside the image.
 
     Args:
         source: int64 (N, 2), (y, x) to cut around.
@@ -70,13 +70,13 @@ def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: Tensor, same_place: bool) -> Tensor:
-    """Each picture with its partner's source box pasted into its own target box.
+    """Each image with its partner's source box pasted into its own target box.
 
     Args:
         images: any dtype, (N, C, H, W); not changed.
-        partner: int64 (N,), the index of each picture's partner.
+        partner: int64 (N,), the index of each image's partner.
         source_boxes: int64 (N, 4), in the partner.
-        target_boxes: int64 (N, 4) of the same sizes, in the picture.
+        target_boxes: int64 (N, 4) of the same sizes, in the image.
         same_place: the two sets of boxes are known to be equal, which spares a gather.
 
     Returns:
@@ -118,8 +118,8 @@ def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int)
     Args:
         targets: floating scores (N, K); not changed.
         partner: int64 (N,).
-        pasted: int64 (N,), pixels of each picture that come from its partner.
-        pixels: pixels of a picture.
+        pasted: int64 (N,), pixels of each image that come from its partner.
+        pixels: pixels of an image.
 
     Returns:
         (N, K) of the same dtype; the weights are quotients of whole numbers, rounded once.

@@ -22,8 +22,8 @@ class MixDraw:
     from one seed share partners and λ.
 
     Attributes:
-        partner: int64 (N,), a permutation: which picture each one gets its patch from.
-        lam: float64 (N,), Beta(alpha, alpha), the share of the picture that should remain.
+        partner: int64 (N,), a permutation: which image each one gets its patch from.
+        lam: float64 (N,), Beta(alpha, alpha), the share of the image that should remain.
         uniform: float64 (N, 2, 3) in [0, 1): for source and target the tie-breaker and
             the random centre's (y, x).
     """
@@ -38,11 +38,11 @@ class MixPlan:
     """Who gets what from whom.
 
     Attributes:
-        partner: int64 (N,) on the pictures' device.
+        partner: int64 (N,) on the images' device.
         source_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the partner.
-        target_boxes: int64 (N, 4), in the picture itself.
-        pasted: int64 (N,), pixels that change hands; 0 for a picture paired with itself.
-        pixels: pixels of one picture.
+        target_boxes: int64 (N, 4), in the image itself.
+        pasted: int64 (N,), pixels that change hands; 0 for an image paired with itself.
+        pixels: pixels of one image.
         same_place: whether every source box is its target box by the scheme.
     """
 
@@ -55,7 +55,7 @@ class MixPlan:
 
     @property
     def lam(self) -> Tensor:
-        """float64 (N,): the share of each picture that is its own, exact."""
+        """float64 (N,): the share of each image that is its own, exact."""
         # By a tensor, since by a number a GPU multiplies with its rounded reciprocal.
         pixels = torch.full((), self.pixels, dtype=torch.float64, device=self.pasted.device)
         return 1 - self.pasted.to(torch.float64) / pixels
@@ -65,7 +65,7 @@ def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = Non
     """Draw partners, λ ~ Beta(alpha, alpha) and the uniform numbers for a batch.
 
     Args:
-        samples: pictures in the batch.
+        samples: images in the batch.
         alpha: positive; 1 makes λ uniform (the paper, section 3.2).
         generator: a CPU generator; default torch's global one.
     """

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..saliency import SaliencyDetector
 from ..saliency.normalized import NormalizedImages
+from ..utils.choices import check_option
 
 SOURCES = ("salient", "non_salient", "random")
 TARGETS = ("corresponding", "salient", "non_salient")
@@ -22,7 +23,7 @@ class Scheme:
         source: the ``'salient'`` or the ``'non_salient'`` pixel of the partner, or a
             ``'random'`` one (CutMix's centre: the control).
         target: ``'corresponding'``, the place that the patch was cut from, or the
-            ``'salient'`` or ``'non_salient'`` pixel of the picture that is pasted on.
+            ``'salient'`` or ``'non_salient'`` pixel of the image that is pasted on.
         ties: which of several equal extremes: the ``'first'`` in row order, or a ``'random'`` one.
 
     Raises:
@@ -37,12 +38,6 @@ class Scheme:
         check_option("source", self.source, SOURCES)
         check_option("target", self.target, TARGETS)
         check_option("ties", self.ties, ("first", "random"))
-
-
-def check_option(name: str, value: object, wanted: tuple[str, ...]) -> None:
-    """Raise a ValueError unless ``value`` is one of the ``wanted``."""
-    if value not in wanted:
-        raise ValueError(f"{name} is {value!r}; wanted one of {', '.join(map(repr, wanted))}")
 
 
 def choose_points(

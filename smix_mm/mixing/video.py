@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
-from ..saliency.base import check_pictures
-from .functional import as_pictures, as_scores
+from ..saliency.base import check_uint8_images
+from ..utils.choices import check_option
+from .functional import as_images, as_scores
 from .options import mix_options
 from .patch import blend_targets, paste
 from .plan import draw_mix, plan_mix
-from .scheme import Scheme, check_option
+from .scheme import Scheme
 
 FRAMES = ("middle", "mean")
 
@@ -20,7 +21,7 @@ def saliency_mix_video(
     clips: Tensor,
     targets: Tensor,
     *,
-    pictures: Tensor | None = None,
+    uint8_images: Tensor | None = None,
     num_classes: int | None = None,
     detector: SaliencyDetector | None = None,
     frames: str = "middle",
@@ -44,7 +45,7 @@ def saliency_mix_video(
     Args:
         clips: floating or uint8 (N, T, C, H, W), T at least 1, H and W at least 3.
         targets: scores (N, K), or class numbers (N,) together with ``num_classes``.
-        pictures: uint8 RGB (N, T', 3, H, W), the frames that the detector looks at; T' need not
+        images: uint8 RGB (N, T', 3, H, W), the frames that the detector looks at; T' need not
             be T. Left out, they are those of ``clips``, where that is uint8 or floats in [0, 1].
         frames: ``'middle'``, frame T' // 2: the nearest to all others in time, at the cost of one
             map a clip. ``'mean'``, the mean of the maps of all frames: what is salient throughout,
@@ -64,20 +65,20 @@ def saliency_mix_video(
     check_option("frames", frames, FRAMES)
     options = mix_options(alpha, source, target, border, box_per, lam_per, ties)
     scores = as_scores(targets, len(clips), num_classes)
-    looked_at = clips if pictures is None else pictures
-    _check_looked_at(looked_at, clips, pictures is not None)
+    _check_uint8_images(uint8_images, clips)
+    uint8_images = clips if uint8_images is None else uint8_images
     if len(clips) == 0:
         return clips.clone(), scores.clone()
     detector = build_detector(FineGrainedSaliency() if detector is None else detector)
     if frames == "middle":
-        looked_at = as_pictures(looked_at[:, looked_at.shape[1] // 2])
+        uint8_images = as_images(uint8_images[:, uint8_images.shape[1] // 2])
     else:
-        # The frames of a clip lie in its channels, so that they are picked and paired as one picture.
-        looked_at = as_pictures(looked_at.flatten(0, 1)).view(len(clips), -1, *clips.shape[-2:])
+        # The frames of a clip lie in its channels, so that they are picked and paired as one image.
+        uint8_images = as_images(uint8_images.flatten(0, 1)).view(len(clips), -1, *clips.shape[-2:])
         detector = _MeanOverFrames(detector)
     scheme = Scheme(source, target, ties)
     draw = draw_mix(len(clips), options["alpha"], generator)
-    plan = plan_mix(looked_at, draw, scheme, detector, border, box_per, lam_per)
+    plan = plan_mix(uint8_images, draw, scheme, detector, border, box_per, lam_per)
     mixed = paste(clips.flatten(1, 2), plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     mixed_scores = blend_targets(scores, plan.partner.to(scores.device), plan.pasted.to(scores.device), plan.pixels)
     return mixed.view(clips.shape), mixed_scores
@@ -104,16 +105,16 @@ def _check_clips(clips: Tensor) -> None:
         )
 
 
-def _check_looked_at(looked_at: Tensor, clips: Tensor, given: bool) -> None:
-    if not given:
+def _check_uint8_images(uint8_images: Tensor | None, clips: Tensor) -> None:
+    if uint8_images is None:
         if clips.shape[2] != 3:
             raise ValueError(
-                f"clips has {clips.shape[2]} channels, and saliency needs RGB; give pictures, uint8 (N, T, 3, H, W)"
+                f"clips has {clips.shape[2]} channels, and saliency needs RGB; give uint8_images, uint8 (N, T, 3, H, W)"
             )
         return
     wanted = f"wanted (N, T, 3, H, W), as many and as large as clips, {tuple(clips.shape)}"
-    if isinstance(looked_at, Tensor) and (looked_at.dim() != 5 or looked_at.shape[1] < 1):
-        raise ValueError(f"pictures has shape {tuple(looked_at.shape)}; {wanted}")
-    check_pictures(looked_at.flatten(0, 1) if isinstance(looked_at, Tensor) else looked_at, "pictures")
-    if len(looked_at) != len(clips) or looked_at.shape[3:] != clips.shape[3:]:
-        raise ValueError(f"pictures has shape {tuple(looked_at.shape)}; {wanted}")
+    if isinstance(uint8_images, Tensor) and (uint8_images.dim() != 5 or uint8_images.shape[1] < 1):
+        raise ValueError(f"uint8_images has shape {tuple(uint8_images.shape)}; {wanted}")
+    check_uint8_images(uint8_images.flatten(0, 1) if isinstance(uint8_images, Tensor) else uint8_images, "uint8_images")
+    if len(uint8_images) != len(clips) or uint8_images.shape[3:] != clips.shape[3:]:
+        raise ValueError(f"uint8_images has shape {tuple(uint8_images.shape)}; {wanted}")

@@ -50,7 +50,7 @@ class WideBlock(BaseModule):
 
 @MODELS.register_module()
 class WideResNet(BaseModule):
-    """Wide residual network for pictures of 32x32: three stages behind a 3x3 stem.
+    """Wide residual network for images of 32x32: three stages behind a 3x3 stem.
 
     `Wide Residual Networks <https://arxiv.org/abs/1605.07146>`_ (Zagoruyko and Komodakis, BMVC
     2016), table 1 and section 2: blocks of the order norm, ReLU, convolution, with dropout between
@@ -61,7 +61,7 @@ class WideResNet(BaseModule):
         depth: number of layers, 6 n + 4.
         widen_factor: the stages have 16, 32 and 64 times as many channels.
         dropout: chance of a value between a block's convolutions to be dropped. Defaults to 0.
-        in_channels: of the pictures. Defaults to 3.
+        in_channels: of the images. Defaults to 3.
         out_indices: stages, 0 to 2, whose outputs are given. Behind the last stage stand the final
             norm and ReLU; earlier stages are given as they leave their last block. Defaults to (2,).
         frozen_stages: 0 freezes the stem, i from 1 to 3 also the first i stages, and 3 the final

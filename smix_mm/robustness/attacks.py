@@ -37,7 +37,7 @@ class PixelClassifier(nn.Module):
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             raise ValueError(
                 f"the model gives {type(logits).__name__} instead of logits (N, classes); wanted a classifier with "
-                "one label a picture"
+                "one label an image"
             )
         return logits
 
@@ -56,9 +56,9 @@ def make_attack(
             (Madry et al. 2018, section 2.1); ``'apgd'``: APGD-CE, whose step size needs no
             choice (Croce & Hein 2020, section 3).
         model: an mmpretrain classifier in eval mode.
-        shape: (C, H, W) of the pictures.
+        shape: (C, H, W) of the images.
         classes: how many.
-        eps: largest change of a pixel, as a share of 255, in 0 to 1; with 0 the pictures are
+        eps: largest change of a pixel, as a share of 255, in 0 to 1; with 0 the images are
             given back as they are.
         steps: of ``'pgd'`` and ``'apgd'``.
         seed: of the random starts; every batch starts from the same stream.

@@ -1,4 +1,4 @@
-"""Common corruptions of pictures."""
+"""Common corruptions of images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..utils.choices import CORRUPTIONS
 class CommonCorruption:
     """One of the 15 corruptions of ImageNet-C (Hendrycks & Dietterich 2019), through ``imagecorruptions``.
 
-    The same picture always gets the same noise, but for ``impulse_noise`` and ``glass_blur``, which
+    The same image always gets the same noise, but for ``impulse_noise`` and ``glass_blur``, which
     draw from generators that the package cannot be told to seed.
 
     Args:
         name: one of :data:`CORRUPTIONS`.
         severity: 1 to 5.
-        channel_order: of the picture at this place; ``'bgr'`` where it was read from a file.
+        channel_order: of the image at this place; ``'bgr'`` where it was read from a file.
             Defaults to ``'bgr'``.
 
     Raises:
@@ -38,8 +38,8 @@ class CommonCorruption:
         """Corrupt ``results['img']``, uint8 (H, W, 3), at least 32x32."""
         from imagecorruptions import corrupt
 
-        picture = results["img"]
-        rgb = picture if self.channel_order == "rgb" else picture[..., ::-1]
+        image = results["img"]
+        rgb = image if self.channel_order == "rgb" else image[..., ::-1]
         before = np.random.get_state()
         np.random.seed(results.get("sample_idx", 0))
         try:

@@ -9,8 +9,9 @@ from typing import Any, Mapping, Sequence
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 
-from ..engine.launch import UsageError, build_runner, load_config
-from ..fileio import atomic_path, write_json
+from ..engine.launch import build_runner, load_config
+from ..utils.errors import UsageError
+from ..utils.files import atomic_path, write_json
 from .attacks import parse_eps
 
 CLEAN = "clean"
@@ -33,7 +34,7 @@ def test_robustness(
     cfg_options: Mapping[str, Any] | None = None,
     launcher: str = "none",
 ) -> dict[str, dict[str, float]]:
-    """Test a classifier on clean, attacked and corrupted pictures.
+    """Test a classifier on clean, attacked and corrupted images.
 
     Args:
         config: of a classifier of mmpretrain.
@@ -94,7 +95,7 @@ def _is_classifier(cfg: Config) -> bool:
 
 
 def _test(cfg: Config, loop: Mapping[str, Any] | None, transform: Mapping[str, Any] | None) -> dict[str, float]:
-    """One test with another loop, or with a transform before the pictures are packed."""
+    """One test with another loop, or with a transform before the images are packed."""
     cfg = cfg.copy()
     # mmengine keeps what it makes under this name, and would give the first test's to the second.
     cfg.experiment_name = f"robustness_{next(_tests)}"

@@ -17,11 +17,11 @@ from .attacks import ATTACKS, make_attack, parse_eps
 
 @LOOPS.register_module()
 class AttackTestLoop(TestLoop):
-    """Test a classifier on attacked pictures, at several strengths in one pass over the data.
+    """Test a classifier on attacked images, at several strengths in one pass over the data.
 
     Every figure of the evaluator is given for each strength, as ``<attack>_<eps>/<figure>``, such
     as ``fgsm_8/255/accuracy/top1``. Works in several processes, and with any mmpretrain classifier
-    that has one label a picture and pictures of one size a batch.
+    that has one label an image and images of one size a batch.
 
     Args:
         runner: mmengine's Runner.
@@ -90,7 +90,7 @@ class AttackTestLoop(TestLoop):
             model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
             classes = getattr(model.head, "num_classes", None)
             if classes is None:
-                raise ValueError(f"{type(model.head).__name__} has no num_classes; wanted one label a picture")
+                raise ValueError(f"{type(model.head).__name__} has no num_classes; wanted one label an image")
             strength = float(parse_eps(eps))
             self._attacks[key] = make_attack(self.attack, model, key[1], classes, strength, self.steps, self.seed)
         return self._attacks[key]
@@ -101,9 +101,9 @@ def _pixels_and_labels(batch: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(inputs, Tensor):
         sizes = {tuple(each.shape) for each in inputs}
         if len(sizes) > 1:
-            raise ValueError(f"a batch has pictures of sizes {sorted(sizes)}; wanted one size, or batch_size=1")
+            raise ValueError(f"a batch has images of sizes {sorted(sizes)}; wanted one size, or batch_size=1")
         inputs = torch.stack(list(inputs))
     labels = [sample.gt_label for sample in samples]
     if any(label.numel() != 1 for label in labels):
-        raise ValueError("a picture has several labels; wanted one label a picture")
+        raise ValueError("an image has several labels; wanted one label an image")
     return inputs, torch.cat([label.reshape(1) for label in labels])

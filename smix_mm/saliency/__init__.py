@@ -1,7 +1,7 @@
-"""Pictures in, saliency maps out. Needs torch only; OpenCV for :class:`OpenCVSaliency`."""
+"""Images in, saliency maps out. Needs torch only; OpenCV for :class:`OpenCVSaliency`."""
 
 from .base import SALIENCY, SaliencyDetector, build_detector
-from .fine_grained import FineGrainedSaliency
+from .fine_grained.detector import FineGrainedSaliency
 from .frequency_tuned import FrequencyTunedSaliency
 from .network import NetworkSaliency
 from .opencv import OpenCVSaliency

@@ -43,14 +43,14 @@ def build_detector(config: Mapping[str, Any] | Callable[[Tensor], Tensor]) -> Sa
 
 
 class SaliencyDetector(ABC):
-    """A saliency detector: uint8 RGB pictures in, maps out.
+    """A saliency detector: uint8 RGB images in, maps out.
 
     A subclass writes :meth:`saliency`. Detectors whose kernel can find the place of an
     extreme without writing the map override :meth:`extreme`.
     """
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Compute a map for every picture.
+        """Compute a map for every image.
 
         Args:
             images: uint8 (N, 3, H, W), RGB, H and W at least 3, on any device, in any
@@ -63,7 +63,7 @@ class SaliencyDetector(ABC):
             TypeError: ``images`` is not a uint8 tensor.
             ValueError: its shape is not (N, 3, H >= 3, W >= 3).
         """
-        check_pictures(images)
+        check_uint8_images(images)
         return self.saliency(images)
 
     @abstractmethod
@@ -71,7 +71,7 @@ class SaliencyDetector(ABC):
         """The map itself; ``images`` has already been checked."""
 
     def peak(self, images: Tensor, ties: str = "first", generator: torch.Generator | None = None) -> Tensor:
-        """Place of the most salient pixel of every picture.
+        """Place of the most salient pixel of every image.
 
         Args:
             images: as for calling the detector.
@@ -80,15 +80,17 @@ class SaliencyDetector(ABC):
             generator: a CPU generator for ``ties='random'``; default torch's global one.
 
         Returns:
-            int64 (N, 2), (y, x) in pixels. (0, 0) for a picture without any contrast under
+            int64 (N, 2), (y, x) in pixels. (0, 0) for an image without any contrast under
             ``ties='first'``.
         """
-        check_pictures(images)
+        check_uint8_images(images)
         return self.extreme(images, salient=True, pick=_draw_pick(images, ties, generator))[0]
 
-    def trough(self, images: Tensor, ties: str = "first", generator: torch.Generator | None = None) -> Tensor:
-        """Place of the least salient pixel of every picture; otherwise like :meth:`peak`."""
-        check_pictures(images)
+    def least_salient_point(
+        self, images: Tensor, ties: str = "first", generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Place of the least salient pixel of every image; otherwise like :meth:`peak`."""
+        check_uint8_images(images)
         return self.extreme(images, salient=False, pick=_draw_pick(images, ties, generator))[0]
 
     def extreme(self, images: Tensor | NormalizedImages, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -130,7 +132,7 @@ def map_extreme(maps: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tenso
     return points, (most > least).squeeze(1)
 
 
-def check_pictures(images: Tensor, name: str = "images") -> None:
+def check_uint8_images(images: Tensor, name: str = "images") -> None:
     """Raise unless ``images`` is what a detector takes; ``name`` is what the message calls it."""
     if not isinstance(images, Tensor) or images.dtype != torch.uint8:
         given = images.dtype if isinstance(images, Tensor) else type(images).__name__

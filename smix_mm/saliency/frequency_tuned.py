@@ -14,11 +14,11 @@ NO_CONTRAST = 1e-3
 
 @register
 class FrequencyTunedSaliency(SaliencyDetector):
-    """Frequency-tuned saliency: how far a pixel's colour is from the picture's mean colour.
+    """Frequency-tuned saliency: how far a pixel's colour is from the image's mean colour.
 
-    The distance is Euclidean in CIELAB (sRGB, D65), between the picture under a 5x5 binomial
-    blur, borders reflected, and the mean of the unblurred picture. Each map is scaled so that
-    its minimum is 0 and its maximum 1. A map without contrast, as of a flat picture, is zeros.
+    The distance is Euclidean in CIELAB (sRGB, D65), between the image under a 5x5 binomial
+    blur, borders reflected, and the mean of the unblurred image. Each map is scaled so that
+    its minimum is 0 and its maximum 1. A map without contrast, as of a flat image, is zeros.
 
     Source: R. Achanta, S. Hemami, F. Estrada and S. Süsstrunk, *Frequency-tuned Salient Region
     Detection*, CVPR 2009, equation 4.
@@ -50,10 +50,10 @@ def _lightness(share: Tensor) -> Tensor:
     return torch.where(share > 0.008856, share.clamp(min=0.008856) ** (1 / 3), 7.787 * share + 16 / 116)
 
 
-def binomial_blur(pictures: Tensor) -> Tensor:
+def binomial_blur(images: Tensor) -> Tensor:
     """5x5 binomial blur of float (N, C, H, W), borders reflected without repeating the edge."""
     # Not a convolution: on a GPU torch may round its factors to ten bits (TF32).
-    padded = F.pad(pictures, (2, 2, 2, 2), mode="reflect")
+    padded = F.pad(images, (2, 2, 2, 2), mode="reflect")
     return _blur_across(_blur_across(padded).transpose(2, 3)).transpose(2, 3)
 
 

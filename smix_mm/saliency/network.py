@@ -23,7 +23,7 @@ NO_CONTRAST = 1e-6
 class NetworkSaliency(SaliencyDetector):
     """Saliency that a network finds, such as BASNet or U²-Net.
 
-    How it works: pictures are resized to the network's input (bilinear, antialiased), normalised
+    How it works: images are resized to the network's input (bilinear, antialiased), normalised
     and put through it in eval mode without gradients. Its map is resized back, and each map is
     scaled so that its minimum is 0 and its maximum 1. A map that is constant, or not finite
     everywhere, gives zeros.
@@ -94,7 +94,7 @@ class NetworkSaliency(SaliencyDetector):
     @torch.no_grad()
     def saliency(self, images: Tensor) -> Tensor:
         size = (images.shape[2], images.shape[3])
-        if len(images) == 0:  # resizing no pictures is an error
+        if len(images) == 0:  # resizing no images is an error
             return torch.zeros((0, *size), device=images.device)
         network = self._network_on(images.device)
         resized = F.interpolate(images.float(), self.input_size, mode="bilinear", align_corners=False, antialias=True)
@@ -133,7 +133,7 @@ class NetworkSaliency(SaliencyDetector):
             outputs = outputs[:, None]
         if not isinstance(outputs, Tensor) or outputs.dim() != 4 or outputs.shape[:2] != (count, 1):
             raise ValueError(
-                f"the network gives {_describe(outputs)} for {count} pictures; wanted a map, "
+                f"the network gives {_describe(outputs)} for {count} images; wanted a map, "
                 f"({count}, 1, h, w) or ({count}, h, w): `output` chooses among several"
             )
         return outputs

@@ -38,7 +38,7 @@ def create_opencv_detector(method: str = "fine_grained") -> Any:
 
 @register
 class OpenCVSaliency(SaliencyDetector):
-    """OpenCV's detectors, one picture after another on the CPU, under this package's contract.
+    """OpenCV's detectors, one image after another on the CPU, under this package's contract.
 
     Args:
         method: ``'fine_grained'`` (default) or ``'spectral_residual'``.
@@ -49,15 +49,15 @@ class OpenCVSaliency(SaliencyDetector):
         self.method = method
 
     def saliency(self, images: Tensor) -> Tensor:
-        maps = [self._one(picture) for picture in images.permute(0, 2, 3, 1).cpu().numpy()]
+        maps = [self._one(image) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
         stacked = np.stack(maps) if maps else np.zeros((0, *images.shape[2:]), np.float32)
         return torch.from_numpy(stacked).to(images.device)
 
-    def _one(self, picture: np.ndarray) -> np.ndarray:
-        bgr = np.ascontiguousarray(picture[:, :, ::-1])
+    def _one(self, image: np.ndarray) -> np.ndarray:
+        bgr = np.ascontiguousarray(image[:, :, ::-1])
         found, saliency_map = self.detector.computeSaliency(bgr)
         if not found:
-            raise RuntimeError(f"OpenCV found no {self.method} saliency in a picture of shape {picture.shape}")
+            raise RuntimeError(f"OpenCV found no {self.method} saliency in an image of shape {image.shape}")
         return to_unit_range(saliency_map)
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .base import SaliencyDetector, register
-from .fine_grained import grey_picture
+from .fine_grained.definition import grey_image
 
 SIDE = 64
 """Height and width at which the spectrum is taken, pixels."""
@@ -23,21 +23,21 @@ NO_AMPLITUDE = 1e-6
 class SpectralResidualSaliency(SaliencyDetector):
     """Spectral residual: what the log spectrum has beyond its own local mean.
 
-    How it works: the grey picture is resized to 64x64 pixels. The log amplitude of its Fourier
+    How it works: the grey image is resized to 64x64 pixels. The log amplitude of its Fourier
     transform less its 3x3 mean, with the phase as it was, is transformed back; the amplitude of
     that, blurred and squared, is the map. It is scaled to a maximum of 1 and resized to the
-    picture's size.
+    image's size.
 
     Within 1e-3 of OpenCV's ``StaticSaliencySpectralResidual`` on photographs; like OpenCV it
-    takes the log of the amplitude plus 1. A picture that is flat at 64x64 gives zeros.
+    takes the log of the amplitude plus 1. An image that is flat at 64x64 gives zeros.
 
     Source: X. Hou and L. Zhang, *Saliency Detection: A Spectral Residual Approach*, CVPR 2007.
     """
 
     def saliency(self, images: Tensor) -> Tensor:
-        if len(images) == 0:  # the Fourier transform of no pictures is an error
+        if len(images) == 0:  # the Fourier transform of no images is an error
             return torch.zeros((0, *images.shape[2:]), device=images.device)
-        small = resize_to_side(grey_picture(images))
+        small = resize_to_side(grey_image(images))
         maps = spectral_residual(small.to(torch.float64))
         flat = small.amax((1, 2)) == small.amin((1, 2))
         maps = maps.masked_fill(flat[:, None, None], 0).to(torch.float32)
@@ -45,9 +45,9 @@ class SpectralResidualSaliency(SaliencyDetector):
         return F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def spectral_residual(pictures: Tensor) -> Tensor:
-    """Maps with a maximum of 1, float64 (N, H, W), of grey pictures, float64 (N, H, W)."""
-    spectrum = torch.fft.fft2(pictures)
+def spectral_residual(images: Tensor) -> Tensor:
+    """Maps with a maximum of 1, float64 (N, H, W), of grey images, float64 (N, H, W)."""
+    spectrum = torch.fft.fft2(images)
     amplitude = spectrum.abs()
     log_amplitude = amplitude.log1p()
     residual = log_amplitude - _filter(log_amplitude, torch.ones(3))
@@ -78,9 +78,9 @@ def _taps(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     return before.long(), (before.long() + 1).clamp(max=side - 1), weight
 
 
-def _filter(pictures: Tensor, taps: Tensor) -> Tensor:
+def _filter(images: Tensor, taps: Tensor) -> Tensor:
     """Correlate (N, H, W) with the normalised square of ``taps``, borders reflected."""
-    kernel = torch.outer(taps, taps).to(pictures)
+    kernel = torch.outer(taps, taps).to(images)
     reach = len(taps) // 2
-    padded = F.pad(pictures[:, None], (reach,) * 4, mode="reflect")
+    padded = F.pad(images[:, None], (reach,) * 4, mode="reflect")
     return F.conv2d(padded, (kernel / kernel.sum())[None, None])[:, 0]

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any, Iterable
 
+from ..utils.errors import StepError
 from .plan import Run, look_at, read_failure
 from .progress import View
 from .runs import Worker
-from .steps import StepError
 
 _SECONDS_BETWEEN_LOOKS = 5.0
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator
 
-from ..fileio import file_hash, write_json
-from .config import Study, StudyError, load_study
+from ..utils.errors import StepError, UsageError
+from ..utils.files import file_hash, write_json
+from .config import Study, load_study
 from .plan import Run, RunState, describe_time, look_at, plan_study, summary, time_left
 from .progress import open_view
-from .steps import StepError
 
 if TYPE_CHECKING:
     from .runs import Worker
@@ -55,7 +55,7 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
         how far every run is.
 
     Raises:
-        StudyError: the config is not as wanted, or another process works in ``work_dir``.
+        UsageError: the config is not as wanted, or another process works in ``work_dir``.
         StepError: runs failed; raised after the others are finished and reported.
     """
     study = load_study(config)
@@ -75,11 +75,12 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
         if study.sheet is not None:
             arm = study.arms[study.sheet].pretraining
             assert arm is not None
-            from ..visualization import draw_mix_sheet, training_pictures
+            from ..datasets.training_batches import training_images
+            from ..visualization import draw_mix_sheet
             from .report import SHEET
 
-            pictures, labels = training_pictures(arm)
-            draw_mix_sheet(pictures, labels, folder / SHEET, seed=study.pretraining_seeds[0])
+            images, labels = training_images(arm)
+            draw_mix_sheet(images, labels, folder / SHEET, seed=study.pretraining_seeds[0])
             print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
         view = open_view(study.name)
         try:
@@ -96,7 +97,7 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
             if study.next is not None:
                 print(study.next, flush=True)
     if failures:
-        raise StepError(f"failed: {', '.join(failures)}; mend what their logs in {work_dir} say and start again")
+        raise StepError(f"failed: {', '.join(failures)}; fix what their logs in {work_dir} say and start again")
     return states
 
 
@@ -130,15 +131,16 @@ def report(work_dir: str | Path, out: str | Path | None = None) -> None:
     """Write the report of a study from its result files alone, and print its table.
 
     Raises:
-        StudyError: the folder holds no study.
+        UsageError: the folder holds no study.
     """
-    from .report import ResultsError, report_study
+    from ..utils.errors import DataError
+    from .report import report_study
 
     _study_folder(work_dir)
     try:
         text = report_study(work_dir, out, say=_say_aside)
-    except ResultsError as error:
-        raise StudyError(str(error)) from error
+    except DataError as error:
+        raise UsageError(str(error)) from error
     print(text, flush=True)
 
 
@@ -173,7 +175,7 @@ def clean(work_dir: str | Path) -> int:
 def _study_folder(work_dir: str | Path) -> Path:
     folder = Path(work_dir).absolute()
     if not (folder / STUDY).is_file():
-        raise StudyError(f"{work_dir} holds no {STUDY}; wanted the work dir of a study that was run")
+        raise UsageError(f"{work_dir} holds no {STUDY}; wanted the work dir of a study that was run")
     return folder
 
 
@@ -183,7 +185,7 @@ def _lock(folder: Path, named: str | Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StudyError(f"another process runs a study in {named}; wait for it or stop it") from error
+            raise UsageError(f"another process runs a study in {named}; wait for it or stop it") from error
         yield
 
 
@@ -203,5 +205,5 @@ def _prepare(study: Study, folder: Path, where: Where) -> Worker:
         common["the data"] = file_hash(data / "manifest.json")
     groups = {len(gpus.split(",")) for gpus in where.gpus}
     if len(groups) > 1:
-        raise StudyError(f"gpus are {' '.join(where.gpus)}; wanted groups of one size, such as 0,1 2,3")
+        raise UsageError(f"gpus are {' '.join(where.gpus)}; wanted groups of one size, such as 0,1 2,3")
     return Worker(study, folder, environment, common, processes=groups.pop() if groups else where.processes)

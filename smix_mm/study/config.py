@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from ..config import read_config
+from ..utils.config import read_config
+from ..utils.errors import UsageError
 
 CLUSTER_KEYS = ("partition", "minutes", "cpus", "gpus", "memory_gb", "setup")
-
-
-class StudyError(ValueError):
-    """The study's config is not as wanted; the message says how to mend it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Study:
             each other alone, and those of all other pairs, called exploration, for each other.
             Defaults to none: every pair counts alike.
         paper: figures of a paper to set beside, by arm, in the metric's units.
-        sheet: None, or the arm from whose training pictures the page of mixed pictures is drawn.
+        sheet: None, or the arm from whose training images the page of mixed images is drawn.
         prepare: None, or ``dict(call='package.module:function', variable=NAME)``: a function
             that writes the data into the folder it is given, once; the configs find that folder
             in the environment variable.
@@ -78,16 +75,16 @@ def load_study(config: str | Path) -> Study:
     """Read a study's config; paths in it are relative to its folder.
 
     Raises:
-        StudyError: the file, or something in it, is missing or unknown.
+        UsageError: the file, or something in it, is missing or unknown.
     """
     path = Path(config)
     if not path.is_file():
-        raise StudyError(f"study {config} is not there; wanted a config such as configs/demo/study.py")
+        raise UsageError(f"study {config} is not there; wanted a config such as configs/demo/study.py")
     content = read_config(path).to_dict()
     known = {field.name for field in dataclasses.fields(Study)}
     unknown = sorted(set(content) - known)
     if unknown:
-        raise StudyError(f"study {config} has {', '.join(unknown)}; wanted of {', '.join(sorted(known))} alone")
+        raise UsageError(f"study {config} has {', '.join(unknown)}; wanted of {', '.join(sorted(known))} alone")
     plain = ("metric", "paper", "sheet", "prepare", "cluster", "seconds", "next")
     settings = {name: content[name] for name in plain if name in content}
     study = Study(
@@ -106,7 +103,7 @@ def load_study(config: str | Path) -> Study:
 def _mapping(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = content.get(name)
     if not isinstance(value, dict) or not value:
-        raise StudyError(f"study {path} has {name}={value!r}; wanted {name}=dict(NAME=CONFIG, ...)")
+        raise UsageError(f"study {path} has {name}={value!r}; wanted {name}=dict(NAME=CONFIG, ...)")
     return value
 
 
@@ -114,7 +111,7 @@ def _seeds(path: Path, content: Mapping[str, Any], name: str) -> tuple[int, ...]
     seeds = content.get(name, [0])
     whole = isinstance(seeds, (list, tuple)) and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise StudyError(f"study {path} has {name}={seeds!r}; wanted different whole numbers, such as [0, 1, 2]")
+        raise UsageError(f"study {path} has {name}={seeds!r}; wanted different whole numbers, such as [0, 1, 2]")
     return tuple(seeds)
 
 
@@ -124,7 +121,7 @@ def _pairs(path: Path, content: Mapping[str, Any]) -> tuple[tuple[str, str], ...
         isinstance(pair, (list, tuple)) and len(pair) == 2 and len(arms & set(pair)) == 2 for pair in pairs
     )
     if not whole or len(set(map(frozenset, pairs))) < len(pairs):
-        raise StudyError(
+        raise UsageError(
             f"study {path} has planned={pairs!r}; wanted different pairs of its arms, such as [('one', 'another')]"
         )
     return tuple((first, second) for first, second in pairs)
@@ -132,13 +129,13 @@ def _pairs(path: Path, content: Mapping[str, Any]) -> tuple[tuple[str, str], ...
 
 def _arm(path: Path, name: str, value: Any) -> Arm:
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise StudyError(f"study {path} has an arm {name!r}; wanted a name of letters, digits, '-', '_' and '.'")
+        raise UsageError(f"study {path} has an arm {name!r}; wanted a name of letters, digits, '-', '_' and '.'")
     if isinstance(value, str):
         return Arm(name, pretraining=path.parent / value)
     if isinstance(value, dict) and set(value) == {"checkpoint"} and isinstance(value["checkpoint"], str):
         given = value["checkpoint"]
         return Arm(name, checkpoint=given if "://" in given else str(path.parent / given))
-    raise StudyError(
+    raise UsageError(
         f"study {path} has the arm {name}={value!r}; wanted the config of a pretraining, or dict(checkpoint=FILE), "
         "dict(checkpoint='torchvision://resnet50'), dict(checkpoint='timm://resnet50.a1_in1k')"
     )
@@ -146,20 +143,20 @@ def _arm(path: Path, name: str, value: Any) -> Arm:
 
 def _check(path: Path, study: Study) -> None:
     if study.sheet is not None and (study.sheet not in study.arms or study.arms[study.sheet].pretraining is None):
-        raise StudyError(f"study {path} has sheet={study.sheet!r}; wanted one of its arms that pretrain")
+        raise UsageError(f"study {path} has sheet={study.sheet!r}; wanted one of its arms that pretrain")
     if not study.detectors and any(arm.pretraining is None for arm in study.arms.values()):
-        raise StudyError(f"study {path} has arms without pretraining and no detectors; wanted detectors=dict(...)")
+        raise UsageError(f"study {path} has arms without pretraining and no detectors; wanted detectors=dict(...)")
     unknown = sorted(set(study.cluster) - set(CLUSTER_KEYS))
     if unknown:
-        raise StudyError(f"study {path} has cluster={', '.join(unknown)}; wanted of {', '.join(CLUSTER_KEYS)} alone")
+        raise UsageError(f"study {path} has cluster={', '.join(unknown)}; wanted of {', '.join(CLUSTER_KEYS)} alone")
     files = [arm.pretraining or arm.checkpoint or "" for arm in study.arms.values()]
     for needed in (*files, *study.detectors.values()):
         if "://" not in str(needed) and not Path(needed).is_file():
-            raise StudyError(f"study {path} names {needed}, which is not there; wanted a path beside the study")
+            raise UsageError(f"study {path} names {needed}, which is not there; wanted a path beside the study")
     for detector in study.detectors.values():
         hooks = [hook.get("type") for hook in read_config(detector).get("custom_hooks", ())]
         if "LoadProofHook" not in hooks:
-            raise StudyError(
+            raise UsageError(
                 f"{detector} has no LoadProofHook, so nothing would show that a backbone was loaded; "
                 "wanted custom_hooks=[dict(type='LoadProofHook')] in it"
             )

@@ -9,11 +9,11 @@ from typing import Iterable
 
 import torch
 
+from ..utils.errors import StepError
 from .fork_server import ForkServer
 from .plan import Run, describe_time, look_at, time_left
 from .progress import View
 from .runs import Worker
-from .steps import StepError
 
 
 def run_locally(runs: Iterable[Run], workers: list[Worker], view: View) -> dict[str, str]:

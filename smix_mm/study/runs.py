@@ -15,16 +15,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
-from ..config import read_config
-from ..fileio import content_hash, file_hash, write_json
 from ..transfer.backbone import publish_backbone
-from ..transfer.checkpoint import CheckpointError, read_checkpoint
+from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
+from ..utils.config import read_config
+from ..utils.errors import CheckpointError, StepError
+from ..utils.files import content_hash, file_hash, write_json
 from .config import Study
 from .fork_server import ForkServer
 from .plan import FAILURE, LOCK, RESULT, Run
 from .sources import fetch_checkpoint
-from .steps import Step, StepError, Tell, follow_process, run_command, run_step
+from .steps import Step, Tell, follow_process, run_command, run_step
 
 BACKBONE = "backbone.pth"
 DETECTIONS = "detections.npz"
@@ -155,7 +156,7 @@ class Worker:
         write_json(step.output(), result)
 
     def _run(self, step: Step, program: str, watch: Tell, *arguments: Any) -> None:
-        module, words = f"smix_mm.command_lines.{program}", [*map(str, arguments)]
+        module, words = f"smix_mm.cli.{program}", [*map(str, arguments)]
         command = [sys.executable, "-m", module, *words]
         if self.server is not None:
             follow_process(step, self.server.start(module, words), command, watch)

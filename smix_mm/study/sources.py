@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..fileio import atomic_path
-from ..transfer.checkpoint import CheckpointError
+from ..utils.errors import CheckpointError
+from ..utils.files import atomic_path
 
 
 def fetch_checkpoint(source: str, folder: Path) -> Path:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
-from ..fileio import content_hash, file_hash, write_json
+from ..utils.errors import StepError
+from ..utils.files import content_hash, file_hash, write_json
 from .fork_server import Process, die_with_parent
 
 LOG = "step.log"
@@ -18,10 +19,6 @@ MARKER = "step.json"
 LOG_LINES_SHOWN = 5
 
 Tell = Callable[[str], None]
-
-
-class StepError(RuntimeError):
-    """A step failed; the message ends with the last lines of its log."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def run_step(step: Step, say: Tell) -> bool:
         StepError: the work failed, or did not leave its outputs.
     """
     inputs = {name: content_hash(value) for name, value in step.inputs.items()}
-    reason = why_undone(step)
+    reason = stale_reason(step)
     if reason is None:
         say(f"{step.name}: finished before")
         return False
@@ -81,7 +78,7 @@ def run_step(step: Step, say: Tell) -> bool:
     return True
 
 
-def why_undone(step: Step) -> str | None:
+def stale_reason(step: Step) -> str | None:
     """None for a step that is done; else the reason why it is done anew, empty where it just is not finished."""
     marker = read_marker(step.folder)
     if marker is None:

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, Mapping
 
-from ..fileio import file_hash
-from ..transfer.checkpoint import CheckpointError, read_checkpoint, state_dict_hash
+from ..transfer.checkpoint import read_checkpoint, state_dict_hash
+from ..utils.errors import CheckpointError
+from ..utils.files import file_hash
 from .plan import PRETRAINING, RESULT
 from .runs import BACKBONE, DETECTIONS
 from .steps import damaged_outputs, read_marker

@@ -1,6 +1,7 @@
 """From a pretraining checkpoint to a detector that provably starts from it."""
 
+from ..utils.errors import LoadProofError
 from .backbone import publish_backbone
-from .proof import LoadProofError, prove_loaded
+from .proof import prove_loaded
 
 __all__ = ["LoadProofError", "prove_loaded", "publish_backbone"]

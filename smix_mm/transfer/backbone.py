@@ -9,9 +9,10 @@ from typing import Any, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..fileio import atomic_path, file_hash
+from ..utils.errors import CheckpointError
+from ..utils.files import atomic_path, file_hash
 from ..version import __version__
-from .checkpoint import CheckpointError, literal_assignments, read_checkpoint, state_dict_hash
+from .checkpoint import literal_assignments, read_checkpoint, state_dict_hash
 
 FORMAT = "smix_mm backbone 1"
 WEIGHTS = ("averaged", "raw")
@@ -167,8 +168,8 @@ def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> str:
-    # Pictures read from files come as BGR; those that a dataset holds in memory (CIFAR) as RGB.
+    # Images read from files come as BGR; those that a dataset holds in memory (CIFAR) as RGB.
     steps = repr(config.get("train_dataloader", ""))
-    from_files = "LoadImageFromFile" in steps or "LoadWholePicture" in steps
+    from_files = "LoadImageFromFile" in steps or "StrictLoadImage" in steps
     flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
     return "rgb" if from_files == flipped else "bgr"

@@ -9,8 +9,9 @@ from typing import Any, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..utils.errors import CheckpointError, LoadProofError
 from .backbone import stem_of
-from .checkpoint import CheckpointError, read_checkpoint, state_dict_hash
+from .checkpoint import read_checkpoint, state_dict_hash
 
 PROOF = "load_proof.json"
 """What a run leaves in its work dir once its weights are proven."""
@@ -18,10 +19,6 @@ PROOF = "load_proof.json"
 # Counters that older checkpoints lack; batch norm with a momentum never reads them.
 _COUNTER = "*num_batches_tracked"
 _SHOWN = 8
-
-
-class LoadProofError(RuntimeError):
-    """The model does not hold the checkpoint's weights; the message lists what differs."""
 
 
 def prove_loaded(
@@ -166,7 +163,7 @@ def _statements(model: nn.Module) -> dict[str, Any]:
     """What a model states about its input and its blocks; None where it does not."""
     preprocessor = getattr(model, "data_preprocessor", None)
     mean, std = getattr(preprocessor, "mean", None), getattr(preprocessor, "std", None)
-    # MMDetection and mmpretrain keep the same setting under two names; both read pictures as BGR.
+    # MMDetection and mmpretrain keep the same setting under two names; both read images as BGR.
     flips = getattr(preprocessor, "_channel_conversion", getattr(preprocessor, "to_rgb", None))
     blocks = [*_backbone(model).modules(), *(head.modules() if (head := _shared_head(model)) else ())]
     styles = {block.style for block in blocks if isinstance(getattr(block, "style", None), str)}

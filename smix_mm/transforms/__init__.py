@@ -1,4 +1,4 @@
-"""Transforms of single pictures, registered with mmpretrain."""
+"""Transforms of single images, registered with mmpretrain."""
 
 from .lighting import PCALighting
 

@@ -23,11 +23,11 @@ EIGENVECTORS = np.array(
 
 @TRANSFORMS.register_module()
 class PCALighting(BaseTransform):
-    """Change a picture's light along the principal components of ImageNet's pixels.
+    """Change an image's light along the principal components of ImageNet's pixels.
 
     To every pixel the same colour is added: ``255 · Σ αᵢ · λᵢ · pᵢ``, with α ~ N(0, ``alphastd``),
     λ the eigenvalues and p the eigenvectors. It is added in float, then rounded and clipped to
-    0..255: the nearest picture of bytes. (mmpretrain's ``Lighting`` casts to bytes without
+    0..255: the nearest image of bytes. (mmpretrain's ``Lighting`` casts to bytes without
     clipping, so that 257 becomes 1: bright spots get black pixels, which a saliency detector
     takes for the most salient.)
 
@@ -38,7 +38,7 @@ class PCALighting(BaseTransform):
 
     Args:
         alphastd: standard deviation of α, not negative. Defaults to 0.1.
-        channel_order: ``'bgr'`` or ``'rgb'``, of the picture at this place of the pipeline
+        channel_order: ``'bgr'`` or ``'rgb'``, of the image at this place of the pipeline
             (OpenMMLab reads files as BGR). Defaults to ``'bgr'``.
 
     Raises:
@@ -56,14 +56,14 @@ class PCALighting(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Change the light of ``results['img']``."""
-        picture = results["img"]
-        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,):
-            given = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        image = results["img"]
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
+            given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise TypeError(f"img is {given}; wanted uint8 (H, W, 3)")
         colour = 255 * (EIGENVECTORS @ (self._draw() * EIGENVALUES))
         if self.channel_order == "bgr":
             colour = colour[::-1]
-        lit = picture.astype(np.float32) + colour.astype(np.float32)
+        lit = image.astype(np.float32) + colour.astype(np.float32)
         results["img"] = np.clip(np.rint(lit), 0, 255).astype(np.uint8)
         return results
 

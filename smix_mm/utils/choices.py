@@ -1,5 +1,7 @@
 """Values that an option can take, apart from the modules that act on them, so that a parser lists them at once."""
 
+from __future__ import annotations
+
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 NONFINITE_ACTIONS = ("stop", "skip")
@@ -10,3 +12,9 @@ CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",
     "snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
 )  # fmt: skip
+
+
+def check_option(name: str, value: object, expected: tuple[str, ...]) -> None:
+    """Raise a ValueError unless ``value`` is one of ``expected``."""
+    if value not in expected:
+        raise ValueError(f"{name} should be one of {', '.join(map(repr, expected))}, got {value!r}")

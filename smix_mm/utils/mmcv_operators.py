@@ -14,6 +14,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
 
+from .errors import MissingOperatorError
+
 NAME = "mmcv._ext"
 
 HOW_TO_COMPILE = (
@@ -26,11 +28,11 @@ HOW_TO_COMPILE = (
 load_error = ""
 
 
-class MissingOperatorError(NotImplementedError):
-    """An operator of mmcv was called that is not compiled and that nothing stands in for."""
-
-    def __init__(self, operator: str) -> None:
-        super().__init__(f"mmcv's operator {operator} is not compiled, and nothing stands in for it: {HOW_TO_COMPILE}")
+def missing(operator: str) -> MissingOperatorError:
+    """The error for an operator that was called, is not compiled, and that nothing stands in for."""
+    return MissingOperatorError(
+        f"mmcv's operator {operator} is not compiled, and nothing stands in for it: {HOW_TO_COMPILE}"
+    )
 
 
 def install() -> None:

@@ -6,6 +6,8 @@ import importlib.metadata
 from importlib.util import find_spec
 from typing import Iterator
 
+from .errors import PackageError
+
 _SETUP = "run `make setup` in the project's folder"
 TORCH = f"{_SETUP}, or: pip install torch torchvision (of one release and one build)"
 OPENMMLAB = {
@@ -17,10 +19,6 @@ OPENMMLAB = {
     "mmpretrain": f"{_SETUP}, or: pip install onedl-mmpretrain (one that fits mmcv and mmengine)",
     "mmdet": f"{_SETUP}, or: pip install onedl-mmdetection (one that fits mmcv and mmengine)",
 }
-
-
-class PackageError(ImportError):
-    """A package that is needed is absent or does not import; the message names it and says how to fix it."""
 
 
 def how_to_fix(package: str) -> str:

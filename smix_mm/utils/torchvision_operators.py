@@ -18,7 +18,7 @@ import torchvision  # noqa: F401  (registers the operators below)
 from torch import Tensor
 
 from . import mmcv_operators
-from .mmcv_operators import MissingOperatorError
+from .mmcv_operators import missing
 
 _KERNELS = torch.ops.torchvision
 # What log() is kept above: the least positive normal float32, as in mmcv's kernels.
@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def raise_missing(*args: Any, **kwargs: Any) -> NoReturn:
-        raise MissingOperatorError(name)
+        raise missing(name)
 
     return raise_missing
 
@@ -128,7 +128,7 @@ def roi_align_forward(
 ) -> None:
     """Fill ``output`` (K, C, aligned_height, aligned_width) with averages (``pool_mode`` 1)."""
     if options["pool_mode"] != 1:
-        raise MissingOperatorError("roi_align_forward with pool_mode='max'")
+        raise missing("roi_align_forward with pool_mode='max'")
     size = (options["spatial_scale"], options["aligned_height"], options["aligned_width"])
     output.copy_(_KERNELS.roi_align(input, rois, *size, options["sampling_ratio"], options["aligned"]))
 

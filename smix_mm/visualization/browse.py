@@ -7,20 +7,20 @@ from typing import Any, Iterator, Mapping
 
 import torch
 
-from ..mixing import MixDraw, draw_mix
-from .examples import compare_example, mix_examples, scheme_example
-from .mixes import find_augment, mix_batch
-from .page import save_page
-from .panels import Example
-from .random_state import kept_random_state
-from .sheet import save_sheet
-from .training_data import (
+from ..datasets.training_batches import (
     TrainingBatch,
     build_preprocessor,
     read_classification_config,
     training_batches,
-    unnormaliser,
+    unnormalizer,
 )
+from ..mixing import MixDraw, draw_mix
+from ..utils.random_state import preserved_random_state
+from .examples import compare_example, mix_examples, scheme_example
+from .mixes import find_augment, mix_batch
+from .page import save_page
+from .panels import Example
+from .sheet import save_sheet
 
 KINDS = ("mix", "schemes", "compare")
 MOST_BATCHES = 50
@@ -44,12 +44,12 @@ def browse_mix(
 ) -> str:
     """Draw what a config's batch augmentation makes of batches of its own training data.
 
-    Pictures come through the config's sampler, pipeline and data preprocessor. Every batch is mixed,
+    Images come through the config's sampler, pipeline and data preprocessor. Every batch is mixed,
     whatever the probability that the config gives.
 
     Args:
         config: a classification config of mmpretrain, with or without mixing.
-        out: picture file of the contact sheet, such as a PNG.
+        out: image file of the contact sheet, such as a PNG.
         html: file of a page with a slider through the examples, which needs no network.
         kind: ``'mix'``: source, map, target, result. ``'schemes'``: every source with every target of
             SaliencyMix on one pair. ``'compare'``: CutMix, OfficialSaliencyMix and SaliencyMix on one
@@ -70,7 +70,7 @@ def browse_mix(
     if number < 1 or seed < 0:
         raise ValueError(f"number is {number} and seed {seed}; wanted at least 1, and 0 or more")
     cfg = read_classification_config(config, cfg_options)
-    with kept_random_state(seed):
+    with preserved_random_state(seed):
         preprocessor = build_preprocessor(cfg)
         browser = _Browser(preprocessor, kind, seed, Path(config).name)
         examples = browser.take(training_batches(cfg, preprocessor, seed), number)
@@ -88,11 +88,11 @@ class _Browser:
         from ..batch_augments import SaliencyMix
 
         self.kind, self.seed = kind, seed
-        self.unnormaliser = unnormaliser(preprocessor)
+        self.unnormalizer = unnormalizer(preprocessor)
         found, probability = find_augment(preprocessor)
         if kind != "mix" and not isinstance(found, SaliencyMix):
             found = None
-        self.augment = self.unnormaliser if found is None else found
+        self.augment = self.unnormalizer if found is None else found
         self.note = _note(config, kind, found, probability)
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -101,26 +101,26 @@ class _Browser:
         examples: list[Example] = []
         for turn, batch in enumerate(batches):
             if len(batch.labels) < 2:
-                raise ValueError("a batch has one picture; wanted train_dataloader.batch_size to be 2 or more")
+                raise ValueError("a batch has one image; wanted train_dataloader.batch_size to be 2 or more")
             make = {"mix": self._mix, "schemes": self._schemes, "compare": self._compare}[self.kind]
             examples += make(batch, turn, number - len(examples))
             if len(examples) >= number or turn + 1 >= MOST_BATCHES:
                 break
         if not examples:
-            raise ValueError("no picture was pasted on another; wanted training data of two pictures or more")
+            raise ValueError("no image was pasted on another; wanted training data of two images or more")
         return examples[:number]
 
     def _mix(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
         alpha = getattr(self.augment, "options", {}).get("alpha", 1.0)
         draw = draw_mix(len(batch.labels), alpha, self.generator)
-        mix = mix_batch(self.augment, batch.inputs, self.unnormaliser, draw, self.seed + turn)
+        mix = mix_batch(self.augment, batch.inputs, self.unnormalizer, draw, self.seed + turn)
         return mix_examples(mix, batch.labels)
 
     def _schemes(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
-        pictures = self.augment.pictures(batch.inputs)
-        draw = draw_mix(len(pictures), self.augment.options["alpha"], self.generator)
+        images = self.augment.uint8_images(batch.inputs)
+        draw = draw_mix(len(images), self.augment.options["alpha"], self.generator)
         examples: list[Example] = []
-        for index in range(len(pictures)):
+        for index in range(len(images)):
             partner = int(draw.partner[index])
             if partner != index and len(examples) < wanted:
                 pair = [index, partner]
@@ -128,7 +128,7 @@ class _Browser:
                 two = MixDraw(torch.tensor([1, 0]), draw.lam[same], draw.uniform[same])
                 labels = [batch.labels[each] for each in pair]
                 ties = self.augment.options["ties"]
-                examples.append(scheme_example(pictures[pair], labels, two, self.augment.detector, ties))
+                examples.append(scheme_example(images[pair], labels, two, self.augment.detector, ties))
         return examples
 
     def _compare(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
@@ -137,11 +137,11 @@ class _Browser:
         for shift in range(samples):
             if len(examples) >= wanted:
                 break
-            # Another picture is the first of the batch each time.
+            # Another image is the first of the batch each time.
             inputs, labels = batch.inputs.roll(-shift, 0), batch.labels[shift:] + batch.labels[:shift]
             draw = draw_mix(samples, self.augment.options["alpha"], self.generator)
             seed = self.seed + turn * samples + shift
-            example = compare_example(inputs, labels, self.augment, self.unnormaliser, draw, seed)
+            example = compare_example(inputs, labels, self.augment, self.unnormalizer, draw, seed)
             examples += [] if example is None else [example]
         return examples
 

@@ -9,55 +9,50 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..config import read_config
-from ..fileio import atomic_path
 from ..robustness.attacks import PixelClassifier
 from ..transfer.checkpoint import read_checkpoint
-
-
-class CompareError(ValueError):
-    """What is to be compared is not as wanted; the message says how to mend it."""
+from ..utils.config import read_config
+from ..utils.errors import UsageError
+from ..utils.files import atomic_path
 
 
 def compare_cam(
     config: str | Path,
     checkpoints: Mapping[str, str | Path],
-    pictures: Sequence[str | Path],
+    images: Sequence[str | Path],
     out: str | Path,
     *,
     label: int | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Draw Grad-CAM (Selvaraju et al. 2017) of the same pictures for several checkpoints.
+    """Draw Grad-CAM (Selvaraju et al. 2017) of the same images for several checkpoints.
 
-    A row a picture, a column a checkpoint; all maps of a row are of one class, each scaled to its
+    A row an image, a column a checkpoint; all maps of a row are of one class, each scaled to its
     own maximum, so that places can be compared and strengths cannot.
 
     Args:
-        config: of the classifier; pictures go through its test pipeline.
+        config: of the classifier; images go through its test pipeline.
         checkpoints: by the name that stands over the column.
-        pictures: files.
+        images: files.
         out: PNG to write.
-        label: the class whose map is drawn. None: for each picture the first checkpoint's first choice.
+        label: the class whose map is drawn. None: for each image the first checkpoint's first choice.
         cfg_options: settings by dotted name, laid over the config.
 
     Returns:
         ``out``.
 
     Raises:
-        CompareError: a picture or a checkpoint does not fit, or the backbone has no map to look at.
+        UsageError: an image or a checkpoint does not fit, or the backbone has no map to look at.
         FileNotFoundError, CheckpointError: a file is not there, or cannot be read.
     """
-    if not checkpoints or not pictures:
-        raise CompareError(
-            f"got {len(checkpoints)} checkpoints and {len(pictures)} pictures; wanted one of each at least"
-        )
-    for picture in pictures:
-        if not Path(picture).is_file():
-            raise FileNotFoundError(f"picture {picture} is not there; wanted a picture file")
+    if not checkpoints or not images:
+        raise UsageError(f"got {len(checkpoints)} checkpoints and {len(images)} images; wanted one of each at least")
+    for image in images:
+        if not Path(image).is_file():
+            raise FileNotFoundError(f"image {image} is not there; wanted an image file")
     cfg = read_config(config)
     cfg.merge_from_dict(dict(cfg_options or {}))
-    inputs = [_through_pipeline(cfg, picture) for picture in pictures]
+    inputs = [_through_pipeline(cfg, image) for image in images]
     rows: list[list[tuple[np.ndarray, str]]] = [[] for _ in inputs]
     chosen: list[int] = []
     for checkpoint in checkpoints.values():
@@ -69,7 +64,7 @@ def compare_cam(
             if len(chosen) <= place:
                 chosen.append(int(scores.argmax()) if label is None else label)
             if chosen[place] >= len(scores):
-                raise CompareError(f"class {chosen[place]} was asked for; wanted 0 to {len(scores) - 1}")
+                raise UsageError(f"class {chosen[place]} was asked for; wanted 0 to {len(scores) - 1}")
             text = f"{_name(classes, chosen[place])}: {100 * scores[chosen[place]]:.0f} %"
             rows[place].append((class_activation_map(classifier, pixels, chosen[place]), text))
     rgb = bool((cfg.get("data_preprocessor") or {}).get("to_rgb"))
@@ -91,7 +86,7 @@ def last_map(classifier: nn.Module, pixels: Tensor) -> nn.Module:
     """The last module of the backbone that gives a map (N, C, h, w) with more than one place.
 
     Raises:
-        CompareError: there is none, as in a plain vision transformer.
+        UsageError: there is none, as in a plain vision transformer.
     """
     seen: list[nn.Module] = []
 
@@ -108,7 +103,7 @@ def last_map(classifier: nn.Module, pixels: Tensor) -> nn.Module:
         for hook in hooks:
             hook.remove()
     if not seen:
-        raise CompareError("the backbone gives no map (N, C, h, w); wanted a convolutional one")
+        raise UsageError("the backbone gives no map (N, C, h, w); wanted a convolutional one")
     return seen[-1]
 
 
@@ -126,7 +121,7 @@ def _load(cfg: Any, checkpoint: str | Path) -> tuple[nn.Module, Sequence[str] | 
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
     if wrong:
-        raise CompareError(
+        raise UsageError(
             f"{checkpoint} does not fit the config: {', '.join(wrong[:3])} differ; wanted its own checkpoint"
         )
     model.load_state_dict(weights)
@@ -134,15 +129,15 @@ def _load(cfg: Any, checkpoint: str | Path) -> tuple[nn.Module, Sequence[str] | 
     return model.eval(), metas.get("classes")
 
 
-def _through_pipeline(cfg: Any, picture: str | Path) -> Tensor:
+def _through_pipeline(cfg: Any, image: str | Path) -> Tensor:
     """Pixels (1, 3, H, W) as the test's data loader gives them."""
     from mmengine.dataset import Compose
     from mmengine.registry import init_default_scope
 
     init_default_scope("mmpretrain")
-    packed = Compose(cfg.test_dataloader.dataset.pipeline)(dict(img_path=str(picture), sample_idx=0))
+    packed = Compose(cfg.test_dataloader.dataset.pipeline)(dict(img_path=str(image), sample_idx=0))
     if packed is None:
-        raise CompareError(f"picture {picture} cannot be read; wanted a picture file")
+        raise UsageError(f"image {image} cannot be read; wanted an image file")
     return packed["inputs"][None].float()
 
 
@@ -150,20 +145,20 @@ def _name(classes: Sequence[str] | None, label: int) -> str:
     return str(classes[label]) if classes and label < len(classes) else f"class {label}"
 
 
-def _draw(pictures: list[np.ndarray], rows: list[list[tuple[np.ndarray, str]]], names: list[str], out: Path) -> Path:
+def _draw(images: list[np.ndarray], rows: list[list[tuple[np.ndarray, str]]], names: list[str], out: Path) -> Path:
     from matplotlib.figure import Figure
 
-    heights = [2.1 * picture.shape[0] / picture.shape[1] + 0.3 for picture in pictures]
+    heights = [2.1 * image.shape[0] / image.shape[1] + 0.3 for image in images]
     figure = Figure(figsize=(2.2 * (1 + len(names)), sum(heights) + 0.3), layout="constrained")
-    grid = figure.subplots(len(pictures), 1 + len(names), squeeze=False, height_ratios=heights)
-    for line, picture, maps in zip(grid, pictures, rows):
+    grid = figure.subplots(len(images), 1 + len(names), squeeze=False, height_ratios=heights)
+    for line, image, maps in zip(grid, images, rows):
         for axes in line:
-            axes.imshow(picture)
+            axes.imshow(image)
             axes.axis("off")
         for axes, (found, text) in zip(line[1:], maps):
             axes.imshow(found, cmap="jet", alpha=0.5, vmin=0, vmax=1)
             axes.set_title(text, fontsize=8)
-    for axes, name in zip(grid[0], ["picture", *names]):
+    for axes, name in zip(grid[0], ["image", *names]):
         title = axes.get_title()
         axes.set_title(f"{name}\n{title}" if title else name, fontsize=9)
     with atomic_path(out) as temporary:

@@ -7,10 +7,10 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from ..config import read_config
 from ..evaluation import Detections, read_detections
-from ..fileio import atomic_path
-from .compare_cam import CompareError
+from ..utils.config import read_config
+from ..utils.errors import UsageError
+from ..utils.files import atomic_path
 
 
 def compare_detections(
@@ -24,13 +24,13 @@ def compare_detections(
     score: float = 0.5,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Draw the same test pictures with the boxes of each arm; true boxes are dashed.
+    """Draw the same test images with the boxes of each arm; true boxes are dashed.
 
     Args:
-        config: of the detector, for where the pictures are.
+        config: of the detector, for where the images are.
         files: stored detections (``detections.npz``) by the name that stands over the column.
         out: PNG to write.
-        images: ids of the pictures. None given: ``number`` of them drawn evenly with ``seed``,
+        images: ids of the images. None given: ``number`` of them drawn evenly with ``seed``,
             not those that look best.
         number: how many to draw.
         seed: of that draw.
@@ -41,32 +41,32 @@ def compare_detections(
         ``out``.
 
     Raises:
-        CompareError: the files are of different test sets, or name pictures that the config has not.
-        DetectionsError: a file is not as wanted.
+        UsageError: the files are of different test sets, or name images that the config has not.
+        DataError: a file is not as wanted.
     """
     if not files:
-        raise CompareError("got no detections; wanted NAME=detections.npz, one or more")
+        raise UsageError("got no detections; wanted NAME=detections.npz, one or more")
     found = {name: read_detections(file) for name, file in files.items()}
     first = next(iter(found.values()))
     for name, each in found.items():
         if each.classes != first.classes or list(each.images) != list(first.images):
-            raise CompareError(f"{name} is of other pictures or classes than {next(iter(found))}; wanted one test set")
+            raise UsageError(f"{name} is of other images or classes than {next(iter(found))}; wanted one test set")
     known = [str(image) for image in first.images]
     if not images:
         draw = np.random.RandomState(seed).permutation(len(known))[:number]
         images = [known[place] for place in sorted(draw)]
     for image in images:
         if image not in known:
-            raise CompareError(f"picture {image} is not in the detections; wanted an id such as {known[0]}")
+            raise UsageError(f"image {image} is not in the detections; wanted an id such as {known[0]}")
     paths = _paths(config, dict(cfg_options or {}))
     absent = [image for image in images if image not in paths]
     if absent:
-        raise CompareError(f"the test set of {config} has no picture {absent[0]}; wanted the config of the detections")
+        raise UsageError(f"the test set of {config} has no image {absent[0]}; wanted the config of the detections")
     return _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
 
 
 def _paths(config: str | Path, options: dict[str, Any]) -> dict[str, str]:
-    """The files of a test set by the pictures' ids."""
+    """The files of a test set by the images' ids."""
     from mmdet.registry import DATASETS
     from mmengine.registry import init_default_scope
 
@@ -86,12 +86,12 @@ def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list
     figure = Figure(figsize=(3.6 * len(found), 2.9 * len(paths) + 0.3), layout="constrained")
     grid = figure.subplots(len(paths), len(found), squeeze=False)
     for line, (image, path) in zip(grid, paths.items()):
-        picture = cv2.imread(path)
-        if picture is None:
-            raise CompareError(f"picture {path} cannot be read; wanted a picture file")
+        pixels = cv2.imread(path)
+        if pixels is None:
+            raise UsageError(f"image {path} cannot be read; wanted an image file")
         place = known.index(image)
         for axes, (name, each) in zip(line, found.items()):
-            axes.imshow(picture[..., ::-1])
+            axes.imshow(pixels[..., ::-1])
             axes.axis("off")
             true = each.true_boxes[each.true_image_of == place]
             for x1, y1, x2, y2 in true:

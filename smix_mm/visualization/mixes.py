@@ -10,13 +10,13 @@ from typing import Any, Iterator
 import torch
 from torch import Tensor
 
+from ..batch_augments.official_map import first_peaks, released_code_maps
 from ..mixing import MixDraw, Scheme, paste, plan_mix
 from ..mixing.plan import mix_numbers
 from ..mixing.scheme import choose_points
-from ..released_code import first_peaks, released_code_maps
 from ..saliency import FineGrainedSaliency, SaliencyDetector
+from ..utils.random_state import preserved_random_state
 from .panels import MOST, SYMBOLS, Box
-from .random_state import kept_random_state
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Mix:
 
     Attributes:
         name: of the augmentation.
-        pictures: uint8 RGB (N, 3, H, W), before.
+        images: uint8 RGB (N, 3, H, W), before.
         mixed: uint8 RGB (N, 3, H, W), after.
-        partner: int64 (N,), which picture each one's patch comes from.
+        partner: int64 (N,), which image each one's patch comes from.
         source_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the partner.
-        target_boxes: int64 (N, 4), in the picture itself.
-        lam: float64 (N,), the share of each label that is the picture's own.
+        target_boxes: int64 (N, 4), in the image itself.
+        lam: float64 (N,), the share of each label that is the image's own.
         maps: float32 (N, H, W), a map for the partner of each.
         map_name: what the map is.
         source_points: int64 (N, 2), the (y, x) that each patch was cut around; None if unknown.
@@ -39,7 +39,7 @@ class Mix:
     """
 
     name: str
-    pictures: Tensor
+    images: Tensor
     mixed: Tensor
     partner: Tensor
     source_boxes: Tensor
@@ -53,7 +53,7 @@ class Mix:
     target_symbol: str = MOST
 
     def shown(self) -> list[int]:
-        """The pictures that something was pasted on."""
+        """The images that something was pasted on."""
         own = torch.arange(len(self.partner))
         return torch.nonzero((self.partner != own) & (self.lam < 1)).flatten().tolist()
 
@@ -81,13 +81,13 @@ def can_be_shown(augment: Any) -> bool:
     return isinstance(augment, (SaliencyMix, OfficialSaliencyMix, CutMix)) and not isinstance(augment, ResizeMix)
 
 
-def mix_batch(augment: Any, inputs: Tensor, unnormaliser: Any, draw: MixDraw, seed: int) -> Mix:
+def mix_batch(augment: Any, inputs: Tensor, unnormalizer: Any, draw: MixDraw, seed: int) -> Mix:
     """Let an augmentation mix a batch, without touching any generator.
 
     Args:
         augment: one for which :func:`can_be_shown` holds.
         inputs: normalised floats (N, 3, H, W).
-        unnormaliser: a SaliencyMix whose ``pictures`` makes them pictures again.
+        unnormalizer: a SaliencyMix whose ``images`` makes them images again.
         draw: the random numbers of a SaliencyMix.
         seed: of the global generators, from which the others draw.
     """
@@ -98,31 +98,31 @@ def mix_batch(augment: Any, inputs: Tensor, unnormaliser: Any, draw: MixDraw, se
         scheme = Scheme(options["source"], options["target"], options["ties"])
         options = {name: options[name] for name in ("border", "box_per", "lam_per")}
         # A copy, because on a GPU it counts the batches that it has looked at.
-        return mix_pictures(copy.copy(augment).pictures(inputs), draw, scheme, augment.detector, **options)
+        return mix_images(copy.copy(augment).uint8_images(inputs), draw, scheme, augment.detector, **options)
     if isinstance(augment, OfficialSaliencyMix):
-        return mix_as_released(augment, inputs, unnormaliser, seed)[0]
-    return mix_with_cutmix(augment, inputs, unnormaliser, seed)[0]
+        return mix_as_released(augment, inputs, unnormalizer, seed)[0]
+    return mix_with_cutmix(augment, inputs, unnormalizer, seed)[0]
 
 
-def mix_pictures(
-    pictures: Tensor, draw: MixDraw, scheme: Scheme, detector: SaliencyDetector, border: str = "shift",
+def mix_images(
+    images: Tensor, draw: MixDraw, scheme: Scheme, detector: SaliencyDetector, border: str = "shift",
     box_per: str = "sample", lam_per: str = "sample",
 ) -> Mix:  # fmt: skip
-    """SaliencyMix of pictures, by the functions that training uses.
+    """SaliencyMix of images, by the functions that training uses.
 
     Args:
-        pictures: uint8 RGB (N, 3, H, W).
+        images: uint8 RGB (N, 3, H, W).
         draw: see :func:`~smix_mm.mixing.draw_mix`.
         scheme: where to cut and where to paste.
         detector: of the maps.
         border, box_per, lam_per: see :func:`smix_mm.saliency_mix`.
     """
-    plan = plan_mix(pictures, draw, scheme, detector, border, box_per, lam_per)
-    mixed = paste(pictures, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
-    givers = pictures[plan.partner]
+    plan = plan_mix(images, draw, scheme, detector, border, box_per, lam_per)
+    mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
+    givers = images[plan.partner]
 
-    height, width = pictures.shape[2:]
-    numbers = mix_numbers(draw, height, width, box_per, lam_per).to(pictures.device)
+    height, width = images.shape[2:]
+    numbers = mix_numbers(draw, height, width, box_per, lam_per).to(images.device)
     planned = len(numbers.size)
 
     def points(asked: Tensor, where: str, end: int) -> Tensor:
@@ -134,7 +134,7 @@ def mix_pictures(
     moved = scheme.target != "corresponding"
     return Mix(
         name="SaliencyMix",
-        pictures=pictures.cpu(),
+        images=images.cpu(),
         mixed=mixed.cpu(),
         partner=plan.partner.cpu(),
         source_boxes=plan.source_boxes.cpu(),
@@ -143,33 +143,33 @@ def mix_pictures(
         maps=detector(givers).cpu(),
         map_name="its saliency map",
         source_points=points(givers, scheme.source, 0),
-        target_points=points(pictures, scheme.target, 1) if moved else None,
+        target_points=points(images, scheme.target, 1) if moved else None,
         source_symbol=SYMBOLS[scheme.source],
         target_symbol=SYMBOLS.get(scheme.target, MOST),
     )
 
 
-def mix_with_cutmix(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) -> tuple[Mix, float]:
+def mix_with_cutmix(augment: Any, inputs: Tensor, unnormalizer: Any, seed: int) -> tuple[Mix, float]:
     """CutMix of a batch by mmpretrain's own class, with global seeds; and the λ that it drew.
 
     The maps are the true ones, to compare: CutMix does not look at any.
     """
     with _recorded(augment, "cutmix_bbox_and_lam") as calls:
-        outcome = _call(augment, inputs, unnormaliser, seed)
+        outcome = _call(augment, inputs, unnormalizer, seed)
     (_, drawn), ((y1, y2, x1, x2), _) = calls[0]
-    maps = FineGrainedSaliency()(outcome["pictures"][outcome["partner"]])
+    maps = FineGrainedSaliency()(outcome["images"][outcome["partner"]])
     return Mix(
         **outcome, **_one_box((y1, x1, y2, x2), len(inputs)), maps=maps, map_name="its saliency map, not used"
     ), drawn
 
 
-def mix_as_released(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) -> tuple[Mix, float]:
+def mix_as_released(augment: Any, inputs: Tensor, unnormalizer: Any, seed: int) -> tuple[Mix, float]:
     """OfficialSaliencyMix of a batch, with global seeds; and the λ that it drew.
 
-    The map is the one that it got from the first picture's partner; its box serves the whole batch.
+    The map is the one that it got from the first image's partner; its box serves the whole batch.
     """
     with _recorded(augment, "box") as calls:
-        outcome = _call(augment, inputs, unnormaliser, seed)
+        outcome = _call(augment, inputs, unnormalizer, seed)
     (giver, drawn), box = calls[0]
     maps = released_code_maps(giver[None])
     mix = Mix(
@@ -182,10 +182,10 @@ def mix_as_released(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) 
     return mix, drawn
 
 
-def _call(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) -> dict[str, Any]:
+def _call(augment: Any, inputs: Tensor, unnormalizer: Any, seed: int) -> dict[str, Any]:
     """What an augmentation's results tell: with the rows of an identity as labels, partners and λ as well."""
     samples = len(inputs)
-    with kept_random_state(seed):
+    with preserved_random_state(seed):
         # CutMix writes into what it is given.
         mixed, weights = augment(inputs.clone(), torch.eye(samples, device=inputs.device))
     weights = weights.double().cpu()
@@ -193,8 +193,8 @@ def _call(augment: Any, inputs: Tensor, unnormaliser: Any, seed: int) -> dict[st
     others = weights - torch.diag(lam)
     return dict(
         name=type(augment).__name__,
-        pictures=unnormaliser.pictures(inputs).cpu(),
-        mixed=unnormaliser.pictures(mixed).cpu(),
+        images=unnormalizer.uint8_images(inputs).cpu(),
+        mixed=unnormalizer.uint8_images(mixed).cpu(),
         partner=torch.where(others.amax(1) > 0, others.argmax(1), torch.arange(samples)),
         lam=lam,
     )

@@ -10,7 +10,7 @@ from typing import Sequence
 
 import numpy as np
 
-from ..fileio import write_text
+from ..utils.files import write_text
 from .panels import LEAST, MARK, MOST, TARGET, Example, Mark, Panel
 
 DASHES = ' stroke-dasharray="8 5"'
@@ -35,10 +35,10 @@ h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.1rem; margin: 0.5rem 0; }}
 @media (max-width: 36rem) {{ .panels {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }} }}
 figure {{ display: flex; flex-direction: column; justify-content: flex-end; margin: 0; }}
 figcaption {{ white-space: pre-line; overflow-wrap: anywhere; margin-bottom: 0.25rem; font-size: 0.95rem; }}
-.picture {{ position: relative; line-height: 0; }}
-.picture img {{ width: 100%; image-rendering: pixelated; }}
-.picture path {{ fill: none; vector-effect: non-scaling-stroke; }}
-.picture svg {{ position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }}
+.image {{ position: relative; line-height: 0; }}
+.image img {{ width: 100%; image-rendering: pixelated; }}
+.image path {{ fill: none; vector-effect: non-scaling-stroke; }}
+.image svg {{ position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }}
 </style>
 </head>
 <body>
@@ -92,7 +92,7 @@ def save_page(examples: Sequence[Example], path: str | Path, title: str, note: s
         ValueError: there is no example.
     """
     if not examples:
-        raise ValueError("there is no example for the page; wanted a batch in which pictures are pasted on others")
+        raise ValueError("there is no example for the page; wanted a batch in which images are pasted on others")
     articles = "\n".join(_article(example) for example in examples)
     write_text(path, PAGE.format(title=escape(title), note=escape(note), count=len(examples), examples=articles))
 
@@ -106,29 +106,29 @@ def _article(example: Example) -> str:
 
 
 def _figure(panel: Panel) -> str:
-    height, width = panel.picture.shape[:2]
+    height, width = panel.image.shape[:2]
     return (
         f"<figure><figcaption>{escape(panel.caption)}</figcaption>"
-        f'<div class="picture"><img src="{data_uri(panel.picture)}" alt="{escape(panel.alt)}" '
+        f'<div class="image"><img src="{data_uri(panel.image)}" alt="{escape(panel.alt)}" '
         f'width="{width}" height="{height}" style="height: auto">{_overlay(panel)}</div></figure>'
     )
 
 
-def data_uri(picture: np.ndarray) -> str:
-    """A picture, uint8 (H, W, 3) or a map in [0, 1], as a PNG inside an address."""
+def data_uri(image: np.ndarray) -> str:
+    """An image, uint8 (H, W, 3) or a map in [0, 1], as a PNG inside an address."""
     from matplotlib import colormaps
     from PIL import Image
 
-    if picture.ndim == 2:
-        picture = colormaps["magma"](picture, bytes=True)[..., :3]
+    if image.ndim == 2:
+        image = colormaps["magma"](image, bytes=True)[..., :3]
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
+    Image.fromarray(image).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _overlay(panel: Panel) -> str:
-    """Box and marks above the picture, in its own pixels, black below colour so that they are always seen."""
-    height, width = panel.picture.shape[:2]
+    """Box and marks above the image, in its own pixels, black below colour so that they are always seen."""
+    height, width = panel.image.shape[:2]
     paths = []
     if panel.box is not None:
         y1, x1, y2, x2 = panel.box

@@ -31,18 +31,18 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture with what is drawn on it.
+    """One image with what is drawn on it.
 
     Attributes:
         caption: at most two lines of about 30 characters.
-        picture: uint8 RGB (H, W, 3), or a map, float32 (H, W) in [0, 1].
+        image: uint8 RGB (H, W, 3), or a map, float32 (H, W) in [0, 1].
         box: ``(y1, x1, y2, x2)``, half-open, or None.
         colour: of the box, :data:`SOURCE` or :data:`TARGET`.
         marks: pixels to mark.
     """
 
     caption: str
-    picture: np.ndarray
+    image: np.ndarray
     box: Box | None = None
     colour: str = SOURCE
     marks: tuple[Mark, ...] = ()
@@ -79,9 +79,9 @@ def mixed_label(lam: float, own: str, other: str) -> str:
     return f"{own_share:.2f} {short_name(own)}\n+ {1 - own_share:.2f} {short_name(other)}"
 
 
-def to_picture(picture: Tensor) -> np.ndarray:
+def to_image(image: Tensor) -> np.ndarray:
     """uint8 (H, W, 3) from uint8 (3, H, W)."""
-    return picture.permute(1, 2, 0).cpu().numpy()
+    return image.permute(1, 2, 0).cpu().numpy()
 
 
 def to_box(box: Tensor) -> Box:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..fileio import atomic_path
 from ..mixing import Scheme, draw_mix
 from ..saliency import FineGrainedSaliency, SaliencyDetector
+from ..utils.files import atomic_path
 from .examples import mix_examples
-from .mixes import mix_pictures
+from .mixes import mix_images
 from .panels import MARK, SOURCE, TARGET, Example, Panel
 
 PANEL_INCHES, GAP_INCHES, CAPTION_INCHES, TITLE_INCHES = 1.83, 0.08, 0.4, 0.25
@@ -21,7 +21,7 @@ DPI = 100
 
 
 def draw_mix_sheet(
-    pictures: Tensor,
+    images: Tensor,
     labels: Sequence[str],
     path: str | Path,
     *,
@@ -31,30 +31,30 @@ def draw_mix_sheet(
     detector: SaliencyDetector | None = None,
     alpha: float = 1.0,
 ) -> None:
-    """Draw how pictures are mixed: source, its saliency map with the box, target, result.
+    """Draw how images are mixed: source, its saliency map with the box, target, result.
 
     Args:
-        pictures: uint8 RGB (N, 3, H, W), at least two.
+        images: uint8 RGB (N, 3, H, W), at least two.
         labels: a name for each.
         path: the PNG to write.
-        rows: mixes to show; those of a picture with itself are left out.
+        rows: mixes to show; those of an image with itself are left out.
         seed: of partners and λ.
         scheme: where to cut and to paste. Defaults to the paper's.
         detector: default fine-grained saliency.
         alpha: λ ~ Beta(alpha, alpha).
 
     Raises:
-        ValueError: fewer than two pictures, or not as many labels.
+        ValueError: fewer than two images, or not as many labels.
     """
-    if len(pictures) < 2 or len(labels) != len(pictures):
-        raise ValueError(f"{len(pictures)} pictures and {len(labels)} labels; wanted two or more, a label each")
-    draw = draw_mix(len(pictures), alpha, torch.Generator().manual_seed(seed))
-    mix = mix_pictures(pictures, draw, scheme or Scheme(), detector or FineGrainedSaliency())
+    if len(images) < 2 or len(labels) != len(images):
+        raise ValueError(f"{len(images)} images and {len(labels)} labels; wanted two or more, a label each")
+    draw = draw_mix(len(images), alpha, torch.Generator().manual_seed(seed))
+    mix = mix_images(images, draw, scheme or Scheme(), detector or FineGrainedSaliency())
     save_sheet(mix_examples(mix, labels)[:rows], path)
 
 
 def save_sheet(examples: Sequence[Example], path: str | Path, small: bool = False) -> None:
-    """Write the sheet of examples to a picture file.
+    """Write the sheet of examples to an image file.
 
     Args:
         examples: one or more.
@@ -77,16 +77,16 @@ def save_sheet(examples: Sequence[Example], path: str | Path, small: bool = Fals
 def _in_256_colours(pixels: np.ndarray) -> Any:
     from PIL import Image, ImageColor
 
-    picture, palette = Image.fromarray(pixels), Image.new("P", (1, 1))
+    image, palette = Image.fromarray(pixels), Image.new("P", (1, 1))
     # Those drawn with are few pixels, so a palette made for the pixels alone would lose them.
     drawn = [ImageColor.getrgb(colour) for colour in (SOURCE, TARGET, MARK, "black", "white")]
-    chosen = picture.quantize(256 - len(drawn)).getpalette() or []
+    chosen = image.quantize(256 - len(drawn)).getpalette() or []
     palette.putpalette(chosen[: 3 * (256 - len(drawn))] + [value for colour in drawn for value in colour])
-    return picture.quantize(palette=palette)
+    return image.quantize(palette=palette)
 
 
 def sheet_image(examples: Sequence[Example]) -> np.ndarray:
-    """The sheet of examples as a picture, uint8 RGB (H, W, 3)."""
+    """The sheet of examples as an image, uint8 RGB (H, W, 3)."""
     return _pixels(draw_sheet(examples))
 
 
@@ -105,7 +105,7 @@ def draw_sheet(examples: Sequence[Example]) -> Any:
     from matplotlib.figure import Figure
 
     if not examples:
-        raise ValueError("there is no example to draw; wanted a batch in which pictures are pasted on others")
+        raise ValueError("there is no example to draw; wanted a batch in which images are pasted on others")
     heights = [_height(example) for example in examples]
     width = (PANEL_INCHES + GAP_INCHES) * max(example.columns for example in examples)
     figure = Figure(figsize=(width, sum(heights)), layout="constrained", dpi=DPI)
@@ -124,7 +124,7 @@ def draw_sheet(examples: Sequence[Example]) -> Any:
 
 def _height(example: Example) -> float:
     rows = -(-len(example.panels) // example.columns)
-    height, width = example.panels[0].picture.shape[:2]
+    height, width = example.panels[0].image.shape[:2]
     return TITLE_INCHES + rows * (PANEL_INCHES * height / width + CAPTION_INCHES)
 
 
@@ -132,14 +132,14 @@ def draw_panel(axes: Any, panel: Panel) -> None:
     """Draw a panel into matplotlib axes."""
     from matplotlib.patches import Rectangle
 
-    axes.imshow(panel.picture, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(panel.image, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
     caption = axes.set_title(panel.caption, fontsize=9, linespacing=1.1, pad=3)
     too_wide = caption.get_window_extent().width / (PANEL_INCHES * DPI)
     if too_wide > 1:
         caption.set_fontsize(9 / too_wide)
     if panel.box is not None:
         y1, x1, y2, x2 = panel.box
-        # Twice, black below, so that it is seen on any picture; target boxes are dashed as well.
+        # Twice, black below, so that it is seen on any image; target boxes are dashed as well.
         dashes = "--" if panel.colour == TARGET else "-"
         for colour, thickness, style in (("black", 3.0, "-"), (panel.colour, 1.6, dashes)):
             # Pixel centres lie on whole numbers, so a pixel begins half a unit before.

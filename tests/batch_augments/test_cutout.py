@@ -30,7 +30,7 @@ def holes(inputs: Tensor, length: int) -> Tensor:
 
 
 @pytest.mark.parametrize("length", [1, 4, 5, 8, 40])
-def test_every_picture_has_one_hole_around_a_place_of_it_cut_off_at_the_borders(length):
+def test_every_image_has_one_hole_around_a_place_of_it_cut_off_at_the_borders(length):
     found = holes(batch(), length)
     for axis, reduced in ((1, found.any(2)), (2, found.any(1))):
         admissible = set()
@@ -43,7 +43,7 @@ def test_every_picture_has_one_hole_around_a_place_of_it_cut_off_at_the_borders(
     assert torch.equal(found, found.any(2)[:, :, None] & found.any(1)[:, None, :])
 
 
-def test_the_centres_are_uniform_over_the_picture():
+def test_the_centres_are_uniform_over_the_image():
     chi2 = pytest.importorskip("scipy.stats").chi2
     counts = holes(batch(), 1).sum(0).flatten().double()
     expected = SAMPLES / SIDE**2
@@ -55,7 +55,7 @@ def test_a_hole_of_16_in_32_is_whole_where_the_centre_is_far_from_the_borders():
     assert areas.max() == 256 and areas.min() >= 64 and len(set(areas.tolist())) > 20
 
 
-def test_the_rest_of_the_pictures_and_the_labels_stay_and_nothing_is_changed_in_place():
+def test_the_rest_of_the_images_and_the_labels_stay_and_nothing_is_changed_in_place():
     inputs, scores = batch(50), torch.eye(5).long()[torch.arange(50) % 5]
     before = inputs.clone()
     out, out_scores = BATCH_AUGMENTS.build(dict(type="Cutout", length=LENGTH))(inputs, scores)
@@ -85,13 +85,13 @@ def test_behind_the_preprocessor_the_hole_is_the_mean_of_the_data():
     mean, std = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
     augments = dict(augments=dict(type="Cutout", length=64), probs=1.0)
     preprocessor = ClsDataPreprocessor(mean=mean, std=std, num_classes=2, batch_augments=augments)
-    # A hole twice as large as the picture covers a corner of it at least up to the middle.
-    pictures = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    # A hole twice as large as the image covers a corner of it at least up to the middle.
+    uint8_images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     samples = [DataSample().set_gt_label(n % 2) for n in range(6)]
-    out = preprocessor(dict(inputs=pictures, data_samples=samples), training=True)["inputs"]
+    out = preprocessor(dict(inputs=uint8_images, data_samples=samples), training=True)["inputs"]
     seen = out * torch.tensor(std).view(3, 1, 1) + torch.tensor(mean).view(3, 1, 1)
     assert torch.equal(seen[:, :, 16, 16], torch.tensor(mean).expand(6, 3))
-    untouched = preprocessor(dict(inputs=pictures, data_samples=samples))["inputs"]
+    untouched = preprocessor(dict(inputs=uint8_images, data_samples=samples))["inputs"]
     assert torch.equal(out[out != 0], untouched[out != 0])
 
 

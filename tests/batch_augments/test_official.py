@@ -10,15 +10,15 @@ import smix_mm  # noqa: F401  (registers)
 
 
 def reenact(images: torch.Tensor, scores: torch.Tensor, alpha: float):
-    """λ, permutation, one box on the first partner's float picture, paste, label by area."""
+    """λ, permutation, one box on the first partner's float image, paste, label by area."""
     images = images.clone()
     lam = np.random.beta(alpha, alpha)
     index = torch.randperm(images.size(0))
-    picture = images[index[0]].numpy().transpose(1, 2, 0).copy()
-    saliency_map = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(picture)[1]
+    uint8_image = images[index[0]].numpy().transpose(1, 2, 0).copy()
+    saliency_map = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(uint8_image)[1]
     flat = (saliency_map * 255).astype("uint8").ravel().tolist()
-    row, column = divmod(flat.index(max(flat)), picture.shape[1])
-    rows, columns = picture.shape[:2]
+    row, column = divmod(flat.index(max(flat)), uint8_image.shape[1])
+    rows, columns = uint8_image.shape[:2]
     cut = [int(side * np.sqrt(1 - lam)) for side in (rows, columns)]
     a1, a2 = max(row - cut[0] // 2, 0), min(row + cut[0] // 2, rows)
     b1, b2 = max(column - cut[1] // 2, 0), min(column + cut[1] // 2, columns)
@@ -56,10 +56,10 @@ def test_its_box_is_not_where_the_true_map_peaks():
     from smix_mm.saliency import FineGrainedSaliency
 
     skimage_data = pytest.importorskip("skimage.data")
-    picture = cv2.resize(skimage_data.astronaut(), (224, 224), interpolation=cv2.INTER_AREA)
-    pictures = torch.from_numpy(picture).permute(2, 0, 1)[None]
-    y, x = FineGrainedSaliency().peak(pictures)[0].tolist()
-    normalised = (pictures[0] - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)) / 58.0
+    uint8_image = cv2.resize(skimage_data.astronaut(), (224, 224), interpolation=cv2.INTER_AREA)
+    uint8_images = torch.from_numpy(uint8_image).permute(2, 0, 1)[None]
+    y, x = FineGrainedSaliency().peak(uint8_images)[0].tolist()
+    normalised = (uint8_images[0] - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)) / 58.0
     box = BATCH_AUGMENTS.build(dict(type="OfficialSaliencyMix")).box(normalised, lam=0.99)
     assert abs((box[0] + box[2]) / 2 - y) + abs((box[1] + box[3]) / 2 - x) > 20
 

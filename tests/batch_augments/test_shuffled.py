@@ -1,4 +1,4 @@
-"""The control with other pictures' maps: the boxes of SaliencyMix, on pictures that they were not made for."""
+"""The control with other images' maps: the boxes of SaliencyMix, on images that they were not made for."""
 
 import pytest
 import torch
@@ -7,33 +7,37 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
 from smix_mm import saliency_mix
+from smix_mm.analysis.replaced_area import count_replaced
 from smix_mm.batch_augments.saliency_mix import SaliencyMix
 from smix_mm.batch_augments.shuffled import ShuffledSaliencyMix
-from smix_mm.engine.random_state import get_random_state, set_random_state
-from smix_mm.mixing.area import count_replaced
+from smix_mm.utils.random_state import get_random_state, set_random_state
 
 OPTIONS = dict(mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7])
-PICTURES = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+UINT8_IMAGES = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 SCORES = torch.eye(16)
 
 
-def normalised(pictures: Tensor) -> Tensor:
+def normalised(uint8_images: Tensor) -> Tensor:
     mean, std = (torch.tensor(OPTIONS[name]).view(3, 1, 1) for name in ("mean", "std"))
-    return (pictures.float() - mean) / std
+    return (uint8_images.float() - mean) / std
 
 
 @pytest.mark.parametrize("options", [{}, dict(border="clip"), dict(box_per="batch"), dict(ties="random")])
-def test_each_patch_lies_around_the_peak_of_the_picture_before_it(options):
+def test_each_patch_lies_around_the_peak_of_the_image_before_it(options):
     augment = BATCH_AUGMENTS.build(dict(type="ShuffledSaliencyMix", **OPTIONS, **options))
     augment.generator = torch.Generator().manual_seed(3)
-    mixed, scores = augment(normalised(PICTURES), SCORES)
-    before = PICTURES[torch.arange(16) - 1]
+    mixed, scores = augment(normalised(UINT8_IMAGES), SCORES)
+    before = UINT8_IMAGES[torch.arange(16) - 1]
     expected = saliency_mix(
-        normalised(PICTURES), SCORES, pictures=before, generator=torch.Generator().manual_seed(3), **options
+        normalised(UINT8_IMAGES), SCORES, uint8_images=before, generator=torch.Generator().manual_seed(3), **options
     )
     assert torch.equal(mixed, expected[0]) and torch.equal(scores, expected[1])
     own = saliency_mix(
-        normalised(PICTURES), SCORES, pictures=PICTURES, generator=torch.Generator().manual_seed(3), **options
+        normalised(UINT8_IMAGES),
+        SCORES,
+        uint8_images=UINT8_IMAGES,
+        generator=torch.Generator().manual_seed(3),
+        **options,
     )
     assert not torch.equal(mixed, own[0])
 
@@ -42,7 +46,7 @@ def test_kept_inside_it_replaces_the_very_areas_of_saliencymix_and_of_a_random_p
     areas = []
     for augment in (SaliencyMix(**OPTIONS), ShuffledSaliencyMix(**OPTIONS), SaliencyMix(source="random", **OPTIONS)):
         torch.manual_seed(1)
-        areas.append(torch.stack([count_replaced(augment, normalised(PICTURES))[0] for _ in range(10)]))
+        areas.append(torch.stack([count_replaced(augment, normalised(UINT8_IMAGES))[0] for _ in range(10)]))
     assert torch.equal(areas[0], areas[1]) and torch.equal(areas[0], areas[2])
     assert len(areas[0].unique()) > 20
 
@@ -51,12 +55,12 @@ def test_its_generator_goes_into_a_checkpoint_and_back():
     model = torch.nn.Module()
     model.batch_augments = RandomBatchAugment(dict(type="ShuffledSaliencyMix", **OPTIONS), probs=1.0)
     augment = model.batch_augments.augments[0]
-    augment(normalised(PICTURES), SCORES)
+    augment(normalised(UINT8_IMAGES), SCORES)
     state = get_random_state(model)
-    expected = augment(normalised(PICTURES), SCORES)[0]
-    assert not torch.equal(expected, augment(normalised(PICTURES), SCORES)[0])
+    expected = augment(normalised(UINT8_IMAGES), SCORES)[0]
+    assert not torch.equal(expected, augment(normalised(UINT8_IMAGES), SCORES)[0])
     set_random_state(model, state)
-    assert torch.equal(augment(normalised(PICTURES), SCORES)[0], expected)
+    assert torch.equal(augment(normalised(UINT8_IMAGES), SCORES)[0], expected)
 
 
 def test_nothing_takes_it_for_a_saliencymix():

@@ -88,7 +88,7 @@ def test_every_figure_is_found_in_the_rows_that_the_benchmarks_write(made_up_rec
 
 def test_the_benchmarks_of_a_gpu_write_such_rows():
     """Seen on the CPU, where the same functions run."""
-    from smix_mm.saliency.benchmark_gpu import benchmark_on_device, format_table
+    from smix_mm.benchmarks.saliency_gpu import benchmark_on_device, format_table
 
     rows = benchmark_on_device("cpu", shapes=[(2, 16, 16)], calls=1, rounds=1)
     record = {"parts": {"saliency": {"rows": rows}}}

@@ -1,4 +1,4 @@
-"""Real annotated pictures that tests may damage."""
+"""Real annotated images that tests may damage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLASSES = ("RBC", "WBC", "Platelets")
 
 @dataclass
 class Cells:
-    """Twelve pictures of BCCD in VOC layout, with nothing wrong until a test damages them."""
+    """Twelve images of BCCD in VOC layout, with nothing wrong until a test damages them."""
 
     root: Path
     train = tuple(f"BloodImage_000{number:02d}" for number in (1, 2, 3, 4, 6, 9, 10, 11, 12, 13))
@@ -49,21 +49,21 @@ class Cells:
         }
 
     def damage(self) -> set[tuple[str, str]]:
-        """Do to all training pictures but the first what their finding is named after; (kind, file's name) of each."""
+        """Do to all training images but the first what their finding is named after; (kind, file's name) of each."""
         self.jpg(1).write_bytes(self.jpg(1).read_bytes()[:9000])
         self.jpg(2).unlink()
-        self.jpg(3).write_text("no picture")
+        self.jpg(3).write_text("no image")
         self.xml(4).write_text(self.xml(4).read_text()[:300])
         self.xml(5).unlink()
         self.change(6, "<width>640</width>", "<width>480</width>")
         self.change(7, "<name>RBC</name>", "<name>rbc</name>")
         self.change(8, "<xmax>", "<xmax>9")
         shutil.copy(self.root / f"JPEGImages/{self.test[0]}.jpg", self.jpg(9))
-        pictures = {1: "truncated-picture", 2: "missing-picture", 3: "unreadable-picture", 9: "in-train-and-test"}
+        images = {1: "truncated-image", 2: "missing-image", 3: "unreadable-image", 9: "in-train-and-test"}
         annotations = {
             4: "malformed-xml", 5: "missing-annotation", 6: "size-differs", 7: "unknown-class", 8: "box-outside"
         }  # fmt: skip
-        found = {(kind, self.jpg(number).name) for number, kind in pictures.items()}
+        found = {(kind, self.jpg(number).name) for number, kind in images.items()}
         return found | {(kind, self.xml(number).name) for number, kind in annotations.items()}
 
 

@@ -33,7 +33,7 @@ def test_every_page_is_in_the_table_of_contents_and_nothing_else_is():
 
 
 @pytest.mark.parametrize("page", TEXTS)
-def test_a_page_fits_a_room(page):
+def test_a_page_has_at_most_300_lines(page):
     assert len(TEXTS[page].splitlines()) <= 300
 
 
@@ -97,41 +97,12 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
             registry.update(before)
 
 
-def test_every_public_name_of_every_room_is_on_the_page_of_the_api():
+def test_every_public_name_of_every_package_is_on_the_page_of_the_api():
     described = set(re.findall(r"\w+", TEXTS["api.md"]))
-    for room in (ROOT / "smix_mm/__init__.py", *(ROOT / "smix_mm").glob("*/__init__.py")):
-        listed = re.search(r"^__all__ = (\[.*?\])", room.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    for package in (ROOT / "smix_mm/__init__.py", *(ROOT / "smix_mm").glob("*/__init__.py")):
+        listed = re.search(r"^__all__ = (\[.*?\])", package.read_text("utf-8"), re.DOTALL | re.MULTILINE)
         public = set(ast.literal_eval(listed[1])) if listed else set()
-        assert public - described - {"__version__"} == set(), room
-
-
-def test_no_room_imports_from_a_floor_above_its_own():
-    """The floors are those of the table in house.md; what is imported inside a function does not count."""
-    table = TEXTS["house.md"].partition("## The floors")[2].partition("\n#")[0]
-    floors = re.findall(r"^\| (\d+) \| ([^:|]*)", table, re.MULTILINE)
-    floor_of = {room: int(floor) for floor, rooms in floors for room in re.findall(r"`(\w+)`", rooms)}
-    package = ROOT / "smix_mm"
-    rooms = {path.stem for path in package.glob("[a-z]*") if path.is_dir() or path.suffix == ".py"}
-    assert set(floor_of) == rooms
-    upward = []
-    for path in sorted(package.glob("*/**/*.py")) + sorted(package.glob("[a-z]*.py")):
-        here = ("smix_mm", *path.relative_to(package).with_suffix("").parts)
-        for line in ast.parse(path.read_text("utf-8")).body:
-            for target in imported(line, here):
-                room, mine = target[1], here[1]
-                if room != mine and floor_of[room] >= floor_of[mine]:
-                    upward.append(f"{path.relative_to(ROOT)} imports {'.'.join(target)}")
-    assert upward == []
-
-
-def imported(line: ast.stmt, here: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Modules of this package that a statement imports."""
-    if not isinstance(line, ast.ImportFrom):
-        return []
-    start = here[: len(here) - line.level] if line.level else ()
-    module = (*start, *(line.module.split(".") if line.module else ()))
-    found = [module] if len(module) > 1 else [(*module, name.name) for name in line.names]
-    return [target for target in found if target[0] == "smix_mm"]
+        assert public - described - {"__version__"} == set(), package
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def read():
     """Read a config by its path from the project's root, once."""
-    from smix_mm.config import read_config
+    from smix_mm.utils.config import read_config
 
     return functools.lru_cache(None)(lambda config: read_config(ROOT / config))
 

@@ -1,4 +1,4 @@
-"""CIFAR from the official files and from picture files: the same tensors, whichever they came from."""
+"""CIFAR from the official files and from image files: the same tensors, whichever they came from."""
 
 import pickle
 
@@ -14,26 +14,26 @@ from mmpretrain.registry import DATASETS, MODELS
 
 @pytest.fixture(scope="module")
 def rgb(few_cifar10) -> tuple[np.ndarray, list[int]]:
-    """The 40 pictures of the test part, uint8 RGB (40, 32, 32, 3), in the order of their folders; and their classes."""
+    """The 40 images of the test part, uint8 RGB (40, 32, 32, 3), in the order of their folders; and their classes."""
     files = sorted((few_cifar10 / "test").glob("*/*.jpg"))
     classes = sorted({file.parent.name for file in files})
-    pictures = np.stack([cv2.imread(str(file))[..., ::-1] for file in files])
-    return pictures, [classes.index(file.parent.name) for file in files]
+    images = np.stack([cv2.imread(str(file))[..., ::-1] for file in files])
+    return images, [classes.index(file.parent.name) for file in files]
 
 
-def write_official(folder, name: str, labels_name: str, pictures: np.ndarray, labels: list[int], monkeypatch) -> None:
+def write_official(folder, name: str, labels_name: str, images: np.ndarray, labels: list[int], monkeypatch) -> None:
     """Files laid out as the official ones, whose sums are then not asked for."""
     kind = CIFAR10 if name == "cifar-10-batches-py" else CIFAR100
     monkeypatch.setattr(kind, "train_list", [["some_train", None]])
     monkeypatch.setattr(kind, "test_list", [["some_test", None]])
     (folder / name).mkdir()
-    content = {"data": pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1), labels_name: labels}
+    content = {"data": images.transpose(0, 3, 1, 2).reshape(len(images), -1), labels_name: labels}
     for part in ("some_train", "some_test"):
         (folder / name / part).write_bytes(pickle.dumps(content))
 
 
 def batch(cfg, loader: str) -> tuple:
-    """All pictures of a part behind the data preprocessor, their classes, and the preprocessor."""
+    """All images of a part behind the data preprocessor, their classes, and the preprocessor."""
     dataset = DATASETS.build(cfg[loader].dataset)
     preprocessor = MODELS.build(dict(type="ClsDataPreprocessor", **cfg.data_preprocessor))
     data = preprocessor(default_collate([dataset[n] for n in range(len(dataset))]), training=False)
@@ -45,8 +45,8 @@ def batch(cfg, loader: str) -> tuple:
     [("cifar10", "cifar-10-batches-py", "labels"), ("cifar100", "cifar-100-python", "fine_labels")],
 )
 def test_both_sources_give_the_same(data, name, labels_name, few_cifar10, rgb, read, tmp_path, monkeypatch):
-    pictures, labels = rgb
-    write_official(tmp_path, name, labels_name, pictures, labels, monkeypatch)
+    images, labels = rgb
+    write_official(tmp_path, name, labels_name, images, labels, monkeypatch)
     ending = "" if data == "cifar10" else "_cifar100"
     read = read.__wrapped__
     init_default_scope("mmpretrain")
@@ -56,14 +56,14 @@ def test_both_sources_give_the_same(data, name, labels_name, few_cifar10, rgb, r
         # Without crop and flip the training part is what lies in the files, too.
         cfg = read(f"configs/{data}/resnet18-plain_saliencymix{ending}.py")
         inputs, classes, preprocessor = batch(cfg, "test_dataloader")
-        seen = preprocessor.batch_augments.augments[0].pictures(inputs)
-        assert torch.equal(seen, torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy()))
+        seen = preprocessor.batch_augments.augments[0].uint8_images(inputs)
+        assert torch.equal(seen, torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
         assert classes == labels
         found.append((inputs, batch(cfg, "train_dataloader")[0]))
     assert torch.equal(found[0][0], found[1][0])
     assert len(found[0][1]) == 240 and torch.equal(found[1][1], found[1][0])
     mean, std = torch.tensor([125.3, 123.0, 113.9]), torch.tensor([63.0, 62.1, 66.7])
-    assert torch.equal(found[0][0][0, :, 5, 9], (torch.from_numpy(pictures[0, 5, 9].copy()) - mean) / std)
+    assert torch.equal(found[0][0][0, :, 5, 9], (torch.from_numpy(images[0, 5, 9].copy()) - mean) / std)
 
 
 def test_official_files_that_are_not_whole_are_no_reason_to_fetch_anything(read, tmp_path, monkeypatch):

@@ -45,26 +45,26 @@ def marked(configs: list[str], quick: list[str]) -> list:
 
 
 @pytest.fixture(scope="session")
-def picture_files(tmp_path_factory) -> dict[bool, Path]:
-    """A made-up picture of CIFAR's size, and one of a photograph's."""
-    folder = tmp_path_factory.mktemp("pictures")
+def image_files(tmp_path_factory) -> dict[bool, Path]:
+    """A made-up image of CIFAR's size, and one of a photograph's."""
+    folder = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
     for name, size in (("small", (32, 32, 3)), ("large", (300, 400, 3))):
         cv2.imwrite(str(folder / f"{name}.png"), random.integers(0, 256, size, np.uint8))
     return {False: folder / "small.png", True: folder / "large.png"}
 
 
-def classification_batch(dataset, picture_files) -> dict:
+def classification_batch(dataset, image_files) -> dict:
     """Two made-up samples as the config's loader would hand them over, out of its own pipeline."""
     if dataset.type == "InMemoryDataset":
-        pictures = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
-        return dict(inputs=pictures, data_samples=torch.tensor([0, 1]))
+        images = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
+        return dict(inputs=images, data_samples=torch.tensor([0, 1]))
     while "dataset" in dataset:
         dataset = dataset.dataset
     large = any(step.type in ("RandomResizedCrop", "ResizeEdge") for step in dataset.pipeline)
     pipeline = Compose(dataset.pipeline)
     np.random.seed(0)
-    return default_collate([pipeline(dict(img_path=str(picture_files[large]), gt_label=n)) for n in range(2)])
+    return default_collate([pipeline(dict(img_path=str(image_files[large]), gt_label=n)) for n in range(2)])
 
 
 def detection_batch() -> dict:
@@ -80,7 +80,7 @@ def detection_batch() -> dict:
 
 
 @pytest.fixture
-def cfg_of(read, picture_files, request):
+def cfg_of(read, image_files, request):
     """A config with its scope set, and a made-up batch in training and one in the test."""
 
     def get(config: str):
@@ -93,8 +93,7 @@ def cfg_of(read, picture_files, request):
             return cfg, detection_batch(), detection_batch()
         assert all(part.pipeline[0].type == "LoadImageFromFile" for part in parts(cfg) if "pipeline" in part)
         batches = [
-            classification_batch(loader.dataset, picture_files)
-            for loader in (cfg.train_dataloader, cfg.test_dataloader)
+            classification_batch(loader.dataset, image_files) for loader in (cfg.train_dataloader, cfg.test_dataloader)
         ]
         # The coin must not decide whether the augmentation is tried.
         if cfg.data_preprocessor.get("batch_augments"):
@@ -158,7 +157,7 @@ STEPS: dict[str, float] = {}
 
 def train_one_step(cfg, batch: dict) -> float:
     """The loss of a training step; of configs that differ in data and schedule alone, one is trained."""
-    shape = [list(picture.shape) for picture in batch["inputs"]]
+    shape = [list(image.shape) for image in batch["inputs"]]
     key = json.dumps([cfg.model, cfg.optim_wrapper, shape], sort_keys=True, default=str)
     if key not in STEPS:
         model = build_model(cfg).train()
@@ -210,7 +209,7 @@ def test_a_study_is_whole(study):
 def test_imagenets_short_recipe_trains_on_photographs(smix_data, run_tool, losses, tmp_path):
     files = sorted((smix_data / "imagenet-samples").glob("*.JPEG"))[:4]
     for part in ("train", "val"):
-        # A thousand classes are wanted; most have no picture here.
+        # A thousand classes are wanted; most have no image here.
         for number in range(1000):
             (tmp_path / part / f"n{number:08d}").mkdir(parents=True)
         for number, file in enumerate(files):

@@ -33,7 +33,7 @@ STUDIES = {
 }
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 OURS = dict(alpha=1.0, mean=MEAN, std=STD, channel_order="rgb")
-# Pixels of a picture replaced on average where the patch is kept inside: sides int(32 * sqrt(1 - lam)), lam uniform,
+# Pixels of an image replaced on average where the patch is kept inside: sides int(32 * sqrt(1 - lam)), lam uniform,
 # so that a side k has the probability (2 k + 1) / 1024; and where it is clipped around a uniform centre, on average
 # (2 h - h * h / 32) a side with h = k // 2.
 INSIDE = sum((2 * k + 1) * k**2 for k in range(32)) / 1024
@@ -142,8 +142,8 @@ def test_what_is_not_in_the_list_differs_in_the_padding_alone(arm):
 
 @pytest.fixture(scope="module")
 def areas(few_cifar10):
-    """What every arm replaces of real pictures, in 60 batches of the full study."""
-    from smix_mm.study.areas import measure_area
+    """What every arm replaces of real images, in 60 batches of the full study."""
+    from smix_mm.analysis.study_areas import measure_area
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SMIX_CIFAR10", str(few_cifar10))

@@ -13,12 +13,12 @@ from mmengine.registry import PARAM_SCHEDULERS
 from smix_mm.batch_augments import SaliencyMix
 
 ROOT = Path(__file__).parents[2]
-WANTED = tomllib.loads((ROOT / "tests/data/protocol.toml").read_text())
+EXPECTED = tomllib.loads((ROOT / "tests/data/protocol.toml").read_text())
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
 PAPER = [
     config
     for config in CONFIGS
-    if Path(config).parent.name in WANTED["data"] and "imagenet-stem" not in config and len(Path(config).parts) == 3
+    if Path(config).parent.name in EXPECTED["data"] and "imagenet-stem" not in config and len(Path(config).parts) == 3
 ]
 ARM = re.compile(r"_(cutout|mixup|cutmix|official-saliencymix|saliencymix)(?=[_.])")
 MIXED = [config for config in CONFIGS if ARM.search(config) and "captured" not in config]
@@ -29,7 +29,7 @@ LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
 def name_parts(config: str) -> tuple[dict, str, str, list[str], str | None]:
     """What a config's name says: data set, net, arm, variants, choice."""
     path = Path(config)
-    data = WANTED["data"][path.parent.name]
+    data = EXPECTED["data"][path.parent.name]
     assert path.stem.endswith(data["ending"])
     net, arm, *more = path.stem.removesuffix(data["ending"]).split("_")
     variants = [*re.findall(r"-(plain|100e)$", net), *more]
@@ -42,9 +42,9 @@ def wanted(config: str) -> dict:
     data, net, arm, variants, choice = name_parts(config)
     base = dict(wrapper="OptimWrapper", hooks=[], **data)
     for variant in variants:
-        base |= WANTED["variant"][variant]
-    backbone = dict(type=base["resnet"]) | WANTED["net"][net]
-    mixing = None if arm == "baseline" else WANTED["arm"][arm] | (WANTED["choice"][choice] if choice else {})
+        base |= EXPECTED["variant"][variant]
+    backbone = dict(type=base["resnet"]) | EXPECTED["net"][net]
+    mixing = None if arm == "baseline" else EXPECTED["arm"][arm] | (EXPECTED["choice"][choice] if choice else {})
     if arm == "cutout":
         mixing |= dict(length=base["cutout_length"])
     if arm == "saliencymix":
@@ -109,12 +109,12 @@ def mixing_of(augment: dict) -> dict:
 
 def test_the_grid_of_the_papers_configs_is_whole():
     names = set()
-    for data, row in WANTED["rows"].items():
-        folder, ending = data, WANTED["data"][data]["ending"]
+    for data, row in EXPECTED["rows"].items():
+        folder, ending = data, EXPECTED["data"][data]["ending"]
         forms = [("", ""), ("-100e", "")] if data == "imagenet" else itertools.product(("", "-plain"), ("", "_b256"))
         for net, arm, (form, size) in itertools.product(row["nets"], row["arms"], list(forms)):
             names.add(f"configs/{folder}/{net}{form}_{arm}{size}{ending}.py")
-    names |= {f"configs/cifar10/resnet18_saliencymix-{choice}.py" for choice in WANTED["choice"]}
+    names |= {f"configs/cifar10/resnet18_saliencymix-{choice}.py" for choice in EXPECTED["choice"]}
     for detector in ("", "-spectral-residual", "-frequency-tuned", "-network"):
         names.add(f"configs/tiny_imagenet/resnet50_saliencymix{detector}_tiny-imagenet.py")
     assert set(PAPER) == names
@@ -129,7 +129,7 @@ def test_a_config_is_the_protocol(config, read):
 def test_with_the_official_files_the_protocol_is_the_same(data, official, read, tmp_path, monkeypatch):
     (tmp_path / official).mkdir()
     monkeypatch.setenv(f"SMIX_{data.upper()}", str(tmp_path))
-    ending = WANTED["data"][data]["ending"]
+    ending = EXPECTED["data"][data]["ending"]
     for net in ("resnet18", "resnet18-plain"):
         config = f"configs/{data}/{net}_saliencymix{ending}.py"
         cfg = read.__wrapped__(config)
@@ -159,7 +159,7 @@ def test_detectors_and_schemes_differ_in_what_is_chosen_alone(config, read):
     choice = name_parts(config)[4]
     usual = read(config.replace(f"-{choice}", ""))
     place = "data_preprocessor.batch_augments.augments"
-    wanted = {f"{place}.{name}" for name in WANTED["choice"][choice]}
+    wanted = {f"{place}.{name}" for name in EXPECTED["choice"][choice]}
     assert differences(usual.to_dict(), read(config).to_dict()) == wanted
 
 

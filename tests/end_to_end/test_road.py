@@ -1,4 +1,4 @@
-"""The road on real pictures: pretrain, publish, fine-tune, evaluate, each by the command a user types."""
+"""The road on real images: pretrain, publish, fine-tune, evaluate, each by the command a user types."""
 
 import importlib.util
 import json
@@ -71,7 +71,7 @@ def test_mmpretrains_own_train_script_takes_the_config(few_cifar10, run_tool, lo
 
 
 def test_the_voc_config_as_it_stands_is_fine_tuned_and_evaluated(backbone, smix_data, run_tool, losses, tmp_path):
-    """20 classes, pictures at the config's own scale; only the counts are small."""
+    """20 classes, images at the config's own scale; only the counts are small."""
     config = tmp_path / "few.py"
     root = f"{smix_data}/VOCdevkit/"
     config.write_text(f"""
@@ -99,7 +99,7 @@ test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(dat
 
 @pytest.fixture
 def bccd_with_bad_boxes(smix_data, tmp_path):
-    """BCCD with a training list of its two pictures that hold a box without area, and two others."""
+    """BCCD with a training list of its two images that hold a box without area, and two others."""
     root = tmp_path / "BCCD"
     (root / "ImageSets/Main").mkdir(parents=True)
     for name in ("Annotations", "JPEGImages"):
@@ -177,7 +177,7 @@ def test_both_spellings_of_the_local_rank_are_taken(run_tool, spelling):
 
 
 def test_two_processes_on_a_cpu_train_and_test_together(pretrained, few_cifar10, run_tool, losses, tmp_path):
-    """Each rank takes half of the pictures and draws mixes of its own."""
+    """Each rank takes half of the images and draws mixes of its own."""
     run = run_tool(
         "tools/dist_train.sh", PRETRAINING, 2, "--work-dir", tmp_path, "--auto-scale-lr", "--cfg-options",
         "train_dataloader.batch_size=30", *FEW[1:], SMIX_CIFAR10=few_cifar10, PORT=29517,
@@ -185,7 +185,7 @@ def test_two_processes_on_a_cpu_train_and_test_together(pretrained, few_cifar10,
     found = losses(run.stdout)
     assert len(found) == 4 and all(map(math.isfinite, found))
     assert "accuracy/top1" in run.stdout
-    assert "lr: 4.6875e-02" in run.stdout  # 0.1 scaled from 128 pictures an iteration to 60
+    assert "lr: 4.6875e-02" in run.stdout  # 0.1 scaled from 128 images an iteration to 60
     run = run_tool(
         "tools/dist_test.sh", PRETRAINING, tmp_path / "epoch_1.pth", 2, "--work-dir", tmp_path, "--metrics",
         tmp_path / "metrics.json", SMIX_CIFAR10=few_cifar10, PORT=29518,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.datasets.digits import make_digit_scenes
+from smix_mm.datasets.demo import make_digit_scenes
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.long
@@ -41,7 +41,7 @@ def digits(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def small_study(tmp_path) -> Path:
-    """The demo's arms with two seeds, on few pictures."""
+    """The demo's arms with two seeds, on few images."""
     demo = ROOT / "configs/demo"
     arms = ("baseline", "cutmix", "saliencymix")
     for arm in arms:

@@ -91,7 +91,7 @@ def test_every_config_has_the_same_data_evaluation_and_checks(read, config):
     assert cfg.custom_imports == dict(imports=["smix_mm"], allow_failed_imports=False) and cfg.randomness.seed == 0
 
 
-def test_pictures_get_a_short_side_of_600_or_a_long_side_of_1000(read):
+def test_images_get_a_short_side_of_600_or_a_long_side_of_1000(read):
     from mmdet.registry import TRANSFORMS
 
     for name, place in (("train_pipeline", 2), ("test_pipeline", 1)):
@@ -115,19 +115,19 @@ def test_a_smaller_scale_differs_in_the_scale_alone(read):
 def test_objects_of_every_size_are_trained_on_but_difficult_ones(read, smix_data):
     from mmdet.registry import DATASETS
 
-    wanted, pictures = 0, 0
+    wanted, images = 0, 0
     for year in (2007, 2012):
         root = smix_data / f"VOCdevkit/VOC{year}"
         for name in (root / "ImageSets/Main/trainval.txt").read_text().split():
             objects = parse(root / f"Annotations/{name}.xml").findall("object")
             wanted += sum(o.find("difficult").text == "0" for o in objects)
-            pictures += bool(objects)
+            images += bool(objects)
     dataset = copy.deepcopy(read(FPN).train_dataloader.dataset.dataset)
     for part in dataset.datasets:
         part.data_root = str(smix_data / "VOCdevkit")
     built = DATASETS.build(dataset)
     infos = [built.get_data_info(index) for index in range(len(built))]
-    assert len(infos) == pictures and len(built.metainfo["classes"]) == 20
+    assert len(infos) == images and len(built.metainfo["classes"]) == 20
     assert sum(not instance["ignore_flag"] for info in infos for instance in info["instances"]) == wanted > 300
 
 
@@ -217,14 +217,15 @@ def test_c4s_two_parts_in_a_row_compute_what_the_pretrained_network_does(c4, pub
     ],
 )
 def test_c4_with_a_last_stage_that_is_random_or_of_another_style_is_refused(read, published, shared_head, message):
-    from smix_mm.transfer import LoadProofError, prove_loaded
+    from smix_mm.transfer import prove_loaded
+    from smix_mm.utils.errors import LoadProofError
 
     with pytest.raises(LoadProofError, match=message):
         prove_loaded(detector(read(C4), published, **shared_head), published)
 
 
 def test_both_parts_of_c4_find_the_backbone_by_the_variable(monkeypatch):
-    from smix_mm.config import read_config
+    from smix_mm.utils.config import read_config
 
     monkeypatch.setenv("SMIX_BACKBONE", "/some/where.pth")
     model = read_config(ROOT / C4).model
@@ -265,8 +266,8 @@ def test_the_syncbn_variant_differs_in_the_backbones_norms_alone_and_nothing_of_
 
 
 @pytest.mark.long
-def test_c4_is_fine_tuned_and_tested_on_real_pictures(published, smix_data, run_tool, tmp_path):
-    """The config as it stands, on the small VOC07+12; pictures, batch and counts are small."""
+def test_c4_is_fine_tuned_and_tested_on_real_images(published, smix_data, run_tool, tmp_path):
+    """The config as it stands, on the small VOC07+12; images, batch and counts are small."""
     config = tmp_path / "few.py"
     config.write_text(f"""
 _base_ = "{ROOT / C4}"

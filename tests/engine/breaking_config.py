@@ -1,4 +1,4 @@
-"""A small classifier on 32 pictures: 4 iterations an epoch, 2 epochs, all mixed by SaliencyMix."""
+"""A small classifier on 32 images: 4 iterations an epoch, 2 epochs, all mixed by SaliencyMix."""
 
 custom_imports = dict(imports=["smix_mm", "breaking_parts"])
 default_scope = "mmpretrain"

@@ -19,7 +19,7 @@ from smix_mm.transfer.checkpoint import state_dict_hash
 
 @TRANSFORMS.register_module()
 class Break(BaseTransform):
-    """Make floats of pictures and labels; those of one file are NaN.
+    """Make floats of images and labels; those of one file are NaN.
 
     Args:
         file: the end of the bad file's path; nothing is bad where it is empty.
@@ -40,7 +40,7 @@ class Break(BaseTransform):
 
 @MODELS.register_module()
 class TwoLossHead(LinearClsHead):
-    """Beside the loss that labels can spoil, one that shows to the bit which weights, pictures and draws it had."""
+    """Beside the loss that labels can spoil, one that shows to the bit which weights, images and draws it had."""
 
     def loss(self, feats, data_samples, **kwargs):
         scores = self(feats)

@@ -143,7 +143,7 @@ def forked_train():
 
 @pytest.fixture(scope="session")
 def small_pretraining(few_cifar10, tmp_path_factory) -> Path:
-    """Few pictures, a narrow ResNet that drops paths, SaliencyMix, two workers; 2 epochs of 4 batches."""
+    """Few images, a narrow ResNet that drops paths, SaliencyMix, two workers; 2 epochs of 4 batches."""
     config = tmp_path_factory.mktemp("configs") / "small.py"
     config.write_text(PRETRAINING.format(data=few_cifar10))
     return config

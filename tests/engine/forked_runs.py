@@ -68,8 +68,8 @@ def warm_up():
 
     from smix_mm.saliency import FineGrainedSaliency
 
-    pictures = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-    FineGrainedSaliency().extreme(pictures, True, None)
+    images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    FineGrainedSaliency().extreme(images, True, None)
     Runner._log_env = lambda self, env_cfg: None
 
 
@@ -91,7 +91,7 @@ def main():
 
 def run_tool(order):
     sys.argv[0] = f"{order['program']}.py"
-    return import_module(f"smix_mm.command_lines.{order['program']}").main(order["arguments"])
+    return import_module(f"smix_mm.cli.{order['program']}").main(order["arguments"])
 
 
 def run_plainly(arguments):

@@ -13,8 +13,8 @@ pytest.importorskip("cv2")
 
 import smix_mm  # noqa: F401  (registers)
 from smix_mm.engine import captured
-from smix_mm.engine.failures import NonFiniteError
 from smix_mm.engine.launch import build_runner, load_config
+from smix_mm.utils.errors import NonFiniteError
 
 ROOT = Path(__file__).parents[2]
 QUICK = {

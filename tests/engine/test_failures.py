@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from smix_mm.engine.failures import NonFiniteError, describe_failure
-from smix_mm.utils.mmcv_operators import MissingOperatorError
+from smix_mm.engine.failures import describe_failure
+from smix_mm.utils.errors import MissingOperatorError, NonFiniteError
+from smix_mm.utils.mmcv_operators import missing
 
 WORKER = "DataLoader worker (pid 4711) is killed by signal: Killed. "
 WORKERS = "DataLoader worker (pid(s) 4711, 4712) exited unexpectedly"
@@ -28,7 +29,7 @@ GPU = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacit
             1,
             "the GPU ran out of memory (2.50 GiB more were asked for); use a smaller",
         ),
-        (MissingOperatorError("psamask_forward"), 1, "mmcv's operator psamask_forward is not compiled, and nothing"),
+        (missing("psamask_forward"), 1, "mmcv's operator psamask_forward is not compiled, and nothing"),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors"), 1, "the GPU ran out of memory; use a smaller"),
         (RuntimeError(CPU), 1, "the machine ran out of memory ([enforce fail"),
         (MemoryError(), 1, "the machine ran out of memory; use a smaller batch, or fewer workers"),

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from smix_mm.engine import BoxCheckHook, LoadProofHook
-from smix_mm.transfer import LoadProofError
 from smix_mm.transfer.checkpoint import state_dict_hash
+from smix_mm.utils.errors import LoadProofError
 
 
 class Log(list):
@@ -64,17 +64,17 @@ def test_a_backbone_without_a_checkpoint_or_with_a_remote_one_cannot_be_proven(l
 
 
 class Boxes:
-    """A detection dataset of one picture an entry: (box, ignore_flag) pairs."""
+    """A detection dataset of one image an entry: (box, ignore_flag) pairs."""
 
-    def __init__(self, *pictures, steps=()) -> None:
-        self.pictures = pictures
+    def __init__(self, *images, steps=()) -> None:
+        self.images = images
         self.pipeline = SimpleNamespace(transforms=list(steps))
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def get_data_info(self, index: int) -> dict:
-        instances = [dict(bbox=box, ignore_flag=flag) for box, flag in self.pictures[index]]
+        instances = [dict(bbox=box, ignore_flag=flag) for box, flag in self.images[index]]
         return dict(xml_path=f"{index}.xml", instances=instances)
 
 
@@ -99,26 +99,26 @@ def test_boxes_without_area_that_would_be_trained_on_stop_the_run():
 
 
 @pytest.mark.parametrize("box", [[5, 1, 1, 5], [-4, 1, 0, 5], [1, -4, 5, -1]])
-def test_turned_round_boxes_and_those_before_the_picture_begins_have_no_area_either(box):
+def test_turned_round_boxes_and_those_before_the_image_begins_have_no_area_either(box):
     with pytest.raises(ValueError, match=r"1 box without area in 0.xml"):
         check(Boxes([(box, 0)]))
 
 
 def test_boxes_that_the_pipeline_mends_do_not_stop_the_run():
-    class MendBoxes:
+    class SanitizeBoxes:
         pass
 
-    (line,) = check(Boxes([(LINE, 0)], steps=[MendBoxes()]))
+    (line,) = check(Boxes([(LINE, 0)], steps=[SanitizeBoxes()]))
     assert line == "1 box without area in 0.xml; left out of training."
 
 
 def test_a_dataset_without_boxes_is_not_walked_through():
-    class Pictures(Boxes):
+    class Images(Boxes):
         def get_data_info(self, index: int) -> dict:
             assert index == 0
             return dict(img_path="0.jpg", gt_label=0)
 
-    assert check(Pictures([], [])) == []
+    assert check(Images([], [])) == []
 
 
 def test_it_looks_inside_repeated_and_concatenated_datasets():
@@ -126,5 +126,5 @@ def test_it_looks_inside_repeated_and_concatenated_datasets():
     assert len(check(wrapped)) == 1
 
 
-def test_good_boxes_and_pictures_without_boxes_say_nothing():
+def test_good_boxes_and_images_without_boxes_say_nothing():
     assert check(Boxes([(GOOD, 0), (GOOD, 1)], [])) == []

@@ -1,6 +1,7 @@
 """Blows from outside, for real: each run ends with one clear line, an exit status that tells, and whole checkpoints."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,8 @@ def test_ctrl_c_ends_with_one_line_and_good_checkpoints(few_cifar10, tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A test that was started in the background of a script inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         timeout=300,
     )
     assert finished.returncode == 130

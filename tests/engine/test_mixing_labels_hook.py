@@ -9,7 +9,7 @@ from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 
 from smix_mm.engine import MixingLabelsHook
-from smix_mm.engine.launch import UsageError
+from smix_mm.utils.errors import UsageError
 
 AUGMENTS = dict(augments=dict(type="SaliencyMix", mean=[0, 0, 0], std=[255, 255, 255]))
 
@@ -39,7 +39,7 @@ def test_a_batch_that_mmpretrain_would_not_mix_stops_the_training(samples, named
 def test_batches_that_are_mixed_pass():
     look([DataSample().set_gt_label(1)] * 2)
     look([DataSample().set_gt_score(torch.ones(3) / 3)] * 2)
-    look(torch.tensor([0, 1]))  # the labels of the in-memory pictures
+    look(torch.tensor([0, 1]))  # the labels of the in-memory images
 
 
 def test_the_batch_augments_of_a_detector_are_left_alone():

@@ -168,7 +168,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type="LoadImageFromFile"),
             dict(type="LoadAnnotations", with_bbox=True),
-            # Pictures of one size, so that no rank pads its own less than all would.
+            # Images of one size, so that no rank pads its own less than all would.
             dict(type="Resize", scale=(128, 128), keep_ratio=False),
             dict(type="PackDetInputs"),
         ],

@@ -20,7 +20,7 @@ from torch import nn
 from smix_mm.engine import safe_loading
 from smix_mm.engine.launch import build_runner
 from smix_mm.engine.safe_loading import download, load_safely
-from smix_mm.transfer.checkpoint import CheckpointError
+from smix_mm.utils.errors import CheckpointError
 
 REFUSED = "is refused: it holds more than weights and plain values"
 

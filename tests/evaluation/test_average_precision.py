@@ -6,9 +6,10 @@ import io
 import numpy as np
 import pytest
 
-from smix_mm.evaluation import Detections, DetectionsError, evaluate
+from smix_mm.evaluation import Detections, evaluate
 from smix_mm.evaluation.average_precision import DEFINITIONS, resample
 from smix_mm.evaluation.matching import COCO_MOST, voc_overlaps
+from smix_mm.utils.errors import DataError
 
 
 def make(found: list, there: list, classes: str = "ab", images: int = 2) -> Detections:
@@ -66,7 +67,7 @@ def test_a_detector_that_finds_nothing_has_zero():
 
 
 def test_a_test_set_without_objects_is_refused():
-    with pytest.raises(DetectionsError, match="no object to find"):
+    with pytest.raises(DataError, match="no object to find"):
         evaluate(make([(0, 0, 0.9, HERE)], [(0, 0, True, HERE)]))
 
 

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from smix_mm.evaluation import Detections, DetectionsError, evaluate, read_detections, recompute
+from smix_mm.evaluation import Detections, evaluate, read_detections, recompute
+from smix_mm.utils.errors import DataError
 
 
 def test_what_is_read_is_what_was_written(detections, tmp_path):
@@ -39,21 +40,21 @@ def test_every_damage_is_found(few_detections, tmp_path):
     rng = np.random.default_rng(0)
     for size in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(DetectionsError, match="cannot be read"):
+        with pytest.raises(DataError, match="cannot be read"):
             read_detections(path)
     silent = 0
     for place in rng.integers(len(whole), size=60):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         try:
             silent += recompute(path) != evaluate(few_detections)
-        except DetectionsError:
+        except DataError:
             continue
     assert silent == 0
 
 
 def test_a_file_with_objects_in_it_is_not_opened(tmp_path):
     np.savez(tmp_path / "objects.npz", format=np.array([print], object))
-    with pytest.raises(DetectionsError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_detections(tmp_path / "objects.npz")
 
 
@@ -61,9 +62,9 @@ def test_another_format_and_a_missing_file_are_named(few_detections, tmp_path):
     few_detections.write(tmp_path / "old.npz")
     with np.load(tmp_path / "old.npz") as file:
         np.savez(tmp_path / "new.npz", **{**file, "format": 2})
-    with pytest.raises(DetectionsError, match="has format 2; wanted 1"):
+    with pytest.raises(DataError, match="has format 2; wanted 1"):
         read_detections(tmp_path / "new.npz")
-    with pytest.raises(DetectionsError, match="none.npz is not there"):
+    with pytest.raises(DataError, match="none.npz is not there"):
         read_detections(tmp_path / "none.npz")
 
 
@@ -85,5 +86,5 @@ def test_arrays_that_do_not_fit_are_refused(few_detections, change, message):
         array = getattr(few_detections, name).copy()
         array[0, 2] = value
         change = {name: array}
-    with pytest.raises(DetectionsError, match=message):
+    with pytest.raises(DataError, match=message):
         dataclasses.replace(few_detections, **change)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from smix_mm.evaluation import Detections, DetectionsError, evaluate, read_detections, recompute
+from smix_mm.evaluation import Detections, evaluate, read_detections, recompute
+from smix_mm.utils.errors import DataError
 
 pytest.importorskip("mmengine")
 torch = pytest.importorskip("torch")
@@ -126,12 +127,12 @@ def test_mmdetections_own_metric_agrees_on_the_same_samples(voc_samples, mode, f
 def test_a_sample_that_lacks_something_says_how_to_mend_it(few_detections, missing):
     sample = samples(few_detections)[0]
     del sample[missing]
-    with pytest.raises(DetectionsError, match=f"a sample has no {missing}; "):
+    with pytest.raises(DataError, match=f"a sample has no {missing}; "):
         built(few_detections.classes).process({}, [sample])
 
 
 def test_a_file_of_another_kind_is_not_written(few_detections):
-    with pytest.raises(DetectionsError, match="ends in .npz"):
+    with pytest.raises(DataError, match="ends in .npz"):
         built(few_detections.classes, out="predictions.pkl")
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from smix_mm.experiments import EXPERIMENTS, format_rows, list_experiments
-from smix_mm.experiments.records import RecordError, training_steps
+from smix_mm.experiments.records import training_steps
 from smix_mm.experiments.rows import BARS, CIFAR, NONE
+from smix_mm.utils.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("cifar10", "cifar100", "tiny_imagenet", "imagenet")
@@ -132,7 +133,7 @@ def test_hours_come_from_a_measured_step_and_the_steps_of_the_config(tmp_path):
 def test_a_broken_file_is_named(tmp_path, name, text, message):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
-    with pytest.raises(RecordError, match=message):
+    with pytest.raises(DataError, match=message):
         list_experiments(results=tmp_path, root=ROOT)
 
 

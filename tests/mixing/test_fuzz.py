@@ -1,7 +1,7 @@
 """Thousands of drawn calls of the method: each is refused as documented, or all that is promised holds.
 
 What a call may look like is decided here by the documentation alone. Where every mixed pixel came from is read off a
-second call with the same draw, whose pictures' values name their own places.
+second call with the same draw, whose images' values name their own places.
 """
 
 import random
@@ -47,7 +47,7 @@ class Call(NamedTuple):
     wrong: str
 
 
-def random_pictures(shape, seed: int, kind: str) -> Tensor:
+def random_images(shape, seed: int, kind: str) -> Tensor:
     """uint8 values of several characters."""
     if kind == "flat":
         return torch.full(shape, seed % 256, dtype=torch.uint8)
@@ -72,11 +72,11 @@ def good_calls(draw) -> Call:
     samples, height, width = draw(st.integers(0, 5)), draw(SIDES), draw(SIDES)
     seed, kind = draw(st.integers(0, 2**32)), draw(st.sampled_from(IMAGE_KINDS))
     character = draw(st.sampled_from(["noise", "bits", "dark", "flat"]))
-    looks = random_pictures((samples, 3, height, width), seed, character)
+    looks = random_images((samples, 3, height, width), seed, character)
     options: dict[str, Any] = {}
-    # float8 has steps too coarse to be looked at as bytes; whoever mixes that gives the pictures.
+    # float8 has steps too coarse to be looked at as bytes; whoever mixes that gives the images.
     if draw(st.booleans()) or kind == torch.float8_e5m2:
-        options["pictures"] = laid_out(looks, draw(st.sampled_from(["plain", "channels last"])))
+        options["uint8_images"] = laid_out(looks, draw(st.sampled_from(["plain", "channels last"])))
         images = torch.randn((samples, draw(st.integers(0, 4)), height, width), generator=generator(seed))
         images = (images * 60).clamp(0, 255) if kind == torch.uint8 else images * draw(st.sampled_from([1, 1e6]))
         if kind.is_floating_point and images.numel() and draw(st.booleans()):
@@ -125,14 +125,14 @@ def bad_calls(draw, wrong: str) -> Call:
         small = images.new_zeros(samples, 3, *pick([(2, 8), (8, 0), (1, 1)]))
         images = pick([images[..., 0], images[None], small])
     elif wrong == "values":
-        options.pop("pictures", None)
+        options.pop("uint8_images", None)
         images = torch.rand(samples + 1, 3, height, width, generator=generator(call.seed))
         images.view(-1)[call.seed % images.numel()] = pick([NAN, INFINITY, -0.1, 1.1, 255])
         targets, options["num_classes"] = torch.ones(samples + 1, 2), None
-    elif wrong == "pictures":
+    elif wrong == "uint8_images":
         right = torch.zeros(samples, 3, height, width, dtype=torch.uint8)
         more, wider = right.new_zeros(samples + 1, 3, height, width), torch.cat([right, right], 3)
-        options["pictures"] = pick([right.float(), right[:, :2], more, wider, right.numpy()])
+        options["uint8_images"] = pick([right.float(), right[:, :2], more, wider, right.numpy()])
     elif wrong == "targets":
         targets, options["num_classes"] = pick(bad_targets(samples))
     elif wrong == "option":
@@ -141,7 +141,7 @@ def bad_calls(draw, wrong: str) -> Call:
         options["alpha"] = pick(BAD_ALPHA)
     elif samples:
         options["detector"] = pick(["FineGrainedSaliency", 3, dict(type="Nothing"), lambda maps: maps])
-    else:  # nobody asks a detector about no pictures
+    else:  # nobody asks a detector about no images
         options["alpha"] = 0
     return Call(images, targets, options, call.seed, wrong)
 
@@ -192,7 +192,7 @@ def check_refused(call: Call) -> None:
 
 def check_mixed(call: Call) -> None:
     images, targets, options = call.images, call.targets, call.options
-    given = [tensor for tensor in (images, targets, options.get("pictures")) if tensor is not None]
+    given = [tensor for tensor in (images, targets, options.get("uint8_images")) if tensor is not None]
     copies = [tensor.clone() for tensor in given]
     mixed, mixed_targets = saliency_mix(images, targets, generator=generator(call.seed), **options)
 
@@ -221,15 +221,15 @@ def check_mixed(call: Call) -> None:
 
 
 def where_from(call: Call) -> tuple[Tensor, Tensor]:
-    """The place (sample, row, column), as one number, of every mixed pixel, and each picture's own share; checked.
+    """The place (sample, row, column), as one number, of every mixed pixel, and each image's own share; checked.
 
-    A picture's pixels are its own but for one whole rectangle, which lies as it lay in its partner.
+    An image's pixels are its own but for one whole rectangle, which lies as it lay in its partner.
     """
     samples, _, height, width = call.images.shape
     options = {name: value for name, value in call.options.items() if name != "num_classes"}
-    if "pictures" not in options:
+    if "uint8_images" not in options:
         values = call.images if call.images.dtype == torch.uint8 else (call.images.float() * 255).round()
-        options["pictures"] = values.to(torch.uint8)
+        options["uint8_images"] = values.to(torch.uint8)
     numbers = torch.arange(samples * height * width, dtype=torch.float64).view(samples, 1, height, width)
     identity = torch.eye(samples, dtype=torch.float64)
     coded, weights = saliency_mix(numbers, identity, generator=generator(call.seed), **options)
@@ -254,10 +254,10 @@ def where_from(call: Call) -> tuple[Tensor, Tensor]:
 
 def check_patch(options: dict[str, Any], draw: Any, sample: int, size: Tensor, corners: Tensor) -> None:
     """The size that λ asks for, around the extremes of the maps; with ``clip``, which cuts it, no larger."""
-    pictures, detector = options["pictures"], options["detector"] or FineGrainedSaliency()
+    uint8_images, detector = options["uint8_images"], options["detector"] or FineGrainedSaliency()
     by_batch = options.get("box_per") == "batch"
     first = 0 if by_batch else sample
-    sides = torch.tensor(pictures.shape[2:])
+    sides = torch.tensor(uint8_images.shape[2:])
     wanted = (sides * (1 - draw.lam[0 if options.get("lam_per") == "batch" else first]).sqrt()).long()
     if options.get("border") == "clip":
         assert (size <= wanted).all()
@@ -268,10 +268,10 @@ def check_patch(options: dict[str, Any], draw: Any, sample: int, size: Tensor, c
         assert torch.equal(*corners)
     whose = [(options.get("source", "salient"), int(draw.partner[first])), (target, first)]
     for (where, number), corner in zip(whose, corners):
-        picture = pictures[number : number + 1]
-        contrast = len(detector(picture).unique()) > 1
+        uint8_image = uint8_images[number : number + 1]
+        contrast = len(detector(uint8_image).unique()) > 1
         if contrast and where in ("salient", "non_salient") and options.get("ties") != "random":
-            point = (detector.peak if where == "salient" else detector.trough)(picture)[0]
+            point = (detector.peak if where == "salient" else detector.least_salient_point)(uint8_image)[0]
             assert torch.equal(corner, torch.minimum((point - size // 2).clamp(min=0), sides - size))
 
 
@@ -295,6 +295,8 @@ def test_every_allowed_call_keeps_all_promises():
     assert try_all(good_calls(), 2000, check_mixed) >= 2000
 
 
-@pytest.mark.parametrize("wrong", ["images", "shape", "values", "pictures", "targets", "option", "alpha", "detector"])
+@pytest.mark.parametrize(
+    "wrong", ["images", "shape", "values", "uint8_images", "targets", "option", "alpha", "detector"]
+)
 def test_every_other_call_is_refused_as_documented(wrong):
     assert try_all(bad_calls(wrong), 400, check_refused) >= 400

@@ -33,8 +33,10 @@ def batch(device: str, seed: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
     return images.to(device), targets.to(device)
 
 
-def mix(images, pictures, targets, **options):
-    return saliency_mix(images, targets, pictures=pictures, generator=torch.Generator().manual_seed(0), **options)
+def mix(images, uint8_images, targets, **options):
+    return saliency_mix(
+        images, targets, uint8_images=uint8_images, generator=torch.Generator().manual_seed(0), **options
+    )
 
 
 def assert_same(one, other):
@@ -45,21 +47,21 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()) or "the method")
 def test_a_batch_equals_the_cpus(options, device):
-    pictures, targets = batch(device)
-    mixed = mix(pictures.double(), pictures, targets, **options)
+    uint8_images, targets = batch(device)
+    mixed = mix(uint8_images.double(), uint8_images, targets, **options)
     assert all(tensor.device.type == device for tensor in mixed)
     on_cpu, cpu_targets = batch("cpu")
     assert_same(mixed, mix(on_cpu.double(), on_cpu, cpu_targets, **options))
-    assert not torch.equal(mixed[0], pictures.double())
+    assert not torch.equal(mixed[0], uint8_images.double())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("target", ["corresponding", "salient"])
 def test_every_precision_and_layout_equals_the_cpus(dtype, layout, target, device):
-    pictures, targets = batch(device)
-    images = pictures.to(dtype).contiguous(memory_format=layout)
-    mixed, mixed_targets = mix(images, pictures, targets, target=target)
+    uint8_images, targets = batch(device)
+    images = uint8_images.to(dtype).contiguous(memory_format=layout)
+    mixed, mixed_targets = mix(images, uint8_images, targets, target=target)
     assert mixed.is_contiguous(memory_format=layout)
     on_cpu, cpu_targets = batch("cpu")
     assert_same((mixed, mixed_targets), mix(on_cpu.to(dtype), on_cpu, cpu_targets, target=target))
@@ -79,21 +81,23 @@ def test_class_numbers_and_floats_in_unit_range_equal_the_cpus(device):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_autocast_changes_nothing(dtype, device):
-    pictures, targets = batch(device)
-    images = pictures.float() / 255
+    uint8_images, targets = batch(device)
+    images = uint8_images.float() / 255
     with torch.autocast(device, dtype):
-        mixed = mix(images, pictures, targets)
-    assert_same(mixed, mix(images, pictures, targets))
+        mixed = mix(images, uint8_images, targets)
+    assert_same(mixed, mix(images, uint8_images, targets))
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()) or "the method")
 def test_never_waits_for_the_gpu(options, forbid_waiting):
-    pictures, targets = batch("cuda")
-    images, detector, generator = pictures.float(), FineGrainedSaliency(), torch.Generator()
+    uint8_images, targets = batch("cuda")
+    images, detector, generator = uint8_images.float(), FineGrainedSaliency(), torch.Generator()
 
     def run():
-        return saliency_mix(images, targets, pictures=pictures, detector=detector, generator=generator, **options)
+        return saliency_mix(
+            images, targets, uint8_images=uint8_images, detector=detector, generator=generator, **options
+        )
 
     run()
     forbid_waiting(run)
@@ -103,11 +107,11 @@ def test_compiled_it_gives_the_same_batch(device):
     """What draws stays outside of the compiled graphs, so a second call draws anew."""
     if device == "cuda" and not (shutil.which("g++") or shutil.which("clang++")):
         pytest.skip("no C++ compiler, with which torch.compile compiles what stays on the CPU")
-    pictures, targets = batch(device)
-    images = pictures.float()
+    uint8_images, targets = batch(device)
+    images = uint8_images.float()
 
     def run(generator):
-        mixed, mixed_targets = saliency_mix(images, targets, pictures=pictures, generator=generator)
+        mixed, mixed_targets = saliency_mix(images, targets, uint8_images=uint8_images, generator=generator)
         return mixed * 2, mixed_targets
 
     compiled = torch.compile(run, backend="inductor" if device == "cuda" else "eager")
@@ -138,18 +142,18 @@ def captured(call, device):
 
 def test_a_captured_mix_replays_with_new_images_and_draws(device):
     """The draw comes from the CPU; a graph has its numbers, as it has the images, in tensors of the device."""
-    pictures, targets = batch(device)
+    uint8_images, targets = batch(device)
     detector = FineGrainedSaliency()
-    size = pictures.shape[2:]
+    size = uint8_images.shape[2:]
     numbers = mix_numbers(draw_mix(SAMPLES, 1.0), *size).to(torch.device(device))
 
     def run():
-        return apply_mix(pictures, targets, pictures, numbers, Scheme(), detector)
+        return apply_mix(uint8_images, targets, uint8_images, numbers, Scheme(), detector)
 
     replay = captured(run, device)
     for seed in range(3):
         fresh, _ = batch("cpu", seed)
-        pictures.copy_(fresh)
+        uint8_images.copy_(fresh)
         numbers.copy_(mix_numbers(draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(seed)), *size))
         expected = saliency_mix(fresh, targets.cpu(), generator=torch.Generator().manual_seed(seed))
         assert_same(replay(), expected)

@@ -18,12 +18,12 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(samples: int = SAMPLES, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+def make_images(samples: int = SAMPLES, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
     return torch.randint(0, 256, (samples, 3, height, width), dtype=torch.uint8, generator=generator(7))
 
 
 def coded(samples: int = SAMPLES, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
-    """float64 pictures whose every value tells its picture, channel, row and column."""
+    """float64 images whose every value tells its image, channel, row and column."""
     return torch.arange(samples * 3 * height * width, dtype=torch.float64).view(samples, 3, height, width)
 
 
@@ -44,13 +44,13 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()))
-def test_every_mixed_pixel_is_the_pictures_own_or_its_partners_by_the_plan(options):
-    looked_at, images, targets = pictures(), coded(), scores()
-    mixed, mixed_targets = saliency_mix(images, targets, pictures=looked_at, generator=generator(), **options)
+def test_every_mixed_pixel_is_the_images_own_or_its_partners_by_the_plan(options):
+    uint8_images, images, targets = make_images(), coded(), scores()
+    mixed, mixed_targets = saliency_mix(images, targets, uint8_images=uint8_images, generator=generator(), **options)
 
     scheme = Scheme(options["source"], options["target"], options["ties"])
     draw = draw_mix(SAMPLES, 1.0, generator())
-    plan = plan_mix(looked_at, draw, scheme, OpenCVSaliency(), options["border"], options["box_per"])
+    plan = plan_mix(uint8_images, draw, scheme, OpenCVSaliency(), options["border"], options["box_per"])
     for sample in range(SAMPLES):
         partner = int(plan.partner[sample])
         expected = images[sample].clone()
@@ -67,22 +67,22 @@ def test_every_mixed_pixel_is_the_pictures_own_or_its_partners_by_the_plan(optio
 
 def test_the_weight_of_the_partner_is_the_share_of_pixels_that_changed():
     images, targets = coded(), torch.eye(SAMPLES, dtype=torch.float64)
-    mixed, mixed_targets = saliency_mix(images, targets, pictures=pictures(), generator=generator())
+    mixed, mixed_targets = saliency_mix(images, targets, uint8_images=make_images(), generator=generator())
     changed = (mixed != images).any(1).flatten(1).sum(1)
     own = mixed_targets.diagonal()
     assert torch.equal(own, (HEIGHT * WIDTH - changed).double() / (HEIGHT * WIDTH))
     assert len(set(changed.tolist())) > SAMPLES // 2
 
 
-def test_the_patch_lies_around_opencvs_peak_and_whole_inside_the_picture():
-    looked_at = pictures()
+def test_the_patch_lies_around_opencvs_peak_and_whole_inside_the_image():
+    uint8_images = make_images()
     draw = draw_mix(SAMPLES, 1.0, generator())
-    plan = plan_mix(looked_at, draw, Scheme(), FineGrainedSaliency())
+    plan = plan_mix(uint8_images, draw, Scheme(), FineGrainedSaliency())
     for sample in range(SAMPLES):
         partner = int(plan.partner[sample])
         if partner == sample:
             continue
-        saliency_map = OpenCVSaliency()(looked_at[partner : partner + 1])[0].numpy()
+        saliency_map = OpenCVSaliency()(uint8_images[partner : partner + 1])[0].numpy()
         peak = np.unravel_index(saliency_map.argmax(), saliency_map.shape)
         ratio = np.sqrt(1 - draw.lam[sample].item())
         for axis, side in enumerate((HEIGHT, WIDTH)):
@@ -94,14 +94,14 @@ def test_the_patch_lies_around_opencvs_peak_and_whole_inside_the_picture():
 
 @pytest.mark.parametrize("where, index", [("salient", "argmax"), ("non_salient", "argmin")])
 def test_clip_cuts_the_patch_at_the_borders_around_opencvs_extreme(where, index):
-    looked_at = pictures()
+    uint8_images = make_images()
     draw = draw_mix(SAMPLES, 1.0, generator(3))
-    plan = plan_mix(looked_at, draw, Scheme(source=where), FineGrainedSaliency(), border="clip")
+    plan = plan_mix(uint8_images, draw, Scheme(source=where), FineGrainedSaliency(), border="clip")
     for sample in range(SAMPLES):
         partner = int(plan.partner[sample])
         if partner == sample:
             continue
-        saliency_map = OpenCVSaliency()(looked_at[partner : partner + 1])[0].numpy()
+        saliency_map = OpenCVSaliency()(uint8_images[partner : partner + 1])[0].numpy()
         point = np.unravel_index(getattr(saliency_map, index)(), saliency_map.shape)
         ratio = np.sqrt(1 - draw.lam[sample].item())
         for axis, side in enumerate((HEIGHT, WIDTH)):
@@ -112,17 +112,23 @@ def test_clip_cuts_the_patch_at_the_borders_around_opencvs_extreme(where, index)
 
 def test_one_box_per_batch_comes_from_the_first_partner_and_has_one_lambda():
     images, targets = coded(), torch.eye(SAMPLES)
-    plan = plan_mix(pictures(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency(), box_per="batch")
-    single = plan_mix(pictures(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency())
+    plan = plan_mix(
+        make_images(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency(), box_per="batch"
+    )
+    single = plan_mix(make_images(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency())
     alone = plan.partner != torch.arange(SAMPLES)
     assert plan.partner[0] != 0
     assert (plan.source_boxes[alone] == single.source_boxes[0]).all()
-    _, mixed_targets = saliency_mix(images, targets, pictures=pictures(), box_per="batch", generator=generator(1))
+    _, mixed_targets = saliency_mix(
+        images, targets, uint8_images=make_images(), box_per="batch", generator=generator(1)
+    )
     assert len(set(mixed_targets.diagonal()[alone].tolist())) == 1
 
 
 def test_one_lambda_per_batch_gives_patches_of_one_size_at_different_places():
-    plan = plan_mix(pictures(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency(), lam_per="batch")
+    plan = plan_mix(
+        make_images(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency(), lam_per="batch"
+    )
     boxes = plan.source_boxes[plan.partner != torch.arange(SAMPLES)]
     assert len({(box[2] - box[0], box[3] - box[1]) for box in boxes.tolist()}) == 1
     assert len({tuple(box) for box in boxes.tolist()}) > 3
@@ -130,7 +136,7 @@ def test_one_lambda_per_batch_gives_patches_of_one_size_at_different_places():
 
 def test_the_same_seed_gives_the_same_batch_and_another_seed_another():
     def run(seed: int) -> Tensor:
-        return saliency_mix(coded(), scores(), pictures=pictures(), generator=generator(seed))[0]
+        return saliency_mix(coded(), scores(), uint8_images=make_images(), generator=generator(seed))[0]
 
     assert torch.equal(run(0), run(0))
     assert not torch.equal(run(0), run(1))
@@ -139,7 +145,7 @@ def test_the_same_seed_gives_the_same_batch_and_another_seed_another():
 def test_without_a_generator_torchs_global_seed_decides():
     def run() -> Tensor:
         torch.manual_seed(5)
-        return saliency_mix(coded(), scores(), pictures=pictures())[0]
+        return saliency_mix(coded(), scores(), uint8_images=make_images())[0]
 
     assert torch.equal(run(), run())
 
@@ -147,26 +153,26 @@ def test_without_a_generator_torchs_global_seed_decides():
 def test_partners_and_lambda_do_not_depend_on_the_scheme():
     one, two = (draw_mix(SAMPLES, 1.0, generator(4)) for _ in range(2))
     assert torch.equal(one.partner, two.partner) and torch.equal(one.lam, two.lam)
-    plans = [plan_mix(pictures(), one, scheme, FineGrainedSaliency()) for scheme in (Scheme(), Scheme("random"))]
+    plans = [plan_mix(make_images(), one, scheme, FineGrainedSaliency()) for scheme in (Scheme(), Scheme("random"))]
     assert torch.equal(plans[0].partner, plans[1].partner) and torch.equal(plans[0].pasted, plans[1].pasted)
 
 
 def test_inputs_stay_as_they_were():
-    images, targets, looked_at = coded(), scores(), pictures()
-    copies = [tensor.clone() for tensor in (images, targets, looked_at)]
-    mixed, mixed_targets = saliency_mix(images, targets, pictures=looked_at, generator=generator())
+    images, targets, uint8_images = coded(), scores(), make_images()
+    copies = [tensor.clone() for tensor in (images, targets, uint8_images)]
+    mixed, mixed_targets = saliency_mix(images, targets, uint8_images=uint8_images, generator=generator())
     mixed.zero_()
     mixed_targets.zero_()
-    assert all(torch.equal(*pair) for pair in zip((images, targets, looked_at), copies))
+    assert all(torch.equal(*pair) for pair in zip((images, targets, uint8_images), copies))
 
 
 def test_a_batch_of_one_comes_out_unchanged_with_its_own_label():
     images, targets = coded(1), torch.tensor([[0.3, 0.7]])
-    mixed, mixed_targets = saliency_mix(images, targets, pictures=pictures(1), generator=generator())
+    mixed, mixed_targets = saliency_mix(images, targets, uint8_images=make_images(1), generator=generator())
     assert torch.equal(mixed, images) and torch.equal(mixed_targets, targets)
 
 
-def test_a_flat_picture_gives_a_patch_around_a_random_place():
+def test_a_flat_image_gives_a_patch_around_a_random_place():
     flat = torch.full((400, 3, 16, 16), 90, dtype=torch.uint8)
     draw = draw_mix(400, 1.0, generator())
     plan = plan_mix(flat, draw, Scheme(), FineGrainedSaliency(), border="clip")
@@ -178,10 +184,12 @@ def test_a_flat_picture_gives_a_patch_around_a_random_place():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_dtype_and_memory_format_stay(dtype, memory_format):
-    looked_at = pictures()
-    images = looked_at.to(dtype).contiguous(memory_format=memory_format)
+    uint8_images = make_images()
+    images = uint8_images.to(dtype).contiguous(memory_format=memory_format)
     for target in ("corresponding", "salient"):
-        mixed, mixed_targets = saliency_mix(images, scores(), pictures=looked_at, target=target, generator=generator())
+        mixed, mixed_targets = saliency_mix(
+            images, scores(), uint8_images=uint8_images, target=target, generator=generator()
+        )
         assert mixed.dtype == dtype and mixed.shape == images.shape
         assert mixed.is_contiguous(memory_format=memory_format)
         assert mixed_targets.dtype == torch.float32
@@ -191,7 +199,7 @@ def test_dtype_and_memory_format_stay(dtype, memory_format):
 def test_any_size_from_three_by_three_works(height, width):
     images = coded(4, height, width)
     mixed, mixed_targets = saliency_mix(
-        images, torch.eye(4), pictures=pictures(4, height, width), generator=generator()
+        images, torch.eye(4), uint8_images=make_images(4, height, width), generator=generator()
     )
     assert torch.isin(mixed, images).all()
     torch.testing.assert_close(mixed_targets.sum(1), torch.ones(4))
@@ -199,29 +207,29 @@ def test_any_size_from_three_by_three_works(height, width):
 
 def test_class_numbers_give_the_same_as_their_one_hot_rows():
     numbers = torch.arange(SAMPLES) % CLASSES
-    by_number = saliency_mix(pictures(), numbers, num_classes=CLASSES, generator=generator())
-    by_row = saliency_mix(pictures(), scores(), generator=generator())
+    by_number = saliency_mix(make_images(), numbers, num_classes=CLASSES, generator=generator())
+    by_row = saliency_mix(make_images(), scores(), generator=generator())
     assert all(torch.equal(*pair) for pair in zip(by_number, by_row))
 
 
 def test_integer_scores_become_float_and_a_single_column_works():
-    _, mixed = saliency_mix(pictures(), scores().long(), generator=generator())
-    assert torch.equal(mixed, saliency_mix(pictures(), scores(), generator=generator())[1])
+    _, mixed = saliency_mix(make_images(), scores().long(), generator=generator())
+    assert torch.equal(mixed, saliency_mix(make_images(), scores(), generator=generator())[1])
     binary = (torch.arange(SAMPLES) % 2).float()[:, None]
-    assert saliency_mix(pictures(), binary, generator=generator())[1].shape == (SAMPLES, 1)
+    assert saliency_mix(make_images(), binary, generator=generator())[1].shape == (SAMPLES, 1)
 
 
 def test_floats_between_zero_and_one_are_looked_at_as_the_bytes_they_came_from():
-    looked_at = pictures()
-    from_floats, _ = saliency_mix(looked_at.float() / 255, scores(), generator=generator())
-    from_bytes, _ = saliency_mix(looked_at, scores(), generator=generator())
+    uint8_images = make_images()
+    from_floats, _ = saliency_mix(uint8_images.float() / 255, scores(), generator=generator())
+    from_bytes, _ = saliency_mix(uint8_images, scores(), generator=generator())
     assert torch.equal((from_floats * 255).round().to(torch.uint8), from_bytes)
 
 
-def test_the_random_source_is_spread_over_the_whole_picture():
+def test_the_random_source_is_spread_over_the_whole_image():
     draw = draw_mix(4000, 1.0, generator())
-    looked_at = torch.zeros(4000, 3, 8, 8, dtype=torch.uint8)
-    plan = plan_mix(looked_at, draw, Scheme("random"), FineGrainedSaliency(), border="clip")
+    uint8_images = torch.zeros(4000, 3, 8, 8, dtype=torch.uint8)
+    plan = plan_mix(uint8_images, draw, Scheme("random"), FineGrainedSaliency(), border="clip")
     tiny = draw.lam > 1 - (3 / 8) ** 2
     centre = plan.source_boxes[tiny & (plan.pasted == 4)][:, :2] + 1
     assert set(centre.flatten().tolist()) == set(range(1, 8))
@@ -230,7 +238,7 @@ def test_the_random_source_is_spread_over_the_whole_picture():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(images="a picture"), "images is str; wanted a floating or uint8 tensor"),
+        (dict(images="an image"), "images is str; wanted a floating or uint8 tensor"),
         (dict(images=torch.zeros(4, 3, 8, 8, dtype=torch.int64)), "images is torch.int64"),
         (dict(images=torch.zeros(4, 3, 8)), r"images has shape \(4, 3, 8\); wanted \(N, C, H, W\)"),
         (dict(images=torch.zeros(4, 3, 2, 8)), "H and W at least 3"),
@@ -242,18 +250,18 @@ def test_the_random_source_is_spread_over_the_whole_picture():
         (dict(targets=torch.tensor([0, 1, 2, 5]), num_classes=5), "class numbers 0 to 5; wanted 0 to 4"),
         (dict(targets=torch.tensor([0.0, 1, 2, 3]), num_classes=5), "wanted whole class numbers"),
         (dict(targets=[0, 1, 2, 3]), "targets is list"),
-        (dict(pictures=torch.zeros(4, 3, 8, 8)), "pictures is torch.float32; wanted a uint8 tensor"),
-        (dict(pictures=torch.zeros(4, 3, 9, 8, dtype=torch.uint8)), "wanted as many and as large as"),
+        (dict(uint8_images=torch.zeros(4, 3, 8, 8)), "images is torch.float32; wanted a uint8 tensor"),
+        (dict(uint8_images=torch.zeros(4, 3, 9, 8, dtype=torch.uint8)), "wanted as many and as large as"),
         (dict(alpha=0), "alpha is 0; wanted a positive number"),
         (dict(alpha=-1.0), "alpha is -1.0"),
         (dict(alpha=float("nan")), "alpha is nan"),
         (dict(alpha="1"), "alpha is '1'"),
-        (dict(source="best"), "source is 'best'; wanted one of 'salient', 'non_salient', 'random'"),
-        (dict(target="random"), "target is 'random'; wanted one of"),
-        (dict(border="wrap"), "border is 'wrap'"),
-        (dict(box_per="pixel"), "box_per is 'pixel'"),
-        (dict(lam_per="pixel"), "lam_per is 'pixel'"),
-        (dict(ties="last"), "ties is 'last'"),
+        (dict(source="best"), "source should be one of 'salient', 'non_salient', 'random'.*got 'best'"),
+        (dict(target="random"), "target should be one of"),
+        (dict(border="wrap"), "border should be one of .*got 'wrap'"),
+        (dict(box_per="pixel"), "box_per should be one of .*got 'pixel'"),
+        (dict(lam_per="pixel"), "lam_per should be one of .*got 'pixel'"),
+        (dict(ties="last"), "ties should be one of .*got 'last'"),
     ],
 )
 def test_a_mistake_is_answered_with_what_was_given_and_what_is_wanted(change, message):

@@ -1,4 +1,4 @@
-"""The five schemes of the paper and the control, on photographs, held against the peaks and troughs of OpenCV's map."""
+"""The schemes of the paper and the control, on photographs, against the extremes of OpenCV's map."""
 
 import itertools
 
@@ -26,13 +26,15 @@ FIRST = [Scheme(scheme.source, scheme.target) for scheme in PAPER[2:]]
 def photographs(smix_data) -> Tensor:
     """uint8 RGB (8, 3, 48, 64)."""
     files = sorted((smix_data / "imagenet-samples").glob("*.JPEG"))[:SAMPLES]
-    pictures = [cv2.resize(cv2.imread(str(file)), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for file in files]
-    return torch.from_numpy(np.stack([picture[..., ::-1].transpose(2, 0, 1) for picture in pictures]).copy())
+    uint8_images = [cv2.resize(cv2.imread(str(file)), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for file in files]
+    return torch.from_numpy(
+        np.stack([uint8_image[..., ::-1].transpose(2, 0, 1) for uint8_image in uint8_images]).copy()
+    )
 
 
-def extremes(picture: Tensor, where: str, ties: str) -> list[tuple[int, int]]:
-    """Every place that OpenCV's map of a picture allows."""
-    bgr = np.ascontiguousarray(picture.numpy().transpose(1, 2, 0)[..., ::-1])
+def extremes(uint8_image: Tensor, where: str, ties: str) -> list[tuple[int, int]]:
+    """Every place that OpenCV's map of an image allows."""
+    bgr = np.ascontiguousarray(uint8_image.numpy().transpose(1, 2, 0)[..., ::-1])
     _, saliency_map = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(bgr)
     equal = np.argwhere(saliency_map == (saliency_map.max() if where == "salient" else saliency_map.min()))
     return [(int(y), int(x)) for y, x in (equal if ties == "random" else equal[:1])]
@@ -59,7 +61,7 @@ def boxes(source: tuple[int, int], target: tuple[int, int], lam: float, border: 
 
 
 def draw(samples: int, lam: list[float]) -> MixDraw:
-    """Each picture gets its patch from the next one."""
+    """Each image gets its patch from the next one."""
     uniform = torch.rand(samples, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     lam = torch.tensor((lam * samples)[:samples], dtype=torch.float64)
     return MixDraw(torch.arange(samples).roll(-1), lam, uniform)
@@ -93,16 +95,16 @@ def test_the_places_of_one_scheme_are_not_those_of_another(photographs):
 
 
 def test_of_many_equal_troughs_each_is_taken_and_nothing_else():
-    picture = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
-    picture[:, 4::8, 4::8] = 200
-    troughs = set(extremes(picture, "non_salient", "random"))
-    inner = {(y, x) for y, x in troughs if 0 < y < HEIGHT - 1 and 0 < x < WIDTH - 1}
+    uint8_image = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
+    uint8_image[:, 4::8, 4::8] = 200
+    least_salient_points = set(extremes(uint8_image, "non_salient", "random"))
+    inner = {(y, x) for y, x in least_salient_points if 0 < y < HEIGHT - 1 and 0 < x < WIDTH - 1}
     assert len(inner) > 100
-    samples = 20 * len(troughs)
+    samples = 20 * len(least_salient_points)
     # Patches of 2x2 pixels tell the place that they lie around.
     drawn = draw(samples, [1 - (2.5 / HEIGHT) ** 2])
-    pictures = picture.expand(samples, *picture.shape)
-    plan = plan_mix(pictures, drawn, Scheme("non_salient", "non_salient", "random"), FineGrainedSaliency(), "clip")
+    uint8_images = uint8_image.expand(samples, *uint8_image.shape)
+    plan = plan_mix(uint8_images, drawn, Scheme("non_salient", "non_salient", "random"), FineGrainedSaliency(), "clip")
     whole = plan.pasted == 4
     for found in (plan.source_boxes[whole], plan.target_boxes[whole]):
         assert {(y1 + 1, x1 + 1) for y1, x1, _, _ in found.tolist()} == inner

@@ -28,7 +28,7 @@ def coded(channels: int = 3) -> Tensor:
 
 
 class Brightness(SaliencyDetector):
-    """The red channel is the map; it counts the pictures that it was asked about."""
+    """The red channel is the map; it counts the images that it was asked about."""
 
     asked = 0
 
@@ -38,9 +38,9 @@ class Brightness(SaliencyDetector):
 
 
 def test_one_box_found_on_the_middle_frame_of_the_partner_serves_every_frame():
-    mixed, targets = saliency_mix_video(coded(), torch.eye(SAMPLES), pictures=clips(), generator=generator())
-    looked_at = clips()[:, FRAMES // 2]
-    plan = plan_mix(looked_at, draw_mix(SAMPLES, 1.0, generator()), Scheme(), FineGrainedSaliency())
+    mixed, targets = saliency_mix_video(coded(), torch.eye(SAMPLES), uint8_images=clips(), generator=generator())
+    uint8_images = clips()[:, FRAMES // 2]
+    plan = plan_mix(uint8_images, draw_mix(SAMPLES, 1.0, generator()), Scheme(), FineGrainedSaliency())
     expected = coded()
     for sample, (y1, x1, y2, x2) in enumerate(plan.target_boxes.tolist()):
         expected[sample, :, :, y1:y2, x1:x2] = coded()[plan.partner[sample], :, :, y1:y2, x1:x2]
@@ -49,17 +49,21 @@ def test_one_box_found_on_the_middle_frame_of_the_partner_serves_every_frame():
 
 
 @pytest.mark.parametrize("options", [{}, dict(target="salient"), dict(border="clip", box_per="batch")])
-def test_a_clip_of_one_frame_is_mixed_as_a_picture(options):
-    pictures, scores = clips()[:, 0], torch.eye(SAMPLES)
-    expected = saliency_mix(pictures, scores, generator=generator(3), **options)
+def test_a_clip_of_one_frame_is_mixed_as_an_image(options):
+    uint8_images, scores = clips()[:, 0], torch.eye(SAMPLES)
+    expected = saliency_mix(uint8_images, scores, generator=generator(3), **options)
     for frames in ("middle", "mean"):
-        mixed = saliency_mix_video(pictures[:, None], scores, frames=frames, generator=generator(3), **options)
+        mixed = saliency_mix_video(uint8_images[:, None], scores, frames=frames, generator=generator(3), **options)
         assert torch.equal(mixed[0][:, 0], expected[0]) and torch.equal(mixed[1], expected[1])
 
 
 def test_the_weight_of_a_label_is_the_share_of_its_own_pixels_in_the_clip():
     mixed, targets = saliency_mix_video(
-        coded(), torch.eye(SAMPLES, dtype=torch.float64), pictures=clips(), target="non_salient", generator=generator(1)
+        coded(),
+        torch.eye(SAMPLES, dtype=torch.float64),
+        uint8_images=clips(),
+        target="non_salient",
+        generator=generator(1),
     )
     own = (mixed == coded()).flatten(1).double().mean(1)
     torch.testing.assert_close(targets.diagonal(), own, rtol=0, atol=1e-15)
@@ -68,10 +72,10 @@ def test_the_weight_of_a_label_is_the_share_of_its_own_pixels_in_the_clip():
 
 def test_the_mean_looks_at_every_frame_and_the_middle_at_one():
     """A spot at one place in all frames but the middle one, a brighter one elsewhere in the middle one."""
-    pictures = torch.zeros(2, FRAMES, 3, HEIGHT, WIDTH, dtype=torch.uint8)
-    pictures[:, :, :, 4, 5] = 200
-    pictures[:, FRAMES // 2, :, 4, 5] = 0
-    pictures[:, FRAMES // 2, :, 19, 25] = 255
+    uint8_images = torch.zeros(2, FRAMES, 3, HEIGHT, WIDTH, dtype=torch.uint8)
+    uint8_images[:, :, :, 4, 5] = 200
+    uint8_images[:, FRAMES // 2, :, 4, 5] = 0
+    uint8_images[:, FRAMES // 2, :, 19, 25] = 255
     images = torch.zeros(2, FRAMES, 1, HEIGHT, WIDTH)
     images[1] = 1
     draw = generator(2)
@@ -81,7 +85,12 @@ def test_the_mean_looks_at_every_frame_and_the_middle_at_one():
     for frames, asked in (("middle", 2), ("mean", 2 * FRAMES)):
         detector = Brightness()
         mixed, _ = saliency_mix_video(
-            images, torch.eye(2), pictures=pictures, frames=frames, detector=detector, generator=draw.manual_seed(2)
+            images,
+            torch.eye(2),
+            uint8_images=uint8_images,
+            frames=frames,
+            detector=detector,
+            generator=draw.manual_seed(2),
         )
         assert detector.asked == asked
         where[frames] = mixed[0, 0, 0].bool()
@@ -108,11 +117,11 @@ def test_inputs_stay_and_dtype_stays():
         (dict(clips=clips()[:, :0]), ValueError, "T at least 1"),
         (dict(clips=clips()[:, :, :2]), ValueError, "clips has 2 channels"),
         (dict(clips=clips() * 2.0), ValueError, "floats outside 0 to 1"),
-        (dict(pictures=clips()[:2]), ValueError, r"pictures has shape \(2, 5"),
-        (dict(pictures=clips()[:, 0]), ValueError, "pictures has shape"),
-        (dict(pictures=clips() / 255), TypeError, "pictures is torch.float32"),
-        (dict(frames="first"), ValueError, "frames is 'first'; wanted one of 'middle', 'mean'"),
-        (dict(source="red"), ValueError, "source is 'red'"),
+        (dict(uint8_images=clips()[:2]), ValueError, r"images has shape \(2, 5"),
+        (dict(uint8_images=clips()[:, 0]), ValueError, "images has shape"),
+        (dict(uint8_images=clips() / 255), TypeError, "images is torch.float32"),
+        (dict(frames="first"), ValueError, "frames should be one of 'middle', 'mean'.*got 'first'"),
+        (dict(source="red"), ValueError, "source should be one of .*got 'red'"),
         (dict(alpha=0), ValueError, "alpha is 0"),
     ],
 )

@@ -25,7 +25,7 @@ def test_wrn_28_10_has_36_5_million_parameters_with_its_head(read_config_of):
 def read_config_of():
     from pathlib import Path
 
-    from smix_mm.config import read_config
+    from smix_mm.utils.config import read_config
 
     return lambda config: read_config(Path(__file__).parents[2] / config)
 

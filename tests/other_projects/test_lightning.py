@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from smix_mm.mixing.collate import SaliencyMixCollate, SaliencyMixTransform
+from smix_mm.mixing.transforms import SaliencyMixCollate, SaliencyMixTransform
 
 pl = pytest.importorskip("pytorch_lightning", reason="Lightning is not installed: pip install pytorch-lightning")
 CLASSES, SAMPLES = 4, 24

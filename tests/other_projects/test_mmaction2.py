@@ -68,7 +68,7 @@ def test_a_config_names_it_and_the_preprocessor_mixes_as_the_function_does(model
     expected, scores = smix_mm.saliency_mix_video(
         plain,
         torch.eye(CLASSES),
-        pictures=clips,
+        images=clips,
         frames="mean",
         detector=SpectralResidualSaliency(),
         generator=smix_mm.mixing.generator.own_generator(),

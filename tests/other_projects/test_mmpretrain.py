@@ -12,7 +12,7 @@ CLASSES, SAMPLES = 4, 8
 AUGMENTS = dict(augments=dict(type="SaliencyMix", mean=[0, 0, 0], std=[255, 255, 255]))
 
 
-def pictures() -> torch.Tensor:
+def images() -> torch.Tensor:
     return torch.randint(0, 256, (SAMPLES, 3, 24, 31), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
@@ -21,10 +21,10 @@ def preprocess(samples, training: bool = True, **options):
     torch.manual_seed(0)
     settings = dict(mean=[0, 0, 0], std=[255, 255, 255], num_classes=CLASSES) | options
     preprocessor = ClsDataPreprocessor(batch_augments=AUGMENTS, **settings)
-    return preprocessor(dict(inputs=pictures(), data_samples=samples), training=training)
+    return preprocessor(dict(inputs=images(), data_samples=samples), training=training)
 
 
-PLAIN = pictures() / 255
+PLAIN = images() / 255
 
 
 def numbered(number: int) -> DataSample:

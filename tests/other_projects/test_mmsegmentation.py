@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smix_mm.transfer import prove_loaded, publish_backbone
-from smix_mm.transfer.proof import LoadProofError
+from smix_mm.utils.errors import LoadProofError
 
 REASON = "MMSegmentation is not installed, or without the operators of mmcv: pip install onedl-mmsegmentation"
 pytest.importorskip("mmseg.models", reason=REASON, exc_type=ImportError)
@@ -88,11 +88,11 @@ def test_it_trains_from_there(published):
     model = segmentor(published[0])
     sample = SegDataSample(gt_sem_seg=PixelData(data=torch.randint(0, CLASSES, (1, 64, 96))))
     sample.set_metainfo(dict(img_shape=(64, 96), ori_shape=(64, 96)))
-    picture = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     from mmengine.optim import OptimWrapper
 
-    losses = model.train().train_step(dict(inputs=[picture] * 2, data_samples=[sample] * 2), OptimWrapper(optimizer))
+    losses = model.train().train_step(dict(inputs=[image] * 2, data_samples=[sample] * 2), OptimWrapper(optimizer))
     assert torch.isfinite(losses["loss"])
     with pytest.raises(LoadProofError, match="with other values"):
         prove_loaded(model, published[0])

@@ -6,14 +6,14 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from smix_mm.mixing.collate import SaliencyMixCollate, SaliencyMixTransform
+from smix_mm.mixing.transforms import SaliencyMixCollate, SaliencyMixTransform
 
 timm = pytest.importorskip("timm")
 CLASSES = 4
 
 
-class Pictures(Dataset):
-    """PIL pictures; timm's loader sets the transform."""
+class Images(Dataset):
+    """PIL images; timm's loader sets the transform."""
 
     transform = None
 
@@ -28,7 +28,7 @@ class Pictures(Dataset):
 def loader(prefetch: bool, collate):
     torch.manual_seed(0)
     return timm.data.create_loader(
-        Pictures(),
+        Images(),
         input_size=(3, 32, 32),
         batch_size=8,
         is_training=True,

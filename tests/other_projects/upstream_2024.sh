@@ -25,7 +25,7 @@ printf '%s\n' "opencv-python ; sys_platform == 'never'" "opencv-python-headless 
 # what needs a detector.
 export PYTHONPATH=$PWD PYTHONWARNINGS=ignore
 "$folder/bin/python" -m pytest -q -p no:cacheprovider --durations=0 --durations-min=60 \
-  tests/mixing tests/batch_augments tests/saliency tests/models tests/transforms tests/test_blending.py \
-  tests/test_released_code.py tests/other_projects/test_mmpretrain.py tests/other_projects/test_mmaction2.py \
-  --ignore tests/mixing/test_fuzz.py --ignore tests/saliency/test_triton_kernel.py \
+  tests/mixing tests/batch_augments tests/saliency tests/models tests/transforms tests/batch_augments/test_video.py \
+  tests/batch_augments/test_official_map.py tests/other_projects/test_mmpretrain.py tests/other_projects/test_mmaction2.py \
+  --ignore tests/mixing/test_fuzz.py --ignore tests/saliency/fine_grained/test_triton_kernel.py \
   -k 'not exported_program and not traces_into_one_graph'

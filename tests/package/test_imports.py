@@ -51,7 +51,7 @@ def test_the_help_of_a_tool_comes_before_anything_heavy(tool, imported):
     assert imported(f"tools/{tool}", "--help") == set()
 
 
-@pytest.mark.parametrize("module", ["smix_mm.doctor", "smix_mm.command_lines.train", "smix_mm.command_lines.test"])
+@pytest.mark.parametrize("module", ["smix_mm.doctor", "smix_mm.cli.train", "smix_mm.cli.test"])
 def test_the_help_of_a_module_comes_before_anything_heavy(module, imported, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(f"import runpy\nrunpy.run_module({module!r}, run_name='__main__')\n")
@@ -151,5 +151,5 @@ def test_beside_transformers_5_a_training_ends_in_a_sentence_and_status_2(run_to
 def test_beside_transformers_5_the_doctor_names_it_and_how_to_fix_it(run_tool, beside_transformers):
     run = run_tool(sys.executable, "-m", "smix_mm.doctor", check=False, PYTHONPATH=beside_transformers)
     assert run.returncode == 1
-    line = "wrong   mmpretrain: TypeError: NoneType takes no arguments; to mend: pip install 'transformers<5'"
+    line = "wrong   mmpretrain: TypeError: NoneType takes no arguments; to fix: pip install 'transformers<5'"
     assert line in run.stdout.splitlines()

@@ -56,7 +56,7 @@ def test_the_plain_half_works_publishing_too_and_the_registered_classes_are_simp
     assert not re.search(r"batch_augments|engine|blending|models|transforms|datasets", rooms)
 
 
-def test_the_example_trains_on_real_pictures(plain, few_cifar10, run_tool, tmp_path):
+def test_the_example_trains_on_real_images(plain, few_cifar10, run_tool, tmp_path):
     script = ROOT / "examples/plain_pytorch.py"
     assert len(script.read_text().splitlines()) <= 40
     run = run_tool(plain, "-I", script, few_cifar10, 1, cwd=tmp_path)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from smix_mm.registration import REGISTERED, LateModules
-from smix_mm.utils.packages import OPENMMLAB, PackageError
+from smix_mm.utils.errors import PackageError
+from smix_mm.utils.packages import OPENMMLAB
 
 PACKAGE = Path(__file__).parents[2] / "smix_mm"
 HOMES = [
@@ -66,7 +67,7 @@ assert "LoadProofHook" in HOOKS and "NoSuchHook" not in HOOKS
 assert LOOPS.get("ExactIterBasedTrainLoop").__name__ == "ExactIterBasedTrainLoop"
 assert OPTIM_WRAPPERS.get("Bfloat16OptimWrapper").__name__ == "Bfloat16OptimWrapper"
 init_default_scope("mmdet")
-assert type(TRANSFORMS.build(dict(type="MendBoxes"))).__name__ == "MendBoxes"
+assert type(TRANSFORMS.build(dict(type="SanitizeBoxes"))).__name__ == "SanitizeBoxes"
 assert DATASETS.get("mmpretrain.InMemoryDataset").__name__ == "InMemoryDataset"
 with open(sys.argv[1], "w") as file:
     json.dump(found, file)
@@ -125,7 +126,7 @@ def test_a_project_s_own_registry_and_forked_and_spawned_processes_find_them_and
     script.write_text(FROM_MMENGINE)
     out = run_tool(script, cwd=tmp_path).stdout
     for start in ("fork", "spawn"):
-        assert f"{start} smix_mm.engine.mix_sheet_hook" in out
+        assert f"{start} smix_mm.visualization.mix_sheet_hook" in out
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.nn import functional as F
 
-from smix_mm.engine.launch import UsageError
 from smix_mm.robustness import CommonCorruption, evaluate
 from smix_mm.robustness.attacks import PixelClassifier, make_attack, parse_eps
+from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = f"""
@@ -27,7 +27,7 @@ test_dataloader = dict(
 
 @pytest.fixture(scope="module")
 def trained(few_cifar10, tmp_path_factory):
-    """A small net that knows 240 CIFAR-10 pictures by heart: config, checkpoint, model, pixels, labels."""
+    """A small net that knows 240 CIFAR-10 images by heart: config, checkpoint, model, pixels, labels."""
     from mmpretrain.registry import MODELS
 
     folder = tmp_path_factory.mktemp("trained")
@@ -38,7 +38,7 @@ def trained(few_cifar10, tmp_path_factory):
     torch.manual_seed(0)
     preprocessor = {"type": "ClsDataPreprocessor", **cfg.data_preprocessor}
     model = MODELS.build({**cfg.model, "data_preprocessor": preprocessor})
-    pixels, labels = pictures(few_cifar10)
+    pixels, labels = images(few_cifar10)
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
     logits = PixelClassifier(model.train())
     for step in range(48):
@@ -52,7 +52,7 @@ def trained(few_cifar10, tmp_path_factory):
     return config, folder / "net.pth", model, pixels, labels
 
 
-def pictures(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def images(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
     import cv2
 
     files = sorted((folder / "train").rglob("*.jpg"))
@@ -99,7 +99,7 @@ def test_fgsm_is_one_step_along_the_sign_of_the_gradient_on_the_pixel_scale(trai
     assert (attacked - wanted).abs().gt(1e-3).float().mean() < 1e-3
 
 
-def test_without_strength_the_pictures_are_given_back_as_they_are(trained):
+def test_without_strength_the_images_are_given_back_as_they_are(trained):
     pixels = trained[3]
     assert run(trained, "pgd", 0)[0] is pixels
 
@@ -178,12 +178,12 @@ def test_a_wrong_call_ends_in_one_sentence(trained, run_tool, tmp_path):
     )
 
 
-def test_a_corruption_is_the_same_each_time_and_takes_pictures_in_either_order():
-    picture = np.random.RandomState(0).randint(0, 256, (32, 32, 3)).astype(np.uint8)
-    once = CommonCorruption("gaussian_noise", 3)(dict(img=picture, sample_idx=5))["img"]
-    assert np.array_equal(once, CommonCorruption("gaussian_noise", 3)(dict(img=picture, sample_idx=5))["img"])
-    assert not np.array_equal(once, CommonCorruption("gaussian_noise", 3)(dict(img=picture, sample_idx=6))["img"])
-    flipped = CommonCorruption("gaussian_noise", 3, "rgb")(dict(img=picture[..., ::-1], sample_idx=5))["img"]
+def test_a_corruption_is_the_same_each_time_and_takes_images_in_either_order():
+    image = np.random.RandomState(0).randint(0, 256, (32, 32, 3)).astype(np.uint8)
+    once = CommonCorruption("gaussian_noise", 3)(dict(img=image, sample_idx=5))["img"]
+    assert np.array_equal(once, CommonCorruption("gaussian_noise", 3)(dict(img=image, sample_idx=5))["img"])
+    assert not np.array_equal(once, CommonCorruption("gaussian_noise", 3)(dict(img=image, sample_idx=6))["img"])
+    flipped = CommonCorruption("gaussian_noise", 3, "rgb")(dict(img=image[..., ::-1], sample_idx=5))["img"]
     assert np.array_equal(once, flipped[..., ::-1])
 
 

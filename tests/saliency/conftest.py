@@ -1,4 +1,4 @@
-"""Pictures, real and made up, for the tests of detectors."""
+"""Images, real and made up, for the tests of detectors."""
 
 from pathlib import Path
 from typing import Callable, Iterator
@@ -12,19 +12,19 @@ from torch import Tensor
 from smix_mm.saliency import OpenCVSaliency
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     return np.array(Image.open(path).convert("RGB"))
 
 
 @pytest.fixture(scope="session")
 def as_batch() -> Callable[[np.ndarray], Tensor]:
     """uint8 (H, W, 3) to (1, 3, H, W), contiguous."""
-    return lambda picture: torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
+    return lambda image: torch.from_numpy(image).permute(2, 0, 1)[None].contiguous()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
-    """Pictures this small gain nothing from torch's threads, which spin while they wait."""
+    """Images this small gain nothing from torch's threads, which spin while they wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -32,30 +32,30 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def imagenet_pictures(smix_data: Path) -> list[np.ndarray]:
+def imagenet_images(smix_data: Path) -> list[np.ndarray]:
     paths = sorted((smix_data / "imagenet-samples").glob("*.JPEG"))
     if not paths:
         pytest.skip(f"no imagenet-samples in {smix_data}")
-    return [read_picture(path) for path in paths]
+    return [read_image(path) for path in paths]
 
 
 @pytest.fixture(scope="session")
-def data_pictures(smix_data: Path, imagenet_pictures: list[np.ndarray]) -> list[np.ndarray]:
+def data_images(smix_data: Path, imagenet_images: list[np.ndarray]) -> list[np.ndarray]:
     """Photographs of objects, of scenes and through a microscope."""
     scenes = sorted(smix_data.glob("VOCdevkit/*/JPEGImages/*.jpg"))
     cells = sorted(smix_data.glob("BCCD/JPEGImages/*.jpg"))
     if not scenes or not cells:
         pytest.skip(f"no VOCdevkit or no BCCD in {smix_data}")
     chosen = scenes[:: max(1, len(scenes) // 12)] + cells[:: max(1, len(cells) // 4)]
-    return imagenet_pictures + [read_picture(path) for path in chosen]
+    return imagenet_images + [read_image(path) for path in chosen]
 
 
 @pytest.fixture(scope="session")
-def skimage_pictures() -> list[np.ndarray]:
-    """What scikit-image's wheel holds: grey and coloured pictures, photographs and pages."""
+def skimage_images() -> list[np.ndarray]:
+    """What scikit-image's wheel holds: grey and coloured images, photographs and pages."""
     skimage = pytest.importorskip("skimage")
     folder = Path(skimage.__file__).parent / "data"
-    return [read_picture(path) for path in sorted(folder.iterdir()) if path.suffix in (".png", ".jpg")]
+    return [read_image(path) for path in sorted(folder.iterdir()) if path.suffix in (".png", ".jpg")]
 
 
 def grey(plane: np.ndarray) -> Tensor:
@@ -63,12 +63,12 @@ def grey(plane: np.ndarray) -> Tensor:
 
 
 @pytest.fixture(scope="session")
-def made_up_pictures() -> Callable[[int, int], dict[str, Tensor]]:
+def made_up_images() -> Callable[[int, int], dict[str, Tensor]]:
     """For a height and width: uint8 (3, H, W) each, by what is special about it."""
-    return make_up_pictures
+    return make_up_images
 
 
-def make_up_pictures(height: int, width: int) -> dict[str, Tensor]:
+def make_up_images(height: int, width: int) -> dict[str, Tensor]:
     y, x = np.mgrid[:height, :width]
     noise = np.random.default_rng(0).integers(0, 256, (3, height, width))
     lone = (y == height // 3) & (x == width // 2)

@@ -46,9 +46,9 @@ OTHERS = {
 
 
 @pytest.fixture
-def images(made_up_pictures):
+def images(made_up_images):
     """A function that gives a batch of made-up images of a height and width on a device."""
-    return lambda height, width, device: torch.stack(list(made_up_pictures(height, width).values())).to(device)
+    return lambda height, width, device: torch.stack(list(made_up_images(height, width).values())).to(device)
 
 
 def assert_equals_the_cpu(detector, on_device):
@@ -97,10 +97,10 @@ def test_no_images_give_no_maps_and_one_image_gives_its_own(device, images):
 
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("height, width", [(17, 33), (64, 64), (224, 224)])
-def test_other_detectors_agree_with_the_cpu(name, height, width, device, made_up_pictures):
+def test_other_detectors_agree_with_the_cpu(name, height, width, device, made_up_images):
     make, tolerance = OTHERS[name]
-    pictures = made_up_pictures(height, width)
-    detector, on_cpu = make(), torch.stack([pictures[each] for each in WITH_CONTRAST])
+    images = made_up_images(height, width)
+    detector, on_cpu = make(), torch.stack([images[each] for each in WITH_CONTRAST])
     expected, maps = detector(on_cpu), detector(on_cpu.to(device))
     assert maps.device.type == device and maps.dtype == torch.float32
     assert (maps.cpu() - expected).abs().max() <= tolerance
@@ -165,7 +165,7 @@ def test_never_waits_for_the_gpu(images, ties, forbid_waiting):
     batch, detector = images(224, 224, "cuda"), FineGrainedSaliency("triton")
 
     def detect():
-        return detector(batch), detector.peak(batch, ties), detector.trough(batch, ties)
+        return detector(batch), detector.peak(batch, ties), detector.least_salient_point(batch, ties)
 
     detect()
     forbid_waiting(detect)

@@ -55,10 +55,10 @@ def weights(tmp_path):
 @pytest.fixture
 def images():
     """Grey, with a red spot whose middle is (20, 45), and (10, 12)."""
-    pictures = torch.full((2, 3, 40, 60), 100, dtype=torch.uint8)
-    pictures[0, 0, 18:23, 43:48] = 255
-    pictures[1, 0, 8:13, 10:15] = 255
-    return pictures
+    images = torch.full((2, 3, 40, 60), 100, dtype=torch.uint8)
+    images[0, 0, 18:23, 43:48] = 255
+    images[1, 0, 8:13, 10:15] = 255
+    return images
 
 
 OPTIONS = dict(input_size=(32, 48), mean=(0, 0, 0), std=(255, 255, 255))
@@ -141,7 +141,7 @@ def test_a_map_that_says_nothing_gives_zeros(images, value):
     assert not detector.extreme(images, salient=True, pick=None)[1].any()
 
 
-def test_one_nan_spoils_its_own_picture_alone(images):
+def test_one_nan_spoils_its_own_image_alone(images):
     def give(inputs):
         maps = inputs[:, :1].clone()
         maps[0, 0, 3, 3] = float("nan")
@@ -151,7 +151,7 @@ def test_one_nan_spoils_its_own_picture_alone(images):
     assert not maps[0].any() and maps[1].max() == 1
 
 
-def test_no_pictures_give_no_maps():
+def test_no_images_give_no_maps():
     assert NetworkSaliency(redness())(torch.zeros(0, 3, 9, 7, dtype=torch.uint8)).shape == (0, 9, 7)
 
 
@@ -218,10 +218,10 @@ def test_files_that_are_none_are_refused(images, tmp_path):
 @pytest.mark.parametrize(
     ("give", "options", "message"),
     [
-        (lambda inputs: inputs, {}, r"gives shape \(2, 3, 224, 224\) for 2 pictures; wanted a map"),
-        (lambda inputs: inputs[:1, :1], {}, r"gives shape \(1, 1, 224, 224\) for 2 pictures"),
-        (lambda inputs: inputs.mean((1, 2, 3)), {}, r"gives shape \(2,\) for 2 pictures"),
-        (lambda inputs: {"out": inputs}, {}, "gives dict for 2 pictures"),
+        (lambda inputs: inputs, {}, r"gives shape \(2, 3, 224, 224\) for 2 images; wanted a map"),
+        (lambda inputs: inputs[:1, :1], {}, r"gives shape \(1, 1, 224, 224\) for 2 images"),
+        (lambda inputs: inputs.mean((1, 2, 3)), {}, r"gives shape \(2,\) for 2 images"),
+        (lambda inputs: {"out": inputs}, {}, "gives dict for 2 images"),
         (lambda inputs: inputs[:, :1], {"output": 0}, r"output is 0, but the network gives shape .*; wanted None"),
         (lambda inputs: (inputs[:, :1],), {"output": 1}, "output is 1, but the network gives 1 outputs"),
     ],

@@ -12,8 +12,8 @@ from smix_mm.study.config import Arm, Study
 from smix_mm.study.plan import Run, look_at, plan_study
 from smix_mm.study.progress import PlainView
 from smix_mm.study.runs import Worker
-from smix_mm.study.steps import StepError
 from smix_mm.transfer.checkpoint import read_checkpoint
+from smix_mm.utils.errors import StepError
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from smix_mm.study.commands import run_study
-from smix_mm.study.config import Arm, StudyError, load_study
+from smix_mm.study.config import Arm, load_study
+from smix_mm.utils.errors import UsageError
 
 DEMO = Path(__file__).parents[2] / "configs/demo"
 WHOLE = f"""
@@ -46,7 +47,7 @@ def write(folder: Path, text: str) -> Path:
 )
 def test_a_study_that_is_not_whole_is_refused_before_anything_runs(tmp_path, text, message):
     (tmp_path / "bare.py").write_text("model = dict()\n")
-    with pytest.raises(StudyError, match=message):
+    with pytest.raises(UsageError, match=message):
         load_study(write(tmp_path, text))
 
 
@@ -76,7 +77,7 @@ def test_pairs_can_be_planned(tmp_path):
 
 
 def test_a_missing_study_is_named(tmp_path):
-    with pytest.raises(StudyError, match="none.py is not there"):
+    with pytest.raises(UsageError, match="none.py is not there"):
         load_study(tmp_path / "none.py")
 
 
@@ -84,5 +85,5 @@ def test_two_studies_do_not_work_in_one_folder(tmp_path):
     (tmp_path / "work").mkdir()
     with open(tmp_path / "work/.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(StudyError, match="another process runs a study in"):
+        with pytest.raises(UsageError, match="another process runs a study in"):
             run_study(write(tmp_path, WHOLE), tmp_path / "work")

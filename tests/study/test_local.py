@@ -11,7 +11,7 @@ from smix_mm.study.local import on_gpus, run_locally
 from smix_mm.study.plan import plan_study
 from smix_mm.study.progress import PlainView
 from smix_mm.study.runs import Worker
-from smix_mm.study.steps import StepError
+from smix_mm.utils.errors import StepError
 
 
 @dataclass(frozen=True)

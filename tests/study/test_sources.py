@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from smix_mm.study.sources import fetch_checkpoint
-from smix_mm.transfer.checkpoint import CheckpointError, read_checkpoint
+from smix_mm.transfer.checkpoint import read_checkpoint
+from smix_mm.utils.errors import CheckpointError
 
 
 def test_a_file_is_taken_as_it_is(tmp_path):

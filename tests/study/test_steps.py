@@ -9,15 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.study.steps import (
-    MARKER,
-    Step,
-    StepError,
-    damaged_outputs,
-    read_marker,
-    run_command,
-    run_step,
-)
+from smix_mm.study.steps import MARKER, Step, damaged_outputs, read_marker, run_command, run_step
+from smix_mm.utils.errors import StepError
 
 
 class Recorder:

@@ -10,8 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from smix_mm.config import read_config
-from smix_mm.transfer import LoadProofError, prove_loaded, publish_backbone
+from smix_mm.transfer import prove_loaded, publish_backbone
+from smix_mm.utils.config import read_config
+from smix_mm.utils.errors import LoadProofError
 
 VOC = Path(__file__).parents[2] / "configs/voc"
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]

@@ -17,7 +17,8 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import CosineAnnealingLR, LinearLR, MultiStepLR, OptimWrapper, ReduceOnPlateauLR
 
-from smix_mm.transfer.checkpoint import CheckpointError, read_checkpoint
+from smix_mm.transfer.checkpoint import read_checkpoint
+from smix_mm.utils.errors import CheckpointError
 
 DAMAGED = 500
 

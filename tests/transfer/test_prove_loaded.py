@@ -9,8 +9,9 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from torch import nn
 
-from smix_mm.transfer import LoadProofError, prove_loaded, publish_backbone
+from smix_mm.transfer import prove_loaded, publish_backbone
 from smix_mm.transfer.proof import describe_proof
+from smix_mm.utils.errors import LoadProofError
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 

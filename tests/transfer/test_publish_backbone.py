@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from smix_mm.transfer import publish_backbone
-from smix_mm.transfer.checkpoint import CheckpointError, literal_assignments, read_checkpoint, state_dict_hash
+from smix_mm.transfer.checkpoint import literal_assignments, read_checkpoint, state_dict_hash
+from smix_mm.utils.errors import CheckpointError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -81,7 +82,7 @@ def test_a_style_that_a_config_leaves_out_is_pytorch_where_there_is_one(tmp_path
     "loads, flips, order",
     [("LoadImageFromFile", True, "rgb"), ("LoadImageFromFile", False, "bgr"), ("RandomFlip", False, "rgb")],
 )
-def test_the_channel_order_follows_where_the_pictures_come_from(tmp_path, loads, flips, order):
+def test_the_channel_order_follows_where_the_images_come_from(tmp_path, loads, flips, order):
     text = CONFIG.replace("LoadImageFromFile", loads).replace("to_rgb=True", f"to_rgb={flips}")
     assert publish(dict(state_dict=classifier(), meta=dict(cfg=text)), tmp_path)[1]["channel_order"] == order
 

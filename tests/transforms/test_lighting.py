@@ -9,7 +9,7 @@ from smix_mm.transforms import PCALighting
 from smix_mm.transforms.lighting import EIGENVALUES, EIGENVECTORS
 
 
-def picture(height: int = 20, width: int = 30) -> np.ndarray:
+def image(height: int = 20, width: int = 30) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -25,7 +25,7 @@ def lit(given: np.ndarray, seed: int, **options) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_colour_of_the_recipe_is_added_rounded_and_clipped(seed):
-    given, alpha = picture(), drawn(seed, 0.5)
+    given, alpha = image(), drawn(seed, 0.5)
     for x, y in ((0, 0), (3, 7), (19, 29)):
         for channel, component in enumerate(EIGENVECTORS):
             colour = 255 * sum(component[i] * alpha[i] * EIGENVALUES[i] for i in range(3))
@@ -33,8 +33,8 @@ def test_the_colour_of_the_recipe_is_added_rounded_and_clipped(seed):
             assert lit(given, seed, alphastd=0.5, channel_order="rgb")[x, y, channel] == wanted
 
 
-def test_a_bgr_picture_gets_the_same_light_as_the_rgb_one():
-    given = picture()
+def test_a_bgr_image_gets_the_same_light_as_the_rgb_one():
+    given = image()
     assert np.array_equal(lit(given, 3)[..., ::-1], lit(given[..., ::-1], 3, channel_order="rgb"))
     assert not np.array_equal(lit(given, 3), lit(given, 3, channel_order="rgb"))
 
@@ -51,21 +51,21 @@ def test_white_stays_white_and_black_black_where_mmpretrains_own_wraps_around():
         assert stock(dict(img=white.copy()))["img"].max() < 30
 
 
-def test_nothing_is_done_without_spread_and_the_given_picture_stays():
-    given = picture()
+def test_nothing_is_done_without_spread_and_the_given_image_stays():
+    given = image()
     copy = given.copy()
     assert np.array_equal(lit(given, 0, alphastd=0.0), given)
     lit(given, 1)
     assert np.array_equal(given, copy)
 
 
-def test_a_picture_of_negative_strides_as_colour_jitter_leaves_it_is_taken():
-    given = picture()[..., ::-1]
+def test_an_image_of_negative_strides_as_colour_jitter_leaves_it_is_taken():
+    given = image()[..., ::-1]
     assert np.array_equal(lit(given, 2), lit(np.ascontiguousarray(given), 2))
 
 
-@pytest.mark.parametrize("given", [picture().astype(np.float32), picture()[..., 0], picture()[..., :2], "a picture"])
-def test_anything_but_a_picture_of_bytes_is_refused(given):
+@pytest.mark.parametrize("given", [image().astype(np.float32), image()[..., 0], image()[..., :2], "an image"])
+def test_anything_but_an_image_of_bytes_is_refused(given):
     with pytest.raises(TypeError, match=r"img is .*; wanted uint8 \(H, W, 3\)"):
         PCALighting().transform(dict(img=given))
 

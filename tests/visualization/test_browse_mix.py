@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from smix_mm.visualization import browse_mix, draw_mix_sheet, training_pictures
+from smix_mm.datasets.training_batches import training_images
+from smix_mm.visualization import browse_mix, draw_mix_sheet
 from smix_mm.visualization.panels import short_name
 from smix_mm.visualization.sheet import draw_sheet
 
@@ -41,16 +42,16 @@ def test_any_classification_config_can_be_browsed_and_it_is_said_what_is_shown(c
     assert re.search(said, note)
     page = (tmp_path / "mix.html").read_text()
     assert page.count("<article") == 2 and note.split(": ")[-1] in page
-    with Image.open(tmp_path / "mix.png") as picture:
-        assert picture.format == "PNG" and picture.width > 700
+    with Image.open(tmp_path / "mix.png") as image:
+        assert image.format == "PNG" and image.width > 700
 
 
-def test_pictures_that_lie_in_memory_can_be_browsed(cifar, crops, tmp_path):
+def test_images_that_lie_in_memory_can_be_browsed(cifar, crops, tmp_path):
     browse_mix(cifar / "fast/resnet18_saliencymix.py", html=tmp_path / "mix.html", number=3)
     names = re.findall(r"<figcaption>source:\n(\w+)<", (tmp_path / "mix.html").read_text())
     assert len(names) == 3 and set(names) <= {folder.name for folder in (crops / "train").iterdir()}
-    pictures, labels = training_pictures(cifar / "fast/resnet18_saliencymix.py", 8)
-    assert pictures.shape == (8, 3, 32, 32) and pictures.dtype == torch.uint8 and len(set(labels)) > 3
+    images, labels = training_images(cifar / "fast/resnet18_saliencymix.py", 8)
+    assert images.shape == (8, 3, 32, 32) and images.dtype == torch.uint8 and len(set(labels)) > 3
 
 
 def states() -> tuple:
@@ -78,10 +79,10 @@ def test_options_of_the_config_reach_the_mix(photographs, tmp_path):
 
 def test_colours_are_those_of_the_files(photographs, tmp_path):
     """BGR files, an RGB tensor, normalised and back."""
-    pictures, labels = training_pictures(photographs)
-    assert pictures.dtype == torch.uint8 and pictures.shape == (4, 3, 224, 224)
+    images, labels = training_images(photographs)
+    assert images.dtype == torch.uint8 and images.shape == (4, 3, 224, 224)
     assert labels == ["astronaut", "cat", "coffee", "rocket"]
-    suit = pictures[0, :, 150, 60].tolist()
+    suit = images[0, :, 150, 60].tolist()
     assert suit[0] > 150 and suit[0] > 2 * suit[2]  # orange
 
 
@@ -96,7 +97,7 @@ def test_colours_are_those_of_the_files(photographs, tmp_path):
         (dict(cfg_options={"train_dataloader.dataset.data_prefix": "/nowhere"}), "None"),
         (
             dict(cfg_options={"train_dataloader.batch_size": 1}),
-            "a batch has one picture; wanted train_dataloader.batch",
+            "a batch has one image; wanted train_dataloader.batch",
         ),
         (dict(cfg_options={"train_dataloader": None}), "has no train_dataloader; wanted a classification config"),
         (dict(cfg_options={"data_preprocessor.type": "SelfSupDataPreprocessor"}), "wanted ClsDataPreprocessor"),
@@ -116,7 +117,7 @@ def test_a_mistake_is_answered_in_a_sentence_and_writes_nothing(photographs, tmp
 @pytest.mark.parametrize(
     "kind, height, width", [("mix", 40, 90), ("mix", 90, 40), ("schemes", 32, 32), ("compare", 32, 32)]
 )
-def test_no_label_of_the_sheet_overlaps_another_or_a_picture(photographs, monkeypatch, tmp_path, kind, height, width):
+def test_no_label_of_the_sheet_overlaps_another_or_an_image(photographs, monkeypatch, tmp_path, kind, height, width):
     long = ["great white shark, white shark, man-eater", "W" * 30, "a b c d e f g h i j k l m n o p q", "tiger, big"]
     figures: list = []
     draw = "smix_mm.visualization.browse.save_sheet"
@@ -131,35 +132,35 @@ def test_no_label_of_the_sheet_overlaps_another_or_a_picture(photographs, monkey
     figure.canvas.draw()
     panels = [axes for part in figure.subfigs for axes in part.axes if axes.images]
     assert len(panels) == {"mix": 8, "schemes": 32, "compare": 16}[kind]
-    pictures = [axes.get_window_extent() for axes in panels]
+    images = [axes.get_window_extent() for axes in panels]
     written = [axes.title for axes in panels] + [part.texts[0] for part in figure.subfigs]
     texts = [(text.get_text(), text.get_window_extent()) for text in written]
     for index, (text, box) in enumerate(texts):
         assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 + 1, text
         for other, another in texts[index + 1 :]:
             assert not box.padded(-1).overlaps(another.padded(-1)), (text, other)
-        assert not any(box.padded(-1).overlaps(picture) for picture in pictures), text
+        assert not any(box.padded(-1).overlaps(image) for image in images), text
 
 
-def test_boxes_and_pictures_are_drawn_in_pixels(tmp_path):
-    pictures = torch.randint(0, 256, (6, 3, 20, 30), generator=torch.Generator().manual_seed(0)).byte()
+def test_boxes_and_images_are_drawn_in_pixels(tmp_path):
+    images = torch.randint(0, 256, (6, 3, 20, 30), generator=torch.Generator().manual_seed(0)).byte()
     kept = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("smix_mm.visualization.sheet.save_sheet", lambda examples, *_: kept.extend(examples))
-        draw_mix_sheet(pictures, list("abcdef"), tmp_path / "x.png", rows=2, seed=1)
+        draw_mix_sheet(images, list("abcdef"), tmp_path / "x.png", rows=2, seed=1)
     assert len(kept) == 2
     part = draw_sheet(kept[:1]).subfigs[0]
     for axes, panel in zip(part.axes, kept[0].panels):
-        assert np.array_equal(axes.images[0].get_array(), panel.picture)
+        assert np.array_equal(axes.images[0].get_array(), panel.image)
         if panel.box is not None:
             y1, x1, y2, x2 = panel.box
             drawn = axes.patches[-1].get_bbox()
             assert (drawn.y0, drawn.x0, drawn.y1, drawn.x1) == (y1 - 0.5, x1 - 0.5, y2 - 0.5, x2 - 0.5)
 
 
-def test_the_sheet_needs_two_pictures_with_a_name_each(tmp_path):
-    pictures = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
-    for call in ((pictures[:1], ["a"]), (pictures, ["a", "b"])):
+def test_the_sheet_needs_two_images_with_a_name_each(tmp_path):
+    images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    for call in ((images[:1], ["a"]), (images, ["a", "b"])):
         with pytest.raises(ValueError, match="wanted two or more, a label each"):
             draw_mix_sheet(*call, tmp_path / "x.png")
 
@@ -169,8 +170,8 @@ def test_a_small_sheet_keeps_the_colours_that_are_drawn_with(photographs, tmp_pa
         browse_mix(photographs, out=tmp_path / f"{small}.png", kind="schemes", number=1, small=small)
     sizes = [(tmp_path / f"{small}.png").stat().st_size for small in (False, True)]
     assert sizes[1] < sizes[0] / 2
-    with Image.open(tmp_path / "True.png") as picture:
-        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    with Image.open(tmp_path / "True.png") as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
     assert len(colours) <= 256 and {(0x39, 0xFF, 0x14), (0x17, 0xBE, 0xCF)} <= colours
 
 

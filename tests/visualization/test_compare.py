@@ -1,4 +1,4 @@
-"""Maps and detections of several checkpoints on the same pictures."""
+"""Maps and detections of several checkpoints on the same images."""
 
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from mmengine.registry import init_default_scope
 
 from smix_mm.evaluation import Detections
 from smix_mm.robustness.attacks import PixelClassifier
-from smix_mm.visualization.compare_cam import CompareError, class_activation_map, compare_cam, last_map
+from smix_mm.utils.errors import UsageError
+from smix_mm.visualization.compare_cam import class_activation_map, compare_cam, last_map
 from smix_mm.visualization.compare_detections import compare_detections
 
 ROOT = Path(__file__).parents[2]
@@ -40,15 +41,15 @@ def nets(tmp_path_factory) -> tuple[Path, dict[str, Path], torch.nn.Module]:
 
 
 @pytest.fixture
-def pictures(few_cifar10) -> list[Path]:
+def images(few_cifar10) -> list[Path]:
     return sorted((few_cifar10 / "test").rglob("*.jpg"))[::20]
 
 
-def test_maps_of_two_checkpoints_are_drawn_on_the_same_pictures(nets, pictures, tmp_path):
+def test_maps_of_two_checkpoints_are_drawn_on_the_same_images(nets, images, tmp_path):
     config, files, _ = nets
-    first = compare_cam(config, files, pictures, tmp_path / "cam.png", label=3)
+    first = compare_cam(config, files, images, tmp_path / "cam.png", label=3)
     assert first.read_bytes().startswith(b"\x89PNG")
-    swapped = compare_cam(config, dict(one=files["two"], two=files["one"]), pictures, tmp_path / "o.png", label=3)
+    swapped = compare_cam(config, dict(one=files["two"], two=files["one"]), images, tmp_path / "o.png", label=3)
     assert swapped.read_bytes() != first.read_bytes()
 
 
@@ -80,16 +81,16 @@ def test_the_map_is_grad_cam_of_the_last_stage(nets):
 @pytest.mark.parametrize(
     "change, message", [("rename", "does not fit the config"), ("label", "class 10 was asked for")]
 )
-def test_what_does_not_fit_is_refused(nets, pictures, tmp_path, change, message):
+def test_what_does_not_fit_is_refused(nets, images, tmp_path, change, message):
     config, files, model = nets
     wrong = tmp_path / "wrong.pth"
     torch.save({f"x.{name}": value for name, value in model.state_dict().items()}, wrong)
-    with pytest.raises(CompareError, match=message):
-        compare_cam(config, dict(a=wrong if change == "rename" else files["one"]), pictures, "c.png", label=10)
+    with pytest.raises(UsageError, match=message):
+        compare_cam(config, dict(a=wrong if change == "rename" else files["one"]), images, "c.png", label=10)
 
 
-def test_a_missing_picture_is_named(nets):
-    with pytest.raises(FileNotFoundError, match="picture none.jpg is not there"):
+def test_a_missing_image_is_named(nets):
+    with pytest.raises(FileNotFoundError, match="image none.jpg is not there"):
         compare_cam(nets[0], nets[1], ["none.jpg"], "c.png")
 
 
@@ -115,7 +116,7 @@ def blood(smix_data, tmp_path, monkeypatch):
     return ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py", dict(a=tmp_path / "a.npz", b=tmp_path / "b.npz"), images
 
 
-def test_detections_of_two_arms_are_drawn_on_the_same_pictures(blood, tmp_path):
+def test_detections_of_two_arms_are_drawn_on_the_same_images(blood, tmp_path):
     config, files, images = blood
     drawn = compare_detections(config, files, tmp_path / "d.png", number=2).read_bytes()
     assert drawn.startswith(b"\x89PNG")
@@ -124,10 +125,10 @@ def test_detections_of_two_arms_are_drawn_on_the_same_pictures(blood, tmp_path):
     assert compare_detections(config, files, tmp_path / "g.png", number=2, score=0.95).read_bytes() != drawn
 
 
-def test_detections_of_other_pictures_are_refused(blood, tmp_path):
+def test_detections_of_other_images_are_refused(blood, tmp_path):
     config, files, images = blood
     detections(images[:4], 0).write(tmp_path / "b.npz")
-    with pytest.raises(CompareError, match="b is of other pictures or classes than a"):
+    with pytest.raises(UsageError, match="b is of other images or classes than a"):
         compare_detections(config, files, tmp_path / "d.png")
-    with pytest.raises(CompareError, match="picture x is not in the detections"):
+    with pytest.raises(UsageError, match="image x is not in the detections"):
         compare_detections(config, dict(a=files["a"]), tmp_path / "d.png", images=["x"])

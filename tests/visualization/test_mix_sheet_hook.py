@@ -1,4 +1,4 @@
-"""The hook that puts a sheet of mixed pictures into the visualizer, in real trainings."""
+"""The hook that puts a sheet of mixed images into the visualizer, in real trainings."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from PIL import Image
 
-from smix_mm.engine.mix_sheet_hook import MixSheetHook
-from smix_mm.released_code import IMAGENET_MEAN, IMAGENET_STD
+from smix_mm.batch_augments.official_map import IMAGENET_MEAN, IMAGENET_STD
+from smix_mm.visualization.mix_sheet_hook import MixSheetHook
 
 MIXES = {
     "SaliencyMix": dict(type="SaliencyMix", mean=list(IMAGENET_MEAN), std=list(IMAGENET_STD)),
@@ -82,12 +82,12 @@ def test_training_is_bit_for_bit_the_same_with_the_hook(crops, tmp_path, mix):
     assert sheets(tmp_path / "without") == [] and sheets(tmp_path / "with") == ["mix_sheet_1.png", "mix_sheet_3.png"]
 
 
-def test_the_sheet_shows_mixed_pictures_of_the_batch_in_their_colours(crops, tmp_path):
+def test_the_sheet_shows_mixed_images_of_the_batch_in_their_colours(crops, tmp_path):
     train(crops, tmp_path / "run", "CutMix", [dict(type="MixSheetHook", number=3, name="mixes")], epochs=1)
     (sheet,) = (tmp_path / "run").glob("*/vis_data/vis_image/mixes_1.png")
-    with Image.open(sheet) as picture:
-        assert picture.width > 700 and picture.height > 600
-        pixels = np.asarray(picture.convert("RGB"))
+    with Image.open(sheet) as image:
+        assert image.width > 700 and image.height > 600
+        pixels = np.asarray(image.convert("RGB"))
     assert {(0x17, 0xBE, 0xCF), (0xFF, 0x7F, 0x0E)} <= {tuple(colour) for colour in pixels.reshape(-1, 3).tolist()}
 
 

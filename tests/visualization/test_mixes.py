@@ -11,19 +11,19 @@ from mmpretrain.models.utils.batch_augments import CutMix, Mixup, ResizeMix
 from smix_mm.batch_augments import OfficialSaliencyMix, SaliencyMix
 from smix_mm.mixing import draw_mix
 from smix_mm.saliency import FineGrainedSaliency
+from smix_mm.utils.random_state import preserved_random_state
 from smix_mm.visualization.examples import compare_example
 from smix_mm.visualization.mixes import find_augment, mix_as_released, mix_batch, mix_with_cutmix
-from smix_mm.visualization.random_state import kept_random_state
 
 SAMPLES = 9
 LOOKER = SaliencyMix()
 
 
 def photographs(samples: int = SAMPLES, height: int = 40, width: int = 48) -> torch.Tensor:
-    """Normalised floats whose pictures are smooth, and no two alike."""
+    """Normalised floats whose images are smooth, and no two alike."""
     rough = torch.rand(samples, 3, 5, 6, generator=torch.Generator().manual_seed(3)) * 255
-    pictures = torch.nn.functional.interpolate(rough, (height, width), mode="bicubic").clamp(0, 255).round()
-    return (pictures - LOOKER.unnormalise.mean.view(1, 3, 1, 1)) / LOOKER.unnormalise.std.view(1, 3, 1, 1)
+    images = torch.nn.functional.interpolate(rough, (height, width), mode="bicubic").clamp(0, 255).round()
+    return (images - LOOKER.unnormalize.mean.view(1, 3, 1, 1)) / LOOKER.unnormalize.std.view(1, 3, 1, 1)
 
 
 def states() -> tuple:
@@ -48,8 +48,8 @@ def test_a_shown_saliency_mix_is_the_batch_that_training_would_get(options):
     mixed, weights = augment(inputs, torch.eye(SAMPLES))
     draw = draw_mix(SAMPLES, augment.options["alpha"], torch.Generator().manual_seed(5))
     mix = mix_batch(augment, inputs, LOOKER, draw, seed=0)
-    assert torch.equal(mix.mixed, augment.pictures(mixed))
-    assert torch.equal(mix.pictures, augment.pictures(inputs))
+    assert torch.equal(mix.mixed, augment.uint8_images(mixed))
+    assert torch.equal(mix.images, augment.uint8_images(inputs))
     own = mix.lam[:, None] * torch.eye(SAMPLES) + (1 - mix.lam)[:, None] * torch.eye(SAMPLES)[mix.partner]
     torch.testing.assert_close(own.float(), weights)
     assert len(mix.shown()) >= 6
@@ -63,14 +63,14 @@ def test_a_shown_mix_of_the_others_is_what_they_do_with_the_same_seeds(make):
         np.random.seed(seed)
         torch.manual_seed(seed)
         mixed, weights = make()(inputs.clone(), torch.eye(SAMPLES))
-        assert torch.equal(mix.mixed, LOOKER.pictures(mixed))
+        assert torch.equal(mix.mixed, LOOKER.uint8_images(mixed))
         for index in range(SAMPLES):
             partner = int(mix.partner[index])
             expected = mix.lam[index] * torch.eye(SAMPLES)[index] + (1 - mix.lam[index]) * torch.eye(SAMPLES)[partner]
             torch.testing.assert_close(expected.float(), weights[index])
             y1, x1, y2, x2 = mix.target_boxes[index].tolist()
-            by_hand = mix.pictures[index].clone()
-            by_hand[:, y1:y2, x1:x2] = mix.pictures[partner][:, y1:y2, x1:x2]
+            by_hand = mix.images[index].clone()
+            by_hand[:, y1:y2, x1:x2] = mix.images[partner][:, y1:y2, x1:x2]
             assert torch.equal(mix.mixed[index], by_hand)
 
 
@@ -101,16 +101,16 @@ def test_compared_are_three_mixes_of_one_pair_with_one_lambda():
     cut, lam = mix_with_cutmix(CutMix(1.0), inputs, LOOKER, seed)
     draw = draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(0))
     example = compare_example(inputs, labels, SaliencyMix(), LOOKER, draw, seed)
-    source, *looked_at, target, by_cutmix, by_released, by_ours = example.panels
+    source, *uint8_images, target, by_cutmix, by_released, by_ours = example.panels
     other = int(cut.partner[0])
     assert source.caption.endswith(f"name {other}") and target.caption.endswith("name 0")
-    height, width = looked_at[2].box[2] - looked_at[2].box[0], looked_at[2].box[3] - looked_at[2].box[1]
+    height, width = uint8_images[2].box[2] - uint8_images[2].box[0], uint8_images[2].box[3] - uint8_images[2].box[1]
     assert (height, width) == (int(40 * np.sqrt(1 - lam)), int(48 * np.sqrt(1 - lam)))
-    for panel, result in zip(looked_at, (by_cutmix, by_released, by_ours)):
+    for panel, result in zip(uint8_images, (by_cutmix, by_released, by_ours)):
         y1, x1, y2, x2 = panel.box
-        expected = target.picture.copy()
-        expected[y1:y2, x1:x2] = source.picture[y1:y2, x1:x2]
-        assert np.array_equal(result.picture, expected)
+        expected = target.image.copy()
+        expected[y1:y2, x1:x2] = source.image[y1:y2, x1:x2]
+        assert np.array_equal(result.image, expected)
         share = 1 - (y2 - y1) * (x2 - x1) / (40 * 48)
         assert result.caption.splitlines() == [f"{share:.2f} name 0", f"+ {1 - round(share, 2):.2f} name {other}"]
 
@@ -131,11 +131,11 @@ def test_showing_leaves_every_generator_where_it_was():
 
 def test_the_random_state_comes_back_after_an_error_too():
     before = states()
-    with pytest.raises(KeyError), kept_random_state(123):
+    with pytest.raises(KeyError), preserved_random_state(123):
         first = random.random(), np.random.random(), torch.rand(1).item()
         raise KeyError
     assert states() == before
-    with kept_random_state(123):
+    with preserved_random_state(123):
         assert (random.random(), np.random.random(), torch.rand(1).item()) == first
 
 
@@ -162,7 +162,7 @@ def test_maps_belong_to_the_partner_and_their_peak_is_marked():
     inputs = photographs()
     draw = draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(4))
     mix = mix_batch(SaliencyMix(), inputs, LOOKER, draw, seed=0)
-    maps = FineGrainedSaliency()(LOOKER.pictures(inputs))
+    maps = FineGrainedSaliency()(LOOKER.uint8_images(inputs))
     assert torch.equal(mix.maps, maps[mix.partner])
     for each, (y, x) in zip(mix.maps, mix.source_points.tolist()):
         assert each[y, x] == each.max()

@@ -1,4 +1,4 @@
-"""The page of mixed pictures, in a real browser."""
+"""The page of mixed images, in a real browser."""
 
 import shutil
 import subprocess
@@ -68,15 +68,15 @@ def test_it_works_without_a_network_and_without_complaint(browser, page):
     assert blocked == "refused" and "Content Security Policy" in " ".join(browser.complaints())
 
 
-def test_every_picture_is_there_whole_and_in_words(browser, page):
+def test_every_image_is_there_whole_and_in_words(browser, page):
     browser.open(page)
-    pictures = browser.run(
+    images = browser.run(
         "return Promise.all([...document.images].map(each => each.decode().then("
         "() => [each.naturalWidth, each.naturalHeight, each.alt])))"
     )
-    assert len(pictures) == 20
-    assert all(size == [224, 224] and len(alt) > 5 for *size, alt in pictures)
-    words = pictures[1][2]
+    assert len(images) == 20
+    assert all(size == [224, 224] and len(alt) > 5 for *size, alt in images)
+    words = images[1][2]
     assert words.startswith("its saliency") and "most salient pixel at row" in words and "a box of" in words
     slider = browser.find("#slider")
     assert browser.call("GET", f"/element/{slider}/computedlabel") == "Example"
@@ -100,16 +100,16 @@ def test_nothing_overlaps_or_stands_out_at_any_width(browser, page, width):
             assert apart_x or one["bottom"] <= other["top"] + 0.5 or other["bottom"] <= one["top"] + 0.5
 
 
-def test_box_and_marks_lie_where_they_should_on_the_picture(browser, tmp_path):
+def test_box_and_marks_lie_where_they_should_on_the_image(browser, tmp_path):
     marks = (Mark(10, 20, MOST), Mark(5, 5, LEAST), Mark(0, 39, ANY))
     panel = Panel("map", np.zeros((20, 40), np.float32), (4, 8, 16, 32), TARGET, marks)
     save_page([Example("one", (panel,), 1)], tmp_path / "page.html", "title", "note")
     browser.open(tmp_path / "page.html")
     scale, *lines = browser.run(
-        "const picture = document.images[0].getBoundingClientRect();"
-        "return [picture.width / 40, ...[...document.querySelectorAll('path')].map(path => {"
-        "const r = path.getBoundingClientRect(); return [r.top - picture.top, r.left - picture.left, r.bottom"
-        " - picture.top, r.right - picture.left]})]"
+        "const image = document.images[0].getBoundingClientRect();"
+        "return [image.width / 40, ...[...document.querySelectorAll('path')].map(path => {"
+        "const r = path.getBoundingClientRect(); return [r.top - image.top, r.left - image.left, r.bottom"
+        " - image.top, r.right - image.left]})]"
     )
     assert len(lines) == 8  # each twice, black and coloured
     in_pixels = [[corner / scale for corner in line] for line in lines[1::2]]

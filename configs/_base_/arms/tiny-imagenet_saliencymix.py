@@ -6,7 +6,7 @@ data_preprocessor = dict(
             alpha=1.0,
             mean={{_base_.data_preprocessor.mean}},
             std={{_base_.data_preprocessor.std}},
-            # Whatever the pictures come from, the data preprocessor makes them RGB.
+            # Whatever the images come from, the data preprocessor makes them RGB.
             channel_order="rgb",
         ),
         probs=1.0,

@@ -1,5 +1,5 @@
 # CIFAR-10. It is read from the official binary files where
-# data_root holds them (cifar-10-batches-py/), else from picture files: train/<class>/ and test/<class>/.
+# data_root holds them (cifar-10-batches-py/), else from image files: train/<class>/ and test/<class>/.
 # Which of them: SMIX_CIFAR10=<folder>. With crop after padding by 4 and flip, which the paper marks "+".
 # Empty, yet needed: without it mmengine 0.10.7 takes a file that imports for a config of its other kind.
 _base_ = []

@@ -1,11 +1,11 @@
 # CIFAR-10 in the memory of the training device, cropped, flipped and normalised there: the official files
-# or picture files, both under data_root. The same augmentation and numbers as cifar10.py.
+# or image files, both under data_root. The same augmentation and numbers as cifar10.py.
 data_root = "{{$SMIX_CIFAR10:data/cifar10}}"
 
 data_preprocessor = dict(
     type="InMemoryClsDataPreprocessor",
     num_classes=10,
-    # In RGB order, which is that of pictures in memory.
+    # In RGB order, which is that of images in memory.
     mean=[125.3, 123.0, 113.9],
     std=[63.0, 62.1, 66.7],
     padding=4,

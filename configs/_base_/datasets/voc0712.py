@@ -1,4 +1,4 @@
-# VOC07+12: trained on both trainval sets (16,551 pictures), tested on VOC2007's test set (4,952).
+# VOC07+12: trained on both trainval sets (16,551 images), tested on VOC2007's test set (4,952).
 # Short side 600, long side at most 1000. The folder that holds VOC2007 and VOC2012 is SMIX_VOC, or data/VOCdevkit.
 data_root = "{{$SMIX_VOC:data/VOCdevkit}}"
 scale = (1000, 600)

@@ -1,4 +1,4 @@
-# VOC07+12 with pictures small enough for a CPU.
+# VOC07+12 with images small enough for a CPU.
 _base_ = "voc0712.py"
 scale = (320, 240)
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline

@@ -1,4 +1,4 @@
-# ResNet-18 for 32x32 pictures: 3x3 stem, no max-pool.
+# ResNet-18 for 32x32 images: 3x3 stem, no max-pool.
 model = dict(
     type="ImageClassifier",
     backbone=dict(

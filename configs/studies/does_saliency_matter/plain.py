@@ -1,4 +1,4 @@
-# Not in the list: saliency against a random place in pictures as they are, where the paper reports its largest gains.
+# Not in the list: saliency against a random place in images as they are, where the paper reports its largest gains.
 name = "Not in the list: CIFAR-10 without crop and flip"
 arms = {
     "baseline": "plain/baseline.py",

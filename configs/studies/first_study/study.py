@@ -1,4 +1,4 @@
-# Real pictures, four arms, three pretraining seeds each, sized for two CPU cores: not the paper's protocol.
+# Real images, four arms, three pretraining seeds each, sized for two CPU cores: not the paper's protocol.
 name = "First study: CIFAR-10 to BCCD and a small VOC07+12"
 arms = {
     "baseline": "pretrain_baseline.py",

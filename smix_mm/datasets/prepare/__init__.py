@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Sequence
 
-from ..findings import DataError
+from ...utils.errors import DataError
 from .cifar import Cifar
 from .data_set import EXPECTED, DataSet, Say, Verdict
 from .download import get_archive
@@ -51,7 +51,7 @@ def prepare_data(
         name: one of :data:`DATA_SETS`.
         root: the folder of all data sets.
         sources: archives, or folders that hold them under their official names, to use instead of fetching.
-        as_folder: for CIFAR, write the pictures as ``{train,test}/<class>/NNNNN.png`` too, without loss.
+        as_folder: for CIFAR, write the images as ``{train,test}/<class>/NNNNN.png`` too, without loss.
         say: is told what was done.
 
     Returns:
@@ -64,7 +64,7 @@ def prepare_data(
     """
     data_set = _named(name, root)
     if as_folder and not isinstance(data_set, Cifar):
-        raise ValueError(f"as_folder was asked for {name}, which has picture files already; wanted it for CIFAR alone")
+        raise ValueError(f"as_folder was asked for {name}, which has image files already; wanted it for CIFAR alone")
     paths = [Path(source) for source in sources]
     for path in paths:
         if not path.exists():
@@ -83,7 +83,7 @@ def prepare_data(
 
 
 def check_prepared(name: str, root: str | Path = "data") -> Verdict:
-    """Count the files and classes of a data set under ``root``, and open every picture.
+    """Count the files and classes of a data set under ``root``, and open every image.
 
     Raises:
         ValueError: there is no such data set.
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", choices=list(DATA_SETS), help="which data set")
     parser.add_argument("--root", default="data", help="folder of all data sets (default: data)")
-    parser.add_argument("--check", action="store_true", help="then count files and classes and open every picture")
+    parser.add_argument("--check", action="store_true", help="then count files and classes and open every image")
     parser.add_argument(
         "--from",
         dest="sources",
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="ARCHIVE",
         help="archives, or a folder of them, that you have already",
     )
-    parser.add_argument("--as-folder", action="store_true", help="CIFAR: write the pictures as PNG files too")
+    parser.add_argument("--as-folder", action="store_true", help="CIFAR: write the images as PNG files too")
     options = parser.parse_args(arguments)
     try:
         prepare_data(

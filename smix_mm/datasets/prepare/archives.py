@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Iterator
 
-from ..findings import DataError
+from ...utils.errors import DataError
 from .progress import Progress, WatchedFile
 
 
@@ -114,6 +114,6 @@ def write_member(content: IO[bytes], path: Path) -> None:
 
 def _refused(archive: Path, name: str, what: str) -> DataError:
     return DataError(
-        f"{archive} holds {name!r}, which {what}; no archive of pictures needs that, so it is not unpacked: "
+        f"{archive} holds {name!r}, which {what}; no archive of images needs that, so it is not unpacked: "
         "fetch it from its publisher"
     )

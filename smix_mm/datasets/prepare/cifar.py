@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: the official files, and the same pictures as an image folder."""
+"""CIFAR-10 and CIFAR-100: the official files, and the same images as an image folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from ..in_memory_pictures import CIFAR10, CIFAR100, read_official
+from ..in_memory.reading import CIFAR10, CIFAR100, read_official
 from .archives import unpack
-from .data_set import DataSet, Say, Verdict, compare_counts, look_at_folders, said, unpacking
+from .data_set import DataSet, Say, Verdict, check_folders, compare_counts, said, unpacking
 from .download import Archive, md5_of
 from .progress import Progress
 
@@ -50,21 +50,21 @@ class Cifar(DataSet):
     def write_folders(self, say: Say) -> None:
         """Write ``<split>/<class>/NNNNN.png`` from the official files, without loss.
 
-        The number is the picture's place in them. A split that is there already is left as it is.
+        The number is the image's place in them. A split that is there already is left as it is.
         """
         for split in SPLITS:
             target = self.folder / split
             if target.is_dir():
                 say(f"{self.name}: {target} is there already")
                 continue
-            pictures, labels, classes = read_official(self.folder, self.files, split)
+            images, labels, classes = read_official(self.folder, self.files, split)
             with unpacking(target) as folder:
                 for name in classes:
                     (folder / name).mkdir()
                 paths = [folder / classes[label] / f"{place:05d}.png" for place, label in enumerate(labels)]
-                _write_pictures(pictures, paths, f"writing {split}")
+                _write_images(images, paths, f"writing {split}")
                 folder.rename(target)
-            say(f"{self.name}: {len(labels):,} pictures written to {target}")
+            say(f"{self.name}: {len(labels):,} images written to {target}")
 
     def check(self) -> Verdict:
         verdict = Verdict(self.name)
@@ -73,7 +73,7 @@ class Cifar(DataSet):
         if not (official or folders):
             verdict.faults.append(f"{self.folder} holds neither {self.files.folder}/ nor train/ and test/")
         if folders:
-            look_at_folders(verdict, self.folder, self.expected)
+            check_folders(verdict, self.folder, self.expected)
         if official:
             self._check_official(verdict)
         return verdict
@@ -101,14 +101,14 @@ class Cifar(DataSet):
         verdict.seen = f"{self.expected.classes} classes, {said(counts)}"
 
 
-def _write_pictures(pictures: np.ndarray, paths: list[Path], label: str) -> None:
+def _write_images(images: np.ndarray, paths: list[Path], label: str) -> None:
     import cv2
 
     def write(item: tuple[np.ndarray, Path]) -> None:
-        picture, path = item
-        if not cv2.imwrite(str(path), picture.transpose(1, 2, 0)[:, :, ::-1]):
+        image, path = item
+        if not cv2.imwrite(str(path), image.transpose(1, 2, 0)[:, :, ::-1]):
             raise OSError(f"{path} cannot be written")
 
-    with ThreadPoolExecutor() as writers, Progress(label, pictures.nbytes) as progress:
-        for number, _ in enumerate(writers.map(write, zip(pictures, paths)), 1):
-            progress.reach(number * pictures[0].nbytes)
+    with ThreadPoolExecutor() as writers, Progress(label, images.nbytes) as progress:
+        for number, _ in enumerate(writers.map(write, zip(images, paths)), 1):
+            progress.reach(number * images[0].nbytes)

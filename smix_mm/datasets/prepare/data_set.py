@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Iterator, Mapping
 
-from ..in_memory_pictures import EXTENSIONS
-from ..parallel import in_parallel
-from ..picture_check import catch_complaints, look_at_picture
+from ..check.images import catch_complaints, check_image
+from ..check.parallel import in_parallel
+from ..in_memory.reading import EXTENSIONS
 from .download import Archive
 
 Say = Callable[[str], None]
@@ -25,12 +25,12 @@ class Counts:
 
     Attributes:
         classes: number of classes.
-        pictures: number of pictures by split.
+        images: number of images by split.
         source: where these numbers stand.
     """
 
     classes: int
-    pictures: Mapping[str, int]
+    images: Mapping[str, int]
     source: str
 
 
@@ -43,7 +43,7 @@ EXPECTED = {
     "voc2007": Counts(
         20, dict(JPEGImages=9_963, trainval=5_011, test=4_952), "Everingham et al., PASCAL VOC, IJCV 2010"
     ),
-    # Its development kit counts 11,530 pictures that have a usable object; the list has 11,540 lines.
+    # Its development kit counts 11,530 images that have a usable object; the list has 11,540 lines.
     "voc2012": Counts(20, dict(JPEGImages=17_125, trainval=11_540), "files and lines of VOCtrainval_11-May-2012.tar"),
 }
 
@@ -55,7 +55,7 @@ class Verdict:
     Attributes:
         name: of the data set.
         faults: all that is wrong, most important first.
-        seen: what there is, such as ``"10 classes, 50,000 pictures in train, 10,000 in test"``.
+        seen: what there is, such as ``"10 classes, 50,000 images in train, 10,000 in test"``.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Verdict:
     def line(self) -> str:
         """The verdict in one line."""
         if self.whole:
-            return f"{self.name}: whole: {self.seen}; every picture opens"
+            return f"{self.name}: whole: {self.seen}; every image opens"
         more = len(self.faults) - FAULTS_SHOWN
         shown = "; ".join(self.faults[:FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         return f"{self.name}: not whole: {shown}"
@@ -103,7 +103,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def check(self) -> Verdict:
-        """Count files and classes, and open every picture."""
+        """Count files and classes, and open every image."""
 
 
 @contextmanager
@@ -118,29 +118,29 @@ def unpacking(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def look_at_folders(verdict: Verdict, folder: Path, expected: Counts) -> None:
-    """Check pictures in folders of classes, ``<split>/<class>/``; what is found is added to the verdict."""
+def check_folders(verdict: Verdict, folder: Path, expected: Counts) -> None:
+    """Check images in folders of classes, ``<split>/<class>/``; what is found is added to the verdict."""
     classes: dict[str, set[str]] = {}
     paths: list[str] = []
     counts = {}
-    for split in expected.pictures:
-        found = pictures_by_class(folder / split)
-        classes[split] = {name for name, pictures in found.items() if pictures}
-        paths += [str(path) for pictures in found.values() for path in pictures]
+    for split in expected.images:
+        found = images_by_class(folder / split)
+        classes[split] = {name for name, images in found.items() if images}
+        paths += [str(path) for images in found.values() for path in images]
         counts[split] = sum(map(len, found.values()))
         if len(classes[split]) != expected.classes:
             verdict.faults.append(f"{split} has {_count(len(classes[split]), 'class')}, wanted {expected.classes}")
     everywhere = set().union(*classes.values())
     for split, names in classes.items():
         if missing := sorted(everywhere - names):
-            verdict.faults.append(f"{split} has no picture of {', '.join(missing[:FAULTS_SHOWN])}")
+            verdict.faults.append(f"{split} has no image of {', '.join(missing[:FAULTS_SHOWN])}")
     compare_counts(verdict, counts, expected)
     verdict.faults += faults_of(paths, folder)
     verdict.seen = f"{_count(len(everywhere), 'class')}, {said(counts)}"
 
 
-def pictures_by_class(folder: Path) -> dict[str, list[Path]]:
-    """Picture files under each class folder, of any depth; nothing where there is no such folder."""
+def images_by_class(folder: Path) -> dict[str, list[Path]]:
+    """Image files under each class folder, of any depth; nothing where there is no such folder."""
     if not folder.is_dir():
         return {}
     return {
@@ -151,25 +151,25 @@ def pictures_by_class(folder: Path) -> dict[str, list[Path]]:
 
 
 def compare_counts(verdict: Verdict, counts: Mapping[str, int], expected: Counts) -> None:
-    """Add to the verdict each split that has another number of pictures than it should."""
-    for split, number in expected.pictures.items():
+    """Add to the verdict each split that has another number of images than it should."""
+    for split, number in expected.images.items():
         if counts[split] != number:
-            verdict.faults.append(f"{split} has {counts[split]:,} pictures, wanted {number:,}")
+            verdict.faults.append(f"{split} has {counts[split]:,} images, wanted {number:,}")
 
 
 def said(counts: Mapping[str, int]) -> str:
-    """Numbers of pictures in words."""
-    return ", ".join(f"{number:,} in {split}" for split, number in counts.items()).replace(" in", " pictures in", 1)
+    """Numbers of images in words."""
+    return ", ".join(f"{number:,} in {split}" for split, number in counts.items()).replace(" in", " images in", 1)
 
 
 def faults_of(paths: list[str], folder: Path) -> list[str]:
-    """Decode pictures; what is wrong with those that have a fault, named by their place in ``folder``."""
-    looks = in_parallel(_fault, paths, label="pictures", prepare=catch_complaints)
+    """Decode images; what is wrong with those that have a fault, named by their place in ``folder``."""
+    looks = in_parallel(_fault, paths, label="images", prepare=catch_complaints)
     return [f"{Path(path).relative_to(folder)} {fault}" for path, fault in zip(paths, looks) if fault]
 
 
 def _fault(path: str) -> str:
-    problems = look_at_picture(path, decode=True).problems
+    problems = check_image(path, decode=True).problems
     return problems[0].detail if problems else ""
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from ...fileio import sync_folder
-from ..findings import DataError
+from ...utils.errors import DataError
+from ...utils.files import sync_folder
 from .progress import Progress
 
 SECONDS_WITHOUT_AN_ANSWER = 10

@@ -8,9 +8,9 @@ import tarfile
 from pathlib import Path
 from typing import IO, Iterable, Mapping
 
-from ..findings import DataError
+from ...utils.errors import DataError
 from .archives import broken_is_said, open_members, safe_path, tar_members, write_member
-from .data_set import DataSet, Say, Verdict, look_at_folders, unpacking
+from .data_set import DataSet, Say, Verdict, check_folders, unpacking
 from .download import Archive
 
 TERMS = "https://image-net.org/download"
@@ -38,14 +38,14 @@ class ImageNet(DataSet):
         of_part = {part: path for path in archives.values() for part in ("train", "val", "devkit") if part in path.name}
         if "train" in of_part:
             _unpack_train(of_part["train"], self.folder / "train")
-            say(f"{self.name}: training pictures unpacked to {self.folder / 'train'}")
+            say(f"{self.name}: training images unpacked to {self.folder / 'train'}")
         if "val" in of_part:
             _unpack_val(of_part["val"], read_val_classes(of_part["devkit"]), self.folder / "val")
-            say(f"{self.name}: validation pictures unpacked to {self.folder / 'val'}")
+            say(f"{self.name}: validation images unpacked to {self.folder / 'val'}")
 
     def check(self) -> Verdict:
         verdict = Verdict(self.name)
-        look_at_folders(verdict, self.folder, self.expected)
+        check_folders(verdict, self.folder, self.expected)
         return verdict
 
 
@@ -67,28 +67,28 @@ def _unpack_train(archive: Path, target: Path) -> None:
 
 def _unpack_class(archive: Path, content: IO[bytes], folder: Path) -> None:
     with broken_is_said(archive), tarfile.open(fileobj=content, mode="r:") as tar:
-        for name, picture in tar_members(archive, tar):
-            write_member(picture, safe_path(archive, name, folder))
+        for name, image in tar_members(archive, tar):
+            write_member(image, safe_path(archive, name, folder))
 
 
 def _unpack_val(archive: Path, classes: list[str], target: Path) -> None:
-    """Unpack the validation pictures, each into the folder of its class, which the development kit knows."""
+    """Unpack the validation images, each into the folder of its class, which the development kit knows."""
     seen = 0
     with unpacking(target) as folder:
         with open_members(archive) as members:
             for name, content in members:
                 number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", Path(name).name)
                 if number is None or not 0 < int(number[1]) <= len(classes):
-                    raise DataError(f"{archive} holds {name!r}; wanted pictures ILSVRC2012_val_00000001.JPEG and on")
+                    raise DataError(f"{archive} holds {name!r}; wanted images ILSVRC2012_val_00000001.JPEG and on")
                 write_member(content, safe_path(archive, Path(name).name, folder / classes[int(number[1]) - 1]))
                 seen += 1
         if seen != len(classes):
-            raise DataError(f"{archive} holds {seen} pictures, but the development kit has {len(classes)} labels")
+            raise DataError(f"{archive} holds {seen} images, but the development kit has {len(classes)} labels")
         folder.rename(target)
 
 
 def read_val_classes(devkit: Path) -> list[str]:
-    """The WordNet number of every validation picture, in order, from the official development kit.
+    """The WordNet number of every validation image, in order, from the official development kit.
 
     The ground truth has the kit's own class numbers; ``meta.mat`` says which WordNet number each of them is.
 
@@ -106,7 +106,7 @@ def read_val_classes(devkit: Path) -> list[str]:
         return [wnids[int(number)] for number in numbers]
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise DataError(
-            f"{devkit} does not say the classes of the validation pictures ({type(error).__name__}: {error}); wanted "
+            f"{devkit} does not say the classes of the validation images ({type(error).__name__}: {error}); wanted "
             f"the official one, with data/meta.mat and {_GROUND_TRUTH}"
         ) from None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Mapping
 
-from ..findings import DataError
+from ...utils.errors import DataError
 from .archives import unpack
-from .data_set import DataSet, Say, Verdict, look_at_folders, unpacking
+from .data_set import DataSet, Say, Verdict, check_folders, unpacking
 from .download import Archive
 from .imagenet import TERMS
 
@@ -25,7 +25,7 @@ class TinyImageNet(DataSet):
         if self.folder.is_dir():
             return []
         by_hand = (
-            f"its pictures are ImageNet's, whose terms of access have to be accepted by yourself: read {TERMS}, fetch "
+            f"its images are ImageNet's, whose terms of access have to be accepted by yourself: read {TERMS}, fetch "
             f"{ARCHIVE} from Stanford's course CS231n, put it there or name it with --from, and run this again"
         )
         return [Archive(ARCHIVE, by_hand=by_hand)]
@@ -42,12 +42,12 @@ class TinyImageNet(DataSet):
 
     def check(self) -> Verdict:
         verdict = Verdict(self.name)
-        look_at_folders(verdict, self.folder, self.expected)
+        check_folders(verdict, self.folder, self.expected)
         return verdict
 
 
 def _sort_val(archive: Path, val: Path) -> None:
-    """Move the validation pictures from one folder into one a class."""
+    """Move the validation images from one folder into one a class."""
     try:
         lines = (val / "val_annotations.txt").read_text(encoding="utf-8").splitlines()
         for line in lines:
@@ -59,6 +59,6 @@ def _sort_val(archive: Path, val: Path) -> None:
         (val / "images").rmdir()
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{archive} does not say the class of every validation picture ({error}); wanted {ARCHIVE} as Stanford "
+            f"{archive} does not say the class of every validation image ({error}); wanted {ARCHIVE} as Stanford "
             "gives it out"
         ) from None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Mapping
 
-from ..parallel import in_parallel
-from ..voc_check import clean_annotation, read_annotation
+from ..check.parallel import in_parallel
+from ..check.voc import clean_annotation, read_annotation
 from .archives import unpack
 from .data_set import DataSet, Say, Verdict, compare_counts, faults_of, said, unpacking
 from .download import Archive
 
-_PICTURES = "JPEGImages"
+_IMAGES = "JPEGImages"
 # What makes an annotation useless; boxes and sizes are the matter of check_data.
 _USELESS = ("missing-annotation", "malformed-xml", "hostile-xml")
 
@@ -46,18 +46,18 @@ class Voc(DataSet):
         if not self.folder.is_dir():
             verdict.faults.append(f"{self.folder} is not there")
             return verdict
-        pictures = {path.stem: path for path in sorted((self.folder / _PICTURES).glob("[!.]*.jpg"))}
-        counts, listed = {_PICTURES: len(pictures)}, set()
-        for split in self.expected.pictures:
-            if split != _PICTURES:
+        images = {path.stem: path for path in sorted((self.folder / _IMAGES).glob("[!.]*.jpg"))}
+        counts, listed = {_IMAGES: len(images)}, set()
+        for split in self.expected.images:
+            if split != _IMAGES:
                 stems = self._stems(split)
                 counts[split] = len(stems)
                 listed.update(stems)
         compare_counts(verdict, counts, self.expected)
-        if missing := sorted(listed - set(pictures)):
-            verdict.faults.append(f"listed pictures are missing, {len(missing)} in all, first {missing[0]}.jpg")
-        classes = self._look_at_annotations(verdict, sorted(listed | set(pictures)))
-        verdict.faults += faults_of([str(path) for path in pictures.values()], self.folder)
+        if missing := sorted(listed - set(images)):
+            verdict.faults.append(f"listed images are missing, {len(missing)} in all, first {missing[0]}.jpg")
+        classes = self._check_annotations(verdict, sorted(listed | set(images)))
+        verdict.faults += faults_of([str(path) for path in images.values()], self.folder)
         verdict.seen = f"{len(classes)} classes, {said(counts)}"
         return verdict
 
@@ -65,7 +65,7 @@ class Voc(DataSet):
         path = self.folder / "ImageSets/Main" / f"{split}.txt"
         return path.read_text(encoding="utf-8").split() if path.is_file() else []
 
-    def _look_at_annotations(self, verdict: Verdict, stems: list[str]) -> set[str]:
+    def _check_annotations(self, verdict: Verdict, stems: list[str]) -> set[str]:
         """Read every annotation; the classes that occur."""
         paths = [str(self.folder / "Annotations" / f"{stem}.xml") for stem in stems]
         classes: set[str] = set()

@@ -1,4 +1,4 @@
-"""The report as pictures."""
+"""The report as images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 import numpy as np
 
 from ...evaluation.average_precision import DEFINITIONS
-from ...fileio import atomic_path
+from ...utils.files import atomic_path
 from .comparison import ArmSummary, Comparison, class_figures
 from .results import PRETRAINING, Results, Run, read_curve
 

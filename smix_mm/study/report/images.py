@@ -7,8 +7,9 @@ from typing import Callable, Sequence
 
 import numpy as np
 
-from ...evaluation import Detections, DetectionsError, read_detections
+from ...evaluation import Detections, read_detections
 from ...evaluation.average_precision import DEFINITIONS, resample
+from ...utils.errors import DataError
 from ..statistics import draw_images
 from .results import DETECTIONS, Run
 
@@ -42,7 +43,7 @@ def resample_runs(
         say(f"{run.detector}: resampling the test images of run {number} of {len(runs)}")
         try:
             detections = read_detections(folder / run.name / DETECTIONS)
-        except DetectionsError as error:
+        except DataError as error:
             problems.append(str(error).replace(f"{folder}/", ""))
             continue
         if first is None:

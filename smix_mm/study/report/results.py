@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from ...fileio import file_hash
+from ...utils.errors import DataError
+from ...utils.files import file_hash
 
 STUDY = "study.json"
 RESULT = "result.json"
@@ -17,10 +18,6 @@ CURVE = "curve.json"
 PROVENANCE = "provenance.json"
 PRETRAINING = "pretraining"
 GIVEN = "given"
-
-
-class ResultsError(ValueError):
-    """A folder holds no study that can be reported; the message says what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def read_results(folder: str | Path) -> Results:
     """Read the results that ``study.json`` names; what cannot be used is named, never left out in silence.
 
     Raises:
-        ResultsError: there is no ``study.json``, or it is damaged.
+        DataError: there is no ``study.json``, or it is damaged.
     """
     folder = Path(folder)
     study = _read_study(folder)
@@ -167,15 +164,15 @@ def read_curve(folder: Path, run: Run) -> list[tuple[float, float]] | None:
 def _read_study(folder: Path) -> dict[str, Any]:
     path = folder / STUDY
     if not path.is_file():
-        raise ResultsError(f"{folder} holds no {STUDY}; wanted the work dir of a study that was run")
+        raise DataError(f"{folder} holds no {STUDY}; wanted the work dir of a study that was run")
     try:
         study = json.loads(path.read_text(encoding="utf-8"))
         wanted = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
         wrong = [key for key, kind in wanted.items() if not isinstance(study.get(key), kind)]
     except (ValueError, AttributeError) as error:
-        raise ResultsError(f"{path} is no JSON of a study ({error}); run the study again to write it anew") from error
+        raise DataError(f"{path} is no JSON of a study ({error}); run the study again to write it anew") from error
     if wrong:
-        raise ResultsError(f"{path} lacks {', '.join(wrong)}; run the study again to write it anew")
+        raise DataError(f"{path} lacks {', '.join(wrong)}; run the study again to write it anew")
     return study
 
 

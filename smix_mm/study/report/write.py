@@ -9,13 +9,14 @@ import shutil
 from pathlib import Path
 from typing import Callable
 
-from ...fileio import write_json, write_text
+from ...utils.errors import DataError
+from ...utils.files import write_json, write_text
 from .comparison import Comparison, compare
 from .content import conclusion, report_blocks, summary_blocks
 from .figures import draw_figures
 from .markdown import format_markdown
 from .page import format_page
-from .results import Results, ResultsError, read_results
+from .results import Results, read_results
 from .wording import verdict
 
 IMAGE_SAMPLES = 1000
@@ -50,11 +51,11 @@ def report_study(
         what the study shows: the table of the arms, a sentence a pair, and what was written.
 
     Raises:
-        ResultsError: there is no study, or no usable result of what it compares.
+        DataError: there is no study, or no usable result of what it compares.
     """
     results = read_results(folder)
     if not any(run.detector in results.detectors for run in results.runs):
-        raise ResultsError(
+        raise DataError(
             "\n".join([f"{folder} holds no usable result of {', '.join(results.detectors)}", *results.problems])
         )
     comparison = compare(results, wanted, samples, say)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from smix_mm.evaluation import Detections, evaluate
-from smix_mm.fileio import file_hash
+from smix_mm.utils.files import file_hash
 
 CLASSES = ["bicycle", "cat", "person", "train"]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.study.report.results import ResultsError, read_curve, read_results
+from smix_mm.study.report.results import read_curve, read_results
+from smix_mm.utils.errors import DataError
 
 RUN = "cutmix/seed0/voc/seed0"
 PRETRAINING = "cutmix/seed0/pretraining"
@@ -84,7 +85,7 @@ def test_a_result_that_the_study_does_not_name_is_named(study, write_run):
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(ResultsError, match=r"holds no study.json; wanted the work dir"):
+    with pytest.raises(DataError, match=r"holds no study.json; wanted the work dir"):
         read_results(tmp_path)
 
 
@@ -93,7 +94,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 )
 def test_a_damaged_study_is_refused(tmp_path, content, complaint):
     (tmp_path / "study.json").write_text(content)
-    with pytest.raises(ResultsError, match=complaint):
+    with pytest.raises(DataError, match=complaint):
         read_results(tmp_path)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.study.report import ResultsError, report_study
+from smix_mm.study.report import report_study
+from smix_mm.utils.errors import DataError
 
 FILES = [
     "report.md",
@@ -98,7 +99,7 @@ def test_the_lines_hold_every_run_and_figure(whole_study, report):
     assert next(one for one in lines if one["detector"] == "pretraining")["finetuning_seed"] == ""
 
 
-def test_the_figures_are_pictures_that_are_not_empty(report):
+def test_the_figures_are_images_that_are_not_empty(report):
     from matplotlib import image
 
     for name in FILES:
@@ -146,5 +147,5 @@ def test_pretrainings_alone_are_reported_without_detectors(tmp_path, write_study
 def test_a_study_without_any_usable_result_is_refused(tmp_path, write_study):
     study = write_study(tmp_path, dict(a=15.0), ("voc",), (0,), (0,))
     (study / "a/seed0/voc/seed0/result.json").write_text("")
-    with pytest.raises(ResultsError, match=r"no usable result of voc\na/seed0/voc/seed0/result.json cannot be used"):
+    with pytest.raises(DataError, match=r"no usable result of voc\na/seed0/voc/seed0/result.json cannot be used"):
         report_study(study)

@@ -1,11 +1,11 @@
 # What every pretraining of this study shares: the fast path, and the last epoch counts, so none is chosen on test
-# pictures. A run that is interrupted loses five epochs at most.
+# images. A run that is interrupted loses five epochs at most.
 _base_ = "../../../_base_/fast_cifar.py"
 custom_imports = dict(
     imports=[
         "smix_mm",
-        "smix_mm.datasets.in_memory",
-        "smix_mm.datasets.reflect_padding",
+        "smix_mm.datasets.in_memory.dataset",
+        "smix_mm.datasets.in_memory.reflect_padding",
         "smix_mm.engine.fast_training",
         "smix_mm.batch_augments.shuffled",
     ]

@@ -1,4 +1,4 @@
-# The method as the paper's text has it: a box for each picture, around the peak of its true map, kept inside.
+# The method as the paper's text has it: a box for each image, around the peak of its true map, kept inside.
 mixing = dict(
     augments=dict(
         type="SaliencyMix",

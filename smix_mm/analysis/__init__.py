@@ -1,0 +1,1 @@
+"""Measurements that the documents quote: replaced area, peaks in padding, the released code's map."""

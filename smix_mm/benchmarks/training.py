@@ -1,0 +1,221 @@
+"""How long a training step takes with each way of mixing, beside CutMix in the same run."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any, Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ..utils.config import find_config, read_config
+from ..utils.errors import UsageError
+from .saliency import describe_machine
+
+Row = dict[str, Any]
+
+CPU_CONFIG = "configs/cifar10/resnet18_baseline.py"
+GPU_CONFIG = "configs/imagenet/resnet50_baseline_in1k.py"
+
+ARMS = ("no mixing", "CutMix", "SaliencyMix", "OfficialSaliencyMix")
+REFERENCE = "CutMix"
+
+# On a GPU SaliencyMix checks its first ten batches, which makes it wait there.
+GPU_WARM_UP = 12
+
+
+def benchmark_training(
+    config: str | Path = CPU_CONFIG,
+    *,
+    batch: int = 128,
+    size: int | tuple[int, int] = 32,
+    iterations: int = 1,
+    rounds: int = 10,
+    device: str = "cpu",
+    amp: bool = False,
+) -> list[Row]:
+    """Time training steps with each arm, the arms taking turns.
+
+    A step is what mmengine's ``model.train_step`` does: data preprocessor with the augmentation,
+    applied to every batch, then forward, backward and the optimiser's step. Images are noise,
+    already in memory. All arms train one and the same model, one after the other in each round,
+    so that a disturbance of the machine meets them all alike; a round that nobody counts warms up.
+
+    Args:
+        config: a classification config, or ``mmpretrain::NAME`` for one of mmpretrain's own.
+        batch: images a step.
+        size: side, or (height, width), pixels.
+        iterations: steps of one arm before the next one's turn; a time is their mean.
+        rounds: turns of each arm.
+        device: such as ``'cpu'`` or ``'cuda'``.
+        amp: mixed precision with dynamic loss scaling; needs a GPU.
+
+    Returns:
+        A dict for each arm: ``config``, ``arm``, ``batch``, ``height``, ``width``, ``device``,
+        ``amp``, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
+        ``to_cutmix``, the median over the rounds of the time by CutMix's in the same round. The
+        last three are None where there is no such device, and for an arm that needs what is not
+        installed, which is said on stderr.
+
+    Raises:
+        UsageError: an option does not fit.
+    """
+    if min(batch, iterations, rounds) < 1:
+        raise UsageError(f"batch, iterations and rounds are {batch}, {iterations}, {rounds}; wanted positive numbers")
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 3:
+        raise UsageError(f"size is {height}x{width}; wanted at least 3x3")
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"device is {device!r}; wanted one such as 'cpu' or 'cuda'") from error
+    if amp and kind == "cpu":
+        raise UsageError("mixed precision was asked for on a CPU; wanted a GPU, or full precision")
+    shape = {"batch": batch, "height": height, "width": width, "device": device, "amp": amp}
+    rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in ARMS]
+    if kind == "cuda" and not torch.cuda.is_available():
+        return rows
+    times = _take_turns(_Steps(_read(config), rows[0]), iterations, rounds)
+    for row in rows:
+        if row["arm"] not in times:
+            continue
+        mine = times[row["arm"]]
+        row["median_ms"] = statistics.median(mine)
+        row["quartiles_ms"] = _quartiles(mine)
+        row["to_cutmix"] = statistics.median(each / other for each, other in zip(mine, times[REFERENCE]))
+    return rows
+
+
+NOT_MEASURED: Row = {"median_ms": None, "quartiles_ms": None, "to_cutmix": None}
+
+
+def not_measured_on_gpu() -> list[Row]:
+    """The rows of the aim on a GPU, without times: ResNet-50 at 224, batch 256, mixed precision."""
+    shape = {"batch": 256, "height": 224, "width": 224, "device": "cuda", "amp": True}
+    return [{"config": GPU_CONFIG, "arm": arm, **shape, **NOT_MEASURED} for arm in ARMS]
+
+
+class _Steps:
+    """One model and optimiser, with a data preprocessor for each arm."""
+
+    def __init__(self, cfg: Config, shape: Row) -> None:
+        init_default_scope("mmpretrain")
+        torch.manual_seed(0)
+        device = torch.device(shape["device"])
+        self.model = MODELS.build(cfg.model).to(device).train()
+        settings = cfg.get("data_preprocessor") or {}
+        settings = {"type": "ClsDataPreprocessor", **settings}
+        if not settings.get("mean") or not settings.get("std"):
+            raise UsageError("the config's data_preprocessor has no mean and std; wanted both, for SaliencyMix")
+        classes = settings["num_classes"] = settings.get("num_classes") or self.model.head.num_classes
+        self.preprocessors = {}
+        for arm in ARMS:
+            try:
+                self.preprocessors[arm] = MODELS.build({**settings, **_augments(arm, settings)}).to(device)
+            except ImportError as error:
+                print(f"{arm}: not measured: {error}", file=sys.stderr)
+        optimiser = dict(cfg.optim_wrapper)
+        if shape["amp"]:
+            optimiser.update(type="AmpOptimWrapper", loss_scale="dynamic")
+        self.optimiser = build_optim_wrapper(self.model, optimiser)
+        generator = torch.Generator().manual_seed(0)
+        images = (shape["batch"], 3, shape["height"], shape["width"])
+        self.inputs: Tensor = torch.randint(0, 256, images, generator=generator).to(device, torch.uint8)
+        labels = torch.randint(0, classes, (shape["batch"],), generator=generator).tolist()
+        self.labels: list[int] = labels
+        self.to_warm_up = GPU_WARM_UP if self.inputs.is_cuda else 1
+
+    def batch(self) -> Row:
+        """What a data loader gives; the preprocessor writes into the samples, so they serve once."""
+        return {"inputs": self.inputs, "data_samples": [DataSample().set_gt_label(label) for label in self.labels]}
+
+    def step(self, arm: str, batch: Row) -> None:
+        """One training step with an arm's augmentation."""
+        self.model.data_preprocessor = self.preprocessors[arm]
+        self.model.train_step(batch, self.optimiser)
+
+    def wait(self) -> None:
+        """Until the device has done all it was given."""
+        if self.inputs.is_cuda:
+            torch.cuda.synchronize(self.inputs.device)
+
+
+def _augments(arm: str, settings: Row) -> Row:
+    """What an arm, which mixes every batch, lays over the data preprocessor's settings."""
+    if arm == "no mixing":
+        return {"batch_augments": None}
+    augment: Row = {"type": arm, "alpha": 1.0}
+    if arm == "SaliencyMix":
+        augment.update(mean=settings["mean"], std=settings["std"])
+        if not settings.get("to_rgb"):
+            augment["channel_order"] = "bgr"
+    return {"batch_augments": {"augments": augment, "probs": 1.0}, "to_onehot": True}
+
+
+def _take_turns(steps: _Steps, iterations: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds a step, by arm, one number a round."""
+    arms = list(steps.preprocessors)
+    times: dict[str, list[float]] = {arm: [] for arm in arms}
+    for turn in range(rounds + 1):
+        # Every other round goes backwards, so that no arm always follows the same one.
+        for arm in arms if turn % 2 else reversed(arms):
+            batches = [steps.batch() for _ in range(iterations if turn else max(iterations, steps.to_warm_up))]
+            steps.wait()
+            start = time.perf_counter()
+            for batch in batches:
+                steps.step(arm, batch)
+            steps.wait()
+            if turn:
+                times[arm].append((time.perf_counter() - start) * 1000 / iterations)
+    return times
+
+
+def _quartiles(values: Sequence[float]) -> list[float]:
+    first, third = torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.25, 0.75], dtype=torch.float64))
+    return [first.item(), third.item()]
+
+
+def _read(config: str | Path) -> Config:
+    name = str(config)
+    if name.startswith("mmpretrain::"):
+        from mmengine.hub import get_config
+
+        return get_config(name)
+    path = find_config(config)
+    if not path.is_file():
+        raise UsageError(f"config {config} is not there; wanted a config file, or mmpretrain::NAME")
+    return read_config(path)
+
+
+def describe() -> Row:
+    """The machine, with the releases that matter here."""
+    import mmengine
+    import mmpretrain
+
+    return {**describe_machine(), "mmengine": mmengine.__version__, "mmpretrain": mmpretrain.__version__}
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table; the ratio to CutMix stands last."""
+    lines = [
+        "| config | arm | batch | size | device | amp | median, ms | quartiles, ms | x CutMix |",
+        "| --- | --- | ---: | --- | --- | --- | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        cells = [Path(row["config"]).stem, row["arm"], row["batch"], f"{row['height']}x{row['width']}", row["device"]]
+        cells.append("yes" if row["amp"] else "no")
+        if row["median_ms"] is None:
+            cells += ["not measured", "-", "-"]
+        else:
+            first, third = row["quartiles_ms"]
+            cells += [f"{row['median_ms']:.2f}", f"{first:.2f}-{third:.2f}", f"{row['to_cutmix']:.3f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""A data set held in memory, for trainings whose GPU waits for images."""

@@ -1,0 +1,165 @@
+"""Reading all images of a split: CIFAR's official files, or an image folder."""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LAYOUTS = ("auto", "official", "folder")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+
+
+@dataclass(frozen=True)
+class OfficialFiles:
+    """How one of the CIFAR archives is laid out (https://www.cs.toronto.edu/~kriz/cifar.html).
+
+    Attributes:
+        folder: what the archive unpacks to.
+        train, test: files of the two splits.
+        meta: the file with the names of the classes.
+        names: the key of those names.
+        labels: the key of the class numbers.
+    """
+
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    meta: str
+    names: str
+    labels: str
+
+
+CIFAR10 = OfficialFiles(
+    folder="cifar-10-batches-py",
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    test=("test_batch",),
+    meta="batches.meta",
+    names="label_names",
+    labels="labels",
+)
+CIFAR100 = OfficialFiles(
+    folder="cifar-100-python",
+    train=("train",),
+    test=("test",),
+    meta="meta",
+    names="fine_label_names",
+    labels="fine_labels",
+)
+
+
+def read_split(
+    data_root: str | Path, split: str, layout: str = "auto"
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read a split into memory.
+
+    Args:
+        data_root: see :class:`~smix_mm.datasets.in_memory.dataset.InMemoryDataset`.
+        split: ``'train'`` or ``'test'``.
+        layout: ``'auto'``, ``'official'`` or ``'folder'``.
+
+    Returns:
+        Images, uint8 RGB (N, 3, H, W); labels, int64 (N,); names of the classes.
+
+    Raises:
+        FileNotFoundError: there is nothing to read.
+        ValueError: an argument or a file is not as wanted.
+    """
+    if split not in ("train", "test") or layout not in LAYOUTS:
+        raise ValueError(f"split is {split!r} and layout {layout!r}; wanted 'train' or 'test', and one of {LAYOUTS}")
+    root = Path(data_root)
+    if layout != "folder":
+        for files in (CIFAR10, CIFAR100):
+            if (root / files.folder).is_dir():
+                return read_official(root, files, split)
+    if layout != "official" and (root / split).is_dir():
+        return read_folder(root / split)
+    wanted = {
+        "auto": f"{CIFAR10.folder}/, {CIFAR100.folder}/ or {split}/<class>/",
+        "official": f"{CIFAR10.folder}/ or {CIFAR100.folder}/",
+        "folder": f"{split}/<class>/",
+    }
+    raise FileNotFoundError(
+        f"{root} holds no images to read; wanted {wanted[layout]} in it: tools/prepare_data.py fetches CIFAR"
+    )
+
+
+def read_official(root: Path, files: OfficialFiles, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read a split of CIFAR's official files, see :func:`read_split`."""
+    folder = root / files.folder
+    classes = tuple(_entry(folder / files.meta, files.names))
+    parts = [_read_batch(folder / name, files.labels, len(classes)) for name in getattr(files, split)]
+    images, labels = (np.concatenate(each) for each in zip(*parts))
+    return images, labels, classes
+
+
+def _read_batch(path: Path, key: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = _entry(path, "data"), np.asarray(_entry(path, key))
+    fits = isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == (3072,)
+    if not fits or labels.shape != images.shape[:1] or labels.dtype.kind != "i":
+        raise ValueError(f"{path} is no file of CIFAR: wanted uint8 images (N, 3072) and N class numbers in it")
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"{path} is no file of CIFAR: wanted class numbers from 0 to {classes - 1}")
+    return images.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def _entry(path: Path, key: str) -> Any:
+    try:
+        with open(path, "rb") as file:
+            return _NumbersAlone(file, encoding="latin1").load()[key]
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing; wanted every file of the official archive") from None
+    except (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is broken, or no file of CIFAR ({type(error).__name__}: {error})") from error
+
+
+class _NumbersAlone(pickle.Unpickler):
+    """The official files are pickles, and a pickle may run code: this one makes numpy arrays and nothing else."""
+
+    _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in self._ARRAY_MODULES and name == "_reconstruct":
+            # Where it lives has changed its name with numpy 2; every array knows it.
+            return np.empty(0).__reduce__()[0]
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        if (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no file of CIFAR does")
+
+
+def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read ``<class>/*`` of one split, decoded as mmpretrain's ``LoadImageFromFile`` does, see :func:`read_split`."""
+    classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+    paths, labels = [], []
+    for number, name in enumerate(classes):
+        found = sorted(path for path in (folder / name).rglob("[!.]*") if path.suffix.lower() in EXTENSIONS)
+        if not found:
+            raise ValueError(f"{folder / name} holds no image; wanted at least one for each class")
+        paths += found
+        labels += [number] * len(found)
+    if not paths:
+        raise FileNotFoundError(f"{folder} holds no class folder with images")
+    with ThreadPoolExecutor() as readers:
+        images = list(readers.map(_read_image, paths))
+    for path, image in zip(paths, images):
+        if image.shape != images[0].shape:
+            raise ValueError(
+                f"{path} is {image.shape[2]}x{image.shape[1]} pixels and {paths[0]} is "
+                f"{images[0].shape[2]}x{images[0].shape[1]}; wanted one size, as images in memory have"
+            )
+    return np.stack(images), np.array(labels, np.int64), classes
+
+
+def _read_image(path: Path) -> np.ndarray:
+    import cv2
+
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image")
+    return image[:, :, ::-1].transpose(2, 0, 1)

@@ -1,0 +1,190 @@
+"""Batches and images as a classification config's own pipeline gives them."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..utils.random_state import preserved_random_state
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """A batch as it is before any mixing.
+
+    Attributes:
+        inputs: normalised floats (N, 3, H, W), what a batch augmentation is given.
+        labels: the class name of each.
+    """
+
+    inputs: Tensor
+    labels: list[str]
+
+
+def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config of mmpretrain and make its scope the current one.
+
+    Args:
+        path: the file.
+        cfg_options: settings by dotted name, laid over it.
+
+    Raises:
+        ValueError: there is no such file, or it is no classification config.
+    """
+    from mmengine.registry import init_default_scope
+
+    from ..utils.config import read_config
+
+    if not Path(path).is_file():
+        raise ValueError(f"config {path} is not there; wanted a config file, such as one under configs/")
+    cfg = read_config(path)
+    cfg.merge_from_dict(dict(cfg_options or {}))
+    scope = cfg.get("default_scope", "mmpretrain")
+    if scope != "mmpretrain" or cfg.get("train_dataloader") is None:
+        lacks = "no train_dataloader" if scope == "mmpretrain" else f"default_scope={scope!r}"
+        raise ValueError(f"config {path} has {lacks}; wanted a classification config of mmpretrain that trains")
+    init_default_scope("mmpretrain")
+    return cfg
+
+
+def build_preprocessor(cfg: Config) -> Any:
+    """The config's data preprocessor with its batch augmentations, as the Runner would build it.
+
+    Raises:
+        ValueError: it is not one for classification.
+    """
+    from mmpretrain.models import ClsDataPreprocessor
+    from mmpretrain.registry import MODELS
+
+    model = cfg.get("model") or {}
+    settings = copy.deepcopy(dict(model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}))
+    settings.setdefault("type", "ClsDataPreprocessor")
+    train_cfg = model.get("train_cfg") or {}
+    if "augments" in train_cfg:
+        settings.setdefault("batch_augments", copy.deepcopy(dict(train_cfg)))
+    if settings.get("batch_augments"):
+        settings["to_onehot"] = True  # else mmpretrain sets it itself, and says so
+    kind = settings["type"] if isinstance(settings["type"], type) else MODELS.get(settings["type"])
+    if kind is None or not issubclass(kind, ClsDataPreprocessor):
+        raise ValueError(
+            f"the config's data preprocessor is {settings['type']}; wanted ClsDataPreprocessor, "
+            "that of a classification config"
+        )
+    return MODELS.build(settings)
+
+
+def training_batches(cfg: Config, preprocessor: Any, seed: int) -> Iterator[TrainingBatch]:
+    """Batches of the config's training, epoch after epoch: its sampler, pipeline and batch size.
+
+    Args:
+        cfg: config of mmpretrain.
+        preprocessor: see :func:`build_preprocessor`; its batch augmentations are left out.
+        seed: of the sampler. The pipeline draws from the global generators.
+
+    Raises:
+        ValueError: the data is not there, or what comes are not images with labels.
+    """
+    from mmengine.runner import Runner
+
+    settings = dict(cfg.train_dataloader)
+    settings.setdefault("collate_fn", dict(type="default_collate"))
+    # In this process, so that the seeds reach the pipeline.
+    settings.update(num_workers=0, persistent_workers=False, pin_memory=False)
+    settings.pop("prefetch_factor", None)
+    try:
+        loader = Runner.build_dataloader(settings, seed=seed)
+    except (OSError, RuntimeError, AssertionError) as error:
+        raise ValueError(f"the config's training data cannot be read: {error}; say where it lies") from error
+    if len(loader) == 0:
+        raise ValueError(f"the config's {len(loader.dataset)} training images make no batch; wanted one at least")
+    epochs = itertools.chain.from_iterable(itertools.repeat(loader))
+    return (preprocess(data, preprocessor, class_names(loader.dataset)) for data in epochs)
+
+
+def class_names(dataset: Any) -> Sequence[str] | None:
+    """A dataset's class names by number, or None where it has none."""
+    return (getattr(dataset, "metainfo", None) or {}).get("classes")
+
+
+def preprocess(data: Mapping[str, Any], preprocessor: Any, classes: Sequence[str] | None) -> TrainingBatch:
+    """What the data preprocessor makes of a loader's batch in training, up to the mixing.
+
+    Neither the batch nor the preprocessor is changed, nor any generator that it owns.
+
+    Args:
+        data: ``inputs`` and ``data_samples``, of a data loader.
+        preprocessor: a ClsDataPreprocessor.
+        classes: names by number, or None.
+
+    Raises:
+        ValueError: these are not images of one size with labels.
+    """
+    own = copy.copy(preprocessor)
+    own.batch_augments = None
+    if getattr(own, "generator", None) is not None:
+        own.generator = torch.Generator().set_state(own.generator.get_state())
+    samples = data.get("data_samples")
+    if isinstance(samples, (list, tuple)):
+        # The preprocessor writes into the samples that it is given.
+        samples = [sample.clone() for sample in samples]
+    done = own(dict(data, data_samples=samples), training=True)
+    inputs, samples = done["inputs"], done["data_samples"] or ()
+    if not isinstance(inputs, Tensor) or inputs.dim() != 4 or inputs.shape[1] != 3 or len(samples) != len(inputs):
+        given = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+        raise ValueError(f"a batch is {given} with {len(samples)} samples; wanted (N, 3, H, W), a label each")
+    return TrainingBatch(inputs, [_label(sample, classes) for sample in samples])
+
+
+def _label(sample: Any, classes: Sequence[str] | None) -> str:
+    if "gt_label" not in sample:
+        return "no label"
+    numbers = sample.gt_label.tolist()
+    return " and ".join(str(classes[number]) if classes else f"class {number}" for number in numbers)
+
+
+def unnormalizer(preprocessor: Any) -> Any:
+    """A SaliencyMix of default options whose ``images`` undoes what the preprocessor does to pixels."""
+    from ..batch_augments import SaliencyMix
+    from .in_memory.preprocessor import InMemoryClsDataPreprocessor
+
+    rgb = preprocessor.to_rgb or isinstance(preprocessor, InMemoryClsDataPreprocessor)
+    normalises = hasattr(preprocessor, "mean")
+    return SaliencyMix(
+        mean=preprocessor.mean.flatten().tolist() if normalises else (0, 0, 0),
+        std=preprocessor.std.flatten().tolist() if normalises else (1, 1, 1),
+        channel_order="rgb" if rgb else "bgr",
+    )
+
+
+def training_images(config: str | Path, count: int = 24) -> tuple[Tensor, list[str]]:
+    """Images as a classification config's own pipeline gives them, evenly spread over its training set.
+
+    Args:
+        config: config of mmpretrain; its images come in one size.
+        count: how many at most.
+
+    Returns:
+        uint8 RGB (N, 3, H, W), and the class name of each.
+    """
+    from mmengine.registry import FUNCTIONS
+    from mmpretrain.registry import DATASETS
+
+    cfg = read_classification_config(config)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    collate = FUNCTIONS.get(cfg.train_dataloader.get("collate_fn", {}).get("type", "default_collate"))
+    chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int)
+    preprocessor = build_preprocessor(cfg)
+    with preserved_random_state(0):
+        data = collate([dataset[int(index)] for index in chosen])
+        batch = preprocess(data, preprocessor, class_names(dataset))
+    return unnormalizer(preprocessor).uint8_images(batch.inputs), batch.labels

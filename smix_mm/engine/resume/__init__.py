@@ -1,0 +1,1 @@
+"""Exact resume: a run that was stopped anywhere goes on as if it had not been."""

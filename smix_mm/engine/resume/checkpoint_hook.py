@@ -1,0 +1,116 @@
+"""Checkpoints that are whole, one after the other, and hold all that an exact resume needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from ...utils.files import write_text
+from .atomic_backend import ATOMIC_FILES, DeferredDeletes
+from .state import KEY, collect, restore
+
+
+@HOOKS.register_module()
+class ExactCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook`` for runs that may be killed at any time.
+
+    - A checkpoint, and ``last_checkpoint``, appear under their names only when they are complete and
+      synced to the disk.
+    - The outdated checkpoint, and the best one so far, are removed after their successors are
+      complete, not before.
+    - Checkpoints hold the random state and the unfinished gradient accumulation of every rank.
+      Together with an exact loop (:mod:`smix_mm.engine.resume.loops`) a resumed run ends with the same weights
+      as an undisturbed one, bit for bit. Where it cannot, the log says why.
+
+    Args:
+        **kwargs: as in ``CheckpointHook``.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.file_backend: Any = None
+        self._loaded: dict[str, Any] | None = None
+        self._collected: dict[str, Any] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Prepare the folder, and hand what was loaded for a resume to the train loop."""
+        super().before_train(runner)
+        if type(self.file_backend) is LocalBackend:
+            self.backend_args = {"backend": ATOMIC_FILES}
+            if is_main_process():
+                _remove_unfinished(Path(self.out_dir))
+        self.file_backend = DeferredDeletes(self.file_backend)
+        if runner.iter > 0:
+            reasons = restore(runner, self._loaded)
+            if reasons:
+                runner.logger.warning(f"This resume is not exact: {'; '.join(reasons)}.")
+            else:
+                runner.logger.info(f"The run goes on exactly where iteration {runner.iter} ended.")
+        self._loaded = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what is for the train loop until the training begins."""
+        self._loaded = checkpoint.get(KEY)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the collected state; mmengine calls this on the main process alone."""
+        if self._collected is not None:
+            checkpoint[KEY] = self._collected
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        if self.max_keep_ckpts > 0:
+            self._drop_outdated(runner, step)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        self._collected = collect(runner, meta["iter"])
+        try:
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+        finally:
+            self._collected = None
+        if is_main_process():
+            write_text(Path(runner.work_dir) / "last_checkpoint", str(self.last_ckpt))
+        self._remove_outdated()
+
+    def _drop_outdated(self, runner: Runner, step: int) -> None:
+        """Count the new checkpoint among those to keep, and note the one that it replaces for removal."""
+        if self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step:
+            return
+        if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+            outdated = self.file_backend.join_path(
+                self.out_dir, self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            )
+            if is_main_process() and self.file_backend.isfile(outdated):
+                self.file_backend.remove(outdated)
+        self.keep_ckpt_ids.append(step)
+        runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        super()._save_best_checkpoint(runner, metrics)
+        self._remove_outdated()
+
+    def _remove_outdated(self) -> None:
+        best = {getattr(self, "best_ckpt_path", None), *getattr(self, "best_ckpt_path_dict", {}).values()}
+        self.file_backend.remove_now(keep={self.last_ckpt, *best})
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files of checkpoints that a killed run could not finish."""
+    for path in folder.glob(".*-????????.pth"):
+        path.unlink(missing_ok=True)

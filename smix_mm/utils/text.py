@@ -1,0 +1,26 @@
+"""Lists and tables as text."""
+
+from __future__ import annotations
+
+from typing import Iterable, Sequence
+
+
+def first_few(items: Sequence[object], shown: int, separator: str = ", ") -> str:
+    """The first ``shown`` items, and how many more there are: ``a, b and 3 more``."""
+    more = len(items) - shown
+    listed = separator.join(str(item) for item in items[:shown])
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], align: str = "") -> str:
+    """A Markdown table.
+
+    Args:
+        header: one title a column.
+        rows: as many cells each.
+        align: a letter a column, ``l`` or ``r``; columns beyond its end are aligned as its last one. Defaults
+            to ``l``.
+    """
+    letters = (align or "l").ljust(len(header), (align or "l")[-1])
+    rules = ["---:" if letter == "r" else "---" for letter in letters[: len(header)]]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (header, rules, *rows))

@@ -1,0 +1,122 @@
+"""The benchmark of training steps: every arm, the right augmentation in each, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("mmpretrain")
+pytest.importorskip("cv2")
+
+from smix_mm.benchmarks import training as module
+from smix_mm.benchmarks.training import ARMS, benchmark_training, format_table
+from smix_mm.utils.errors import UsageError
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs/cifar10/resnet18-imagenet-stem_baseline.py"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return benchmark_training(CONFIG, batch=2, size=32, rounds=3)
+
+
+def test_every_arm_is_timed_beside_cutmix(rows):
+    assert [row["arm"] for row in rows] == list(ARMS)
+    for row in rows:
+        first, third = row["quartiles_ms"]
+        assert 0 < first <= row["median_ms"] <= third
+        assert row["to_cutmix"] > 0
+    assert rows[1]["arm"] == "CutMix" and rows[1]["to_cutmix"] == 1
+
+
+def test_every_arm_mixes_every_batch_its_own_way():
+    shape = {"batch": 2, "height": 32, "width": 40, "device": "cpu", "amp": False}
+    steps = module._Steps(module._read(CONFIG), shape)
+    seen = {}
+    for arm in ARMS:
+        wrapper = steps.preprocessors[arm].batch_augments
+        seen[arm] = None if wrapper is None else (type(wrapper.augments[0]).__name__, list(wrapper.probs))
+    assert seen.pop("no mixing") is None
+    assert seen == {arm: (arm, [1.0, 0.0]) for arm in ARMS[1:]}
+    mixer = steps.preprocessors["SaliencyMix"].batch_augments.augments[0]
+    assert mixer.unnormalize.channel_order == "rgb"
+    assert torch.equal(mixer.unnormalize.mean, torch.tensor([125.3, 123.0, 113.9]))
+
+
+def test_a_step_trains():
+    shape = {"batch": 2, "height": 32, "width": 32, "device": "cpu", "amp": False}
+    steps = module._Steps(module._read(CONFIG), shape)
+    for arm in ARMS:
+        before = steps.model.head.fc.weight.clone()
+        steps.step(arm, steps.batch())
+        assert not torch.equal(steps.model.head.fc.weight, before)
+
+
+def test_arms_take_turns(monkeypatch):
+    order = []
+
+    class Steps:
+        to_warm_up = 1
+        preprocessors = dict.fromkeys(ARMS)
+
+        def batch(self):
+            return {}
+
+        def step(self, arm, batch):
+            order.append(arm)
+
+        def wait(self):
+            pass
+
+    times = module._take_turns(Steps(), iterations=2, rounds=2)
+    assert {arm: len(each) for arm, each in times.items()} == dict.fromkeys(ARMS, 2)
+    forwards = [arm for arm in ARMS for _ in "ab"]
+    assert order == forwards[::-1] + forwards + forwards[::-1]
+
+
+def test_without_a_gpu_its_lines_say_not_measured(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    rows = benchmark_training(module.GPU_CONFIG, batch=256, size=224, device="cuda", amp=True)
+    assert rows == module.not_measured_on_gpu()
+    lines = format_table(rows).splitlines()
+    assert lines[0].endswith("| x CutMix |")
+    assert sum("not measured" in line for line in lines) == len(ARMS)
+
+
+def test_an_arm_that_needs_what_is_not_installed_is_left_out(monkeypatch, capsys):
+    def missing(method):
+        raise ImportError("no contrib build")
+
+    monkeypatch.setattr("smix_mm.batch_augments.official.create_opencv_detector", missing)
+    rows = {row["arm"]: row for row in benchmark_training(CONFIG, batch=2, size=32, rounds=1)}
+    assert list(rows) == list(ARMS)
+    assert [arm for arm, row in rows.items() if row["median_ms"] is None] == ["OfficialSaliencyMix"]
+    assert "OfficialSaliencyMix: not measured: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(rounds=0), "wanted positive numbers"),
+        (dict(size=(2, 32)), "size is 2x32; wanted at least 3x3"),
+        (dict(amp=True), "mixed precision was asked for on a CPU"),
+        (dict(device="gpu"), "device is 'gpu'; wanted one such as"),
+        (dict(config="nowhere.py"), "config nowhere.py is not there"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        benchmark_training(**{"config": CONFIG, **options})
+
+
+def test_the_tool_prints_a_table_and_writes_json(run_tool, tmp_path):
+    out = tmp_path / "training.json"
+    options = ["--batch", 2, "--rounds", 1, "--threads", 1, "--out", out]
+    output = run_tool("tools/benchmark_training.py", CONFIG, *options).stdout
+    assert "| SaliencyMix | 2 | 32x32 | cpu | no |" in output
+    content = json.loads(out.read_text())
+    assert content["rows"][0]["median_ms"] > 0 and "mmpretrain" in content["machine"]
+    failed = run_tool("tools/benchmark_training.py", "nowhere.py", check=False)
+    assert failed.returncode == 2 and failed.stdout.startswith("benchmark_training.py: config nowhere.py is not there")

@@ -1,0 +1,102 @@
+"""The command line of the check: table, exit status, progress."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from smix_mm.datasets.check.findings import KINDS
+from smix_mm.datasets.check.parallel import in_parallel
+from smix_mm.utils.errors import DataError
+
+pytest.importorskip("defusedxml")
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """The command line, without the seconds that starting it takes: exit status, stdout and stderr."""
+    spec = importlib.util.spec_from_file_location("check_data_tool", ROOT / "tools/check_data.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["check_data.py", *map(str, arguments)])
+        try:
+            status = module.main()
+        except SystemExit as error:
+            status = error.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_answers_with_a_table_and_status_1_then_0_on_the_copy(run_tool, tool, cells, tmp_path, monkeypatch):
+    cells.damage()
+    config = "configs/bccd/faster-rcnn_r18_fpn_bccd.py"
+    out, report = tmp_path / "clean", tmp_path / "findings.json"
+    bad = run_tool("tools/check_data.py", config, "--fix", out, "--json", report, SMIX_BCCD=cells.root, check=False)
+    assert bad.returncode == 1, bad.stdout
+    assert re.search("truncated-image +error +1 +1  JPEG or PNG whose end is missing", bad.stdout)
+    assert "9 errors, no remarks; checked: train 10 images" in bad.stdout
+    content = json.loads(report.read_text())
+    assert content["failed"] and len(content["findings"]) == 9
+    monkeypatch.setenv("SMIX_BCCD", str(out))
+    monkeypatch.chdir(ROOT)
+    status, good, _ = tool(config)
+    assert status == 0 and good.startswith("no errors, no remarks; checked: train 4 images")
+
+
+def test_wrong_use_ends_with_one_sentence_and_status_2(tool, cells, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text(f"train_dataloader = {cells.config()['train_dataloader']!r}")
+    assert tool(config)[0] == 0
+    for arguments, reason in (
+        (["none.py"], "config none.py is not there; wanted a config file"),
+        ([config, "--jobs", 0], "--jobs is 0; wanted 1 or more"),
+        ([config, "--ignore", "boxes"], "boxes is no kind of error; wanted some of missing-split, "),
+        ([config, "--fix", cells.root / "x"], "lies inside the data root"),
+        (
+            [config, "--cfg-options", "train_dataloader.dataset.type=CIFAR10"],
+            "reads a CIFAR10, which cannot be checked",
+        ),
+    ):
+        status, _, error = tool(*arguments)
+        assert status == 2 and reason in error and "Traceback" not in error
+
+
+def test_names_that_a_terminal_would_act_on_are_written_out(tool, cells, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text(f"train_dataloader = {cells.config()['train_dataloader']!r}")
+    cells.trainval.write_text("\x1b[2Jname\n", encoding="utf-8")
+    status, out, _ = tool(config)
+    assert status == 1 and "\x1b" not in out and "\\x1b[2Jname.jpg" in out
+
+
+def test_help_explains_every_kind_and_ends_with_examples(tool):
+    status, out, _ = tool("--help")
+    assert status == 0 and all(kind in out for kind in KINDS) and "examples:\n  python tools/check_data.py" in out
+
+
+def test_progress_and_the_time_left_go_to_stderr(capfd, monkeypatch):
+    monkeypatch.setattr("smix_mm.datasets.check.parallel._SECONDS_BETWEEN_LINES", 0.0)
+    assert list(in_parallel(abs, [-1, -2], jobs=1, label="images")) == [1, 2]
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err.startswith("images: 1 of 2, ") and captured.err.endswith(" s left\n")
+
+
+def die(item: int) -> int:
+    if item == 3:
+        os._exit(9)
+    return item
+
+
+def test_a_process_that_is_killed_ends_the_check_with_a_sentence():
+    with pytest.raises(DataError, match="a process that reads files was killed"):
+        list(in_parallel(die, list(range(5)), jobs=2))

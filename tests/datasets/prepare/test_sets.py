@@ -1,0 +1,241 @@
+"""Each data set, from made-up archives in its publisher's format to the folder that the configs read; and its check."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import tarfile
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torchvision")
+pytest.importorskip("mmpretrain")
+pytest.importorskip("cv2")
+
+import cv2
+from torchvision import datasets
+
+from smix_mm.datasets.prepare import DATA_SETS, EXPECTED, check_prepared, main, prepare_data
+from smix_mm.datasets.prepare.data_set import Counts
+from smix_mm.utils.errors import DataError
+
+NAMES = ["ant", "bee"]
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def image(seed: int, side: int = 16) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+def tar(members: dict[str, bytes], mode: str = "w") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """A small CIFAR-10 archive, which torchvision takes for the published one: 30 and 6 images of 2 classes."""
+    rng = np.random.default_rng(0)
+    published = datasets.CIFAR10
+    members = {published.meta["filename"]: pickle.dumps({"label_names": NAMES}, protocol=2)}
+    for name, _ in published.train_list + published.test_list:
+        content = {"data": rng.integers(0, 256, (6, 3072), np.uint8), "labels": [0, 1, 1, 0, 1, 0]}
+        members[name] = pickle.dumps(content, protocol=2)
+    archive = tmp_path / "served" / published.filename
+    archive.parent.mkdir()
+    archive.write_bytes(tar({f"cifar-10-batches-py/{name}": content for name, content in members.items()}, "w:gz"))
+    for listed in ("train_list", "test_list"):
+        monkeypatch.setattr(published, listed, [[name, md5(members[name])] for name, _ in getattr(published, listed)])
+    monkeypatch.setattr(published, "meta", {**published.meta, "md5": md5(members[published.meta["filename"]])})
+    monkeypatch.setattr(published, "tgz_md5", md5(archive.read_bytes()))
+    monkeypatch.setattr(published, "url", "http://127.0.0.1:1/never-asked")
+    monkeypatch.setitem(EXPECTED, "cifar10", Counts(2, dict(train=30, test=6), "this test"))
+    return archive
+
+
+def test_cifar_comes_from_the_server_by_one_command_and_stays(cifar, tmp_path, monkeypatch, capfd):
+    handler = partial(SimpleHTTPRequestHandler, directory=str(cifar.parent))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *arguments: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(datasets.CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/{cifar.name}")
+        root = tmp_path / "data"
+        assert main(["cifar10", "--root", str(root), "--check"]) == 0
+        server.shutdown()
+    verdict = "cifar10: whole: 2 classes, 30 images in train, 6 in test; every image opens"
+    assert capfd.readouterr().out.splitlines() == [f"cifar10: ready in {root}/cifar10", verdict]
+    assert datasets.CIFAR10(str(root / "cifar10"), train=True).data.shape == (30, 32, 32, 3)
+    assert [path.name for path in (root / "cifar10").iterdir()] == ["cifar-10-batches-py"]
+    assert main(["cifar10", "--root", str(root), "--check"]) == 0, "without a server, because all is there"
+    assert capfd.readouterr().out.splitlines() == [f"cifar10: {root}/cifar10 is there already", verdict]
+
+
+def test_without_a_network_the_command_ends_with_one_sentence(cifar, tmp_path, capfd):
+    assert main(["cifar10", "--root", str(tmp_path / "data")]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("prepare_data.py: no connection to 127.0.0.1:1 (") and "--from" in line
+
+
+def test_cifar_as_a_folder_has_the_very_pixels_of_the_official_files(cifar, tmp_path):
+    root = tmp_path / "data"
+    prepare_data("cifar10", root, sources=[cifar], as_folder=True)
+    official = datasets.CIFAR10(str(root / "cifar10"), train=False)
+    for place, (pixels, label) in enumerate(zip(official.data, official.targets)):
+        written = cv2.imread(str(root / f"cifar10/test/{NAMES[label]}/{place:05d}.png"))
+        assert np.array_equal(written[:, :, ::-1], pixels)
+    assert sum(1 for _ in (root / "cifar10/train").rglob("*.png")) == 30
+    said = []
+    prepare_data("cifar10", root, as_folder=True, say=said.append)
+    assert said[1:] == [f"cifar10: {root}/cifar10/{split} is there already" for split in ("train", "test")]
+    assert check_prepared("cifar10", root).whole
+
+
+def test_the_check_finds_what_is_wrong_with_cifar(cifar, tmp_path):
+    root = tmp_path / "data"
+    prepare_data("cifar10", root, sources=[cifar], as_folder=True)
+    batch = root / "cifar10/cifar-10-batches-py/data_batch_3"
+    batch.write_bytes(batch.read_bytes()[:-1])
+    broken = sorted((root / "cifar10/train/bee").iterdir())[0]
+    broken.write_bytes(broken.read_bytes()[:700])
+    faults = check_prepared("cifar10", root).faults
+    assert faults[0].startswith(f"train/bee/{broken.name} ends after 700 bytes")
+    assert faults[1:] == ["cifar-10-batches-py/data_batch_3 is broken, or not the published file"]
+    for path in (root / "cifar10/test/ant").iterdir():
+        path.unlink()
+    verdict = check_prepared("cifar10", root)
+    assert verdict.faults[:3] == [
+        "test has 1 class, wanted 2", "test has no image of ant", "test has 3 images, wanted 6"
+    ]  # fmt: skip
+    assert verdict.line().startswith("cifar10: not whole: test has 1 class, wanted 2; ")
+    assert verdict.line().endswith("; and 2 more")
+    assert main(["cifar10", "--root", str(root), "--check"]) == 1
+
+
+def test_an_interrupted_unpacking_is_begun_anew(cifar, tmp_path, monkeypatch):
+    root = tmp_path / "data"
+    left = root / "cifar10/.cifar-10-batches-py.unpacking/half"
+    left.parent.mkdir(parents=True)
+    left.write_text("of an earlier run")
+    prepare_data("cifar10", root, sources=[cifar.parent])
+    assert [path.name for path in (root / "cifar10").iterdir()] == ["cifar-10-batches-py"]
+
+
+@pytest.fixture
+def voc(tmp_path, monkeypatch):
+    """Small archives of VOC2007's trainval and test: 3 and 2 images."""
+    from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+    archives = []
+    for key, split, stems in (("2007", "trainval", ("1", "2", "3")), ("2007-test", "test", ("4", "5"))):
+        members = {f"ImageSets/Main/{split}.txt": "\n".join(stems).encode()}
+        for stem in stems:
+            members[f"JPEGImages/{stem}.jpg"] = image(int(stem))
+            name = NAMES[int(stem) % 2]
+            members[f"Annotations/{stem}.xml"] = (
+                "<annotation><size><width>16</width><height>16</height></size>"
+                f"<object><name>{name}</name></object></annotation>"
+            ).encode()
+        archive = tmp_path / DATASET_YEAR_DICT[key]["filename"]
+        archive.write_bytes(tar({f"VOCdevkit/VOC2007/{name}": content for name, content in members.items()}))
+        monkeypatch.setitem(DATASET_YEAR_DICT[key], "md5", md5(archive.read_bytes()))
+        archives.append(archive)
+    monkeypatch.setitem(EXPECTED, "voc2007", Counts(2, dict(JPEGImages=5, trainval=3, test=2), "this test"))
+    return archives
+
+
+def test_voc_has_trainval_and_test_where_the_configs_read_them(voc, tmp_path):
+    folder = prepare_data("voc2007", tmp_path / "data", sources=voc)
+    assert folder == tmp_path / "data/VOCdevkit/VOC2007"
+    assert sorted(path.name for path in folder.iterdir()) == ["Annotations", "ImageSets", "JPEGImages"]
+    assert sorted(path.name for path in (folder / "ImageSets/Main").iterdir()) == ["test.txt", "trainval.txt"]
+    assert [path.name for path in folder.parent.iterdir()] == ["VOC2007"]
+    line = check_prepared("voc2007", tmp_path / "data").line()
+    assert line == "voc2007: whole: 2 classes, 5 images in JPEGImages, 3 in trainval, 2 in test; every image opens"
+
+
+def test_the_check_finds_what_is_wrong_with_voc(voc, tmp_path):
+    folder = prepare_data("voc2007", tmp_path / "data", sources=voc)
+    (folder / "JPEGImages/2.jpg").unlink()
+    (folder / "JPEGImages/3.jpg").write_bytes(b"no image")
+    (folder / "Annotations/1.xml").unlink()
+    (folder / "Annotations/5.xml").write_text("<annotation>")
+    verdict = check_prepared("voc2007", tmp_path / "data")
+    assert verdict.faults[:3] == [
+        "JPEGImages has 4 images, wanted 5", "listed images are missing, 1 in all, first 2.jpg",
+        "Annotations/1.xml is not there",
+    ]  # fmt: skip
+    assert [fault.split()[0] for fault in verdict.faults[3:]] == ["Annotations/5.xml", "JPEGImages/3.jpg"]
+    assert not check_prepared("voc2012", tmp_path / "data").whole
+
+
+def test_real_photographs_in_voc_layout_pass_the_check(smix_data, monkeypatch):
+    monkeypatch.setitem(EXPECTED, "voc2012", Counts(16, dict(JPEGImages=48, trainval=48), "this test"))
+    assert check_prepared("voc2012", smix_data).faults == []
+
+
+def test_tiny_imagenet_gets_its_validation_images_into_classes(tmp_path, monkeypatch):
+    archive = tmp_path / "tiny-imagenet-200.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for number, wnid in enumerate(("n00000001", "n00000002")):
+            opened.writestr(f"tiny-imagenet-200/train/{wnid}/images/{wnid}_0.JPEG", image(number))
+            opened.writestr(f"tiny-imagenet-200/train/{wnid}/{wnid}_boxes.txt", f"{wnid}_0.JPEG\t0\t0\t9\t9\n")
+            opened.writestr(f"tiny-imagenet-200/val/images/val_{number}.JPEG", image(9 + number))
+        lines = "val_0.JPEG\tn00000002\t0\t0\t9\t9\nval_1.JPEG\tn00000001\t0\t0\t9\t9\n"
+        opened.writestr("tiny-imagenet-200/val/val_annotations.txt", lines)
+    monkeypatch.setitem(EXPECTED, "tiny-imagenet", Counts(2, dict(train=2, val=2), "this test"))
+    folder = prepare_data("tiny-imagenet", tmp_path / "data", sources=[archive])
+    assert (folder / "val/n00000002/val_0.JPEG").read_bytes() == image(9)
+    assert not (folder / "val/images").exists()
+    assert check_prepared("tiny-imagenet", tmp_path / "data").whole
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("tiny-imagenet-200/val/images/val_2.JPEG", image(3))
+    with pytest.raises(DataError, match="does not say the class of every validation image"):
+        prepare_data("tiny-imagenet", tmp_path / "again", sources=[archive])
+    assert not any((tmp_path / "again").iterdir())
+
+
+@pytest.mark.parametrize("name", ["imagenet", "tiny-imagenet"])
+def test_what_its_terms_keep_from_us_is_said_with_where_to_put_it(name, tmp_path, capsys):
+    assert main([name, "--root", str(tmp_path / "data")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    for wanted in (f"is not in {tmp_path}/data/downloads", "https://image-net.org/", "--from", "terms of access"):
+        assert wanted in line
+
+
+def test_wrong_use_is_said_before_anything_happens(tmp_path, capsys):
+    assert main(["cifar10", "--root", str(tmp_path / "data"), "--from", str(tmp_path / "nothing")]) == 2
+    assert "nothing is not there; wanted an archive of cifar10" in capsys.readouterr().err
+    assert main(["voc2007", "--root", str(tmp_path / "data"), "--as-folder"]) == 2
+    assert "wanted it for CIFAR alone" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="data set is 'mnist'; wanted one of cifar10"):
+        prepare_data("mnist", tmp_path)
+    assert not (tmp_path / "data").exists()
+
+
+def test_every_data_set_has_its_counts_with_their_source():
+    assert set(EXPECTED) == set(DATA_SETS)
+    assert all(counts.source and counts.classes for counts in EXPECTED.values())
+    trained = EXPECTED["voc2007"].images["trainval"] + EXPECTED["voc2012"].images["trainval"]
+    assert trained == 16_551, "the number that VOC07+12 is known by"
+
+
+@pytest.mark.long
+def test_the_tool_is_the_same_command(run_tool, tmp_path):
+    refused = run_tool("tools/prepare_data.py", "cifar10", "--from", tmp_path / "nothing", check=False)
+    assert refused.returncode == 2 and refused.stdout.splitlines()[-1].startswith("prepare_data.py: ")
+    assert "examples:\n  python tools/prepare_data.py cifar10" in run_tool("tools/prepare_data.py", "--help").stdout

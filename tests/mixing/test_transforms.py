@@ -1,0 +1,208 @@
+"""SaliencyMix in a data loader and in a loop of one's own."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from smix_mm import saliency_mix
+from smix_mm.mixing.transforms import SaliencyMixCollate, SaliencyMixTransform
+from smix_mm.saliency import SpectralResidualSaliency
+
+SAMPLES, CLASSES = 8, 4
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def make_images(samples: int = SAMPLES) -> Tensor:
+    generator = torch.Generator().manual_seed(7)
+    return torch.randint(0, 256, (samples, 3, 24, 31), dtype=torch.uint8, generator=generator)
+
+
+def labels(samples: int = SAMPLES) -> Tensor:
+    return torch.arange(samples) % CLASSES
+
+
+def normalise(images: Tensor) -> Tensor:
+    from torchvision.transforms.v2.functional import normalize
+
+    return normalize(images.float() / 255, MEAN, STD)
+
+
+def mixed_by_the_function(
+    images: Tensor, transform: SaliencyMixTransform, uint8_images: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What `saliency_mix` makes of the batch with the generator that the transform's next call would have."""
+    from smix_mm.mixing.generator import call_generator
+
+    generator = call_generator()
+    torch.rand(1, generator=generator)  # the coin
+    return saliency_mix(
+        images, labels(), num_classes=CLASSES, uint8_images=uint8_images, generator=generator, **transform.options
+    )
+
+
+@pytest.mark.parametrize("kind", ["bytes", "floats", "normalised"])
+def test_a_batch_is_mixed_as_by_the_function_whatever_its_pixels_are(kind):
+    images = dict(bytes=make_images(), floats=make_images() / 255, normalised=normalise(make_images()))[kind]
+    options = dict(mean=MEAN, std=STD) if kind == "normalised" else {}
+    transform = SaliencyMixTransform(CLASSES, target="salient", alpha=0.7, **options)
+    before = images.clone()
+    torch.manual_seed(3)
+    mixed, targets = transform(images, labels())
+    torch.manual_seed(3)
+    expected = mixed_by_the_function(images, transform, make_images())
+    assert torch.equal(mixed, expected[0]) and torch.equal(targets, expected[1])
+    assert mixed.dtype == images.dtype and torch.equal(images, before) and not torch.equal(mixed, before)
+
+
+def test_prob_is_the_share_of_batches_that_are_mixed_and_the_others_get_one_hot_targets():
+    torch.manual_seed(0)
+    transform, images = SaliencyMixTransform(CLASSES, prob=0.25), make_images()
+    one_hot = torch.eye(CLASSES)[labels()]
+    outcomes = [transform(images, labels()) for _ in range(200)]
+    left = [torch.equal(mixed, images) for mixed, _ in outcomes]
+    assert 130 <= sum(left) <= 170
+    assert all(torch.equal(targets, one_hot) == as_it_was for (_, targets), as_it_was in zip(outcomes, left))
+    assert all(SaliencyMixTransform(CLASSES, prob=0)(images, labels())[0] is images for _ in range(20))
+
+
+def test_timms_switch_turns_mixing_off_and_on():
+    transform, images = SaliencyMixTransform(CLASSES), make_images()
+    transform.mixup_enabled = False
+    assert transform(images, labels())[0] is images
+    transform.mixup_enabled = True
+    assert not torch.equal(transform(images, labels())[0], images)
+
+
+def test_scores_need_no_number_of_classes_and_the_detector_may_be_another():
+    transform = SaliencyMixTransform(detector=dict(type="SpectralResidualSaliency"), source="non_salient")
+    assert isinstance(transform.detector, SpectralResidualSaliency)
+    torch.manual_seed(0)
+    one = transform(make_images(), torch.eye(CLASSES)[labels()].double())
+    assert one[1].dtype == torch.float64
+    torch.manual_seed(0)
+    other = SaliencyMixTransform(source="non_salient")(make_images(), torch.eye(CLASSES)[labels()])
+    assert not torch.equal(one[0], other[0])
+
+
+def test_torchs_seed_decides_and_ranks_draw_apart(monkeypatch):
+    def run(rank: str) -> Tensor:
+        monkeypatch.setenv("RANK", rank)
+        torch.manual_seed(1)
+        return SaliencyMixTransform(CLASSES)(make_images(), labels())[1]
+
+    assert torch.equal(run("0"), run("0")) and not torch.equal(run("0"), run("1"))
+
+
+def test_it_stands_where_torchvisions_own_mixes_stand():
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+
+    torch.manual_seed(0)
+    choice = v2.RandomChoice([v2.CutMix(num_classes=CLASSES), SaliencyMixTransform(CLASSES)])
+    for _ in range(8):
+        images, targets = choice(tv_tensors.Image(make_images() / 255), labels())
+        assert images.shape == make_images().shape and targets.shape == (SAMPLES, CLASSES)
+        torch.testing.assert_close(targets.sum(1), torch.ones(SAMPLES))
+
+
+def batches(workers: int) -> list[Tensor]:
+    """The targets of two epochs of four batches."""
+    torch.manual_seed(11)
+    loader = DataLoader(
+        TensorDataset(make_images(32), labels(32)),
+        batch_size=8,
+        num_workers=workers,
+        collate_fn=SaliencyMixCollate(CLASSES),
+    )
+    return [targets for _ in range(2) for _, targets in loader]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_data_loader_gives_every_batch_of_every_worker_and_epoch_a_mix_of_its_own_and_repeats_them(workers):
+    first, again = batches(workers), batches(workers)
+    assert len(first) == 8
+    assert not any(torch.equal(one, two) for i, one in enumerate(first) for two in first[:i])
+    assert all(torch.equal(one, two) for one, two in zip(first, again))
+
+
+def test_a_collate_function_that_was_used_before_its_workers_started_gives_each_of_them_its_own_mixes():
+    collate = SaliencyMixCollate(CLASSES)
+    collate([(uint8_image, label) for uint8_image, label in zip(make_images(), labels())])
+    loader = DataLoader(
+        TensorDataset(
+            make_images(1).expand(16, -1, -1, -1) + torch.arange(16, dtype=torch.uint8).view(-1, 1, 1, 1), labels(16)
+        ),
+        batch_size=8,
+        num_workers=2,
+        collate_fn=collate,
+    )
+    one, two = (targets for _, targets in loader)
+    assert not torch.equal(one, two)
+
+
+def test_it_can_be_pickled_copied_and_shown():
+    collate = SaliencyMixCollate(CLASSES, prob=0.5, border="clip", mean=MEAN, std=STD)
+    sent = pickle.loads(pickle.dumps(copy.deepcopy(collate)))
+    assert sent.transform.options == collate.transform.options and sent.transform.prob == 0.5
+    assert repr(SaliencyMixTransform(2, prob=0.5)).startswith(
+        "SaliencyMixTransform(prob=0.5, alpha=1.0, source='salient'"
+    )
+
+
+def test_cross_entropy_takes_what_comes_out():
+    _, targets = SaliencyMixTransform(CLASSES)(make_images(), labels())
+    logits = torch.zeros(SAMPLES, CLASSES, requires_grad=True)
+    torch.nn.functional.cross_entropy(logits, targets).backward()
+    torch.testing.assert_close(logits.grad, (torch.full((SAMPLES, CLASSES), 1 / CLASSES) - targets) / SAMPLES)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(num_classes=2.0), "num_classes is 2.0"),
+        (dict(prob=1.5), "prob is 1.5; wanted a number from 0 to 1"),
+        (dict(prob=True), "prob is True"),
+        (dict(mean=MEAN), "wanted both, or neither"),
+        (dict(mean=MEAN, std=[1, 0, 1]), "three positive numbers"),
+        (dict(alpha=-1), "alpha is -1"),
+        (dict(ties="last"), "ties should be one of .*got 'last'"),
+        (dict(detector=dict(type="None")), "saliency type is 'None'"),
+    ],
+)
+def test_a_wrong_option_is_refused_when_it_is_made(options, message):
+    with pytest.raises(ValueError, match=message):
+        SaliencyMixTransform(**options)
+
+
+@pytest.mark.parametrize(
+    "options, images, targets, error, message",
+    [
+        ({}, make_images(), labels(), ValueError, "for class numbers .N,. give num_classes"),
+        (dict(num_classes=3), make_images(), labels(), ValueError, "wanted 0 to 2, by num_classes=3"),
+        (dict(num_classes=4), normalise(make_images()), labels(), ValueError, "floats outside 0 to 1"),
+        (dict(num_classes=4, mean=MEAN, std=STD), make_images() * 1.0, labels(), ValueError, "to 58.*give the mean"),
+        (dict(num_classes=4, mean=MEAN, std=STD), make_images()[:, :1] / 255, labels(), ValueError, "wanted .N, 3, H,"),
+        (dict(num_classes=4), list(make_images()), labels(), TypeError, "images is list"),
+        (dict(num_classes=4, mean=MEAN, std=STD), normalise(make_images()) * torch.nan, labels(), ValueError, "NaN"),
+    ],
+)  # fmt: skip
+def test_a_batch_that_cannot_be_mixed_is_refused_with_what_is_wanted(options, images, targets, error, message):
+    with pytest.raises(error, match=message):
+        SaliencyMixTransform(**options)(images, targets)
+
+
+@pytest.mark.parametrize(
+    "samples, given",
+    [
+        ([make_images()[0]], "Tensor"),
+        ([(make_images()[0], 1, 2)], "3 parts"),
+        ([dict(image=make_images()[0], label=1)], "dict"),
+    ],
+)
+def test_samples_that_are_no_pairs_are_refused(samples, given):
+    with pytest.raises(TypeError, match=f"a batch is {given}; wanted two, "):
+        SaliencyMixCollate(CLASSES)(samples)

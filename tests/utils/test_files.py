@@ -1,0 +1,39 @@
+"""Files are whole or not there."""
+
+import json
+import stat
+
+import pytest
+
+from smix_mm.utils.files import atomic_path, content_hash, file_hash, write_json, write_text
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "result.json"
+    write_json(path, dict(a=1))
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert json.loads(path.read_text()) == dict(a=1)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_the_temporary_name_keeps_the_ending_and_the_file_the_usual_rights(tmp_path):
+    with atomic_path(tmp_path / "deep" / "figure.png") as temporary:
+        assert temporary.suffix == ".png" and temporary.parent == tmp_path / "deep"
+        temporary.write_text("x")
+    (tmp_path / "plain").touch()
+    rights = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "deep/figure.png", tmp_path / "plain")]
+    assert rights[0] == rights[1]
+
+
+def test_equal_content_is_equal_bytes(tmp_path):
+    write_json(tmp_path / "a", dict(x=1, y=[2.5]))
+    write_json(tmp_path / "b", dict(y=[2.5], x=1))
+    assert file_hash(tmp_path / "a") == file_hash(tmp_path / "b")
+    assert content_hash(dict(x=1, y=2)) == content_hash(dict(y=2, x=1)) != content_hash(dict(x=1, y=3))
+
+
+def test_the_hash_is_sha256(tmp_path):
+    write_text(tmp_path / "a", "abc")
+    assert file_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
