@@ -1,0 +1,192 @@
+"""Pixels: normalization, batch augmentations and the order of pipelines."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping, Sequence
+
+from ..datasets.check.splits import type_name
+from .findings import Finding, contradiction, doubt
+from .settings import augments_of, default_of, pipelines_of, preprocessor_of, reads_files, registered
+
+_LOADING = ("LoadImageFromFile", "StrictLoadImage", "LoadImageFromNDArray", "LoadImageFromWebcam")
+_GEOMETRIC = (
+    "Resize", "RandomResize", "RandomChoiceResize", "FixScaleResize", "RandomFlip", "RandomCrop", "MinIoURandomCrop",
+    "Expand", "RandomAffine", "RandomShift", "Pad", "CenterCrop", "RandomCenterCropPad", "Rotate",
+)  # fmt: skip
+_RANDOM = (
+    "RandomFlip", "RandomCrop", "RandomResizedCrop", "RandomResize", "RandomChoiceResize", "ColorJitter",
+    "RandomErasing", "AutoAugment", "RandAugment", "MinIoURandomCrop", "PhotoMetricDistortion", "Mosaic", "MixUp",
+    "PCALighting",
+)  # fmt: skip
+_RGB_MEAN = (123.675, 116.28, 103.53)
+
+
+def check_pixels(cfg: Mapping[str, Any]) -> list[Finding]:
+    """Check scale and order of the normalization, what the batch augmentations are told of it, and the pipelines."""
+    return [*_check_preprocessor(cfg), *_check_augments(cfg), *_check_pipelines(cfg)]
+
+
+def _numbers(value: Any) -> list[float] | None:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(number, (int, float)) for number in value):
+        return None
+    return [float(number) for number in value]
+
+
+def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+    path, settings = preprocessor_of(cfg)
+    above = cfg.get("data_preprocessor")
+    if path != "data_preprocessor" and isinstance(above, Mapping) and above:
+        unlike = sorted(name for name in {*above, *settings} if above.get(name) != settings.get(name))
+        if unlike:
+            yield contradiction(
+                "data_preprocessor",
+                f"differs from model.data_preprocessor in {', '.join(unlike)}, and only the latter is used",
+                "keep one of the two",
+            )
+    mean, std = settings.get("mean"), settings.get("std")
+    if (mean is None) != (std is None):
+        missing = "mean" if mean is None else "std"
+        yield contradiction(
+            f"{path}.{missing}", "is missing beside the other one", "give both mean and std, or neither"
+        )
+        return
+    means, stds = _numbers(mean), _numbers(std)
+    for name, given, numbers in (("mean", mean, means), ("std", std, stds)):
+        if given is not None and (numbers is None or len(numbers) not in (1, 3)):
+            yield contradiction(f"{path}.{name}", f"is {given}", "give one number or three, one for each channel")
+            return
+    if means is None or stds is None:
+        return
+    if min(stds) <= 0:
+        yield contradiction(f"{path}.std", f"is {stds}", "give positive numbers")
+    elif 0 < max(map(abs, means)) <= 1 or (max(map(abs, means)) == 0 and max(stds) < 1):
+        yield contradiction(
+            f"{path}.mean",
+            f"is {means} and std {stds}, for pixels from 0 to 1, but OpenMMLab's pixels go from 0 to 255",
+            "multiply both by 255",
+        )
+    elif max(means) > 10 and max(stds) <= 0.5:
+        yield contradiction(
+            f"{path}.std",
+            f"is {stds}, for pixels from 0 to 1, but mean is {means}, for 0 to 255",
+            "give both in one scale, 0 to 255",
+        )
+    if settings.get("bgr_to_rgb") and settings.get("rgb_to_bgr"):
+        yield contradiction(f"{path}.bgr_to_rgb", "and rgb_to_bgr are both True", "keep one")
+    flips = bool(settings.get("to_rgb") or settings.get("bgr_to_rgb"))
+    if reads_files(cfg) and len(means) == 3:
+        rgb_means = _close(means, _RGB_MEAN)
+        if (rgb_means and not flips) or (_close(means, _RGB_MEAN[::-1]) and flips):
+            order = ("RGB", "BGR") if rgb_means else ("BGR", "RGB")
+            flip = "to_rgb" if cfg.get("default_scope") == "mmpretrain" else "bgr_to_rgb"
+            yield doubt(
+                f"{path}.mean",
+                f"is ImageNet's in the order {order[0]}, but the channels are {order[1]} here",
+                f"set {flip} as mean and weights need it",
+            )
+    for part in ("train", "val", "test"):
+        for steps_path, steps in pipelines_of(cfg, part):
+            if any(type_name(step) == "Normalize" for step in steps):
+                yield contradiction(
+                    steps_path, f"has Normalize, and {path} normalizes as well", "take Normalize out of the pipeline"
+                )
+
+
+def _close(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and all(abs(a - b) < 0.05 for a, b in zip(one, other))
+
+
+def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+    path, settings = preprocessor_of(cfg)
+    augments = augments_of(settings, path)
+    if not augments:
+        return
+    probs = settings["batch_augments"].get("probs")
+    probs = [probs] if isinstance(probs, (int, float)) else probs
+    if isinstance(probs, (list, tuple)):
+        if len(probs) != len(augments):
+            yield contradiction(
+                f"{path}.batch_augments.probs",
+                f"has {len(probs)} numbers for {len(augments)} augmentations",
+                "give one for each",
+            )
+        elif min(probs) < 0 or sum(probs) > 1 + 1e-9:
+            yield contradiction(
+                f"{path}.batch_augments.probs", f"is {list(probs)}", "give numbers from 0 that add up to at most 1"
+            )
+    head = (cfg.get("model") or {}).get("head")
+    if isinstance(head, Mapping) and head.get("cal_acc"):
+        yield contradiction(
+            "model.head.cal_acc", "is True, but mixed images have no single label", "set model.head.cal_acc=False"
+        )
+    flips = bool(settings.get("to_rgb"))
+    in_memory = type_name(settings) == "InMemoryClsDataPreprocessor"
+    order = "rgb" if in_memory or flips == reads_files(cfg) else "bgr"
+    for augment_path, augment in augments:
+        kind = registered(cfg, "BATCH_AUGMENTS", augment)
+        for name in ("mean", "std"):
+            theirs = _numbers(augment.get(name, default_of(kind, name)))
+            ours = _numbers(settings.get(name))
+            if theirs is None or (kind is not None and default_of(kind, name) is None):
+                continue
+            if ours is None:
+                yield contradiction(
+                    f"{augment_path}.{name}", f"is {theirs}, but {path} has no {name}", f"give {path} the same {name}"
+                )
+            elif not _close(theirs, ours):
+                yield contradiction(
+                    f"{augment_path}.{name}", f"is {theirs}, but {path}.{name} is {ours}", "give both the same"
+                )
+        given = augment.get("channel_order", default_of(kind, "channel_order"))
+        if given in ("rgb", "bgr") and given != order:
+            yield contradiction(
+                f"{augment_path}.channel_order",
+                f"is {given!r}, but the batch is {order.upper()} after {path}",
+                f"set {augment_path}.channel_order={order}",
+            )
+
+
+def _check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+    detection = cfg.get("default_scope") == "mmdet" or any(
+        key in (cfg.get("model") or {}) for key in ("bbox_head", "roi_head", "rpn_head")
+    )
+    for part in ("train", "val", "test"):
+        for path, steps in pipelines_of(cfg, part):
+            names = [type_name(step) for step in steps]
+            places = {name: names.index(name) for name in names}
+            loads = [places[name] for name in _LOADING if name in places]
+            packs = [place for place, name in enumerate(names) if name.startswith("Pack")]
+            geometric = [place for place, name in enumerate(names) if name in _GEOMETRIC]
+            if loads and loads[0] != 0 and names[0] != "LoadAnnotations":
+                yield contradiction(path, f"begins with {names[0]}, before the image is loaded", "load the image first")
+            if packs and packs[0] != len(names) - 1:
+                yield contradiction(
+                    path, f"has {names[packs[0] + 1]} after {names[packs[0]]}", f"put {names[packs[0]]} last"
+                )
+            if part != "train":
+                random = [name for name in names if name in _RANDOM]
+                if random:
+                    yield doubt(path, f"has {', '.join(random)}, so results change from run to run", "leave it out")
+            if not detection or "LoadAnnotations" not in places or not geometric:
+                continue
+            loaded = places["LoadAnnotations"]
+            if part == "train" and loaded > geometric[0]:
+                yield contradiction(
+                    path,
+                    f"has LoadAnnotations after {names[geometric[0]]}, so boxes and image do not fit",
+                    f"load annotations before {names[geometric[0]]}",
+                )
+            if part != "train" and loaded < geometric[-1]:
+                yield contradiction(
+                    path,
+                    f"has LoadAnnotations before {names[geometric[-1]]}, so the boxes to compare with are resized, and "
+                    "the predictions are not",
+                    f"load annotations after {names[geometric[-1]]}",
+                )
+            keys = steps[packs[0]].get("meta_keys") if packs else None
+            if part != "train" and isinstance(keys, (list, tuple)) and "scale_factor" not in keys:
+                yield contradiction(
+                    f"{path}.{packs[0]}.meta_keys",
+                    "has no scale_factor, by which predictions are brought back to the image's size",
+                    "add 'scale_factor'",
+                )

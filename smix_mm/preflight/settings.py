@@ -1,0 +1,120 @@
+"""Finding one's way in a config."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any, Iterator, Mapping
+
+from ..datasets.check.splits import type_name
+
+PARTS = ("train", "val", "test")
+
+
+def walk(settings: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every dict inside settings, with its dotted name."""
+    if isinstance(settings, Mapping):
+        yield path, settings
+        for name, value in settings.items():
+            yield from walk(value, f"{path}.{name}")
+    elif isinstance(settings, (list, tuple)):
+        for index, value in enumerate(settings):
+            yield from walk(value, f"{path}.{index}")
+
+
+def datasets_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and settings of each dataset that a dataloader reads, out of its wrappers."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+
+    def look(dataset: Any, path: str) -> None:
+        if not isinstance(dataset, Mapping) or not dataset:
+            return
+        if isinstance(dataset.get("datasets"), (list, tuple)):
+            for index, inner in enumerate(dataset["datasets"]):
+                look(inner, f"{path}.datasets.{index}")
+        elif isinstance(dataset.get("dataset"), Mapping):
+            look(dataset["dataset"], f"{path}.dataset")
+        else:
+            found.append((path, dataset))
+
+    look((cfg.get(f"{part}_dataloader") or {}).get("dataset"), f"{part}_dataloader.dataset")
+    return found
+
+
+def pipelines_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Name and steps of each pipeline of a dataloader, those of its wrappers first."""
+    loader = (cfg.get(f"{part}_dataloader") or {}).get("dataset")
+    found = []
+    for path, settings in walk(loader, f"{part}_dataloader.dataset"):
+        steps = settings.get("pipeline")
+        inside = ".pipeline." in path
+        if isinstance(steps, (list, tuple)) and steps and not inside:
+            found.append((f"{path}.pipeline", [step for step in steps if isinstance(step, Mapping)]))
+    return found
+
+
+def evaluators_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and settings of each metric."""
+    given = cfg.get(f"{part}_evaluator")
+    if isinstance(given, Mapping):
+        inner = given.get("metrics")
+        if isinstance(inner, (list, tuple, Mapping)):
+            given = inner if not isinstance(inner, Mapping) else [inner]
+        else:
+            return [(f"{part}_evaluator", given)]
+    return [
+        (f"{part}_evaluator.{index}", metric) for index, metric in enumerate(given or ()) if isinstance(metric, Mapping)
+    ]
+
+
+def registered(cfg: Mapping[str, Any], registry: str, settings: Mapping[str, Any]) -> type | None:
+    """The class that a config's ``type`` names, or None where it is not found."""
+    kind = settings.get("type")
+    if not isinstance(kind, str):
+        return kind if inspect.isclass(kind) else None
+    scope = kind.partition(".")[0] if "." in kind else cfg.get("default_scope") or "mmengine"
+    try:
+        found = getattr(import_module(f"{scope}.registry"), registry).get(kind)
+    except Exception:  # a package that is not installed, or a name that it does not know
+        return None
+    return found if inspect.isclass(found) else None
+
+
+def default_of(kind: type | None, argument: str) -> Any:
+    """The default of an argument of a class, looked for in its base classes too; None where it has none."""
+    for base in kind.__mro__ if kind is not None else ():
+        own = vars(base).get("__init__")
+        parameter = inspect.signature(own).parameters.get(argument) if own is not None else None
+        if parameter is not None:
+            return None if parameter.default is inspect.Parameter.empty else parameter.default
+    return None
+
+
+def preprocessor_of(cfg: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Name and settings of the data preprocessor; a model's own replaces the config's."""
+    own = (cfg.get("model") or {}).get("data_preprocessor")
+    if isinstance(own, Mapping):
+        return "model.data_preprocessor", own
+    return "data_preprocessor", cfg.get("data_preprocessor") or {}
+
+
+def augments_of(preprocessor: Mapping[str, Any], path: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and settings of each batch augmentation of mmpretrain's data preprocessor."""
+    given = preprocessor.get("batch_augments")
+    augments = given.get("augments") if isinstance(given, Mapping) else None
+    if isinstance(augments, Mapping):
+        return [(f"{path}.batch_augments.augments", augments)]
+    return [
+        (f"{path}.batch_augments.augments.{index}", augment)
+        for index, augment in enumerate(augments or ())
+        if isinstance(augment, Mapping)
+    ]
+
+
+def reads_files(cfg: Mapping[str, Any], part: str = "train") -> bool:
+    """Whether images are read from files, and so reach the data preprocessor as BGR."""
+    return any(
+        type_name(step) in ("LoadImageFromFile", "StrictLoadImage")
+        for _, steps in pipelines_of(cfg, part)
+        for step in steps
+    )

@@ -1,0 +1,171 @@
+"""What a config says in several places, compared before the first iteration."""
+
+import copy
+
+import pytest
+import torch
+
+from smix_mm.preflight import CONTRADICTION, DOUBT, format_findings, preflight
+
+
+def only(findings):
+    (finding,) = findings
+    return finding
+
+
+def test_valid_configs_have_no_findings(detector, classifier):
+    assert preflight(detector) == [] and preflight(classifier) == []
+    assert format_findings([]) == "preflight: 0 contradictions, 0 doubts"
+
+
+def test_a_head_with_another_number_of_classes_is_named_with_both_numbers(detector):
+    detector["model"]["roi_head"]["bbox_head"]["num_classes"] = 1
+    finding = only(preflight(detector))
+    assert finding.level == CONTRADICTION and finding.setting == "model.roi_head.bbox_head.num_classes"
+    assert finding.problem == "is 1, but train_dataloader.dataset.dataset has 2 classes"
+    assert finding.fix == "set model.roi_head.bbox_head.num_classes=2"
+
+
+def test_the_default_number_of_classes_of_a_head_counts(detector):
+    del detector["model"]["roi_head"]["bbox_head"]["num_classes"]
+    assert only(preflight(detector)).problem.startswith("is 80, but")
+
+
+def test_every_stage_of_a_cascade_and_a_mask_head_are_compared(detector):
+    roi_head = detector["model"]["roi_head"]
+    roi_head["bbox_head"] = [dict(type="Shared2FCBBoxHead", num_classes=n) for n in (2, 3, 2)]
+    roi_head["mask_head"] = dict(type="FCNMaskHead", num_classes=4)
+    settings = {finding.setting for finding in preflight(detector)}
+    assert {"model.roi_head.bbox_head.1.num_classes", "model.roi_head.mask_head.num_classes"} <= settings
+    assert "train_dataloader.dataset.dataset.pipeline" in settings  # no masks are loaded
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_another_order_of_classes_is_named_with_both_lists(detector, part):
+    detector[f"{part}_dataloader"]["dataset"]["metainfo"] = dict(classes=("dog", "cat"))
+    finding = only(preflight(detector))
+    assert finding.setting == f"{part}_dataloader.dataset.metainfo.classes" and finding.level == CONTRADICTION
+    assert finding.problem == ("has the order (dog, cat), but (cat, dog) is that of train_dataloader.dataset.dataset")
+
+
+def test_classes_that_differ_in_case_alone_are_said_to(detector):
+    detector["val_dataloader"]["dataset"]["metainfo"] = dict(classes=("Cat", "dog"))
+    assert "upper and lower case differ" in only(preflight(detector)).problem
+
+
+def test_a_string_for_classes_lacks_its_comma(detector):
+    detector["train_dataloader"]["dataset"]["dataset"]["metainfo"] = dict(classes="cat")
+    finding = preflight(detector)[0]
+    assert finding.problem == "is the string 'cat', which is no file either"
+    assert finding.fix == "for one class write ('cat',) with its comma"
+
+
+def test_a_file_of_class_names_is_read_with_its_byte_order_mark(detector, tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\ndog\n", "utf-8-sig")
+    detector["val_dataloader"]["dataset"]["metainfo"] = dict(classes=str(tmp_path / "classes.txt"))
+    assert preflight(detector) == []
+
+
+def test_class_folders_are_counted_and_compared(classifier, tmp_path):
+    (tmp_path / "train/cow").mkdir()
+    settings = [finding.setting for finding in preflight(classifier)]
+    assert "model.head.num_classes" in settings and "data_preprocessor.num_classes" in settings
+    assert "val_dataloader.dataset.metainfo.classes" in settings
+
+
+def test_topk_beyond_the_classes_and_accuracy_of_mixed_images_are_named(classifier):
+    classifier["val_evaluator"]["topk"] = (1, 5)
+    classifier["model"]["head"]["cal_acc"] = True
+    assert [finding.setting for finding in preflight(classifier)] == ["val_evaluator.topk", "model.head.cal_acc"]
+
+
+def test_an_evaluator_over_other_annotations_is_named(detector):
+    detector["val_evaluator"] = dict(type="CocoMetric", ann_file="other.json", metric="bbox")
+    assert only(preflight(detector)).setting == "val_evaluator.ann_file"
+
+
+def test_boxes_loaded_before_the_resize_of_a_test_are_refused(detector):
+    steps = detector["val_dataloader"]["dataset"]["pipeline"]
+    steps.insert(1, steps.pop(2))
+    finding = only(preflight(detector))
+    assert finding.setting == "val_dataloader.dataset.pipeline" and "load annotations after Resize" in finding.fix
+
+
+def test_normalization_of_pixels_from_0_to_1_is_named(classifier):
+    for settings in (classifier["data_preprocessor"], classifier["data_preprocessor"]["batch_augments"]["augments"]):
+        settings.update(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    finding = only(preflight(classifier))
+    assert finding.setting == "data_preprocessor.mean" and finding.fix == "multiply both by 255"
+
+
+@pytest.mark.parametrize("change", [dict(mean=[0.0, 0.0, 0.0]), dict(std=[1.0, 1.0, 1.0]), dict(channel_order="bgr")])
+def test_an_augmentation_told_another_normalization_is_named(classifier, change):
+    classifier["data_preprocessor"]["batch_augments"]["augments"].update(change)
+    (name,) = change
+    assert only(preflight(classifier)).setting == f"data_preprocessor.batch_augments.augments.{name}"
+
+
+def backbone(tmp_path, depth=18, **meta):
+    from mmpretrain.models import ResNet
+
+    file = tmp_path / "backbone.pth"
+    torch.save(dict(state_dict=ResNet(depth, num_stages=4).state_dict(), meta=meta), file)
+    return str(file)
+
+
+def test_what_init_cfg_would_load_is_compared_before_it_is_loaded(detector, tmp_path):
+    init_cfg = dict(type="Pretrained", checkpoint=backbone(tmp_path))
+    detector["model"]["backbone"]["init_cfg"] = init_cfg
+    assert preflight(detector) == []
+    deeper = copy.deepcopy(detector)
+    deeper["model"]["backbone"]["depth"] = 50
+    assert "tensors of another shape than the backbone" in only(preflight(deeper)).problem
+    content = torch.load(init_cfg["checkpoint"], weights_only=True)
+    whole = {f"backbone.{name}": value for name, value in content["state_dict"].items()}
+    torch.save(dict(state_dict=whole), init_cfg["checkpoint"])
+    finding = only(preflight(detector))
+    assert "holds none of the backbone's" in finding.problem and "prefix='backbone.'" in finding.fix
+    init_cfg["prefix"] = "backbone."
+    assert preflight(detector) == []
+
+
+def test_the_normalization_that_a_backbone_records_is_compared(detector, tmp_path):
+    recorded = dict(format="smix_mm backbone 1", mean=[1.0, 2.0, 3.0], std=STD_OF_IMAGENET, channel_order="bgr")
+    detector["model"]["backbone"]["init_cfg"] = dict(type="Pretrained", checkpoint=backbone(tmp_path, **recorded))
+    settings = [finding.setting for finding in preflight(detector)]
+    assert settings == ["model.data_preprocessor.mean", "model.data_preprocessor.bgr_to_rgb"]
+
+
+STD_OF_IMAGENET = [58.395, 57.12, 57.375]
+
+
+def test_settings_that_a_resume_overrides_are_named_one_by_one(detector, tmp_path):
+    file = tmp_path / "epoch_2.pth"
+    group = dict(lr=0.01, initial_lr=0.1, momentum=0.9, weight_decay=1e-4, params=[0])
+    saved = dict(milestones={2: 1, 3: 1}, gamma=0.1)
+    torch.save(dict(optimizer=dict(param_groups=[group]), param_schedulers=[saved], meta=dict(epoch=2, iter=20)), file)
+    assert preflight(detector, file) == []
+    detector["optim_wrapper"]["optimizer"].update(lr=0.001, weight_decay=5e-4)
+    detector["param_scheduler"][0].update(milestones=[3], gamma=0.5)
+    detector["train_cfg"]["max_epochs"] = 2
+    detector["custom_hooks"] = [dict(type="EMAHook")]
+    findings = preflight(detector, file)
+    assert {finding.level for finding in findings} == {DOUBT}
+    assert [finding.setting for finding in findings] == [
+        "optim_wrapper.optimizer.lr",
+        "optim_wrapper.optimizer.weight_decay",
+        "param_scheduler.0.milestones",
+        "param_scheduler.0.gamma",
+        "train_cfg.max_epochs",
+        "custom_hooks",
+    ]
+    assert findings[0].problem == f"is 0.001 in the config, but {file} resumes with 0.1"
+
+
+def test_findings_are_listed_with_contradictions_first(detector):
+    detector["model"]["rpn_head"]["num_classes"] = 5
+    detector["model"]["roi_head"]["bbox_head"]["num_classes"] = 3
+    first, second, total = format_findings(preflight(detector)[::-1]).splitlines()
+    assert first.startswith("contradiction: model.roi_head.bbox_head.num_classes: is 3, but")
+    assert second.startswith("doubt: model.rpn_head.num_classes: is 5, but")
+    assert total == "preflight: 1 contradiction, 1 doubt"
