@@ -317,9 +317,7 @@ def test_with_a_gpu_and_a_matching_nvcc_cuda_operators_are_compiled_not_taken_fr
 
 
 @pytest.mark.parametrize("nvcc", ["none", "12.4"])
-def test_with_a_gpu_but_no_matching_nvcc_cpu_operators_are_compiled_with_a_warning(
-    machine: Machine, nvcc: str
-) -> None:
+def test_with_a_gpu_but_no_matching_nvcc_cpu_operators_are_compiled_with_a_warning(machine: Machine, nvcc: str) -> None:
     machine.add("c++", "exit 0")
     machine.add("nvidia-smi", GPU)
     machine.add("nvcc", NVCC.replace("%s", nvcc))
