@@ -1,4 +1,4 @@
-"""tools/setup.sh, run on make-believe machines: a PATH of a few programs, most of them stand-ins."""
+"""tools/setup.sh, run on simulated machines: a PATH of a few programs, most of them stand-ins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRAMS += ["uname", "cp", "mkdir", "sh", "sleep"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="set-up is for Linux")
 
-# Stand-ins note what they are asked for in $LOG. A Python that makes a .venv of the two below it:
+# Stand-ins log their arguments in $LOG. A Python that creates a .venv from the two stand-ins below:
 PYTHON = """\
 case $2 in
   venv) echo make-venv >>$LOG; while [ -e $LOG.hold ]; do sleep 0.05; done
@@ -49,7 +49,7 @@ GPU = "echo 'GPU 0: NVIDIA H100'"
 
 
 class Machine:
-    """A copy of the project beside a folder of programs that is all of PATH."""
+    """A copy of the project next to a folder of programs, which is the whole PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
@@ -100,7 +100,7 @@ class Machine:
             file.write("six\n")
 
     def log(self) -> str:
-        """What was done since the last look."""
+        """What was logged since the last call."""
         text = self.log_file.read_text() if self.log_file.exists() else ""
         self.log_file.write_text("")
         return text
@@ -121,7 +121,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def probe_of_python() -> str:
-    """The program that set-up asks a Python with."""
+    """The program with which set-up checks a Python."""
     return (ROOT / "tools/setup.sh").read_text().split("probe='")[1].split("'")[0]
 
 
@@ -134,12 +134,12 @@ def assert_refused(machine: Machine, *words: str, **environment: str) -> None:
     assert sorted(os.listdir(machine.project)) == ["pyproject.toml", "requirements.txt", "tools"]
 
 
-def test_without_a_python_set_up_says_which_it_wants(machine: Machine) -> None:
+def test_without_a_python_set_up_names_the_versions_it_needs(machine: Machine) -> None:
     (machine.programs / "python3.12").unlink()
     assert_refused(machine, "Python 3.11 or 3.12", "found none:", "apt install", "PYTHON=")
 
 
-def test_a_shim_that_does_not_run_and_an_old_python_are_passed_over_and_named(machine: Machine, tmp_path: Path) -> None:
+def test_a_shim_that_does_not_run_and_an_old_python_are_skipped_and_named(machine: Machine, tmp_path: Path) -> None:
     machine.add_python_with("sys.version_info = (3, 10)", tmp_path / "old")
     (machine.programs / "python3.12").rename(machine.programs / "python3")
     machine.add("python3.12", "echo 'pyenv: python3.12: command not found' >&2; exit 127")
@@ -152,7 +152,7 @@ def test_the_python_that_the_user_names_is_the_only_one_tried(machine: Machine) 
     assert_refused(machine, "found none at /opt/none/python", PYTHON="/opt/none/python")
 
 
-def test_headers_of_python_are_asked_for_only_where_something_is_compiled(machine: Machine, tmp_path: Path) -> None:
+def test_headers_of_python_are_needed_only_to_compile_operators(machine: Machine, tmp_path: Path) -> None:
     machine.add("c++", "exit 0")
     machine.add_python_with(
         "real = sysconfig.get_paths\nsysconfig.get_paths = lambda *scheme: {**real(*scheme), 'include': '/nowhere'}",
@@ -163,17 +163,17 @@ def test_headers_of_python_are_asked_for_only_where_something_is_compiled(machin
     assert probe.stdout.startswith(b"ok ")
 
 
-def test_a_python_without_ensurepip_is_refused_before_anything_is_made(machine: Machine, tmp_path: Path) -> None:
+def test_a_python_without_ensurepip_is_refused_before_anything_is_created(machine: Machine, tmp_path: Path) -> None:
     machine.add_python_with("sys.modules['ensurepip'] = None", tmp_path / "site")
     assert_refused(machine, "python3.12", "ensurepip", "apt install python3.12-venv, or")
 
 
-def test_only_operators_that_are_to_be_compiled_need_a_compiler(machine: Machine) -> None:
+def test_a_compiler_is_needed_only_to_compile_operators(machine: Machine) -> None:
     assert_refused(machine, "C++ compiler", "c++ g++ clang++", "apt install g++", "make setup MMCV_OPS=0", MMCV_OPS="1")
     assert machine.run()[0] == 0
 
 
-def test_a_compiler_that_does_not_compile_is_none(machine: Machine) -> None:
+def test_a_compiler_that_fails_is_not_used(machine: Machine) -> None:
     machine.add("c++", "exit 1")
     assert_refused(machine, "C++ compiler", "apt install g++", MMCV_OPS="1")
     machine.add("g++", "exit 0")
@@ -185,13 +185,13 @@ def test_anything_but_0_and_1_for_mmcv_ops_is_refused(machine: Machine) -> None:
     assert_refused(machine, "MMCV_OPS should be 0 or 1, got yes", MMCV_OPS="yes")
 
 
-def test_disk_and_time_are_said_before_anything_is_installed(machine: Machine) -> None:
+def test_needed_disk_and_time_are_printed_before_anything_is_installed(machine: Machine) -> None:
     machine.add("uv", 'echo "installing"')
     out = machine.run()[1]
     assert re.search(r"minutes the first time.*GB of disk", out.partition("\ninstalling")[0])
 
 
-def test_what_was_asked_for_holds_until_something_else_is(machine: Machine) -> None:
+def test_mmcv_ops_is_remembered_until_it_is_set_again(machine: Machine) -> None:
     machine.add("c++", "exit 0")
     assert machine.run(MMCV_OPS="1")[0] == 0
     assert "--config-file tools/mmcv_operators.toml --no-deps --requirements" in machine.log()
@@ -208,7 +208,7 @@ def test_what_was_asked_for_holds_until_something_else_is(machine: Machine) -> N
     assert "uv pip uninstall" in machine.log()
 
 
-def test_operators_asked_for_in_a_set_up_that_failed_are_asked_for_in_the_next(machine: Machine) -> None:
+def test_mmcv_ops_of_a_failed_set_up_is_remembered(machine: Machine) -> None:
     machine.add("c++", "exit 0")
     assert machine.run(MMCV_OPS="1", DOCTOR="1")[0] == 1
     machine.log()
@@ -216,7 +216,7 @@ def test_operators_asked_for_in_a_set_up_that_failed_are_asked_for_in_the_next(m
     assert "--config-file tools/mmcv_operators.toml" in machine.log()
 
 
-def test_too_little_disk_is_refused_before_anything_is_made(machine: Machine) -> None:
+def test_too_little_disk_is_refused_before_anything_is_created(machine: Machine) -> None:
     machine.add(
         "df",
         "printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/a b 9 9 3145728 1%% /\\n'",
@@ -229,7 +229,7 @@ def test_a_finished_set_up_is_not_repeated(machine: Machine) -> None:
     log = machine.log()
     assert log.startswith("make-venv\nuv pip install --python .venv/bin/python --requirements requirements.txt\n")
     assert log.endswith("doctor\n")
-    # Not even a Python or room on the disk is looked for.
+    # Neither Python nor free disk is checked.
     for name in ("python3.12", "df"):
         (machine.programs / name).unlink()
     assert machine.run() == (0, "setup: .venv is ready\n", "")
@@ -247,7 +247,7 @@ def test_changed_requirements_are_installed_into_the_same_environment(machine: M
 
 
 @pytest.mark.parametrize("harm", ["broken", "moved"])
-def test_an_environment_that_cannot_be_trusted_is_made_anew(machine: Machine, harm: str) -> None:
+def test_a_broken_or_moved_environment_is_created_again(machine: Machine, harm: str) -> None:
     machine.run()
     machine.log()
     if harm == "broken":
@@ -259,12 +259,12 @@ def test_an_environment_that_cannot_be_trusted_is_made_anew(machine: Machine, ha
     assert machine.run() == (0, "setup: .venv is ready\n", "")
 
 
-def test_a_set_up_that_failed_half_way_is_not_ready_and_starts_anew(machine: Machine) -> None:
+def test_after_a_failed_set_up_the_environment_is_created_again(machine: Machine) -> None:
     machine.run()
     machine.change_requirements()
     status, _, err = machine.run(DOCTOR="1")
     assert (status, err.count("\n")) == (1, 1)
-    assert "environment is not sound" in err
+    assert "environment has problems" in err
     machine.log()
     assert machine.run()[0] == 0
     assert machine.log().startswith("make-venv\n")
@@ -276,9 +276,9 @@ def test_the_second_of_two_set_ups_waits_and_finds_the_work_done(machine: Machin
     hold.touch()
     try:
         first = machine.start()
-        assert first.stdout and "making .venv" in first.stdout.readline()
+        assert first.stdout and "creating .venv" in first.stdout.readline()
         second = machine.start()
-        assert second.stdout and "another set-up is at work" in second.stdout.readline()
+        assert second.stdout and "another set-up is running" in second.stdout.readline()
     finally:
         hold.unlink()
     assert first.communicate(timeout=60)[0].endswith("setup: .venv is ready\n")
@@ -287,7 +287,7 @@ def test_the_second_of_two_set_ups_waits_and_finds_the_work_done(machine: Machin
     assert machine.log().count("make-venv") == 1
 
 
-def test_a_gpu_with_nvcc_compiles_nothing_that_was_not_asked_for(machine: Machine) -> None:
+def test_with_a_gpu_and_nvcc_nothing_is_compiled_by_default(machine: Machine) -> None:
     machine.add("nvidia-smi", GPU)
     machine.add("nvcc", NVCC.replace("%s", "13.0"))
     status, out, _ = machine.run()
@@ -295,7 +295,7 @@ def test_a_gpu_with_nvcc_compiles_nothing_that_was_not_asked_for(machine: Machin
     assert "sees GPUs: all, forced: 0, toolkit: none" in machine.log()
 
 
-def test_nvcc_without_a_gpu_gives_cpu_operators(machine: Machine) -> None:
+def test_with_nvcc_but_no_gpu_cpu_operators_are_compiled(machine: Machine) -> None:
     machine.add("c++", "exit 0")
     machine.add("nvcc", NVCC.replace("%s", "13.0"))
     assert machine.run(MMCV_OPS="1")[0] == 0
@@ -304,7 +304,7 @@ def test_nvcc_without_a_gpu_gives_cpu_operators(machine: Machine) -> None:
     assert "operators=cuda" not in log
 
 
-def test_a_gpu_with_the_fitting_nvcc_gives_cuda_operators_built_apart_from_a_cached_cpu_build(
+def test_with_a_gpu_and_a_matching_nvcc_cuda_operators_are_compiled_not_taken_from_a_cached_cpu_build(
     machine: Machine,
 ) -> None:
     machine.add("c++", "exit 0")
@@ -317,13 +317,11 @@ def test_a_gpu_with_the_fitting_nvcc_gives_cuda_operators_built_apart_from_a_cac
 
 
 @pytest.mark.parametrize("nvcc", ["none", "12.4"])
-def test_a_gpu_without_the_fitting_nvcc_gives_cpu_operators_and_says_what_that_costs(
-    machine: Machine, nvcc: str
-) -> None:
+def test_with_a_gpu_but_no_matching_nvcc_cpu_operators_are_compiled_with_a_warning(machine: Machine, nvcc: str) -> None:
     machine.add("c++", "exit 0")
     machine.add("nvidia-smi", GPU)
     machine.add("nvcc", NVCC.replace("%s", nvcc))
-    # A folder without nvcc keeps a toolkit that is really here out of sight.
+    # A folder without nvcc hides a toolkit that exists on this machine.
     status, out, _ = machine.run(MMCV_OPS="1", **{"CUDA_HOME": "/nowhere"} if nvcc == "none" else {})
     assert status == 0
     assert "sees GPUs: , forced: 0" in machine.log()
@@ -333,7 +331,7 @@ def test_a_gpu_without_the_fitting_nvcc_gives_cpu_operators_and_says_what_that_c
     assert "install the CUDA 13 toolkit, remove .venv" in line and "make setup MMCV_OPS=0" in line
 
 
-def test_installing_the_package_alone_asks_for_torch_and_numpy_of_any_recent_release():
+def test_the_package_alone_requires_only_torch_and_numpy_of_any_recent_release():
     """So that it replaces nothing in an OpenMMLab environment that somebody has."""
     needed = [line for line in importlib.metadata.requires("smix-mm") or [] if "extra ==" not in line]
     assert sorted(re.match(r"[\w-]+", line).group() for line in needed) == ["numpy", "torch"]

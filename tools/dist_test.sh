@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Test with several processes: one a GPU, or, where there is none, that many on the CPU.
+# Test with several processes: one per GPU, or the same number on the CPU if there is no GPU.
 #   tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
 #   tools/dist_test.sh configs/cifar10/resnet18_saliencymix.py work_dirs/resnet18_saliencymix/epoch_200.pth 8
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
 if [ $# -lt 3 ]; then
-    echo "$(basename "$0"): got $# arguments; wanted CONFIG CHECKPOINT GPUS [options of test.py]" >&2
+    echo "usage: $(basename "$0") CONFIG CHECKPOINT GPUS [options of test.py]; got $# arguments" >&2
     exit 2
 fi
 CONFIG=$1

@@ -16,6 +16,23 @@ TEXTS = {page.name: page.read_text("utf-8") for page in sorted(DOCS.glob("*.md")
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Of a path with a part that the reader chooses, only what stands before that part is looked for.
 PATH = re.compile(r"(?<![\w/.-])(?:tools|configs|tests|smix_mm|docs|examples)/[a-z0-9_./-]*")
+# Messages that other packages write, all or in part, and that head an entry of troubleshooting.md.
+OF_OTHERS = [
+    "… is not in the mmpretrain::batch augment registry.",
+    "Failed to import custom modules from {'imports': [… the current sys.path is: …",
+    "No module named 'mmcv._ext'",
+    "nms_impl: implementation for device cuda:0 not found.",
+    "module 'cv2' has no attribute 'saliency'",
+    "MMCV==… is used but incompatible. Please install mmcv>=…, <….",
+    "Duplicate key is not allowed among bases. Duplicate keys: {'…'}",
+    "mmengine does not support to load smix_mm config.",
+    "… __init__() got an unexpected keyword argument 'batch_augments'",
+    "object of type 'int' has no len()",
+    "Weights only load failed. …",
+    "The model and loaded state dict do not match exactly",
+    "data worker … is killed by signal: …",
+    "The server socket has failed to listen … EADDRINUSE, message: address already in use",
+]
 
 
 def prose(page: str) -> str:
@@ -103,6 +120,29 @@ def test_every_public_name_of_every_package_is_on_the_page_of_the_api():
         listed = re.search(r"^__all__ = (\[.*?\])", package.read_text("utf-8"), re.DOTALL | re.MULTILINE)
         public = set(ast.literal_eval(listed[1])) if listed else set()
         assert public - described - {"__version__"} == set(), package
+
+
+def messages() -> str:
+    """Every string of the code, one a line, with … for what an f-string inserts."""
+    found = (ROOT / "tools/setup.sh").read_text("utf-8").splitlines()
+    for path in [*(ROOT / "smix_mm").rglob("*.py"), *(ROOT / "tools").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def test_every_message_of_this_package_that_heads_an_entry_is_in_the_code():
+    headings = re.findall(r"^### (.*)", TEXTS["troubleshooting.md"], re.MULTILINE)
+    quoted = {message for heading in headings for message in re.findall(r"`([^`]+)`", heading)}
+    assert quoted >= set(OF_OTHERS), "a message of another package that heads no entry any more"
+    known = messages()
+    ours = (message.removeprefix("setup: ") for message in quoted - set(OF_OTHERS))
+    parts = [part.strip(" :;,()") for message in ours for part in message.split("…")]
+    assert [part for part in sorted(parts) if len(part.split()) >= 4 and part not in known] == []
 
 
 @pytest.mark.long

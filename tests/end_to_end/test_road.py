@@ -224,9 +224,9 @@ def test_a_wrong_call_ends_in_one_sentence(run_tool, tmp_path, arguments, messag
 
 
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh"])
-def test_a_script_called_with_too_little_says_what_it_wants(run_tool, script):
+def test_a_script_with_too_few_arguments_prints_its_usage(run_tool, script):
     run = run_tool(f"tools/{script}", "one", check=False)
-    assert run.returncode == 2 and "wanted " in run.stdout
+    assert run.returncode == 2 and "usage: " in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_script_called_with_too_little_says_what_it_wants(run_tool, script):
         ("slurm_test.sh", ["gpu", "job", "c.py", "e.pth", "--out", "o"], "test.py c.py e.pth --launcher slurm --out o"),
     ],
 )
-def test_the_slurm_scripts_ask_srun_for_what_is_wanted(run_tool, tmp_path, script, arguments, expected):
+def test_the_slurm_scripts_pass_resources_and_command_to_srun(run_tool, tmp_path, script, arguments, expected):
     import os
 
     (tmp_path / "srun").write_text('#!/bin/sh\necho "$@"\n')
