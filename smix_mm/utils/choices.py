@@ -1,4 +1,4 @@
-"""Values that an option can take, apart from the modules that act on them, so that a parser lists them at once."""
+"""Values of options, in a module without heavy imports so that a command line can list them at once."""
 
 from __future__ import annotations
 

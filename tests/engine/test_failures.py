@@ -29,7 +29,7 @@ GPU = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacit
             1,
             "the GPU ran out of memory (2.50 GiB more were asked for); use a smaller",
         ),
-        (missing("psamask_forward"), 1, "mmcv's operator psamask_forward is not compiled, and nothing"),
+        (missing("psamask_forward"), 1, "mmcv's operator psamask_forward is not compiled and has no replacement"),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors"), 1, "the GPU ran out of memory; use a smaller"),
         (RuntimeError(CPU), 1, "the machine ran out of memory ([enforce fail"),
         (MemoryError(), 1, "the machine ran out of memory; use a smaller batch, or fewer workers"),
