@@ -123,12 +123,10 @@ def read_detections(path: str | Path) -> Detections:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in ("format", "classes", "images", *_ARRAYS)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); test the detector again to write it anew"
-        ) from error
+        raise DataError(f"{path} cannot be read ({type(error).__name__}: {error}); test the detector again") from error
     found = content.pop("format")
     if found != FORMAT:
-        raise DataError(f"the format of {path} should be {FORMAT}, got {found}; test the detector again to write it anew")
+        raise DataError(f"the format of {path} should be {FORMAT}, got {found}; test the detector again")
     try:
         return Detections(tuple(map(str, content.pop("classes"))), **content)
     except DataError as error:

@@ -90,7 +90,7 @@ class AttackTestLoop(TestLoop):
             model = unwrapped(self.runner.model)
             classes = getattr(model.head, "num_classes", None)
             if classes is None:
-                raise ValueError(f"{type(model.head).__name__} has no num_classes; use a classifier with one label per image")
+                raise ValueError(f"{type(model.head).__name__} should have num_classes, for one label per image")
             strength = float(parse_eps(eps))
             self._attacks[key] = make_attack(self.attack, model, key[1], classes, strength, self.steps, self.seed)
         return self._attacks[key]
@@ -101,7 +101,7 @@ def _pixels_and_labels(batch: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(inputs, Tensor):
         sizes = {tuple(each.shape) for each in inputs}
         if len(sizes) > 1:
-            raise ValueError(f"images of a batch should have one size, got {sorted(sizes)}; resize them, or use batch_size=1")
+            raise ValueError(f"images of a batch should have one size, got {sorted(sizes)}; use batch_size=1")
         inputs = torch.stack(list(inputs))
     labels = [sample.gt_label for sample in samples]
     if any(label.numel() != 1 for label in labels):

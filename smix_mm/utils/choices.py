@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .errors import UsageError
+
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 NONFINITE_ACTIONS = ("stop", "skip")
@@ -15,6 +17,6 @@ CORRUPTIONS = (
 
 
 def check_option(name: str, value: object, expected: tuple[str, ...]) -> None:
-    """Raise a ValueError unless ``value`` is one of ``expected``."""
+    """Raise a :class:`~smix_mm.utils.errors.UsageError`, a ValueError, unless ``value`` is one of ``expected``."""
     if value not in expected:
-        raise ValueError(f"{name} should be one of {', '.join(map(repr, expected))}, got {value!r}")
+        raise UsageError(f"{name} should be one of {', '.join(map(repr, expected))}, got {value!r}")

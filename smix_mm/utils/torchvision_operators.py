@@ -27,6 +27,7 @@ _KERNELS = torch.ops.torchvision
 # Lower bound for arguments of log(): the least positive normal float32, as in mmcv's kernels.
 _TINY = torch.finfo(torch.float32).tiny
 
+
 def __getattr__(name: str) -> Callable[..., NoReturn]:
     """A function that raises when called, since mmcv takes all its operators from the module on import."""
     if name.startswith("__"):
