@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> Any:
     """The model inside wrappers such as torch's ``DistributedDataParallel`` and mmengine's subclasses of it.
 
     A module is a wrapper if it has a single child and gives access to it by an attribute ``module``.

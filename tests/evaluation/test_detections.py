@@ -71,7 +71,7 @@ def test_another_format_and_a_missing_file_are_named(few_detections, tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(scores=np.zeros(3, np.float32)), r"scores should be float32 \(\d,\), got float32 \(3,\)"),
+        (dict(scores=np.zeros(3, np.float32)), r"scores should be float32 \(104,\), got float32 \(3,\)"),
         (dict(labels=np.int64), r"labels should be int16 \(\d+,\), got int64"),
         (dict(classes=("v", "w")), "labels should be in 0 to 1, got 0 to 4"),
         (dict(boxes=np.nan), "boxes of image 0+ should be finite, got NaN or infinity"),

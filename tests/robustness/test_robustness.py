@@ -174,7 +174,7 @@ def test_a_wrong_call_ends_in_one_sentence(trained, run_tool, tmp_path):
     finished = run_tool("tools/test_robustness.py", trained[0], trained[1], "--eps", "8", check=False)
     assert finished.returncode == 2
     assert finished.stdout.splitlines()[-1] == (
-        "test_robustness.py: eps should be a fraction of 255 in 0 to 1, such as 8/255, got 8 in 0 to 1, such as 8/255"
+        "test_robustness.py: eps should be a fraction of 255 in 0 to 1, such as 8/255, got 8"
     )
 
 

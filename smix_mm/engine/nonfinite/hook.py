@@ -82,7 +82,7 @@ class NonFiniteHook(Hook):
                 f"NonFiniteHook needs one optimizer with one loss per iteration, got {type(wrapper).__name__}; remove "
                 "the hook from the config"
             )
-        self.model: Any = unwrapped(runner.model)
+        self.model = unwrapped(runner.model)
         self.start = IterationSnapshot(self.model)
         self.parse_losses, self.update_params = self.model.parse_losses, wrapper.update_params
         self.model.parse_losses = self._parse_losses

@@ -102,7 +102,7 @@ class ExactLoop(BaseLoop):
         if self.restored or not self.iter:
             return False
         self.runner.logger.warning(
-            "This resume is not exact: random state and position in the data are restored only with ExactCheckpointHook."
+            "This resume is not exact: only ExactCheckpointHook restores random state and position in the data."
         )
         return True
 

@@ -215,7 +215,5 @@ def test_wrong_arguments_are_refused_with_a_sentence():
 
 
 def test_several_optimisers_are_refused_with_a_sentence():
-    with pytest.raises(
-        UsageError, match="NonFiniteHook needs one optimizer with one loss per iteration, got OptimWrapperDict"
-    ):
+    with pytest.raises(UsageError, match="needs one optimizer with one loss per iteration, got OptimWrapperDict"):
         NonFiniteHook().before_train(SimpleNamespace(optim_wrapper=OptimWrapperDict()))

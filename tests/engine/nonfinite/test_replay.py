@@ -153,9 +153,7 @@ def test_what_is_missing_is_said(bad_label, tmp_path):
         replay_batch(tmp_path / "nothing.pt")
     with pytest.raises(FileNotFoundError, match="config .*none.py does not exist; give another one"):
         replay_batch(bad_label, config=tmp_path / "none.py")
-    with pytest.raises(
-        CheckpointError, match="should hold a batch; give a file that training has written to nonfinite/"
-    ):
+    with pytest.raises(CheckpointError, match="should hold a batch; give a file that training has written"):
         replay_batch(bad_label.parents[1] / "iter_1.pth")
 
 
@@ -220,9 +218,7 @@ def test_only_known_structures_are_written_and_built(tmp_path):
     content = torch.load(tmp_path / "batch.pt", weights_only=True)
     content["batch"] = {"is": "os.system", "of": "true"}
     torch.save(content, tmp_path / "batch.pt")
-    with pytest.raises(
-        CheckpointError, match="cannot be built: class names should be one of BaseDataElement, .*, got 'os.system'"
-    ):
+    with pytest.raises(CheckpointError, match="class names should be one of BaseDataElement, .*, got 'os.system'"):
         read_batch(tmp_path / "batch.pt")
 
 
