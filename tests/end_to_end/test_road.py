@@ -209,8 +209,8 @@ def test_a_run_is_resumed_from_its_last_checkpoint(few_cifar10, run_tool, tmp_pa
     [
         (["configs/none.py"], "config configs/none.py does not exist"),
         ([PRETRAINING, "--resume", "none.pth"], "checkpoint none.pth does not exist"),
-        ([PRETRAINING, "--amp"], "--amp was given, but there is no GPU"),
-        (["{no_base}", "--auto-scale-lr"], "wanted auto_scale_lr=dict(base_batch_size=...)"),
+        ([PRETRAINING, "--amp"], "--amp needs a GPU"),
+        (["{no_base}", "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)"),
     ],
 )
 def test_a_wrong_call_ends_in_one_sentence(run_tool, tmp_path, arguments, message):

@@ -184,7 +184,7 @@ def test_our_tools_refuse_a_hostile_file_in_one_sentence(forked_train, toy, tmp_
     )  # fmt: skip
     assert not flag.exists() and REFUSED in run.output
     if way == "train --resume":
-        assert run.status == 0 and "starts as the config says" in run.output
+        assert run.status == 0 and "starts as configured" in run.output
     else:
         assert run.status == 2 and run.output.splitlines()[-1].startswith(f"{program}.py: checkpoint {file} {REFUSED}")
 
