@@ -1,7 +1,7 @@
-"""Checks in one go that the environment can do what the package needs of it.
+"""Checks of the environment.
 
-Each check gives one line: what was looked at, what was found and how to fix it. What breaks is a finding, not a
-traceback, and no check stops another.
+Each check prints one line: what was checked, the result, and how to fix it. An error is a result too, and does not stop
+the other checks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .utils.packages import TORCH, first_line, how_to_fix
 
 ABSENT = "absent"
 
-# These import with half of them broken; what a config names is here.
+# The import of these packages succeeds even if this part, with the classes for configs, is broken.
 PARTS = {"mmpretrain": "models", "mmdet": "models"}
 
 OPENCVS = (
@@ -34,13 +34,13 @@ OPENCVS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of a check.
 
     Args:
-        name: What was looked at.
-        ok: Whether the package can do its work with it.
-        found: What is there, in words.
-        fix: What to do about it; beside ``ok`` it is advice. Empty where nothing is to be done.
+        name: What was checked.
+        ok: Whether it is good enough for this package.
+        found: The result, such as a version or an error.
+        fix: How to fix it, or advice if ``ok``. Empty if there is nothing to do.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Finding:
 
     @property
     def status(self) -> str:
-        """``'ok'``, ``'note'`` (it works, but read the line), ``'absent'`` or ``'wrong'``."""
+        """``'ok'``, ``'note'`` (ok, with advice), ``'absent'`` or ``'wrong'``."""
         if self.found == ABSENT:
             return ABSENT
         if not self.ok:
@@ -63,24 +63,24 @@ class Finding:
 
 
 def check_import(module: str, fix: str, part: str | None = None) -> Finding:
-    """Imports ``module``, and ``part`` of it where one is named, and finds its version."""
+    """Imports ``module``, and its submodule ``part`` if given, and finds the version."""
 
-    def look() -> Finding:
+    def check() -> Finding:
         version = _version(importlib.import_module(module))
         if part is not None:
             importlib.import_module(f"{module}.{part}")
         return Finding(module, True, version)
 
-    return _strict(module, fix, look)
+    return _strict(module, fix, check)
 
 
 def check_gpu() -> Finding:
-    """Finds the GPUs that torch can use; having none is fine."""
+    """Finds the GPUs that torch can use; none are needed."""
 
-    def look() -> Finding:
+    def check() -> Finding:
         import torch
 
-        # Why torch cannot use a GPU that is there (too old a driver, say), it tells in a warning only.
+        # torch gives the reason why it cannot use a GPU, such as an old driver, only in a warning.
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -95,24 +95,24 @@ def check_gpu() -> Finding:
             )
         return Finding("GPU", True, "none, the CPU is used")
 
-    return _strict("GPU", TORCH, look)
+    return _strict("GPU", TORCH, check)
 
 
 def check_operators() -> Finding:
-    """Finds which operators mmcv's Python code calls: its own, or torchvision's in their place."""
+    """Finds whether mmcv runs its own operators or torchvision's as replacements."""
 
-    def look() -> Finding:
+    def check() -> Finding:
         found = mmcv_operators.describe()
         return Finding("mmcv.ops", True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else "")
 
-    return _strict("mmcv.ops", FIXES["mmcv"], look)
+    return _strict("mmcv.ops", FIXES["mmcv"], check)
 
 
 def check_nms(device: str) -> Finding:
     """Runs mmcv's non-maximum suppression on three boxes, of which two overlap."""
     name = f"mmcv.ops.nms on {device}"
 
-    def look() -> Finding:
+    def check() -> Finding:
         import torch
 
         boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], device=device)
@@ -132,11 +132,11 @@ def check_nms(device: str) -> Finding:
             return Finding(name, False, f"kept the boxes {kept}, where [0, 2] is right", FIXES["mmcv"])
         return Finding(name, True, "right")
 
-    return _strict(name, FIXES["mmcv"], look)
+    return _strict(name, FIXES["mmcv"], check)
 
 
 def check_one_opencv() -> Finding:
-    """Finds the installed OpenCV distributions, of which one is the most: all write into the same folder."""
+    """Finds the installed OpenCV distributions; there should be one, because all are installed into the same folder."""
     installed = {(one.metadata["Name"] or "").lower() for one in importlib.metadata.distributions()}
     found = [name for name in OPENCVS if {name, name.replace("-", "_")} & installed]
     fix = "" if len(found) == 1 else _fix_opencv(found)
@@ -144,23 +144,23 @@ def check_one_opencv() -> Finding:
 
 
 def check_cv2_saliency() -> Finding:
-    """Imports OpenCV and finds whether it has saliency detectors, as only its contrib build does."""
+    """Imports OpenCV and finds whether it has saliency detectors, which only its contrib build contains."""
     name, fix = "cv2.saliency", _fix_opencv(OPENCVS)
 
-    def look() -> Finding:
+    def check() -> Finding:
         cv2 = importlib.import_module("cv2")
         if hasattr(getattr(cv2, "saliency", None), "StaticSaliencyFineGrained_create"):
             return Finding(name, True, f"OpenCV {_version(cv2)}")
         return Finding(name, False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", fix)
 
-    return _strict(name, fix, look)
+    return _strict(name, fix, check)
 
 
 def check_environment(plain: bool = False) -> list[Finding]:
     """Runs every check.
 
     Args:
-        plain: Leave out what only the OpenMMLab half needs. OpenCV is checked where there is one.
+        plain: Whether to omit what only the OpenMMLab part needs. OpenCV is checked if it is installed.
     """
     base = [check_import("torch", TORCH), check_gpu()]
     opencv = [check_one_opencv(), check_cv2_saliency()]
@@ -176,16 +176,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the findings.
 
     Returns:
-        0 where everything is fine, 1 otherwise.
+        The exit status: 0 if everything is ok, else 1.
     """
     parser = argparse.ArgumentParser(
         prog="python -m smix_mm.doctor",
         description="Check that this environment can do what smix_mm needs. The exit status is 0 if it can, else 1.",
         epilog="example: python -m smix_mm.doctor --plain",
     )
-    parser.add_argument("--plain", action="store_true", help="leave out what only the OpenMMLab half needs")
+    parser.add_argument("--plain", action="store_true", help="omit what only the OpenMMLab part needs")
     plain = parser.parse_args(arguments).plain
-    # What the packages think of each other's habits would drown the findings.
+    # Without the packages' own warnings, which are many.
     logging.disable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -196,10 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(finding.ok for finding in findings) else 1
 
 
-def _strict(name: str, fix: str, look: Callable[[], Finding]) -> Finding:
-    """What ``look`` finds, or what it broke with: a broken package may raise anything while it is imported."""
+def _strict(name: str, fix: str, check: Callable[[], Finding]) -> Finding:
+    """The result of ``check``, or its error; a broken package may raise any error on import."""
     try:
-        return look()
+        return check()
     except Exception as error:
         absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
         return Finding(name, False, ABSENT if absent else first_line(error), fix)
@@ -210,7 +210,7 @@ def _version(module: object) -> str:
 
 
 def _fix_opencv(names: Sequence[str]) -> str:
-    # To uninstall one of two takes files of the other along, so all have to go.
+    # Uninstalling one of two removes files of the other, so all have to be uninstalled.
     uninstall = f"pip uninstall -y {' '.join(names)} && " if names else ""
     return f"{uninstall}pip install 'opencv-contrib-python-headless>=4.10,<5'"
 

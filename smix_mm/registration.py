@@ -1,12 +1,12 @@
-"""What this package registers with OpenMMLab, under which name, and in which of its modules it is defined.
+"""The classes that this package registers with OpenMMLab, and the modules that define them.
 
-A registry of mmengine, or of mmpretrain, gets a table of these names as soon as it exists, and a module of
-this package is imported when one of its names is looked up for the first time. So ``import smix_mm`` imports
-nothing of OpenMMLab, and what is broken beside it shows only where it is needed.
+The names are added to the registries of mmengine and mmpretrain as soon as these are imported; the module of a name is
+imported on its first lookup. So ``import smix_mm`` imports no OpenMMLab package, and a package that cannot be imported
+affects only the classes that need it.
 
-The ``locations`` of a registry, mmengine's own way to import late, do not suffice: a registry that does not
-know a name looks into the tables of its parents, but does not import their locations. A hook that is
-registered with mmengine would not be found from MMDetection's registry of hooks.
+mmengine's own lazy import, the ``locations`` of a registry, does not suffice: a lookup in a child registry searches its
+parents, but does not import their locations. A hook that is registered with mmengine would not be found from
+MMDetection's registry of hooks.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from .utils.errors import PackageError
 from .utils.import_hooks import when_imported
 from .utils.packages import describe_import_error
 
-# By module that holds the registries, registry, and name.
+# By module of the registries, registry, and name.
 REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "mmengine.registry": {
         "FUNCTIONS": {"whole_batch": "datasets.in_memory.dataset"},
         "HOOKS": {
-            "BoxCheckHook": "engine.box_check_hook",
+            "BoxCheckHook": "engine.hooks",
             "CapturedStepHook": "engine.captured",
-            "ChannelsLastHook": "engine.fast_training",
+            "ChannelsLastHook": "engine.hooks",
             "ExactCheckpointHook": "engine.resume.checkpoint_hook",
-            "LoadProofHook": "engine.load_proof_hook",
+            "LoadProofHook": "engine.hooks",
             "MixSheetHook": "visualization.mix_sheet_hook",
-            "MixingLabelsHook": "engine.mixing_labels_hook",
+            "MixingLabelsHook": "engine.hooks",
             "NonFiniteHook": "engine.nonfinite.hook",
         },
         "LOOPS": {
@@ -39,9 +39,9 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "ExactIterBasedTrainLoop": "engine.resume.loops",
         },
         "METRICS": {"DetectionMetric": "evaluation.metric"},
-        # With mmengine, so that MMAction2 finds it from its own.
+        # In mmengine, the parent of MMAction2's registry.
         "MODELS": {"VideoSaliencyMix": "batch_augments.video"},
-        "OPTIM_WRAPPERS": {"Bfloat16OptimWrapper": "engine.fast_training"},
+        "OPTIM_WRAPPERS": {"Bfloat16OptimWrapper": "engine.hooks"},
         "TRANSFORMS": {"StrictLoadImage": "datasets.check.strict", "SanitizeBoxes": "datasets.check.strict"},
     },
     "mmpretrain.registry": {
@@ -65,35 +65,35 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 
 
 class LateModules(Dict[str, Any]):
-    """The names of a registry, with some that are imported when they are looked up.
+    """The classes of a registry by name, some of which are imported on their first lookup.
 
-    Like names of mmengine's own locations, they are counted and listed from then on.
+    These are counted and listed only after it, as those from mmengine's locations.
 
     Args:
-        registered: what the registry holds already.
-        homes: by name, the module of this package that registers it.
+        registered: The classes that are already registered.
+        modules: The module of this package for each further name.
     """
 
-    def __init__(self, registered: Mapping[str, Any], homes: Mapping[str, str]) -> None:
+    def __init__(self, registered: Mapping[str, Any], modules: Mapping[str, str]) -> None:
         super().__init__(registered)
-        self.homes = homes
+        self.modules = modules
 
     def __contains__(self, name: object) -> bool:
         if super().__contains__(name):
             return True
-        if name not in self.homes:
+        if name not in self.modules:
             return False
         try:
-            home = import_module(f"{__package__}.{self.homes[str(name)]}")
-        except Exception as error:  # a broken package may raise anything while it is imported
-            why = describe_import_error(error)
-            if why is None:
+            module = import_module(f"{__package__}.{self.modules[str(name)]}")
+        except Exception as error:  # a broken package may raise any error on import
+            reason = describe_import_error(error)
+            if reason is None:
                 raise
-            raise PackageError(f"{name} cannot be used: {why}") from error
-        # Its import has registered it, unless it was imported before and then taken out; and while it is being
-        # imported, and asks whether the name is free, there is no such class yet.
-        if not super().__contains__(name) and hasattr(home, str(name)):
-            self[str(name)] = getattr(home, str(name))
+            raise PackageError(f"{name} cannot be used: {reason}") from error
+        # The import has registered the class, unless the module was imported before and the class then removed. During
+        # the import, when the registry checks whether the name is free, the class does not exist yet.
+        if not super().__contains__(name) and hasattr(module, str(name)):
+            self[str(name)] = getattr(module, str(name))
         return super().__contains__(name)
 
     def __missing__(self, name: str) -> Any:
@@ -109,12 +109,12 @@ class LateModules(Dict[str, Any]):
 
 
 def register_late() -> None:
-    """Give every registry its names: those that exist at once, the others as soon as they do."""
+    """Add the names to all registries, now or as soon as they are imported."""
     for module in REGISTERED:
         when_imported(module, _add_names)
 
 
 def _add_names(module: ModuleType) -> None:
-    for name, homes in REGISTERED[module.__name__].items():
+    for name, modules in REGISTERED[module.__name__].items():
         registry = getattr(module, name)
-        registry._module_dict = LateModules(registry._module_dict, homes)
+        registry._module_dict = LateModules(registry._module_dict, modules)

@@ -1,10 +1,7 @@
-"""What mmengine runs: the train and test functions, loops and hooks."""
+"""Training and testing with mmengine: functions, loops and hooks."""
 
-from .box_check_hook import BoxCheckHook
 from .captured import CapturedStepHook
-from .fast_training import Bfloat16OptimWrapper, ChannelsLastHook
-from .load_proof_hook import LoadProofHook
-from .mixing_labels_hook import MixingLabelsHook
+from .hooks import Bfloat16OptimWrapper, BoxCheckHook, ChannelsLastHook, LoadProofHook, MixingLabelsHook
 from .nonfinite.hook import NonFiniteHook
 from .resume.checkpoint_hook import ExactCheckpointHook
 from .resume.loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop

@@ -1,4 +1,4 @@
-"""A whole training step, from the crop to the optimiser, as one CUDA graph."""
+"""A whole training step, from the crop to the optimizer, as one CUDA graph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..mixing.plan import MixNumbers
 from ..saliency import FineGrainedSaliency
 from ..utils.errors import NonFiniteError
-from .fast_training import Bfloat16OptimWrapper
+from .hooks import Bfloat16OptimWrapper
 from .nonfinite.hook import NonFiniteHook
 
 if TYPE_CHECKING:
@@ -28,40 +28,37 @@ Key = Tuple[Any, ...]
 
 @HOOKS.register_module()
 class CapturedStepHook(Hook):
-    """Replay each training step from a CUDA graph, so that the CPU's launches no longer set the pace.
+    """Replay each training step from a CUDA graph, to remove the CPU's time for launching kernels.
 
     For the fast path on one GPU: :class:`~smix_mm.datasets.in_memory.preprocessor.InMemoryClsDataPreprocessor`, no
-    batch augmentation or :class:`~smix_mm.batch_augments.SaliencyMix`, torch's SGD with ``fused=True`` under
-    ``OptimWrapper`` or ``Bfloat16OptimWrapper``. What is random is drawn on the CPU as without this hook,
-    the same numbers in the same order, and enters the graph as tensors, and so does the learning rate;
-    another momentum or weight decay is another graph. Crop, flip, mixing, forward and backward pass and the
-    optimiser's step are captured, once for batches that are mixed and once for those that are not. The first
-    iterations, a batch of another size, and every training that does not fit the above run as without the
-    hook; a log line says so once.
+    batch augmentation or :class:`~smix_mm.batch_augments.SaliencyMix`, torch's SGD with ``fused=True`` in
+    ``OptimWrapper`` or ``Bfloat16OptimWrapper``. Random numbers are drawn on the CPU, the same as without this
+    hook, and are inputs of the graph, as is the learning rate. Crop, flip, mixing, forward and backward pass and the
+    optimizer's step are captured, once for batches that are mixed, once for the others, and anew for another momentum
+    or weight decay. The first iterations, batches of another size, and trainings that do not meet the above run as
+    without the hook, which is logged once.
 
-    A replay does not wait for the GPU. So losses come to the log in one piece, at every ``interval``-th
-    iteration, before one that is not captured and at an epoch's end, one for each iteration as always. A
-    loss that is not finite changes no weight and no
-    running statistic: the graph itself leaves them as they were. Its iteration is named when the losses are
-    next looked at, and the run stops there. Resumed from a checkpoint before it without this hook, the run
-    meets the same batch, and :class:`~smix_mm.engine.NonFiniteHook` keeps it.
+    A replay does not wait for the GPU. Losses are therefore read, and logged for each iteration, only at every
+    ``interval``-th iteration, before a step that is not captured, and at the end of an epoch. A non-finite loss
+    changes no weight and no running statistic, since the graph restores them. When the losses are read, the run stops
+    with an error that names the iteration. If the run is then resumed without this hook from an earlier checkpoint, it
+    repeats the batch, and :class:`~smix_mm.engine.NonFiniteHook` saves it.
 
-    A resume is exact in every draw and in the place in the data. To the bit it is not: its first iterations run
-    without a graph, where the learning rate is a float64, which in a graph is a float32.
+    A resumed run has the same random numbers and data, but is not equal to the bit: its first iterations run without a
+    graph, with the learning rate as float64, and in a graph it is float32.
 
-    Proven on a CPU alone, where a stand-in calls the step again in a graph's place: what the hook does
-    around a graph. What a graph replays on a GPU is not measured.
+    Tested on a CPU, with a function that calls the step in place of a graph; replays on a GPU are not measured.
 
     Args:
-        interval: iterations between two looks at the losses. Defaults to 50, mmengine's logging interval;
-            it should divide the logger's.
-        warm_up: iterations before the first capture, in which kernels are compiled and tried. Defaults to 11.
+        interval: Iterations between two readings of the losses. Should divide the logger's interval. Defaults to 50,
+            the logger's default.
+        warm_up: Iterations before the first capture, in which kernels are compiled and selected. Defaults to 11.
 
     Raises:
-        ValueError: an argument is less than 1.
+        ValueError: An argument is less than 1.
     """
 
-    # Before the logger, which reads what this hook hands to the message hub.
+    # Before the logger, which reads from the message hub.
     priority = "HIGH"
 
     def __init__(self, interval: int = 50, warm_up: int = 11) -> None:
@@ -72,12 +69,12 @@ class CapturedStepHook(Hook):
         self.seen = 0
         self.graphs: Dict[Key, CapturedStep] = {}
         self.unread: list[tuple[int, dict[str, Tensor]]] = []
-        self.told = False
+        self.logged = False
 
     def before_train(self, runner: Runner) -> None:
-        """Put the captured step in the model's own one's place."""
+        """Replace the model's ``train_step``."""
         self.model, self.runner = runner.model, runner
-        # Another hook may later put something of its own in these places, which a graph must not call.
+        # Another hook may replace these later by what a graph must not call.
         self.parse_losses, self.update_params = runner.model.parse_losses, runner.optim_wrapper.update_params
         self.own_step: Callable[..., dict[str, Tensor]] = runner.model.train_step
         reason = self.why_not(runner)
@@ -87,19 +84,19 @@ class CapturedStepHook(Hook):
             runner.model.train_step = self.train_step
 
     def after_train(self, runner: Runner) -> None:
-        """Take it out again."""
+        """Restore the model's ``train_step``."""
         self.read_losses()
         vars(self.model).pop("train_step", None)
         self.graphs.clear()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Let the checkpoint hold the losses of all iterations so far."""
+        """Read all losses so far, so that the checkpoint contains them."""
         self.read_losses()
         checkpoint["message_hub"] = runner.message_hub.state_dict()
 
     def why_not(self, runner: Runner) -> str:
-        """Why this training cannot be captured; empty where it can."""
-        # Here, because it needs mmpretrain, and the other hooks do not.
+        """The reason why this training cannot be captured; empty if it can."""
+        # Not at the top, because the other hooks do not need mmpretrain.
         from mmpretrain.models import CrossEntropyLoss
 
         from ..datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor
@@ -123,38 +120,38 @@ class CapturedStepHook(Hook):
         if head.loss_module.class_weight is not None:
             return "CrossEntropyLoss has class weights"
         if any(isinstance(hook, NonFiniteHook) and hook.action == "skip" for hook in runner.hooks):
-            return "NonFiniteHook should skip iterations, and a captured one's loss is known too late for that"
+            return "NonFiniteHook should skip iterations, but the loss of a captured step is known too late for that"
         if wrapper._accumulative_counts != 1 or wrapper.clip_grad_kwargs:
             return "gradients are accumulated or clipped"
-        # By group, since a checkpoint brings its own groups along.
+        # By group, since the groups may come from a checkpoint.
         groups = wrapper.optimizer.param_groups
         if type(wrapper.optimizer) is not torch.optim.SGD or not all(group["fused"] for group in groups):
-            return "the optimiser should be SGD with fused=True"
+            return "the optimizer should be SGD with fused=True"
         return ""
 
     def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """In the place of the model's ``train_step``; a captured one's losses come later, so it returns none."""
+        """Replaces the model's ``train_step``; returns no losses for a captured step, whose losses are read later."""
         preprocessor = self.model.data_preprocessor
         augments = preprocessor.batch_augments
         batch = data["inputs"].shape
         fits = batch[0] == self.runner.train_dataloader.batch_size
         self.seen += fits
-        if not fits and not self.told:
-            self.runner.logger.info(f"A batch of {batch[0]} images is not captured: such run step by step.")
-            self.told = True
+        if not fits and not self.logged:
+            self.runner.logger.info(f"Training steps with {batch[0]} images, not a full batch, are not captured.")
+            self.logged = True
         if self.seen <= self.warm_up or not fits or not all(map(_is_ready, augments.augments if augments else ())):
-            # This step's losses go to the message hub at once, after those before it.
+            # Before this step's losses, which go to the message hub at once.
             self.read_losses()
-            # Whoever keeps them keeps no part of the step, which a later capture could not bear.
+            # Detached, since references to this step's autograd graph would disturb a later capture.
             return {name: value.detach() for name, value in self.own_step(data, optim_wrapper).items()}
         crops = preprocessor.draw_crops(len(data["inputs"])) if preprocessor.padding or preprocessor.flip_prob else None
-        # As mmpretrain chooses, with the same number of numpy's global generator.
+        # As in mmpretrain, with the same number from numpy's global generator.
         augment = augments.augments[np.random.choice(len(augments.augments), p=augments.probs)] if augments else None
         numbers = augment.draw(len(data["inputs"]), *batch[2:]) if augment else None
         settings = tuple((group["momentum"], group["weight_decay"]) for group in optim_wrapper.optimizer.param_groups)
         key = (augment, settings)
         if key not in self.graphs:
-            # Those of other settings go: a schedule of the momentum would fill the memory with them.
+            # Graphs of other settings are freed, or a schedule of the momentum would fill the memory.
             self.graphs = {other: graph for other, graph in self.graphs.items() if other[1] == settings}
             self.graphs[key] = CapturedStep(self, augment, data, crops, numbers)
         self.unread.append((self.runner.iter, self.graphs[key].replay(data, crops, numbers)))
@@ -163,16 +160,16 @@ class CapturedStepHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Look at the losses where it is time."""
+        """Read the losses at the end of an interval or epoch."""
         last = self.end_of_epoch(runner.train_dataloader, batch_idx) or self.is_last_train_iter(runner)
         if last or self.every_n_inner_iters(batch_idx, self.interval):
             self.read_losses()
 
     def read_losses(self) -> None:
-        """Hand the losses of the last iterations to the message hub.
+        """Write the losses since the last reading to the message hub.
 
         Raises:
-            NonFiniteError: one of them is not finite.
+            NonFiniteError: A loss is not finite.
         """
         if not self.unread:
             return
@@ -187,20 +184,21 @@ class CapturedStepHook(Hook):
                 message = (
                     f"iteration {iteration + 1} has no finite loss: {found}; it changed no weights, and the run stops "
                     f"after iteration {self.runner.iter + 1}: resume from an earlier checkpoint without "
-                    "CapturedStepHook to meet the batch again and have it kept, with a smaller learning rate if it "
-                    "comes again"
+                    "CapturedStepHook to have the batch saved, or with a smaller learning rate"
                 )
                 self.runner.logger.error(message)
                 raise NonFiniteError(message)
 
 
 class CapturedStep:
-    """One training step as a graph: its inputs are tensors of its own that every replay fills anew.
+    """A training step as a CUDA graph, with input tensors that every replay overwrites.
 
     Args:
-        hook: whose model and optimiser are captured.
-        augment: the batch augmentation, or None.
-        data, crops, numbers: of the first batch, which say the shapes.
+        hook: The hook with the model and the optimizer.
+        augment: The batch augmentation, or None.
+        data: A batch, which fixes the shapes.
+        crops: The batch's crops and flips, or None.
+        numbers: The batch's random numbers for the mixing, or None.
     """
 
     def __init__(
@@ -224,7 +222,7 @@ class CapturedStep:
         hook.runner.optim_wrapper._inner_count = count
 
     def replay(self, data: Mapping[str, Tensor], crops: Tensor | None, numbers: MixNumbers | None) -> dict[str, Tensor]:
-        """Take the step with a batch; the losses, on the device."""
+        """Run the step with a batch; returns the losses, on the device."""
         self.images.copy_(data["inputs"], non_blocking=True)
         self.labels.copy_(data["data_samples"], non_blocking=True)
         if self.crops is not None and crops is not None:
@@ -239,12 +237,12 @@ class CapturedStep:
         return {name: value.clone() for name, value in self.losses.items()}
 
     def _step(self) -> None:
-        """What is captured. Nothing in it may wait for the GPU or depend on a value there."""
+        """The captured code. Nothing in it may wait for the GPU or depend on a value there."""
         from ..models.label_batch import LabelBatch
 
         hook, model = self.hook, self.hook.model
         wrapper, preprocessor = hook.runner.optim_wrapper, model.data_preprocessor
-        # So that the graph makes gradients of its own and adds to none.
+        # So that the graph allocates its gradients and does not add to others.
         wrapper.optimizer.zero_grad(set_to_none=True)
         buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         before = [buffer.clone() for buffer in buffers]
@@ -258,7 +256,7 @@ class CapturedStep:
         self.bad.copy_(~good)
         optimizer = wrapper.optimizer
         rates = [group["lr"] for group in optimizer.param_groups]
-        # The optimiser's own name for what makes it leave everything as it is.
+        # If this attribute is not 0, torch's fused optimizers change nothing.
         optimizer.found_inf = self.bad
         for group, rate in zip(optimizer.param_groups, self.rates):
             group["lr"] = rate
@@ -268,10 +266,10 @@ class CapturedStep:
             del optimizer.found_inf
             for group, rate in zip(optimizer.param_groups, rates):
                 group["lr"] = rate
-        # The backward pass needs them as the forward pass left them.
+        # After the backward pass, which needs the buffers as the forward pass left them.
         with torch.no_grad():
-            for buffer, kept in zip(buffers, before):
-                buffer.copy_(torch.where(good, buffer, kept))
+            for buffer, saved in zip(buffers, before):
+                buffer.copy_(torch.where(good, buffer, saved))
         self.losses = {name: value.detach() for name, value in log_vars.items()}
 
 
@@ -282,7 +280,7 @@ def _is_known(augment: Any) -> bool:
 
 
 def _is_ready(augment: SaliencyMix | None) -> bool:
-    """Whether an augmentation has done what waits for the GPU: look at the values of its first batches."""
+    """Whether an augmentation has checked the values of its first batches, for which it waits for the GPU."""
     return augment is None or augment.unnormalize.checked
 
 
@@ -292,7 +290,7 @@ def can_capture(device: torch.device) -> bool:
 
 
 def capture(step: Callable[[], None]) -> Any:
-    """A CUDA graph of what ``step`` launches; it is not run yet."""
+    """Capture what ``step`` launches, without running it, and return the CUDA graph."""
     graph = torch.cuda.CUDAGraph()
     torch.cuda.synchronize()
     with torch.cuda.graph(graph):

@@ -1,4 +1,4 @@
-"""What a failed run says last: one line that names the cause and what to do, and the exit status."""
+"""Failures of a run that are not errors in its code, as one sentence with the cause and what to do."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import torch
 from ..utils.errors import MissingOperatorError, NonFiniteError
 from ..utils.packages import chain
 
-RESUME = "--resume goes on from the newest checkpoint in the work dir"
+RESUME = "--resume continues from the newest checkpoint in the work dir"
 
-INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
+INTERRUPTED = 130  # 128 + SIGINT, as in a shell
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def describe_failure(error: BaseException) -> tuple[str, int] | None:
-    """Say in one sentence what stopped a run from outside its own logic, and how to go on.
+    """Describe in one sentence what ended a run, and how to continue.
 
-    Known are: a non-finite loss, an operator of mmcv that is not compiled, memory of the GPU or
-    of the machine used up, shared memory or disk full, a place that cannot be written to, a data
-    worker that died, and Ctrl-C. Errors that were raised while one of these was handled count as it.
+    Known failures are a non-finite loss, an mmcv operator that is not compiled, a lack of memory of the GPU or the
+    machine, of shared memory or disk space, missing permissions, a killed data worker, and Ctrl-C. The causes and
+    contexts of the error are searched too.
 
     Args:
-        error: what ended the run.
+        error: What ended the run.
 
     Returns:
-        ``(sentence, exit status)``: 130 for Ctrl-C as a shell has it, else 1. None where the
-        error is none of these, so that its traceback should be seen.
+        ``(sentence, exit status)``, with 130 for Ctrl-C, else 1. None for any other error, whose traceback should be
+        shown.
     """
     for cause in chain(error):
         sentence = _sentence(cause)
@@ -61,15 +61,15 @@ def _about_files(error: OSError) -> str | None:
         return _disk_full(f"{error.strerror}{':' + named if named else ''}")
     if error.errno in _REFUSED:
         return (
-            f"the system refuses access to{named or ' a file'} ({error.strerror}); wanted a work dir that can be "
-            f"written to and data that can be read: choose another --work-dir, or fix the permissions; {RESUME}"
+            f"the system refuses access to{named or ' a file'} ({error.strerror}); use another --work-dir, or change "
+            f"the permissions, so that the work dir can be written to and the data can be read; {RESUME}"
         )
     return None
 
 
 def _about_runtime(message: str) -> str | None:
     first = message.split("\n")[0]
-    # Torch writes what workers hand over to shared memory, and says it in the words of a full disk.
+    # Torch's workers pass data through shared memory, and report it in the same words as a full disk.
     if "unable to write to file </torch" in message or "unable to allocate shared memory" in message:
         return _dead_worker(f"the shared memory (/dev/shm) is full: {first}")
     worker = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(.*)", message)
@@ -79,15 +79,15 @@ def _about_runtime(message: str) -> str | None:
         return _out_of_gpu_memory(message)
     if "DefaultCPUAllocator" in message and "allocate memory" in message:
         return _out_of_memory(first)
-    # The writer knows only that the file stopped growing.
+    # These messages of torch's writer do not contain the reason.
     if "PytorchStreamWriter failed" in message or "unexpected pos" in message:
-        return _disk_full("a checkpoint could not be written to its end")
+        return _disk_full("a checkpoint could not be written completely")
     return None
 
 
 def _disk_full(how: str) -> str:
     return (
-        f"the disk is full ({how}); make room, or keep fewer checkpoints with "
+        f"the disk is full ({how}); free some space, or keep fewer checkpoints with "
         f"--cfg-options default_hooks.checkpoint.max_keep_ckpts=2; then {RESUME}"
     )
 
@@ -100,11 +100,11 @@ def _dead_worker(how: str) -> str:
 
 
 def _out_of_gpu_memory(message: str) -> str:
-    asked = re.search(r"Tried to allocate ([\d.]+ \w+)", message)
+    requested = re.search(r"Tried to allocate ([\d.]+ \w+)", message)
+    how_much = f" ({requested.group(1)} more were requested)" if requested else ""
     return (
-        f"the GPU ran out of memory{f' ({asked.group(1)} more were asked for)' if asked else ''}; use a smaller "
-        f"train_dataloader.batch_size, with optim_wrapper.accumulative_counts to keep the effective one, or --amp; "
-        f"{RESUME}"
+        f"the GPU ran out of memory{how_much}; use a smaller train_dataloader.batch_size, with "
+        f"optim_wrapper.accumulative_counts to keep the effective one, or --amp; {RESUME}"
     )
 
 

@@ -1,10 +1,9 @@
-"""From a config file and options to a Runner, for training and testing alike."""
+"""Config, Runner and reported errors of training and testing."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable
@@ -15,9 +14,10 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..utils.choices import LAUNCHERS
+from ..utils.choices import LAUNCHERS, check_option
+from ..utils.command_line import describe_error, run_command
 from ..utils.config import find_config
-from ..utils.errors import CheckpointError, DataError, UsageError
+from ..utils.errors import SmixError, UsageError
 from ..utils.packages import OPENMMLAB
 from .failures import describe_failure
 from .safe_loading import load_safely
@@ -26,23 +26,22 @@ from .safe_loading import load_safely
 def load_config(
     config: str | Path, work_dir: str | Path | None, cfg_options: dict[str, Any] | None, launcher: str
 ) -> Config:
-    """Read a config, lay options over it and fill what OpenMMLab's own scripts fill.
+    """Read a config, override its settings, and add the defaults that OpenMMLab's own scripts add.
 
     Args:
-        config: the file; ``configs/...`` is also found from another folder, in this package.
-        work_dir: where logs and checkpoints go. Defaults to the config's own ``work_dir``,
-            else ``work_dirs/<name of the config>``.
-        cfg_options: settings by dotted name, laid over the config.
+        config: The file, see :func:`~smix_mm.utils.config.find_config`.
+        work_dir: Folder for logs and checkpoints. Defaults to the config's ``work_dir``, else to
+            ``work_dirs/<name of the config>``.
+        cfg_options: Settings that override the config's, by dotted name.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        UsageError: there is no such file or launcher.
+        UsageError: The file does not exist, or the launcher is none of these.
     """
     path = find_config(config)
     if not path.is_file():
-        raise UsageError(f"config {config} is not there; wanted a config file, such as one under configs/")
-    if launcher not in LAUNCHERS:
-        raise UsageError(f"launcher is {launcher!r}; wanted one of {', '.join(LAUNCHERS)}")
+        raise UsageError(f"config {config} does not exist; give a config file, such as one in configs/")
+    check_option("launcher", launcher, LAUNCHERS)
     cfg = Config.fromfile(path)
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
@@ -59,17 +58,17 @@ def load_config(
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The config's own kind of Runner, which reads weights without unpickling, see :func:`load_safely`."""
+    """Build the config's Runner, which reads weights without unpickling, see :func:`load_safely`."""
     load_safely()
     scope = cfg.get("default_scope")
     if scope in OPENMMLAB:
-        # Where this fails, mmengine goes on, and says of some class that it is not registered.
+        # If this import fails, mmengine continues, and reports later that some class is not registered.
         import_module(f"{scope}.registry")
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
 def _fill_dataloaders(cfg: Config) -> None:
-    """The defaults of mmpretrain's own scripts, which its configs count on."""
+    """Add the defaults of mmpretrain's own scripts, which its configs rely on."""
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if cfg.get(name) is not None:
             defaults = ConfigDict(
@@ -82,7 +81,7 @@ def _fill_dataloaders(cfg: Config) -> None:
 
 
 def _prepare_cpu_processes(cfg: Config) -> None:
-    """Let several processes train without a GPU, where mmengine would ask for one each."""
+    """Let several processes train without a GPU; mmengine assumes one for each."""
     _export_ranks(cfg.launcher)
     if not dist.is_initialized():
         dist.init_process_group("gloo")
@@ -95,7 +94,7 @@ def _prepare_cpu_processes(cfg: Config) -> None:
 
 
 def _export_ranks(launcher: str) -> None:
-    """Put what Slurm or MPI says of this process under the names that torch reads."""
+    """Copy the ranks that Slurm or MPI has set to the environment variables that torch reads."""
     names = {
         "slurm": dict(RANK="SLURM_PROCID", WORLD_SIZE="SLURM_NTASKS", LOCAL_RANK="SLURM_LOCALID"),
         "mpi": dict(
@@ -104,10 +103,10 @@ def _export_ranks(launcher: str) -> None:
             LOCAL_RANK="OMPI_COMM_WORLD_LOCAL_RANK",
         ),
     }.get(launcher, {})
-    for wanted, given in names.items():
-        if given not in os.environ:
-            raise UsageError(f"launcher is {launcher!r}, but {given} is not set; wanted a start through {launcher}")
-        os.environ[wanted] = os.environ[given]
+    for target, source in names.items():
+        if source not in os.environ:
+            raise UsageError(f"with launcher {launcher!r}, {source} should be set; start the processes by {launcher}")
+        os.environ[target] = os.environ[source]
     if launcher == "slurm" and "MASTER_ADDR" not in os.environ:
         nodes = subprocess.run(
             ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]], capture_output=True, text=True, check=True
@@ -119,45 +118,44 @@ def _export_ranks(launcher: str) -> None:
 
 
 def export_local_rank(local_rank: int) -> None:
-    """mmengine reads the local rank from the environment alone."""
+    """Set the environment variable ``LOCAL_RANK``, unless it is set; mmengine reads no other source."""
     os.environ.setdefault("LOCAL_RANK", str(local_rank))
 
 
 def report_errors(command: Callable[[], object]) -> int:
-    """Run a command; a mistake of the user's ends in one sentence and exit status 2.
+    """Run a command; errors that the user can fix, and known failures, are printed to stderr without a traceback.
 
-    What stops a run from outside ends in one sentence too, with exit status 1, or 130 for Ctrl-C.
+    See :func:`~smix_mm.utils.command_line.run_command` and :func:`~smix_mm.engine.failures.describe_failure`. The
+    process group is destroyed in any case.
+
+    Returns:
+        The exit status: 0, that of a :class:`~smix_mm.utils.errors.SmixError` (most often 2), 2 for a missing file or
+        package, 1 for a known failure, or 130 for Ctrl-C.
     """
-    try:
+
+    def run() -> int:
         command()
-    except (UsageError, CheckpointError) as error:
-        return _say(str(error), 2)
-    except FileNotFoundError as error:
-        return _say(_missing(error), 2)
-    except DataError as error:
-        # One that comes from a data worker carries its traceback.
-        return _say(str(error).strip().splitlines()[-1].rpartition("DataError: ")[2], 2)
-    except BaseException as error:
-        failure = describe_failure(error)
-        if failure is None:
-            raise
-        return _say(*failure)
+        return 0
+
+    try:
+        return run_command(run, _describe)
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
-    return 0
+
+
+def _describe(error: BaseException) -> tuple[str, int] | None:
+    if isinstance(error, FileNotFoundError):
+        return _missing(error), 2
+    failure = None if isinstance(error, SmixError) else describe_failure(error)
+    return failure or describe_error(error)
 
 
 def _missing(error: FileNotFoundError) -> str:
-    """The system's own words name the file alone."""
+    # One of the system's own errors, whose message only names the file.
     if error.filename is None:
         return str(error)
     return (
-        f"{error.filename} is not there; wanted what the config names: fetch data with tools/prepare_data.py, or set "
-        "the variable SMIX_... that the config reads their place from"
+        f"{error.filename} does not exist, but the config names it; prepare the data with tools/prepare_data.py, or "
+        "set the variable SMIX_... from which the config takes its folder"
     )
-
-
-def _say(sentence: str, status: int) -> int:
-    print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
-    return status

@@ -1,4 +1,4 @@
-"""Testing a checkpoint by a config, classification and detection alike."""
+"""Testing a classifier or a detector from a config."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def test(
     """Evaluate a checkpoint on the config's test set.
 
     Args:
-        config: an mmengine config of mmpretrain or MMDetection.
-        checkpoint: the weights.
-        work_dir: where the log goes. Defaults as for training.
-        out: file (.pkl) for the predictions.
-        metrics: file (.json) for the figures.
-        show_dir: folder for images with predictions drawn on them.
-        cfg_options: settings by dotted name, laid over the config.
-        launcher: how several processes were started; ``'none'`` for one.
+        config: An mmengine config of mmpretrain or MMDetection.
+        checkpoint: The weights.
+        work_dir: Folder for the log. Defaults as in :func:`~smix_mm.engine.train.train`.
+        out: File (.pkl) for the predictions. Defaults to None: they are not written.
+        metrics: File (.json) for the metrics. Defaults to None: they are not written.
+        show_dir: Folder for images with predictions drawn on them. Defaults to None: none are drawn.
+        cfg_options: Settings that override the config's, by dotted name.
+        launcher: How several processes were started. Defaults to ``'none'``, for one process.
 
     Returns:
-        the figures by name, such as ``accuracy/top1`` or ``voc/mAP_11point``.
+        The metrics by name, such as ``accuracy/top1`` or ``voc/mAP_11point``.
 
     Raises:
-        UsageError: there is no such checkpoint, or a file name has the wrong ending.
+        UsageError: The checkpoint does not exist, or a file name has the wrong suffix.
     """
     if not Path(checkpoint).is_file():
-        raise UsageError(f"checkpoint {checkpoint} is not there; wanted one that training wrote")
-    for given, ending in ((out, ".pkl"), (metrics, ".json")):
-        if given is not None and Path(given).suffix != ending:
-            raise UsageError(f"{given} was given to write to; wanted a name that ends in {ending}")
+        raise UsageError(f"checkpoint {checkpoint} does not exist; give one that training wrote")
+    for name, path, suffix in (("out", out, ".pkl"), ("metrics", metrics, ".json")):
+        if path is not None and Path(path).suffix != suffix:
+            raise UsageError(f"{name} should end in {suffix}, got {path}")
     cfg = load_config(config, work_dir, cfg_options, launcher)
     cfg.load_from, cfg.resume = str(checkpoint), False
     if show_dir is not None:
@@ -66,7 +66,7 @@ def test(
 def _show_predictions(cfg: Any, folder: str) -> None:
     hook = cfg.get("default_hooks", {}).get("visualization")
     if hook is None:
-        raise UsageError("--show-dir was given, but the config has no default_hooks.visualization")
+        raise UsageError("with --show-dir, the config should have default_hooks.visualization")
     if "Det" in hook["type"]:
         hook.update(draw=True, test_out_dir=folder)
     else:

@@ -1,7 +1,6 @@
-"""Average precision of detectors, from predictions that are kept.
+"""Average precision of detectors, from stored predictions.
 
-Nothing here needs an OpenMMLab package but :mod:`smix_mm.evaluation.metric`, which registers
-``DetectionMetric`` and is imported on its own.
+Only :mod:`smix_mm.evaluation.metric`, which registers ``DetectionMetric``, needs mmengine; it is not imported here.
 """
 
 from ..utils.errors import DataError

@@ -1,8 +1,7 @@
-"""Three definitions of average precision, from one set of predictions.
+"""Three definitions of average precision (AP), from the same predictions.
 
-A class that has no object to find (difficult ones do not count) has no average precision, and the
-mean is over the other classes. MMDetection and pycocotools do the same; the VOC development kit
-divides by the number of objects and has no rule for zero.
+A class without objects (difficult ones are not counted) has no AP, and the mean is over the other
+classes, as in MMDetection and pycocotools; the VOC development kit does not define this case.
 """
 
 from __future__ import annotations
@@ -17,37 +16,55 @@ from ..utils.errors import DataError
 from .detections import Detections, read_detections
 from .matching import COCO_IOUS, NOT_COUNTED, TRUE, Matches, match_coco, match_voc
 
-# In both cases the rounding of the original is kept: a recall may equal one of these.
+# With the rounding of the original implementations, because a recall may equal one of these.
 VOC_RECALLS = np.arange(0, 1 + 1e-3, 0.1)
 COCO_RECALLS = np.linspace(0, 1, 101)
 _CELLS_AT_ONCE = 1 << 23
 
 
 def eleven_points(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """Mean of the precisions at recalls 0, 0.1, ... 1 (VOC 2007)."""
+    """11-point interpolated average precision, of VOC until 2009 (Everingham et al. 2010, section 4.2).
+
+    The mean over the recalls 0, 0.1, ... 1 of the highest precision at that recall or a higher one.
+
+    Args:
+        recall: (K, R), not decreasing, in 0 to 1, as returned by :func:`_curves`.
+        precision: (K, R), not increasing, in 0 to 1.
+
+    Returns:
+        (R,), in 0 to 1.
+    """
     return _at_recalls(recall, precision, VOC_RECALLS)
 
 
 def hundred_and_one_points(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """Mean of the precisions at recalls 0, 0.01, ... 1 (COCO)."""
+    """101-point interpolated average precision, of COCO (pycocotools).
+
+    As :func:`eleven_points`, with the recalls 0, 0.01, ... 1.
+    """
     return _at_recalls(recall, precision, COCO_RECALLS)
 
 
 def area(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """Area under the curve (VOC 2010 to 2012)."""
+    """Average precision as area under the interpolated precision-recall curve, of VOC from 2010 on.
+
+    The curve is a step function: at each recall, the highest precision at that recall or a higher one. It is
+    integrated exactly, over the recalls at which a detection is true. Arguments and result as in
+    :func:`eleven_points`.
+    """
     return (np.diff(recall, axis=0, prepend=0) * precision).sum(axis=0)
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One way to put a figure to a detector.
+    """A definition of average precision.
 
     Attributes:
-        match: which detections are true.
-        curve: recalls and precisions (K, R), both as of :func:`_curves`, to R figures.
-        overlaps: which of the overlaps of ``match`` the mean is over.
-        classwise: how the figure of one class is called; None where it is not kept.
-        title: what a reader calls it.
+        match: Decides which detections are true.
+        curve: From recall and precision (K, R), as returned by :func:`_curves`, to AP (R,).
+        overlaps: Indices of the IoU thresholds of ``match`` that the mean is over.
+        classwise: Prefix of the metrics of single classes; None if they are not returned.
+        title: Name of the metric in tables.
     """
 
     match: Callable[[Detections], list[Matches]]
@@ -68,20 +85,25 @@ DEFINITIONS: Mapping[str, Definition] = {
 
 
 def evaluate(detections: Detections) -> dict[str, float]:
-    """All figures of a test, in 0 to 1.
+    """Compute all metrics of a test set.
+
+    For how detections are matched with objects, see :func:`~smix_mm.evaluation.matching.match_voc` and
+    :func:`~smix_mm.evaluation.matching.match_coco`.
 
     Returns:
-        ``voc/mAP_11point`` and ``voc/mAP_area``: IoU 0.5, VOC's two definitions, as MMDetection's
-        ``VOCMetric`` has them; ``coco/mAP`` (mean over IoU 0.50, 0.55, ... 0.95), ``coco/AP50`` and
-        ``coco/AP75``: 101 recalls, as pycocotools has them; and for each class with objects
-        ``voc/AP_11point/CLASS``, ``voc/AP_area/CLASS`` and ``coco/AP/CLASS``. What counts as found
-        is said at :func:`~smix_mm.evaluation.matching.match_voc` and ``match_coco``.
+        By name, in 0 to 1:
+
+        - ``voc/mAP_11point`` and ``voc/mAP_area``: VOC's two definitions, at IoU 0.5, equal to those of MMDetection's
+          ``VOCMetric``.
+        - ``coco/mAP`` (mean over IoU 0.50, 0.55, ... 0.95), ``coco/AP50`` and ``coco/AP75``: 101 recalls, equal to
+          those of pycocotools.
+        - ``voc/AP_11point/CLASS``, ``voc/AP_area/CLASS`` and ``coco/AP/CLASS`` for each class with objects.
 
     Raises:
-        DataError: there is no object to find.
+        DataError: There are no objects, or all are difficult.
     """
     if not (~detections.difficult).any():
-        raise DataError("the test set has no object to find; wanted annotations that are not all difficult")
+        raise DataError("the test set should have objects that are not difficult, got none")
     matched = {match: match(detections) for match in {entry.match for entry in DEFINITIONS.values()}}
     once = np.ones((len(detections.images), 1), np.int32)
     figures: dict[str, float] = {}
@@ -100,28 +122,27 @@ def evaluate(detections: Detections) -> dict[str, float]:
 
 
 def recompute(path: str | Path) -> dict[str, float]:
-    """The figures of :func:`evaluate` from a ``detections.npz``.
+    """Compute the metrics of :func:`evaluate` from a file ``detections.npz``.
 
     Raises:
-        DataError: the file cannot be used.
+        DataError: The file cannot be read, or has no objects.
     """
     return evaluate(read_detections(path))
 
 
 def resample(detections: Detections, metric: str, weights: np.ndarray) -> np.ndarray:
-    """A mean figure of :func:`evaluate` as it would be on other samples of the images.
+    """Compute a metric of :func:`evaluate` on resamples of the images, as for a bootstrap.
 
-    Equals :func:`evaluate` on a test set in which image n stands ``weights[n, r]`` times (only the
-    order of equal scores may differ), but detections are matched once for all samples.
+    Equals :func:`evaluate` on a test set that contains image n ``weights[n, r]`` times (only the
+    order of equal scores may differ), but detections are matched only once.
 
     Args:
-        detections: of the whole test set.
-        metric: one of :data:`DEFINITIONS`.
-        weights: int32 (N, R), how often each image is in each of R samples.
+        detections: Of the whole test set of N images.
+        metric: One of :data:`DEFINITIONS`.
+        weights: int32 (N, R), how often each of R resamples contains each image.
 
     Returns:
-        float64 (R,); the mean is over the classes that a sample has objects of, and NaN for a
-        sample that has none.
+        float64 (R,), each the mean over the classes with objects in the resample; NaN for a resample without objects.
     """
     definition = DEFINITIONS[metric]
     classwise = class_precisions(definition.match(detections), definition, weights)
@@ -132,7 +153,7 @@ def resample(detections: Detections, metric: str, weights: np.ndarray) -> np.nda
 
 
 def class_precisions(matches: Sequence[Matches], definition: Definition, weights: np.ndarray) -> np.ndarray:
-    """Average precision (R, C) of each class under ``weights`` (N, R), NaN where it has no object."""
+    """Average precision (R, C) of each class on resamples with ``weights`` (N, R); NaN for a class without objects."""
     samples = weights.shape[1]
     found = np.full((samples, len(matches)), np.nan)
     for label, match in enumerate(matches):
@@ -146,10 +167,10 @@ def class_precisions(matches: Sequence[Matches], definition: Definition, weights
 
 
 def _curves(match: Matches, overlap: int, weights: np.ndarray, objects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Recall (K, R) after each of the K true detections, and the best precision at this recall or a higher one.
+    """Recall (K, R) after each of the K true detections, and the highest precision at this recall or a higher one.
 
-    A false detection only lowers the precision at an unchanged recall, so the points in between
-    never matter.
+    A false detection only lowers the precision at an unchanged recall, so the points after false detections do not
+    change the interpolated precision.
     """
     outcomes = match.outcomes[:, overlap]
     last = np.flatnonzero(outcomes == TRUE).max(initial=-1)
@@ -163,9 +184,9 @@ def _curves(match: Matches, overlap: int, weights: np.ndarray, objects: np.ndarr
     return recall, np.maximum.accumulate(precision[::-1], axis=0)[::-1]
 
 
-def _at_recalls(recall: np.ndarray, precision: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Mean over ``wanted`` of the precision at the first recall that reaches it, 0 where none does."""
+def _at_recalls(recall: np.ndarray, precision: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+    """Mean over ``recalls`` of the precision where ``recall`` first reaches it, or 0 if it does not."""
     reached = np.concatenate([precision, np.zeros((1, precision.shape[1]))])
     columns = np.ascontiguousarray(recall.T)
-    places = np.stack([np.searchsorted(column, wanted) for column in columns], axis=1)
+    places = np.stack([np.searchsorted(column, recalls) for column in columns], axis=1)
     return np.take_along_axis(reached, places, axis=0).mean(axis=0)

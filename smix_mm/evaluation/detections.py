@@ -1,4 +1,4 @@
-"""A test set's predictions and ground truth, and the file that keeps them."""
+"""Predictions and ground truth of a test set, and the file format for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..utils.files import atomic_path
 
 FORMAT = 1
 
-# Field of Detections: its type, the shape of one entry, and the field that is as long.
+# By field of Detections: dtype, shape of one entry, and the field of the same length.
 _ARRAYS: dict[str, tuple[Any, tuple[int, ...], str]] = {
     "boxes": (np.float32, (4,), "boxes"),
     "scores": (np.float32, (), "boxes"),
@@ -30,25 +30,25 @@ _ARRAYS: dict[str, tuple[Any, tuple[int, ...], str]] = {
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector found on a test set, and what is there.
+    """Detections and ground truth of a test set.
 
-    Boxes are ``(x1, y1, x2, y2)`` in pixels of the original image, as MMDetection has them: the
-    ground truth of a VOC dataset is the annotation's corners less 1.
+    Boxes are ``(x1, y1, x2, y2)`` in pixels of the original image, as in MMDetection: the ground
+    truth of a VOC dataset is the annotation's corners minus 1.
 
     Attributes:
-        classes: the names of the C classes.
-        images: the ids of the N images, in the dataset's order, array of strings.
-        boxes: (D, 4) float32, the found boxes, image by image.
+        classes: Names of the C classes.
+        images: (N,) str, ids of the images, in the dataset's order.
+        boxes: (D, 4) float32, detected boxes, image by image.
         scores: (D,) float32.
         labels: (D,) int16, in 0 to C - 1.
-        image_of: (D,) int32, the place in ``images`` of the image that the box was found in.
-        true_boxes: (G, 4) float32, the objects that are there.
-        true_labels: (G,) int16.
-        true_image_of: (G,) int32.
-        difficult: (G,) bool; such an object is neither to be found nor wrong to find.
+        image_of: (D,) int32, index in ``images`` of the image of each detection.
+        true_boxes: (G, 4) float32, boxes of the objects.
+        true_labels: (G,) int16, in 0 to C - 1.
+        true_image_of: (G,) int32, index in ``images`` of the image of each object.
+        difficult: (G,) bool; a difficult object need not be detected, and its detections are not counted as false.
 
     Raises:
-        DataError: the arrays do not fit each other, or hold a value that is no number.
+        DataError: Dtypes, shapes or indices are not as above, or a value is NaN or infinite.
     """
 
     classes: tuple[str, ...]
@@ -64,9 +64,9 @@ class Detections:
 
     def __post_init__(self) -> None:
         for name, (dtype, shape, like) in _ARRAYS.items():
-            array, wanted = getattr(self, name), (len(getattr(self, like)), *shape)
-            if array.dtype != dtype or array.shape != wanted:
-                raise DataError(f"{name} is {array.dtype} {array.shape}; wanted {np.dtype(dtype)} {wanted}")
+            array, expected = getattr(self, name), (len(getattr(self, like)), *shape)
+            if array.dtype != dtype or array.shape != expected:
+                raise DataError(f"{name} should be {np.dtype(dtype)} {expected}, got {array.dtype} {array.shape}")
         for names, limit in (
             (("labels", "true_labels"), len(self.classes)),
             (("image_of", "true_image_of"), len(self.images)),
@@ -74,17 +74,17 @@ class Detections:
             for name in names:
                 array = getattr(self, name)
                 if ((array < 0) | (array >= limit)).any():
-                    raise DataError(f"{name} has {array.min()} to {array.max()}; wanted 0 to {limit - 1}")
+                    raise DataError(f"{name} should be in 0 to {limit - 1}, got {array.min()} to {array.max()}")
         for name, images in (("boxes", self.image_of), ("scores", self.image_of), ("true_boxes", self.true_image_of)):
             wrong = np.argwhere(~np.isfinite(getattr(self, name)))
             if len(wrong):
                 raise DataError(
-                    f"{name} of image {self.images[images[wrong[0][0]]]} hold what is no number; wanted finite "
-                    "numbers: a training that diverged gives such"
+                    f"{name} of image {self.images[images[wrong[0][0]]]} should be finite, got NaN or infinity; "
+                    "did the training diverge?"
                 )
 
     def write(self, path: str | Path) -> None:
-        """Write ``detections.npz``, whole or not at all; equal content gives equal bytes."""
+        """Write a file ``detections.npz`` atomically; equal content gives equal bytes."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
@@ -93,12 +93,12 @@ class Detections:
 
     @classmethod
     def stack(cls, classes: Sequence[str], samples: Sequence[Mapping[str, Any]]) -> Detections:
-        """Join the images of a test set.
+        """Concatenate the images of a test set.
 
         Args:
-            classes: the names of the classes.
-            samples: an entry an image: ``image`` (its id) and this image's ``boxes``, ``scores``,
-                ``labels``, ``true_boxes``, ``true_labels`` and ``difficult``, arrays as above.
+            classes: Names of the classes.
+            samples: For each image a dict with its id ``image`` and the arrays ``boxes``, ``scores``,
+                ``labels``, ``true_boxes``, ``true_labels`` and ``difficult``, as above.
         """
         arrays: dict[str, np.ndarray] = {}
         for name, (dtype, shape, boxes) in _ARRAYS.items():
@@ -111,25 +111,22 @@ class Detections:
 
 
 def read_detections(path: str | Path) -> Detections:
-    """Read ``detections.npz``; nothing in it is executed.
+    """Read a file ``detections.npz`` without unpickling.
 
     Raises:
-        DataError: the file is not there, is damaged or cut off, or is no such file.
+        DataError: The file does not exist, is damaged or incomplete, or is another kind of file.
     """
     if not Path(path).is_file():
-        raise DataError(f"{path} is not there; wanted the detections.npz that DetectionMetric(out=...) writes")
-    # Python's zipfile answers a damaged header that names an unknown compression with NotImplementedError.
+        raise DataError(f"{path} does not exist; DetectionMetric(out=...) writes it")
+    # zipfile raises NotImplementedError for a damaged header that names an unknown compression.
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in ("format", "classes", "images", *_ARRAYS)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); wanted a whole detections.npz: "
-            "test the detector again"
-        ) from error
+        raise DataError(f"{path} cannot be read ({type(error).__name__}: {error}); test the detector again") from error
     found = content.pop("format")
     if found != FORMAT:
-        raise DataError(f"{path} has format {found}; wanted {FORMAT}: test the detector again")
+        raise DataError(f"the format of {path} should be {FORMAT}, got {found}; test the detector again")
     try:
         return Detections(tuple(map(str, content.pop("classes"))), **content)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Which detections are true, by the rules of VOC and by those of COCO."""
+"""Matching of detections with objects, by the rules of VOC and of COCO."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from .detections import Detections
 
 TRUE, FALSE, NOT_COUNTED = 1, 0, -1
 VOC_IOU = np.array([0.5])
-# The same numbers to the last bit as pycocotools', because an overlap may equal one.
+# To the last bit those of pycocotools, because an IoU may equal one.
 COCO_IOUS = np.linspace(0.5, 0.95, 10)
 COCO_MOST = 100
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What became of the detections of one class, best score first.
+    """Matched detections of one class, by decreasing score.
 
-    Equal scores keep the order of the images, and inside an image the detector's.
+    Detections of equal score keep the order of the images, and within an image that of the detector.
 
     Attributes:
-        image_of: (D,) the place of the image of each.
-        outcomes: (D, T) int8: TRUE, FALSE or NOT_COUNTED at each of T overlaps.
-        objects: (N,) int32, how many objects each image has to find.
+        image_of: (D,) int32, index of the image of each detection.
+        outcomes: (D, T) int8: TRUE, FALSE or NOT_COUNTED at each of T IoU thresholds.
+        objects: (N,) int32, number of objects of each image that are not difficult.
     """
 
     image_of: np.ndarray
@@ -34,12 +34,15 @@ class Matches:
 
 
 def match_voc(detections: Detections) -> list[Matches]:
-    """Match at IoU 0.5 as the VOC development kit does, one entry a class.
+    """Match at IoU 0.5 as the VOC development kit does.
 
-    A detection belongs to the object that it overlaps most. If that overlap reaches 0.5, it is
-    true for the best-scored detection of the object and false for the others; if the object is
-    difficult, it does not count. Widths and heights are ``x2 - x1 + 1``. All this in float32,
-    which is what MMDetection's ``eval_map(..., use_legacy_coordinate=True)`` computes in.
+    A detection is assigned to the object with the highest IoU. If that is at least 0.5, the
+    detection with the highest score is true and the object's other ones are false; if the object is
+    difficult, they are not counted. Widths and heights are ``x2 - x1 + 1``. Computed in float32,
+    as by MMDetection's ``eval_map(..., use_legacy_coordinate=True)``.
+
+    Returns:
+        An entry for each class.
     """
     outcomes = np.zeros((len(detections.scores), 1), np.int8)
     for found, there in _groups(detections):
@@ -55,13 +58,16 @@ def match_voc(detections: Detections) -> list[Matches]:
 
 
 def match_coco(detections: Detections) -> list[Matches]:
-    """Match at IoU 0.50, 0.55, ... 0.95 as pycocotools does, one entry a class.
+    """Match at IoU 0.50, 0.55, ... 0.95 as pycocotools does.
 
-    At most 100 detections an image and class count. Best score first, each takes the object that
-    it overlaps most among those not taken yet; widths and heights are ``x2 - x1``. Difficult
-    objects are what a crowd is in COCO (as in MMDetection's ``CocoMetric``): they are asked only
-    where no other object fits, overlap is then the share of the *detection* that is covered, any
-    number of detections may take one, and none of these counts.
+    At most 100 detections per image and class are counted. By decreasing score, each is matched with
+    the object of highest IoU among those not matched yet; widths and heights are ``x2 - x1``.
+    Difficult objects are treated as crowds in COCO (as in MMDetection's ``CocoMetric``): a
+    detection is matched with one only if no other object fits, its overlap is then the fraction of the
+    *detection* that is covered, any number of detections may match one, and these are not counted.
+
+    Returns:
+        An entry for each class.
     """
     outcomes = np.zeros((len(detections.scores), len(COCO_IOUS)), np.int8)
     order, starts, _ = _sorted_groups(detections.labels, detections.image_of, -detections.scores)
@@ -71,12 +77,12 @@ def match_coco(detections: Detections) -> list[Matches]:
         found = found[:COCO_MOST]
         difficult = detections.difficult[there]
         overlaps = coco_overlaps(detections.boxes[found], detections.true_boxes[there], difficult)
-        outcomes[found] = _take_in_turn(overlaps, difficult)
+        outcomes[found] = _match_in_order(overlaps, difficult)
     return _by_class(detections, outcomes)
 
 
 def voc_overlaps(boxes: np.ndarray, true_boxes: np.ndarray) -> np.ndarray:
-    """IoU of (D, 4) and (G, 4) boxes whose corners are pixels inside them, float32 (D, G)."""
+    """IoU (D, G), float32, of boxes (D, 4) and (G, 4) whose corners are the outermost pixels inside them."""
     first, second = boxes[:, None], true_boxes[None]
     one = np.float32(1)
     size = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + one
@@ -86,7 +92,7 @@ def voc_overlaps(boxes: np.ndarray, true_boxes: np.ndarray) -> np.ndarray:
 
 
 def coco_overlaps(boxes: np.ndarray, true_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """IoU of (D, 4) and (G, 4) boxes, with a crowd the share of the detection; float64 (D, G)."""
+    """IoU (D, G), float64, of boxes (D, 4) and (G, 4); for a crowd the covered fraction of the detection."""
     first, second = boxes[:, None].astype(np.float64), true_boxes[None].astype(np.float64)
     size = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     shared = np.maximum(size, 0).prod(axis=-1)
@@ -95,29 +101,29 @@ def coco_overlaps(boxes: np.ndarray, true_boxes: np.ndarray, crowd: np.ndarray) 
     return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
 
 
-def _take_in_turn(overlaps: np.ndarray, difficult: np.ndarray) -> np.ndarray:
-    """Outcomes (D, T) of detections in order; the columns of ``overlaps`` end with the difficult objects."""
+def _match_in_order(overlaps: np.ndarray, difficult: np.ndarray) -> np.ndarray:
+    """Outcomes (D, T) of the detections, rows of ``overlaps`` (D, G), whose last columns are the difficult objects."""
     outcomes = np.zeros((len(overlaps), len(COCO_IOUS)), np.int8)
     objects = int((~difficult).sum())
-    taken = np.zeros((len(COCO_IOUS), objects), bool)
+    matched = np.zeros((len(COCO_IOUS), objects), bool)
     every = np.arange(len(COCO_IOUS))
     for row in np.flatnonzero(overlaps.max(axis=1) >= COCO_IOUS[0]):
         reached = overlaps[row] >= COCO_IOUS[:, None]
         outcomes[row, reached[:, objects:].any(axis=1)] = NOT_COUNTED
-        free = reached[:, :objects] & ~taken
+        free = reached[:, :objects] & ~matched
         if free.any():
-            # Of equal overlaps pycocotools takes the last.
+            # Of equal overlaps pycocotools chooses the last.
             nearest = objects - 1 - np.where(free, overlaps[row, :objects], -1)[:, ::-1].argmax(axis=1)
-            takes = free[every, nearest]
-            taken[every[takes], nearest[takes]] = True
-            outcomes[row, takes] = TRUE
+            fits = free[every, nearest]
+            matched[every[fits], nearest[fits]] = True
+            outcomes[row, fits] = TRUE
     return outcomes
 
 
 def _sorted_groups(
     labels: np.ndarray, image_of: np.ndarray, last: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Order by class and image, then by ``last``; where each group starts in it, and its key."""
+    """Order by class, image and ``last``; start of each group of class and image in that order; its key."""
     keys = labels.astype(np.int64) << 32 | image_of
     order = np.lexsort((last, keys))
     found, starts = np.unique(keys[order], return_index=True)
@@ -125,7 +131,7 @@ def _sorted_groups(
 
 
 def _groups(detections: Detections) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each class and image that has both: its detections, best first, and its objects, difficult last."""
+    """For each class and image with both: indices of its detections, best first, and of its objects, difficult last."""
     found, starts, keys = _sorted_groups(detections.labels, detections.image_of, -detections.scores)
     there, true_starts, true_keys = _sorted_groups(
         detections.true_labels, detections.true_image_of, detections.difficult
@@ -141,7 +147,7 @@ def _by_class(detections: Detections, outcomes: np.ndarray) -> list[Matches]:
     for label in range(len(detections.classes)):
         mine = np.flatnonzero(detections.labels == label)
         mine = mine[np.argsort(-detections.scores[mine], kind="stable")]
-        wanted = (detections.true_labels == label) & ~detections.difficult
-        objects = np.bincount(detections.true_image_of[wanted], minlength=len(detections.images)).astype(np.int32)
+        counted = (detections.true_labels == label) & ~detections.difficult
+        objects = np.bincount(detections.true_image_of[counted], minlength=len(detections.images)).astype(np.int32)
         matches.append(Matches(detections.image_of[mine], outcomes[mine], objects))
     return matches

@@ -1,4 +1,4 @@
-"""The metric that detectors are tested with."""
+"""The metric for detectors."""
 
 from __future__ import annotations
 
@@ -17,49 +17,50 @@ from .detections import Detections
 
 @METRICS.register_module()
 class DetectionMetric(BaseMetric):
-    """Both VOC definitions of average precision and COCO's, from one evaluation.
+    """Average precision by both definitions of VOC and by COCO's.
 
-    For any MMDetection dataset whose test pipeline loads annotations *after* ``Resize`` (they are
-    compared in the original image's pixels) and packs ``img_id``. The figures and their names are
-    those of :func:`~smix_mm.evaluation.average_precision.evaluate`; objects that the dataset marks
-    as ignored are the difficult ones. In a distributed test the first process evaluates.
+    For any MMDetection dataset whose test pipeline loads annotations *after* ``Resize`` (boxes are
+    compared in pixels of the original image) and packs ``img_id``. The metrics are those of
+    :func:`~smix_mm.evaluation.average_precision.evaluate`; objects that the dataset marks as
+    ignored are the difficult ones. In a distributed test the first process evaluates.
 
     Args:
-        out: file (.npz) that keeps predictions and ground truth, from which ``recompute`` gives the
-            same figures. Defaults to None, for none.
-        collect_device: 'cpu' or 'gpu', over which distributed results are collected. Defaults to 'cpu'.
-        collect_dir: folder for collecting over 'cpu'. Defaults to None, for a temporary one.
+        out: File (.npz) for predictions and ground truth, from which
+            :func:`~smix_mm.evaluation.average_precision.recompute` computes the same metrics. Defaults to None:
+            nothing is written.
+        collect_device: ``'cpu'`` or ``'gpu'``, over which distributed results are collected. Defaults to ``'cpu'``.
+        collect_dir: Folder for collecting over ``'cpu'``. Defaults to None, for a temporary one.
 
     Raises:
-        DataError: a sample lacks what is wanted, a prediction is no number, ``out`` has
-            another ending, or there is no object to find.
+        DataError: A sample lacks a field, a prediction is NaN or infinite, ``out`` does not end in ``.npz``, or no
+            image has an object that is not difficult.
     """
 
     def __init__(
         self, out: str | Path | None = None, collect_device: str = "cpu", collect_dir: str | None = None
     ) -> None:
         super().__init__(collect_device=collect_device, prefix="voc", collect_dir=collect_dir)
-        # There are two families of names, and an unset prefix is warned about at construction only.
+        # The names have two prefixes of their own; mmengine warns about a prefix of None in the constructor only.
         self.prefix = None
         if out is not None and Path(out).suffix != ".npz":
-            raise DataError(f"out={str(out)!r} was given to write to; wanted a name that ends in .npz")
+            raise DataError(f"out should end in .npz, got {str(out)!r}")
         self.out = out
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the boxes of a batch.
+        """Store the boxes of a batch.
 
         Args:
-            data_batch: not used.
+            data_batch: Not used.
             data_samples: MMDetection's samples as dicts, with ``pred_instances``.
         """
         for sample in data_samples:
-            for wanted, fix in (
+            for field, fix in (
                 ("img_id", "add it to meta_keys of PackDetInputs in the test pipeline"),
                 ("gt_instances", "put LoadAnnotations into the test pipeline"),
                 ("pred_instances", "give the metric a detector's predictions"),
             ):
-                if wanted not in sample:
-                    raise DataError(f"a sample has no {wanted}; {fix}")
+                if field not in sample:
+                    raise DataError(f"a sample has no {field}; {fix}")
             found, there = sample["pred_instances"], sample["gt_instances"]
             ignored = sample.get("ignored_instances", {})
             sides = [there, ignored] if "bboxes" in ignored else [there]
@@ -77,7 +78,7 @@ class DetectionMetric(BaseMetric):
             )
 
     def compute_metrics(self, results: list[Mapping[str, Any]]) -> dict[str, float]:
-        """Write the predictions if asked to, and evaluate them."""
+        """Evaluate the predictions, and write them to ``out``."""
         assert self.dataset_meta is not None
         detections = Detections.stack(self.dataset_meta["classes"], results)
         if self.out is not None:
@@ -88,7 +89,7 @@ class DetectionMetric(BaseMetric):
 
 
 def format_figures(detections: Detections, figures: Mapping[str, float]) -> str:
-    """A line a class and one for the mean, in percent, with the numbers of objects and detections."""
+    """Format a table with a row for each class and the mean: numbers of objects and detections, and AP in percent."""
     columns = {name: entry for name, entry in DEFINITIONS.items() if entry.classwise is not None}
     width = max(5, *map(len, detections.classes)) + 2
     heads = "".join(f"{entry.title:>20}" for entry in columns.values())
@@ -106,6 +107,6 @@ def format_figures(detections: Detections, figures: Mapping[str, float]) -> str:
 
 
 def _array(value: Any) -> np.ndarray:
-    """A tensor, or boxes that hold one, as an array."""
+    """Convert a tensor, or boxes that contain one, to an array."""
     value = getattr(value, "tensor", value)
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)

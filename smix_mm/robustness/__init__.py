@@ -1,4 +1,4 @@
-"""How a classifier stands up to attacks and to common corruptions."""
+"""Robustness of a classifier to adversarial attacks and common corruptions."""
 
 from .corruption import CommonCorruption
 from .loop import AttackTestLoop

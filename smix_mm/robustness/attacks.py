@@ -9,17 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..utils.choices import ATTACKS
+from ..utils.choices import ATTACKS, check_option
+from ..utils.random_state import seeded_numpy
 
-# An attack: pixels (N, C, H, W) in 0..255 and labels (N,) in, changed pixels out.
+# From float pixels (N, C, H, W) in 0 to 255 and labels (N,) to perturbed pixels of the same shape and range.
 Attack = Callable[[Tensor, Tensor], Tensor]
 
 
 class PixelClassifier(nn.Module):
-    """Logits of an mmpretrain classifier from pixels as its data loader gives them.
+    """An mmpretrain classifier as a function of the pixels that its data loader returns.
 
     Args:
-        model: an mmpretrain ``ImageClassifier``; its data preprocessor does the normalisation.
+        model: An mmpretrain ``ImageClassifier``; its data preprocessor normalises the pixels.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -27,17 +28,23 @@ class PixelClassifier(nn.Module):
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (N, K) from floats (N, C, H, W) in 0..255; differentiable.
+        """Logits of images; differentiable.
+
+        Args:
+            pixels: Float (N, C, H, W) in 0 to 255.
+
+        Returns:
+            Float (N, K).
 
         Raises:
-            ValueError: the model gives no logits.
+            ValueError: The model does not return logits.
         """
         inputs = self.model.data_preprocessor(dict(inputs=pixels), False)["inputs"]  # type: ignore[operator]
         logits = self.model(inputs, mode="tensor")
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             raise ValueError(
-                f"the model gives {type(logits).__name__} instead of logits (N, classes); wanted a classifier with "
-                "one label an image"
+                f"the model should return logits (N, classes), got {type(logits).__name__}; use a classifier with one "
+                "label per image"
             )
         return logits
 
@@ -45,33 +52,34 @@ class PixelClassifier(nn.Module):
 def make_attack(
     name: str, model: nn.Module, shape: Sequence[int], classes: int, eps: float, steps: int = 20, seed: int = 0
 ) -> Attack:
-    """An attack within a distance of ``eps`` on every pixel, untargeted, on the true label's cross-entropy.
+    """Build an untargeted L-infinity attack that increases the cross-entropy of the true label.
 
-    Computed by the Adversarial Robustness Toolbox. The perturbed pixels stay within 0..255 and are
-    not rounded; the model stays in eval mode and its weights as they are.
+    Computed by the Adversarial Robustness Toolbox. The perturbed pixels stay in 0 to 255 and are
+    not rounded. The model's mode and weights do not change.
 
     Args:
         name: ``'fgsm'``: one step along the gradient's sign (Goodfellow et al. 2015, section 4);
             ``'pgd'``: ``steps`` such steps of ``2.5 * eps / steps`` from a random start, projected
-            (Madry et al. 2018, section 2.1); ``'apgd'``: APGD-CE, whose step size needs no
-            choice (Croce & Hein 2020, section 3).
-        model: an mmpretrain classifier in eval mode.
-        shape: (C, H, W) of the images.
-        classes: how many.
-        eps: largest change of a pixel, as a share of 255, in 0 to 1; with 0 the images are
-            given back as they are.
-        steps: of ``'pgd'`` and ``'apgd'``.
-        seed: of the random starts; every batch starts from the same stream.
+            (Madry et al. 2018, section 2.1); ``'apgd'``: APGD-CE, with an adaptive step size
+            (Croce & Hein 2020, section 3).
+        model: An mmpretrain classifier in eval mode.
+        shape: Shape of an image, (C, H, W).
+        classes: Number of classes.
+        eps: Largest change of a pixel, as a fraction of 255, in 0 to 1. With 0 the images do not change.
+        steps: Number of steps of ``'pgd'`` and ``'apgd'``, at least 1. Defaults to 20.
+        seed: Seed of the random starts, the same for every batch. Defaults to 0.
+
+    Returns:
+        A function from float pixels (N, C, H, W) in 0 to 255 and int64 labels (N,) to perturbed float32 pixels
+        (N, C, H, W) on the model's device.
 
     Raises:
-        ValueError: an argument is not as above.
+        ValueError: An argument is out of range.
     """
-    if name not in ATTACKS:
-        raise ValueError(f"attack is {name!r}; wanted one of {', '.join(ATTACKS)}")
-    if not 0 <= eps <= 1:
-        raise ValueError(f"eps is {eps}; wanted a share of 255 in 0 to 1, such as 8/255")
+    check_option("attack", name, ATTACKS)
+    _check_eps(eps)
     if steps < 1:
-        raise ValueError(f"steps is {steps}; wanted 1 or more")
+        raise ValueError(f"steps should be at least 1, got {steps}")
     if eps == 0:
         return lambda pixels, labels: pixels
     method = _art_attack(name, PixelClassifier(model), tuple(shape), classes, 255 * eps, steps)
@@ -80,15 +88,13 @@ def make_attack(
     def attack(pixels: Tensor, labels: Tensor) -> Tensor:
         method.set_params(batch_size=len(pixels))
         clean = pixels.detach().float().cpu().numpy()
-        before = np.random.get_state()
-        np.random.seed(seed)
         try:
-            changed = method.generate(clean, labels.cpu().numpy())
+            with seeded_numpy(seed):
+                changed = method.generate(clean, labels.cpu().numpy())
         finally:
-            np.random.set_state(before)
             for parameter in model.parameters():
                 parameter.grad = None
-        # Sums of floats may overshoot by a rounding error.
+        # Rounding errors may exceed the bounds.
         changed = np.clip(changed, np.maximum(clean - 255 * eps, 0), np.minimum(clean + 255 * eps, 255))
         return torch.from_numpy(changed.astype(np.float32)).to(device)
 
@@ -117,15 +123,19 @@ def _art_attack(name: str, model: nn.Module, shape: tuple[int, ...], classes: in
 
 
 def parse_eps(text: str) -> Fraction:
-    """``'8/255'`` or ``'0.03'`` as a fraction.
+    """Parse the strength of an attack, such as ``'8/255'`` or ``'0.03'``.
 
     Raises:
-        ValueError: it is neither, or not in 0 to 1.
+        ValueError: It is no number, or not in 0 to 1.
     """
     try:
         eps = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"eps is {text!r}; wanted a share of 255 such as 8/255 or 0.03") from error
-    if not 0 <= eps <= 1:
-        raise ValueError(f"eps is {text}; wanted a share of 255 in 0 to 1, such as 8/255")
+        raise ValueError(f"eps should be a fraction of 255, such as 8/255 or 0.03, got {text!r}") from error
+    _check_eps(eps)
     return eps
+
+
+def _check_eps(eps: float | Fraction) -> None:
+    if not 0 <= eps <= 1:
+        raise ValueError(f"eps should be a fraction of 255 in 0 to 1, such as 8/255, got {eps}")

@@ -5,47 +5,42 @@ from __future__ import annotations
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 
-from ..utils.choices import CORRUPTIONS
+from ..utils.choices import CORRUPTIONS, check_option
+from ..utils.random_state import seeded_numpy
 
 
 @TRANSFORMS.register_module()
 class CommonCorruption:
-    """One of the 15 corruptions of ImageNet-C (Hendrycks & Dietterich 2019), through ``imagecorruptions``.
+    """One of the 15 corruptions of ImageNet-C (Hendrycks & Dietterich 2019), computed by ``imagecorruptions``.
 
-    The same image always gets the same noise, but for ``impulse_noise`` and ``glass_blur``, which
-    draw from generators that the package cannot be told to seed.
+    The noise is seeded by the image's ``sample_idx``, except that of ``impulse_noise`` and ``glass_blur``,
+    whose generators ``imagecorruptions`` does not let a caller seed.
 
     Args:
-        name: one of :data:`CORRUPTIONS`.
+        name: One of :data:`~smix_mm.utils.choices.CORRUPTIONS`.
         severity: 1 to 5.
-        channel_order: of the image at this place; ``'bgr'`` where it was read from a file.
+        channel_order: Channel order of the image, ``'rgb'`` or ``'bgr'``; images read from files are BGR.
             Defaults to ``'bgr'``.
 
     Raises:
-        ValueError: an argument is not as above.
+        ValueError: An argument is none of these.
     """
 
     def __init__(self, name: str, severity: int, channel_order: str = "bgr") -> None:
-        if name not in CORRUPTIONS:
-            raise ValueError(f"corruption is {name!r}; wanted one of {', '.join(CORRUPTIONS)}")
+        check_option("corruption", name, CORRUPTIONS)
+        check_option("channel_order", channel_order, ("rgb", "bgr"))
         if severity not in range(1, 6):
-            raise ValueError(f"severity is {severity}; wanted 1 to 5")
-        if channel_order not in ("rgb", "bgr"):
-            raise ValueError(f"channel_order is {channel_order!r}; wanted 'rgb' or 'bgr'")
+            raise ValueError(f"severity should be in 1 to 5, got {severity}")
         self.name, self.severity, self.channel_order = name, severity, channel_order
 
     def __call__(self, results: dict) -> dict:
-        """Corrupt ``results['img']``, uint8 (H, W, 3), at least 32x32."""
+        """Corrupt ``results['img']``, a uint8 array (H, W, 3) of at least 32x32 pixels."""
         from imagecorruptions import corrupt
 
         image = results["img"]
         rgb = image if self.channel_order == "rgb" else image[..., ::-1]
-        before = np.random.get_state()
-        np.random.seed(results.get("sample_idx", 0))
-        try:
+        with seeded_numpy(results.get("sample_idx", 0)):
             corrupted = corrupt(np.ascontiguousarray(rgb), corruption_name=self.name, severity=self.severity)
-        finally:
-            np.random.set_state(before)
         results["img"] = corrupted if self.channel_order == "rgb" else np.ascontiguousarray(corrupted[..., ::-1])
         return results
 

@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to a table of accuracies under attack or corruption."""
+"""Accuracy of a classifier on clean, attacked and corrupted images."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from ..engine.launch import build_runner, load_config
 from ..utils.errors import UsageError
 from ..utils.files import atomic_path, write_json
+from ..utils.text import markdown_table
 from .attacks import parse_eps
 
 CLEAN = "clean"
@@ -37,30 +38,32 @@ def test_robustness(
     """Test a classifier on clean, attacked and corrupted images.
 
     Args:
-        config: of a classifier of mmpretrain.
-        checkpoint: its weights.
-        attack: ``'fgsm'``, ``'pgd'``, ``'apgd'``, or None for none.
-        eps: strengths of the attack, shares of 255 such as ``'8/255'``.
-        steps: of an attack that takes several.
-        corruptions: names of ImageNet-C's corruptions.
-        severities: of each of them, 1 to 5.
-        work_dir: where logs go.
-        out: folder for ``robustness.json`` and, where there was an attack, ``robustness.png``.
-        cfg_options: settings by dotted name, laid over the config.
-        launcher: how several processes were started.
+        config: Config of an mmpretrain classifier.
+        checkpoint: Its weights.
+        attack: ``'fgsm'``, ``'pgd'``, ``'apgd'``, or None for no attack. Defaults to ``'fgsm'``.
+        eps: Strengths of the attack, fractions of 255. Defaults to ``('8/255',)``.
+        steps: Number of steps of ``'pgd'`` and ``'apgd'``. Defaults to 20.
+        corruptions: Names of ImageNet-C's corruptions. Defaults to none.
+        severities: Severities of each corruption. Defaults to 1 to 5.
+        work_dir: Folder for logs. Defaults as in training.
+        out: Folder for ``robustness.json`` and, with an attack, the curve ``robustness.png``. Defaults to None:
+            nothing is written.
+        cfg_options: Settings that override the config's, by dotted name.
+        launcher: How several processes were started. Defaults to ``'none'``, for one process.
 
     Returns:
-        figures such as ``{'accuracy/top1': 76.1}`` by test: ``'clean'``, ``'fgsm 8/255'``, ``'fog 3'``.
+        Metrics in percent, such as ``{'accuracy/top1': 76.1}``, by test: ``'clean'``, ``'fgsm 8/255'``, ``'fog 3'``.
 
     Raises:
-        UsageError: the config is no classifier's, or an option is not as above.
-        FileNotFoundError, CheckpointError: the checkpoint is not there, or cannot be read.
+        UsageError: The config is not a classifier's, or an option is out of range.
+        FileNotFoundError: The checkpoint does not exist.
+        CheckpointError: The checkpoint cannot be read.
     """
     cfg = load_config(config, work_dir, dict(cfg_options or {}), launcher)
     if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"checkpoint {checkpoint} is not there; wanted the weights of {config}")
+        raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; give the weights for {config}")
     if not _is_classifier(cfg):
-        raise UsageError(f"{config} is no classifier's config; wanted one of mmpretrain's with a test_dataloader")
+        raise UsageError(f"config {config} should be of an mmpretrain classifier, with a test_dataloader")
     cfg.load_from, cfg.resume = str(checkpoint), False
     figures: dict[str, dict[str, float]] = {}
     strengths = list(dict.fromkeys(("0", *eps))) if attack is not None else []
@@ -95,9 +98,9 @@ def _is_classifier(cfg: Config) -> bool:
 
 
 def _test(cfg: Config, loop: Mapping[str, Any] | None, transform: Mapping[str, Any] | None) -> dict[str, float]:
-    """One test with another loop, or with a transform before the images are packed."""
+    """Run a test with this loop, or with this transform before the images are packed; None changes nothing."""
     cfg = cfg.copy()
-    # mmengine keeps what it makes under this name, and would give the first test's to the second.
+    # mmengine stores loggers and the message hub under this name; a second test would get the first one's.
     cfg.experiment_name = f"robustness_{next(_tests)}"
     for name in _TRAINING:
         cfg[name] = None
@@ -111,17 +114,14 @@ def _test(cfg: Config, loop: Mapping[str, Any] | None, transform: Mapping[str, A
 
 
 def format_table(figures: Mapping[str, Mapping[str, float]]) -> str:
-    """A line a test, in percent."""
+    """Format the metrics as a Markdown table with a row for each test."""
     names = list(dict.fromkeys(name for row in figures.values() for name in row))
-    lines = [f"| test | {' | '.join(f'{name} %' for name in names)} |", "| --- |" + " ---: |" * len(names)]
-    for test, row in figures.items():
-        cells = [f"{row[name]:.2f}" if name in row else "" for name in names]
-        lines.append(f"| {test} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [[test, *(f"{row[name]:.2f}" if name in row else "" for name in names)] for test, row in figures.items()]
+    return markdown_table(["test", *(f"{name} %" for name in names)], rows, "lr")
 
 
 def draw_curve(figures: Mapping[str, Mapping[str, float]], attack: str, path: Path) -> None:
-    """Accuracy over the attack's strength, as PNG."""
+    """Plot the accuracy over the attack's strength to a PNG file."""
     from matplotlib.figure import Figure
 
     strengths = {name: "0" if name == CLEAN else name.partition(" ")[2] for name in figures}

@@ -1,4 +1,4 @@
-"""A test loop that attacks what it tests."""
+"""A test loop with adversarial attacks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any, Sequence
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import is_model_wrapper
 from mmengine.registry import LOOPS
 from mmengine.runner import TestLoop
 from torch import Tensor
 
+from ..utils.choices import check_option
+from ..utils.models import unwrapped
 from .attacks import ATTACKS, make_attack, parse_eps
 
 
@@ -19,21 +20,21 @@ from .attacks import ATTACKS, make_attack, parse_eps
 class AttackTestLoop(TestLoop):
     """Test a classifier on attacked images, at several strengths in one pass over the data.
 
-    Every figure of the evaluator is given for each strength, as ``<attack>_<eps>/<figure>``, such
-    as ``fgsm_8/255/accuracy/top1``. Works in several processes, and with any mmpretrain classifier
-    that has one label an image and images of one size a batch.
+    The metrics are named ``<attack>_<eps>/<metric>``, such as ``fgsm_8/255/accuracy/top1``. Works with several
+    processes, and with any mmpretrain classifier that has one label per image and batches of images of one size.
 
     Args:
         runner: mmengine's Runner.
-        dataloader: of the test.
-        evaluator: of the test.
-        attack: one of :data:`~smix_mm.robustness.attacks.ATTACKS`. Defaults to ``'fgsm'``.
-        eps: strengths, each a string such as ``'8/255'``. Defaults to ``('0', '8/255')``.
-        steps: of attacks that take several. Defaults to 20.
-        seed: of random starts. Defaults to 0.
+        dataloader: The test data.
+        evaluator: The metrics.
+        attack: One of :data:`~smix_mm.utils.choices.ATTACKS`. Defaults to ``'fgsm'``.
+        eps: Strengths of the attack, see :func:`~smix_mm.robustness.attacks.parse_eps`. Defaults to
+            ``('0', '8/255')``.
+        steps: Number of steps of ``'pgd'`` and ``'apgd'``, at least 1. Defaults to 20.
+        seed: Seed of the random starts. Defaults to 0.
 
     Raises:
-        ValueError: an argument is not as above, or the model or its data are not.
+        ValueError: An argument is out of range, or the model or the data do not meet the above.
     """
 
     def __init__(
@@ -46,17 +47,16 @@ class AttackTestLoop(TestLoop):
         steps: int = 20,
         seed: int = 0,
     ) -> None:
-        if attack not in ATTACKS:
-            raise ValueError(f"attack is {attack!r}; wanted one of {', '.join(ATTACKS)}")
+        check_option("attack", attack, ATTACKS)
         if not eps or len({parse_eps(each) for each in eps}) < len(eps):
-            raise ValueError(f"eps is {list(eps)}; wanted different strengths, such as ['0', '8/255']")
+            raise ValueError(f"eps should be a list of different strengths, such as ['0', '8/255'], got {list(eps)}")
         super().__init__(runner, dataloader, evaluator)
         self.attack, self.steps, self.seed = attack, steps, seed
         self.evaluators: dict[str, Evaluator] = {each: copy.deepcopy(self.evaluator) for each in eps}
         self._attacks: dict[tuple[str, tuple[int, ...]], Any] = {}
 
     def run(self) -> dict:
-        """Attack and test; the figures of all strengths."""
+        """Attack and test all images; returns the metrics at all strengths."""
         self.runner.call_hook("before_test")
         self.runner.call_hook("before_test_epoch")
         self.runner.model.eval()
@@ -71,26 +71,26 @@ class AttackTestLoop(TestLoop):
         return metrics
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """One batch at all strengths."""
+        """Attack and test a batch at all strengths."""
         self.runner.call_hook("before_test_iter", batch_idx=idx, data_batch=data_batch)
         pixels, labels = _pixels_and_labels(data_batch)
         outputs: Any = None
         for eps, evaluator in self.evaluators.items():
             with torch.enable_grad():
-                attacked = self._make(eps, pixels)(pixels, labels)
+                attacked = self._attack(eps, pixels)(pixels, labels)
             samples = [sample.clone() for sample in data_batch["data_samples"]]
             with torch.no_grad():
                 outputs = self.runner.model.test_step(dict(inputs=attacked, data_samples=samples))
             evaluator.process(data_samples=outputs, data_batch=data_batch)
         self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
-    def _make(self, eps: str, pixels: Tensor) -> Any:
+    def _attack(self, eps: str, pixels: Tensor) -> Any:
         key = (eps, tuple(pixels.shape[1:]))
         if key not in self._attacks:
-            model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+            model = unwrapped(self.runner.model)
             classes = getattr(model.head, "num_classes", None)
             if classes is None:
-                raise ValueError(f"{type(model.head).__name__} has no num_classes; wanted one label an image")
+                raise ValueError(f"{type(model.head).__name__} should have num_classes, for one label per image")
             strength = float(parse_eps(eps))
             self._attacks[key] = make_attack(self.attack, model, key[1], classes, strength, self.steps, self.seed)
         return self._attacks[key]
@@ -101,9 +101,9 @@ def _pixels_and_labels(batch: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(inputs, Tensor):
         sizes = {tuple(each.shape) for each in inputs}
         if len(sizes) > 1:
-            raise ValueError(f"a batch has images of sizes {sorted(sizes)}; wanted one size, or batch_size=1")
+            raise ValueError(f"images of a batch should have one size, got {sorted(sizes)}; use batch_size=1")
         inputs = torch.stack(list(inputs))
     labels = [sample.gt_label for sample in samples]
     if any(label.numel() != 1 for label in labels):
-        raise ValueError("an image has several labels; wanted one label an image")
+        raise ValueError("each image should have one label, got several for one image")
     return inputs, torch.cat([label.reshape(1) for label in labels])

@@ -1,4 +1,4 @@
-"""From a pretraining checkpoint to a detector that provably starts from it."""
+"""Publishing a pretrained backbone, and proving that a detector starts from it."""
 
 from ..utils.errors import LoadProofError
 from .backbone import publish_backbone

@@ -9,14 +9,16 @@ from typing import Any, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ..utils.choices import check_option
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path, file_hash
+from ..utils.text import first_few
 from ..version import __version__
 from .checkpoint import literal_assignments, read_checkpoint, state_dict_hash
 
 FORMAT = "smix_mm backbone 1"
 WEIGHTS = ("averaged", "raw")
-# Names of a ResNet as torchvision and timm write them; mmpretrain's and MMDetection's are the same.
+# Names of the parameters of a ResNet, the same in torchvision, timm, mmpretrain and MMDetection.
 _RESNET = re.compile(r"(conv1|bn1|layer[1-4])\.")
 _HEAD = re.compile(r"fc\.")
 _IMAGENET = dict(style="pytorch", channel_order="rgb", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
@@ -31,34 +33,34 @@ def publish_backbone(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> dict[str, Any]:
-    """Write the backbone of a checkpoint to a file of its own.
+    """Write the backbone of a checkpoint to a file.
 
-    The file holds ``dict(state_dict=..., meta=...)`` under the backbone's own parameter names,
-    without a prefix, so that ``init_cfg=dict(type='Pretrained', checkpoint=out)`` of a
-    detector's backbone, or of a C4 detector's shared stage, needs nothing more.
+    The file holds ``dict(state_dict=..., meta=...)`` with the backbone's parameter names, without a prefix. It can be
+    loaded by ``init_cfg=dict(type='Pretrained', checkpoint=out)`` of a detector's backbone, or of a C4 detector's
+    shared stage.
 
     Args:
-        checkpoint: a checkpoint of mmengine or timm, a plain state dict (``module.`` prefixes
-            are fine), or a state dict of torchvision's or timm's ResNet.
-        out: where to write, whole or not at all.
-        weights: ``'averaged'`` takes the moving average where the checkpoint has one,
-            ``'raw'`` the weights that were trained. They differ only with an EMA.
-        channel_order, mean, std: of the pixels that the network was trained on (mean and std
-            on the scale 0 to 255), for a checkpoint that does not say; what it says is checked
-            against them.
+        checkpoint: A checkpoint of mmengine or timm, a plain state dict (also with ``module.`` prefixes), or a state
+            dict of torchvision's or timm's ResNet.
+        out: File to write, atomically.
+        weights: ``'averaged'`` for the moving average (EMA) if the checkpoint has one, ``'raw'`` for the trained
+            weights. Defaults to ``'averaged'``.
+        channel_order: Channel order of the training images, ``'rgb'`` or ``'bgr'``, if the checkpoint does not
+            record it. Defaults to None, for that of the checkpoint.
+        mean: Mean of the training images' channels, in 0 to 255, if the checkpoint does not record it.
+        std: Standard deviation of the training images' channels, in 0 to 255, if the checkpoint does not record it.
 
     Returns:
-        the metadata written: ``format``, ``hash`` (of the tensors' content), ``source``,
-        ``source_hash``, ``weights``, ``stem``, ``style``, ``channel_order``, ``mean``, ``std``,
-        ``version``; None where it is not known.
+        The metadata that was written: ``format``, ``version``, ``hash`` (of the tensors), ``source`` and
+        ``source_hash`` (name and hash of the checkpoint), ``weights``, ``stem``, ``style``, ``channel_order``,
+        ``mean``, ``std``; None for what is not known.
 
     Raises:
-        FileNotFoundError: there is no such checkpoint.
-        CheckpointError: it cannot be read safely, or no backbone is found in it.
-        ValueError: ``weights`` is neither of the two, or the checkpoint has no raw weights apart.
+        FileNotFoundError: The checkpoint does not exist.
+        CheckpointError: It cannot be read safely, has no backbone, or records other values than were given.
+        ValueError: ``weights`` is invalid, or ``'raw'`` for a checkpoint without moving average.
     """
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights is {weights!r}; wanted 'averaged' or 'raw'")
+    check_option("weights", weights, WEIGHTS)
     content = read_checkpoint(checkpoint)
     state_dict, has_average = choose_weights(content, weights, checkpoint)
     backbone, is_plain_resnet = extract_backbone(state_dict, checkpoint)
@@ -88,20 +90,18 @@ def publish_backbone(
     return meta
 
 
-def choose_weights(content: Any, weights: str, path: str | Path) -> tuple[dict[str, Tensor], bool]:
-    """The wanted state dict of a checkpoint, and whether it has an average beside the raw one."""
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}; wanted a checkpoint or a state dict")
+def choose_weights(content: Mapping[str, Any], weights: str, path: str | Path) -> tuple[dict[str, Tensor], bool]:
+    """The averaged or raw state dict of a checkpoint, and whether it has both."""
     if str(_meta(content).get("format", "")).startswith("smix_mm backbone"):
-        raise CheckpointError(f"{path} is a published backbone already; give the checkpoint it was made from")
+        raise CheckpointError(f"{path} is already a published backbone; give the checkpoint it was made from")
     main = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), content)
-    # mmengine's EMA hook writes the average as state_dict and the raw weights beside it; timm the other way.
+    # mmengine's EMA hook saves the average as state_dict and the raw weights under another key; timm the reverse.
     pairs = [("ema_state_dict", "raw"), ("state_dict_ema", "averaged"), ("model_ema", "averaged")]
     for key, holds in pairs:
         if isinstance(content.get(key), Mapping):
             return _tensors(content[key] if holds == weights else main), True
     if weights == "raw" and main is not content:
-        raise ValueError(f"{path} has no moving average, so there are no raw weights apart; leave weights='averaged'")
+        raise ValueError(f"{path} has no moving average, so it has only one set of weights; use weights='averaged'")
     return _tensors(main), False
 
 
@@ -111,7 +111,7 @@ def _meta(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _tensors(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Only tensors, without the prefixes that wrappers put before names."""
+    """The tensors of a state dict, by name without the prefixes of wrappers."""
     tensors: dict[str, Tensor] = {}
     for name, value in state_dict.items():
         if isinstance(value, Tensor):
@@ -122,7 +122,7 @@ def _tensors(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def extract_backbone(state_dict: Mapping[str, Tensor], path: str | Path) -> tuple[dict[str, Tensor], bool]:
-    """The backbone's tensors under its own names; and whether it came as a plain ResNet."""
+    """The backbone's tensors by name without prefix, and whether the state dict is that of a plain ResNet."""
     prefix = "backbone."
     backbone = {name[len(prefix) :]: value for name, value in state_dict.items() if name.startswith(prefix)}
     if backbone:
@@ -131,15 +131,15 @@ def extract_backbone(state_dict: Mapping[str, Tensor], path: str | Path) -> tupl
     plain = {name: value for name, value in state_dict.items() if _RESNET.match(name)}
     if plain and not rest:
         return plain, True
-    seen = ", ".join(list(state_dict)[:3]) or "no tensors"
+    found = first_few(rest or list(state_dict), 3) or "no tensors"
     raise CheckpointError(
-        f"no backbone is found in {path}: wanted names that begin with 'backbone.', or those of torchvision's or "
-        f"timm's ResNet (conv1, bn1, layer1 to layer4, fc); it has {', '.join(rest[:3]) or seen}"
+        f"no backbone is found in {path}: names should begin with 'backbone.', or be those of torchvision's or "
+        f"timm's ResNet (conv1, bn1, layer1 to layer4, fc), got {found}"
     )
 
 
 def stem_of(backbone: Mapping[str, Tensor]) -> str | None:
-    """Kind of a ResNet's stem by its first convolution: 'imagenet' (7x7), 'cifar' (3x3), 'deep', or None."""
+    """Kind of a ResNet's stem: 'imagenet' (7x7 convolution), 'cifar' (3x3), 'deep' (several), or None if unknown."""
     if any(name.startswith("stem.") for name in backbone) and "layer1.0.conv1.weight" in backbone:
         return "deep"
     first = backbone.get("conv1.weight")
@@ -149,11 +149,11 @@ def stem_of(backbone: Mapping[str, Tensor]) -> str | None:
 
 
 def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Style, channel order, mean and std by the config text in a checkpoint, which is not executed."""
+    """Style, channel order, mean and std, from the text of the config in a checkpoint, which is not executed."""
     text = _meta(content).get("cfg")
     config = literal_assignments(text) if isinstance(text, str) else {}
     model = config.get("model", {})
-    # As mmengine has it: a model's own preprocessor replaces the config's.
+    # As in mmengine, the model's preprocessor has priority.
     preprocessor = model.get("data_preprocessor") or config.get("data_preprocessor")
     if not preprocessor:
         return {}
@@ -168,7 +168,7 @@ def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> str:
-    # Images read from files come as BGR; those that a dataset holds in memory (CIFAR) as RGB.
+    # Images read from files are BGR; those of datasets in memory (CIFAR) are RGB.
     steps = repr(config.get("train_dataloader", ""))
     from_files = "LoadImageFromFile" in steps or "StrictLoadImage" in steps
     flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))

@@ -1,4 +1,4 @@
-"""Reading checkpoints without running anything that is in them."""
+"""Reading checkpoints without unpickling arbitrary objects."""
 
 from __future__ import annotations
 
@@ -18,47 +18,67 @@ from torch import Tensor
 
 from ..utils.errors import CheckpointError
 
-TORCH_WANTED = ", or use torch 2.5 or newer, which reads what training wrote without unpickling"
+TORCH_NEEDED = "torch 2.5 or newer"
 
 
-def read_checkpoint(path: str | Path) -> Any:
-    """Read a checkpoint onto the CPU with ``weights_only=True``.
+def reads_training_checkpoints() -> bool:
+    """Whether this torch can read the checkpoints of a training with ``weights_only=True``.
 
-    Beyond tensors and plain containers only what mmengine and timm write is allowed: mmengine's
-    HistoryBuffer, numpy's numbers and arrays of them, and argparse's Namespace. What was changed
-    after ``torch.save`` wrote it is noticed by the file's own checksums; files in torch's format
-    from before 1.6 have none.
+    Older releases have no list of allowed classes, and read plain state dicts only.
+    """
+    return hasattr(torch.serialization, "safe_globals")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU with ``torch.load(..., weights_only=True)``.
+
+    In addition to tensors and plain containers, only what mmengine and timm write is allowed: mmengine's
+    ``HistoryBuffer``, NumPy's scalars and numeric arrays, and ``argparse.Namespace``. The file's checksums are
+    compared, so that a change after ``torch.save`` is found; files in torch's format from before 1.6 have none.
+
+    Args:
+        path: A file that ``torch.save`` wrote, with a dict.
+
+    Returns:
+        The dict: a checkpoint, or a plain state dict (see :func:`state_dict_of`).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged, or holds objects whose reading would run code.
+        FileNotFoundError: The file does not exist.
+        CheckpointError: The file is damaged, contains objects whose unpickling could run code, or is not a dict.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} is not there; wanted a file that torch.save wrote")
-    # Releases of torch without an allow-list read plain state dicts only, and refuse the rest.
-    allow_list = getattr(torch.serialization, "safe_globals", lambda allowed: nullcontext())
+        raise FileNotFoundError(f"checkpoint {path} does not exist; give a file that torch.save wrote")
+    allow_list: Any = torch.serialization.safe_globals if reads_training_checkpoints() else nullcontext
     try:
-        _check_sums(path)
+        _compare_checksums(path)
         with allow_list(_allowed()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's message is a page; the one line that names the culprit is this.
+        # torch's message is long; this line of it names the class.
         named = re.search(r"Unpickler error: (.*?)(?: by default|$)", str(error), re.MULTILINE)
         reason = named.group(1) if named else str(error).split("\n")[0]
-        newer = "" if hasattr(torch.serialization, "safe_globals") else TORCH_WANTED
+        newer = "" if reads_training_checkpoints() else f", or use {TORCH_NEEDED}"
         raise CheckpointError(
             f"checkpoint {path} is refused: it holds more than weights and plain values ({reason}); "
-            f"save its state_dict alone with torch.save and give that{newer}"
+            f"save only its state_dict with torch.save and give that file{newer}"
         ) from error
-    # A damaged file can end the reader anywhere, with any error.
+    # Reading a damaged file can raise any error.
     except Exception as error:
         reason = str(error).split("\n")[0] or type(error).__name__
-        raise CheckpointError(f"checkpoint {path} cannot be read, perhaps it is cut short: {reason}") from error
+        raise CheckpointError(f"checkpoint {path} cannot be read, perhaps it is incomplete: {reason}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"checkpoint {path} should hold a dict of weights, got a {type(content).__name__}")
+    return content
 
 
-def _check_sums(path: Path) -> None:
-    """torch itself does not look whether a tensor's bytes are still those that it wrote."""
+def state_dict_of(content: Mapping[str, Any]) -> Any:
+    """The entry ``state_dict`` of a checkpoint; of a plain state dict, itself."""
+    return content.get("state_dict", content)
+
+
+def _compare_checksums(path: Path) -> None:
+    """Raise a ValueError if a part of the file was changed, which torch does not check."""
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
             if file.read(2) == b"PK":
@@ -72,12 +92,12 @@ def _check_sums(path: Path) -> None:
 
 def _allowed() -> list[Any]:
     core: Any = getattr(np, "_core", None)
-    if not hasattr(core, "multiarray"):  # numpy 1.26 has a hollow `_core` already
+    if not hasattr(core, "multiarray"):  # numpy 1.26 has a `_core` with little in it
         core = np.core
     allowed: list[Any] = [np.ndarray, np.dtype, argparse.Namespace]
-    # numpy 2 moved these; a checkpoint names them as the numpy that wrote it did.
+    # numpy 2 moved these; a checkpoint has the names of the numpy that wrote it.
     for function in (core.multiarray._reconstruct, core.multiarray.scalar):
-        allowed += [(function, f"numpy.{place}.multiarray.{function.__name__}") for place in ("core", "_core")]
+        allowed += [(function, f"numpy.{module}.multiarray.{function.__name__}") for module in ("core", "_core")]
     allowed += [
         type(np.dtype(kind)) for kind in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
     ]
@@ -87,16 +107,16 @@ def _allowed() -> list[Any]:
         return allowed
 
     def history_method(owner: object, name: str) -> Any:
-        """Stands in for ``getattr``, by which a HistoryBuffer refers to its own methods."""
+        """Replaces ``getattr``, by which a pickled HistoryBuffer refers to its methods."""
         if owner is HistoryBuffer and name in ("min", "max", "current", "mean"):
             return getattr(HistoryBuffer, name)
-        raise pickle.UnpicklingError(f"an attribute {name!r} of {owner!r} is asked for")
+        raise pickle.UnpicklingError(f"it refers to an attribute {name!r} of {owner!r}")
 
     return [*allowed, HistoryBuffer, (history_method, "builtins.getattr")]
 
 
 def state_dict_hash(state_dict: Mapping[str, Tensor]) -> str:
-    """sha256 over names, dtypes, shapes and bytes of all tensors, in the order of their names."""
+    """SHA-256 of the names, dtypes, shapes and bytes of all tensors, sorted by name, in hexadecimal."""
     digest = hashlib.sha256()
     for name in sorted(state_dict):
         tensor = state_dict[name].detach().cpu().contiguous()
@@ -106,10 +126,14 @@ def state_dict_hash(state_dict: Mapping[str, Tensor]) -> str:
 
 
 def literal_assignments(text: str) -> dict[str, Any]:
-    """The plain assignments of a config's text, read without executing it.
+    """Evaluate the assignments of literals in a config's text, without executing it.
 
-    Understands literals, lists, tuples, dicts and ``dict(name=value)``: what mmengine writes
-    into a checkpoint's ``meta['cfg']``. Whatever else an assignment holds, it is left out.
+    Args:
+        text: Python code, such as a checkpoint's ``meta['cfg']``.
+
+    Returns:
+        Values by name, of literals, lists, tuples, dicts and ``dict(name=value)``. Other assignments are skipped, and
+        the dict is empty if the text is not valid Python.
     """
     try:
         tree = ast.parse(text)

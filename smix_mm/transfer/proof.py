@@ -1,4 +1,4 @@
-"""Proof that a detector starts from the backbone it was given."""
+"""Proof that a model starts from the weights of a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.errors import CheckpointError, LoadProofError
+from ..utils.models import unwrapped
+from ..utils.text import first_few
 from .backbone import stem_of
-from .checkpoint import read_checkpoint, state_dict_hash
+from .checkpoint import read_checkpoint, state_dict_hash, state_dict_of
 
 PROOF = "load_proof.json"
-"""What a run leaves in its work dir once its weights are proven."""
+"""File in the work dir with the result of a proof."""
 
-# Counters that older checkpoints lack; batch norm with a momentum never reads them.
+# Counters that older checkpoints lack; batch normalisation with a momentum does not use them.
 _COUNTER = "*num_batches_tracked"
 _SHOWN = 8
 
@@ -28,27 +30,27 @@ def prove_loaded(
     new: Sequence[str] = (),
     unused: Sequence[str] = (),
 ) -> None:
-    """Return quietly if every backbone tensor of ``model`` equals the checkpoint's, else raise.
+    """Raise an error unless every backbone tensor of ``model`` equals the checkpoint's.
 
-    The backbone and, in a C4 detector, the RoI head's shared stage are judged together: each
-    holds its share. Where the published file says what shapes cannot show (stem, style, channel
-    order, mean and std) and the model states it too, the two have to agree.
+    In a C4 detector, the tensors of the backbone and of the RoI head's shared stage together are compared.
+    Properties that the names do not show (stem, style, channel order, mean and std of the training images) are
+    compared too, if both the checkpoint and the model record them.
 
     Args:
-        model: has ``.backbone`` and perhaps ``.roi_head.shared_head``; a distributed wrapper
-            around it is fine.
-        checkpoint: the file that :func:`publish_backbone` wrote, or its content.
-        new: patterns (``fnmatch``) of names that the model adds on purpose, such as
-            ``'norm[0-3].*'`` for the output norms of a Swin.
-        unused: patterns of names that the model leaves out on purpose.
+        model: A model with ``.backbone`` and optionally ``.roi_head.shared_head``, also in a distributed wrapper.
+        checkpoint: The file that :func:`publish_backbone` wrote, or its content.
+        new: Patterns (``fnmatch``) of names that only the model should have, such as ``'norm[0-3].*'`` for the
+            output norms of a Swin. Defaults to none.
+        unused: Patterns of names that only the checkpoint should have. Defaults to none.
 
     Raises:
-        FileNotFoundError, CheckpointError: the checkpoint is missing or cannot be read.
-        LoadProofError: something differs; all of it is listed.
+        FileNotFoundError: The checkpoint does not exist.
+        CheckpointError: The checkpoint cannot be read, or has no state dict.
+        LoadProofError: The model has no backbone, or differs; the message lists all differences.
     """
     expected, meta = _content(checkpoint)
-    model = _unwrapped(model)
-    faults = _compare_tensors(_model_tensors(model), expected, new, unused) + _compare_statements(model, meta)
+    model = unwrapped(model)
+    faults = _compare_tensors(_model_tensors(model), expected, new, unused) + _compare_properties(model, meta)
     if faults:
         name = checkpoint if not isinstance(checkpoint, Mapping) else "the checkpoint"
         lines = "\n".join(f"  - {fault}" for fault in faults)
@@ -56,47 +58,42 @@ def prove_loaded(
 
 
 def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """What :func:`prove_loaded` has just shown, for the record.
+    """Summarise a successful :func:`prove_loaded` for ``load_proof.json``.
 
     Returns:
-        ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and unused'`` with the
-        names ``new`` (in the model alone) and ``unused`` (in the checkpoint alone) beside it; and
-        ``not_compared``, where the model states something that the checkpoint does not record.
+        ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and unused'`` together with the lists of
+        names ``new`` (only in the model) and ``unused`` (only in the checkpoint); and ``not_compared`` with the
+        properties that only the model records, if there are any.
     """
     expected, meta = _content(checkpoint)
-    model = _unwrapped(model)
+    model = unwrapped(model)
     names = {name for name, _ in _model_tensors(model)}
-    apart = dict(
+    differences = dict(
         new=sorted(name for name in names - expected.keys() if not fnmatchcase(name, _COUNTER)),
         unused=sorted(expected.keys() - names),
     )
     proof: dict[str, Any] = dict(backbone_hash=state_dict_hash(expected), loaded="whole")
-    if any(apart.values()):
-        proof.update(loaded="whole but for new and unused", **apart)
-    silent = [name for name, value in _statements(model).items() if value is not None and meta.get(name) is None]
-    return {**proof, "not_compared": silent} if silent else proof
+    if any(differences.values()):
+        proof.update(loaded="whole but for new and unused", **differences)
+    recorded = [name for name, value in _properties(model).items() if value is not None]
+    not_compared = [name for name in recorded if meta.get(name) is None]
+    return {**proof, "not_compared": not_compared} if not_compared else proof
 
 
 def _content(checkpoint: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-    """The state dict and the metadata, empty where there is none."""
+    """The state dict and the metadata of a checkpoint."""
     content = checkpoint if isinstance(checkpoint, Mapping) else read_checkpoint(checkpoint)
-    expected = content.get("state_dict", content)
+    expected = state_dict_of(content)
     if not isinstance(expected, Mapping) or not any(isinstance(value, Tensor) for value in expected.values()):
-        raise CheckpointError("the checkpoint holds no state_dict; wanted a file that publish_backbone wrote")
+        raise CheckpointError("the checkpoint should hold a state_dict; give a file that publish_backbone wrote")
     meta = content.get("meta")
     return expected, meta if isinstance(meta, Mapping) else {}
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    while not hasattr(model, "backbone") and isinstance(inner := getattr(model, "module", None), nn.Module):
-        model = inner
-    return model
 
 
 def _backbone(model: nn.Module) -> nn.Module:
     backbone = getattr(model, "backbone", None)
     if not isinstance(backbone, nn.Module):
-        raise LoadProofError(f"{type(model).__name__} has no backbone; wanted a detector or a classifier")
+        raise LoadProofError(f"{type(model).__name__} has no backbone; give a detector or a classifier")
     return backbone
 
 
@@ -106,7 +103,7 @@ def _shared_head(model: nn.Module) -> nn.Module | None:
 
 
 def _model_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Names and tensors; a name stands twice where backbone and shared stage both have it."""
+    """Names and tensors of backbone and shared stage; a name that both have is listed twice."""
     parts = [_backbone(model), _shared_head(model)]
     return [tensor for part in parts if part is not None for tensor in part.state_dict().items()]
 
@@ -116,9 +113,9 @@ def _compare_tensors(
 ) -> list[str]:
     names = {name for name, _ in actual}
     if names.isdisjoint(expected):
-        new, unused = (), ()  # patterns that excuse everything prove nothing
-    missing = [name for name, _ in actual if name not in expected and not _matches(name, (*new, _COUNTER))]
-    left_over = [name for name in expected if name not in names and not _matches(name, unused)]
+        new, unused = (), ()  # patterns that match everything would prove nothing
+    added = [name for name, _ in actual if name not in expected and not _matches(name, (*new, _COUNTER))]
+    left_out = [name for name in expected if name not in names and not _matches(name, unused)]
     reshaped, different = [], []
     for name, tensor in actual:
         if name not in expected:
@@ -128,8 +125,8 @@ def _compare_tensors(
         elif not torch.equal(tensor.detach().cpu(), expected[name].cpu().to(tensor.dtype)):
             different.append(name)
     faults = [
-        _listed("in the model, not in the checkpoint (name it in `new` if that is meant)", missing),
-        _listed("in the checkpoint, not in the model (name it in `unused` if that is meant)", left_over),
+        _listed("in the model, not in the checkpoint (name it in `new` if that is meant)", added),
+        _listed("in the checkpoint, not in the model (name it in `unused` if that is meant)", left_out),
         _listed("of another shape (checkpoint -> model)", reshaped),
         _listed("of the same shape, but with other values", different),
     ]
@@ -141,15 +138,12 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _listed(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
+    return f"{len(names)} {what}: {first_few(names, _SHOWN)}" if names else ""
 
 
-def _compare_statements(model: nn.Module, meta: Mapping[str, Any]) -> list[str]:
+def _compare_properties(model: nn.Module, meta: Mapping[str, Any]) -> list[str]:
     faults = []
-    for name, actual in _statements(model).items():
+    for name, actual in _properties(model).items():
         expected = meta.get(name)
         if actual is None or expected is None:
             continue
@@ -159,11 +153,11 @@ def _compare_statements(model: nn.Module, meta: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def _statements(model: nn.Module) -> dict[str, Any]:
-    """What a model states about its input and its blocks; None where it does not."""
+def _properties(model: nn.Module) -> dict[str, Any]:
+    """What a model records about its input and its blocks; None for what it does not."""
     preprocessor = getattr(model, "data_preprocessor", None)
     mean, std = getattr(preprocessor, "mean", None), getattr(preprocessor, "std", None)
-    # MMDetection and mmpretrain keep the same setting under two names; both read images as BGR.
+    # MMDetection and mmpretrain have different names for this setting; both read images as BGR.
     flips = getattr(preprocessor, "_channel_conversion", getattr(preprocessor, "to_rgb", None))
     blocks = [*_backbone(model).modules(), *(head.modules() if (head := _shared_head(model)) else ())]
     styles = {block.style for block in blocks if isinstance(getattr(block, "style", None), str)}

@@ -1,1 +1,1 @@
-"""What several packages share and nothing heavier than the standard library is needed for."""
+"""Helpers shared by several packages."""

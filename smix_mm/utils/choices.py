@@ -1,6 +1,8 @@
-"""Values that an option can take, apart from the modules that act on them, so that a parser lists them at once."""
+"""Values of options, in a module without heavy imports so that a command line can list them at once."""
 
 from __future__ import annotations
+
+from .errors import UsageError
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
@@ -15,6 +17,6 @@ CORRUPTIONS = (
 
 
 def check_option(name: str, value: object, expected: tuple[str, ...]) -> None:
-    """Raise a ValueError unless ``value`` is one of ``expected``."""
+    """Raise a :class:`~smix_mm.utils.errors.UsageError`, a ValueError, unless ``value`` is one of ``expected``."""
     if value not in expected:
-        raise ValueError(f"{name} should be one of {', '.join(map(repr, expected))}, got {value!r}")
+        raise UsageError(f"{name} should be one of {', '.join(map(repr, expected))}, got {value!r}")

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and hashes of their content."""
+"""Atomic writes, and hashes of files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, Iterator
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on leaving, sync it and rename it to ``path``.
+    """Yield a temporary path in the folder of ``path``; on leaving, sync it to the disk and rename it to ``path``.
 
-    If the block raises, the temporary file is removed and ``path`` stays as it was.
+    If the block raises, the temporary file is removed and ``path`` is unchanged. Missing folders are created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays, because some writers choose a format by it.
+    # With the suffix, because some writers choose a format by it.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -37,7 +37,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` survive a power loss."""
+    """Sync a folder, so that renames inside it survive a power loss."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -46,18 +46,18 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a UTF-8 text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON whole or not at all, with sorted keys, so that equal content is equal bytes."""
+    """Write JSON atomically, with sorted keys, so that equal content gives equal bytes."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def file_hash(path: str | Path) -> str:
-    """sha256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -66,5 +66,5 @@ def file_hash(path: str | Path) -> str:
 
 
 def content_hash(content: Any) -> str:
-    """sha256 of anything that JSON can hold, by its sorted text."""
+    """SHA-256 of the JSON text of ``content`` with sorted keys, in hexadecimal."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

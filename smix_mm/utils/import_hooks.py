@@ -1,4 +1,4 @@
-"""Code that runs the moment somebody imports a module, so that the module need not be imported for it."""
+"""Callbacks that run when a module is imported by other code."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Callback = Callable[[ModuleType], object]
 
 
 def when_imported(name: str, callback: Callback) -> None:
-    """Call ``callback(module)`` once, right after the module ``name`` is imported; at once where it already is.
+    """Call ``callback(module)`` once, right after the module ``name`` is imported, or now if it already is.
 
-    The callback runs before the import statement returns, in the importing thread. Several callbacks of one
-    module run in the order in which they were given. An import that fails runs none and leaves them for the
-    next try; so does one for which no module is found. What a callback raises ends that import statement.
+    The callback runs before the import statement returns, in the importing thread. Callbacks of the same
+    module run in the order of registration. If the import fails, none runs, and all stay registered for the
+    next import. An exception in a callback propagates from the import statement.
 
     Args:
-        name: full name of the module, such as ``'mmengine.registry'``. A module in ``sys.modules`` counts as
-            imported, even while its own import is still going on.
-        callback: gets the module.
+        name: Full name of the module, such as ``'mmengine.registry'``. A module in ``sys.modules`` counts as
+            imported, even during its own import.
+        callback: Called with the module.
     """
     module = sys.modules.get(name)
     if module is not None:
@@ -34,7 +34,7 @@ def when_imported(name: str, callback: Callback) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds what the other finders find, and of the modules waited for puts a loader of its own around theirs."""
+    """Uses the other finders, and wraps the loader of a module that callbacks wait for."""
 
     def __init__(self) -> None:
         self.waiting: Dict[str, List[Callback]] = {}
@@ -47,23 +47,23 @@ class _Finder(MetaPathFinder):
             find_spec = None if finder is self else getattr(finder, "find_spec", None)
             spec = find_spec and find_spec(fullname, path, target)
             if spec is not None:
-                # Python 3.9 has loaders without it, for namespace packages and zip files; they stay as they are.
+                # Python 3.9 has loaders without it, for namespace packages and zip files.
                 if hasattr(spec.loader, "exec_module"):
                     spec.loader = _Loader(spec.loader)
                 return spec
         return None
 
     def finished(self, module: ModuleType, name: str) -> None:
-        """Run what waited for this module."""
+        """Run the callbacks of a module."""
         for callback in self.waiting.pop(name, []):
             callback(module)
         if not self.waiting:
-            # A new list, for another thread may be going through this one and would miss a finder.
+            # A new list, because another thread may be iterating over the old one.
             sys.meta_path = [finder for finder in sys.meta_path if finder is not self]
 
 
 class _Loader(Loader):
-    """Stands for a module's own loader until that executes the module."""
+    """Wraps a module's loader until it has executed the module."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -77,7 +77,7 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         assert spec is not None
-        # The module's code, and whoever looks at the module later, find its own loader.
+        # The module itself should show its original loader.
         spec.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         # Python returns what is in sys.modules, which the module's code may have replaced.

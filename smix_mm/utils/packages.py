@@ -1,4 +1,4 @@
-"""Packages that are absent or do not import: which one it is, and how to fix it."""
+"""Packages that are missing or cannot be imported: which one it is, and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TORCH = f"{_SETUP}, or: pip install torch torchvision (of one release and one bu
 OPENMMLAB = {
     "torchvision": TORCH,
     "mmengine": f"{_SETUP}, or: pip install onedl-mmengine",
-    # mmcv leaves its operators out, without a word, when its build cannot see torch.
+    # If the build of mmcv does not find torch, it silently leaves the operators out.
     "mmcv": f"{_SETUP}, or: pip install 'setuptools>=80,<82' ninja psutil && "
     "pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall onedl-mmcv",
     "mmpretrain": f"{_SETUP}, or: pip install onedl-mmpretrain (one that fits mmcv and mmengine)",
@@ -22,17 +22,17 @@ OPENMMLAB = {
 
 
 def how_to_fix(package: str) -> str:
-    """What to do about a package of OpenMMLab that is absent or does not import."""
+    """How to install or fix a package of :data:`OPENMMLAB` that is missing or cannot be imported."""
     if package == "mmpretrain" and transformers_conflict():
         return "pip install 'transformers<5'"
     return OPENMMLAB[package]
 
 
 def transformers_conflict() -> str | None:
-    """Say that transformers 5 keeps mmpretrain from being imported, or None where it does not.
+    """Describe why transformers 5 prevents the import of mmpretrain; None if it does not.
 
-    mmpretrain takes its multimodal models in where the metadata of pycocotools and transformers are there,
-    and these derive from names that transformers 5 no longer has. Nothing is imported to find this out.
+    mmpretrain imports its multimodal models if pycocotools and transformers are installed, and these derive from
+    classes that transformers 5 no longer has. Only the packages' metadata are read, nothing is imported.
     """
     version = _installed("transformers")
     if version is None or version.partition(".")[0] in "01234" or _installed("pycocotools") is None:
@@ -50,17 +50,16 @@ def _installed(distribution: str) -> str | None:
 
 
 def describe_import_error(error: BaseException) -> str | None:
-    """Name the package of OpenMMLab, or torchvision, that kept something from being imported.
+    """Describe a failed import of one of :data:`OPENMMLAB`.
 
-    A package may raise anything while it is imported; that it did is seen from the traceback, which passes
-    through the code of one of its modules. Errors that were raised while it was handled count as it.
+    A package may raise any error while it is imported. Such an error is recognised by its traceback, which contains
+    the top-level code of one of the package's modules. Its causes and contexts are searched too.
 
     Args:
-        error: what ended the work.
+        error: What ended the command.
 
     Returns:
-        One sentence with the package, the reason and how to fix it, or None where it was no import of one of
-        these packages that failed.
+        A sentence with the package, the reason and how to fix it, or None if no import of these packages failed.
     """
     for cause in chain(error):
         if isinstance(cause, PackageError):
@@ -75,7 +74,7 @@ def describe_import_error(error: BaseException) -> str | None:
 
 
 def _packages_being_imported(error: BaseException) -> Iterator[str]:
-    """Top-level packages whose modules were being executed when the error was raised, the outermost first."""
+    """Top-level packages whose modules were being imported when the error was raised, the outermost first."""
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
@@ -85,7 +84,7 @@ def _packages_being_imported(error: BaseException) -> Iterator[str]:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what it was raised from, and what was being handled at the time."""
+    """The error, its cause or context, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -94,6 +93,6 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def first_line(error: BaseException | str) -> str:
-    """Type and first line of an error."""
+    """The type of an error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

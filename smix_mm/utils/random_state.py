@@ -1,40 +1,50 @@
-"""The state of everything in a process that draws random numbers, as tensors and plain numbers."""
+"""State of the random number generators of a process: Python's, NumPy's, torch's, and those that a model owns."""
 
 from __future__ import annotations
 
 import random
 from contextlib import contextmanager
-from typing import Any, Iterator, Mapping, cast
+from typing import Any, Iterator, Mapping, Sequence, Tuple, cast
 
 import numpy as np
 import torch
-from mmengine.model import is_model_wrapper
 from torch import nn
 
+CpuState = Tuple[Any, Any, torch.Tensor]
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, out of the wrapper that several processes put around it."""
-    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
+
+def get_cpu_state() -> CpuState:
+    """State of the global generators of Python, NumPy and torch on the CPU, for :func:`set_cpu_state`."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def set_cpu_state(state: CpuState) -> None:
+    """Restore the global generators of Python, NumPy and torch on the CPU."""
+    random.setstate(state[0])
+    np.random.set_state(state[1])
+    torch.set_rng_state(state[2])
 
 
 def get_random_state(model: nn.Module) -> dict[str, Any]:
-    """The state of python's, numpy's and torch's generators, and of those that the model owns.
+    """State of all generators, in a form for checkpoints.
 
     Args:
-        model: without a wrapper around it. Any part of it, or any of its batch augmentations, that
-            keeps a ``torch.Generator`` in an attribute ``generator`` is included.
+        model: Not wrapped, see :func:`~smix_mm.utils.models.unwrapped`. The ``torch.Generator`` of every submodule
+            and batch augmentation that has one as its attribute ``generator`` is included.
 
     Returns:
-        what ``torch.load(..., weights_only=True)`` reads: tensors, numbers, strings, dicts, lists.
-        ``cuda`` has one tensor for each GPU that the process sees, none where it used none.
+        A dict of tensors, numbers, strings, dicts and lists, which ``torch.load(..., weights_only=True)`` reads:
+        ``python``, ``numpy``, ``torch``, ``cuda`` (a tensor for each visible GPU; empty if CUDA was not used) and
+        ``generators`` (by name of the submodule).
     """
-    _, words, gauss = random.getstate()
-    _, keys, place, has_gauss, cached_gauss = cast(tuple, np.random.get_state())
+    python, numpy, on_cpu = get_cpu_state()
+    _, words, gauss = python
+    _, keys, position, has_gauss, cached_gauss = cast(tuple, numpy)
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     return dict(
         python=dict(words=torch.tensor(words), gauss=gauss),
-        numpy=dict(words=torch.tensor(keys.tolist()), place=place, has_gauss=has_gauss, gauss=cached_gauss),
-        torch=torch.get_rng_state(),
+        numpy=dict(words=torch.tensor(keys.tolist()), place=position, has_gauss=has_gauss, gauss=cached_gauss),
+        torch=on_cpu,
         cuda=torch.cuda.get_rng_state_all() if on_gpu else [],
         generators={
             name: dict(device=str(owner.generator.device), state=owner.generator.get_state())
@@ -45,15 +55,19 @@ def get_random_state(model: nn.Module) -> dict[str, Any]:
 
 
 def set_random_state(model: nn.Module, state: Mapping[str, Any]) -> None:
-    """Put back what :func:`get_random_state` gave.
+    """Restore what :func:`get_random_state` returned.
 
-    Generators of a model that has none of that name, and of GPUs that are not there, are left out.
+    Generators of submodules that ``model`` lacks, and of GPUs that are not visible, are skipped.
     """
     python, numpy = state["python"], state["numpy"]
-    random.setstate((3, tuple(python["words"].tolist()), python["gauss"]))
     words = numpy["words"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", words, numpy["place"], numpy["has_gauss"], numpy["gauss"]))
-    torch.set_rng_state(state["torch"])
+    set_cpu_state(
+        (
+            (3, tuple(python["words"].tolist()), python["gauss"]),
+            ("MT19937", words, numpy["place"], numpy["has_gauss"], numpy["gauss"]),
+            state["torch"],
+        )
+    )
     for device, on_gpu in enumerate(state["cuda"][: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(on_gpu, device)
     for name, owner in generator_owners(model):
@@ -64,7 +78,7 @@ def set_random_state(model: nn.Module, state: Mapping[str, Any]) -> None:
 
 
 def generator_owners(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Parts of a model, and batch augmentations of its data preprocessor, with a ``generator``, by name."""
+    """Names and objects with an attribute ``generator``: submodules, and batch augmentations of a preprocessor."""
     for name, module in model.named_modules():
         yield from _if_owner(name, module)
         # mmpretrain's wrapper of batch augmentations is no module.
@@ -75,19 +89,19 @@ def generator_owners(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _if_owner(name: str, candidate: Any) -> Iterator[tuple[str, Any]]:
-    # A generator that is not drawn from yet may be None; elsewhere the word means a network.
+    # A generator that nothing was drawn from yet may be None; a network can have the same attribute name.
     if isinstance(getattr(candidate, "generator", ""), (torch.Generator, type(None))):
         yield name, candidate
 
 
 @contextmanager
 def preserved_random_state(seed: int | None = None) -> Iterator[None]:
-    """Put Python's, numpy's and torch's global generators back to where they were, on leaving.
+    """Restore the global generators of Python, NumPy and torch, on the CPU and all GPUs, on leaving.
 
     Args:
-        seed: what they start from inside; None leaves them as they are. At least 0.
+        seed: Seed of the generators inside, at least 0. Defaults to None: they continue from their current state.
     """
-    python, numpy = random.getstate(), np.random.get_state()
+    before = get_cpu_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices):
         try:
@@ -97,5 +111,38 @@ def preserved_random_state(seed: int | None = None) -> Iterator[None]:
                 torch.manual_seed(seed)
             yield
         finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
+            set_cpu_state(before)
+
+
+@contextmanager
+def seeded_cpu(entropy: Sequence[int]) -> Iterator[None]:
+    """Seed the CPU generators of Python, NumPy and torch inside, and restore them on leaving.
+
+    Args:
+        entropy: Numbers of at least 0, for ``numpy.random.SeedSequence``.
+    """
+    before = get_cpu_state()
+    words = np.random.SeedSequence(entropy).generate_state(10)
+    random.seed(words[:4].tobytes())
+    np.random.seed(words[4:8])
+    # Not torch.manual_seed, which would seed the GPUs too.
+    torch.default_generator.manual_seed(int(words[8:].view(np.uint64)[0]) >> 1)
+    try:
+        yield
+    finally:
+        set_cpu_state(before)
+
+
+@contextmanager
+def seeded_numpy(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator inside, and restore it on leaving.
+
+    Args:
+        seed: In 0 to 2**32 - 1.
+    """
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)

@@ -6,19 +6,19 @@ from typing import Iterable, Sequence
 
 
 def first_few(items: Sequence[object], shown: int, separator: str = ", ") -> str:
-    """The first ``shown`` items, and how many more there are: ``a, b and 3 more``."""
+    """List the first ``shown`` items and the number of the others: ``a, b and 3 more``."""
     more = len(items) - shown
     listed = separator.join(str(item) for item in items[:shown])
     return f"{listed} and {more} more" if more > 0 else listed
 
 
 def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], align: str = "") -> str:
-    """A Markdown table.
+    """Format a Markdown table.
 
     Args:
-        header: one title a column.
-        rows: as many cells each.
-        align: a letter a column, ``l`` or ``r``; columns beyond its end are aligned as its last one. Defaults
+        header: Titles of the columns.
+        rows: Cells of each row, as many as titles.
+        align: A letter for each column, ``l`` or ``r``; the last letter holds for all further columns. Defaults
             to ``l``.
     """
     letters = (align or "l").ljust(len(header), (align or "l")[-1])

@@ -1,62 +1,35 @@
-"""Operators that mmcv's Python code calls, over torchvision's kernels or a few lines of torch.
+"""Replacements for mmcv's compiled operators, computed by torchvision's kernels or in torch.
 
-Names and arguments are those of mmcv's compiled module, which takes the outputs as arguments and fills them. Operators
-that are not here raise when they are called, see :func:`__getattr__`. Coordinates, targets and dtypes are as
-:mod:`mmcv.ops` documents them; every operator runs on the device of its inputs.
+This module takes the place of ``mmcv._ext``. Names and arguments are those of mmcv's compiled module, whose operators
+fill outputs that are passed as arguments. Any other operator raises when it is called, see :func:`__getattr__`.
+Coordinates, targets and dtypes are as documented in :mod:`mmcv.ops`; every operator runs on the device of its inputs.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
-import re
-from typing import Any, Callable, NoReturn, TypeVar
+from typing import Any, Callable, NoReturn
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401  (registers the operators below)
+import torchvision  # noqa: F401  (registers the kernels)
 from torch import Tensor
 
-from . import mmcv_operators
-from .mmcv_operators import missing
+from .deformable_convolution import (  # noqa: F401
+    deform_conv_backward_input,
+    deform_conv_backward_parameters,
+    deform_conv_forward,
+    modulated_deform_conv_backward,
+    modulated_deform_conv_forward,
+)
+from .mmcv_operators import missing, replacement
 
 _KERNELS = torch.ops.torchvision
-# What log() is kept above: the least positive normal float32, as in mmcv's kernels.
+# Lower bound for arguments of log(): the least positive normal float32, as in mmcv's kernels.
 _TINY = torch.finfo(torch.float32).tiny
-
-_OPERATORS: list[str] = []
-Operator = TypeVar("Operator", bound=Callable[..., Any])
-
-
-def describe() -> str:
-    """Which operators are here, and why mmcv's own are not used, as a phrase."""
-    names = sorted({re.sub("_(forward|backward).*", "", name) for name in _OPERATORS})
-    error = mmcv_operators.load_error
-    reason = f"mmcv's own do not load: {error}; they were compiled for another torch" if error else "none are compiled"
-    return f"torchvision's in place of mmcv's ({reason}): {', '.join(names)}; any other raises when it is called"
-
-
-@functools.lru_cache(None)
-def _log_once() -> None:
-    # Not at import, when the run has no log file yet. mmengine lets only rank 0 speak.
-    from mmengine.logging import print_log
-
-    level = logging.WARNING if mmcv_operators.load_error else logging.INFO
-    print_log(f"Operators: {describe()}", logger="current", level=level)
-
-
-def _operator(function: Operator) -> Operator:
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        _log_once()
-        return function(*args, **kwargs)
-
-    _OPERATORS.append(function.__name__)
-    return run  # type: ignore[return-value]
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:
-    """An operator that is not here: mmcv asks for all when it is imported, so it raises only when it is called."""
+    """A function that raises when called, since mmcv takes all its operators from the module on import."""
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -76,23 +49,23 @@ def get_compiling_cuda_version() -> str:
     return "not available"
 
 
-@_operator
+@replacement
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the boxes that are kept, by falling score."""
-    # mmcv's own sort and float32 threshold, so that equal scores and overlaps at the threshold end as they do there.
+    """Indices of the boxes that are kept, by decreasing score."""
+    # mmcv's own sort and float32 threshold, for the same result with equal scores and overlaps at the threshold.
     order = scores.sort(0, descending=True)[1]
     boxes = boxes + boxes.new_tensor([0, 0, offset, offset]) if offset else boxes
     return order[_KERNELS.nms(boxes[order], scores[order], float(np.float32(iou_threshold)))]
 
 
-@_operator
+@replacement
 def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, **options: Any) -> Tensor:
-    """Fill ``dets`` (N, 5) with boxes and lowered scores; the indices of those kept. CPU tensors, as in mmcv."""
+    """Fill ``dets`` (N, 5) with boxes and reduced scores; return the indices of those kept. For CPU tensors only."""
     method, offset = options["method"], options["offset"]
     iou_threshold, sigma, min_score = (np.float32(options[name]) for name in ("iou_threshold", "sigma", "min_score"))
     corners, lowered = boxes.numpy(), scores.numpy().copy()
     areas = (corners[:, 2:] - corners[:, :2] + offset).prod(1)
-    # The boxes still in question; a box that falls out is replaced by the last one, which settles equal scores.
+    # A removed box is replaced by the last one, as in mmcv, which decides between equal scores.
     order = np.arange(len(corners))
     done = 0
     while done < len(order):
@@ -103,7 +76,7 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, **options: Any) -> Tens
             np.minimum(corners[rest, 2:], corners[box, 2:]) - np.maximum(corners[rest, :2], corners[box, :2]) + offset
         )
         shared = size.clip(0).prod(1)
-        with np.errstate(invalid="ignore"):  # two boxes without area do not overlap
+        with np.errstate(invalid="ignore"):  # 0 / 0 for two boxes without area
             overlap = np.nan_to_num(shared / (areas[box] + areas[rest] - shared))
         if method == 2:
             lowered[rest] *= np.exp(-(overlap * overlap) / sigma)
@@ -122,7 +95,7 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, **options: Any) -> Tens
     return kept
 
 
-@_operator
+@replacement
 def roi_align_forward(
     input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
@@ -133,7 +106,7 @@ def roi_align_forward(
     output.copy_(_KERNELS.roi_align(input, rois, *size, options["sampling_ratio"], options["aligned"]))
 
 
-@_operator
+@replacement
 def roi_align_backward(
     grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **options: Any
 ) -> None:
@@ -142,11 +115,11 @@ def roi_align_backward(
     grad_input += _KERNELS._roi_align_backward(grad_output, rois, *size, options["sampling_ratio"], options["aligned"])
 
 
-@_operator
+@replacement
 def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor, **options: Any) -> None:
     """Fill ``output`` (K, C, pooled_height, pooled_width) and ``argmax``: an index into H x W, or -1 for an empty bin.
 
-    Empty are bins outside the image and those of a box with no size.
+    Bins outside the image and those of a box with no size are empty.
     """
     # Not torchvision's, which rounds the corners of a box where mmcv does not.
     height, width = input.shape[2:]
@@ -158,7 +131,7 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor, argmax: Tensor
     images = rois[:, 0].long()
     for k in range(len(rois)):
         image = input.index_select(0, images[k : k + 1])[0]
-        # The first of equal values counts, row by row: so first within the rows, (C, pooled_width, H).
+        # Of equal values the first counts, row by row: so first within the rows, (C, pooled_width, H).
         by_row, x = image[:, None].masked_fill(~columns[k][None, :, None], -torch.inf).max(3)
         values, y = by_row[:, None].masked_fill(~rows[k][None, :, None], -torch.inf).max(3)
         x = x[:, None].expand(-1, len(rows[k]), -1, -1).gather(3, y[..., None])[..., 0]
@@ -175,7 +148,7 @@ def _bins(start: Tensor, size: Tensor, count: int, extent: int) -> Tensor:
     return (pixels >= first[..., None]) & (pixels < end[..., None])
 
 
-@_operator
+@replacement
 def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_input: Tensor, **options: Any) -> None:
     """Add to ``grad_input`` (N, C, H, W)."""
     channels, height, width = grad_input.shape[1:]
@@ -184,7 +157,7 @@ def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor, grad_in
     grad_input.view(-1).index_add_(0, places.flatten(), grad_output.masked_fill(argmax < 0, 0).flatten())
 
 
-@_operator
+@replacement
 def sigmoid_focal_loss_forward(
     input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
 ) -> None:
@@ -195,7 +168,7 @@ def sigmoid_focal_loss_forward(
     output.copy_(_weighted(torch.where(_one_hot(target, p), hit, miss), weight, target))
 
 
-@_operator
+@replacement
 def sigmoid_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
 ) -> None:
@@ -206,7 +179,7 @@ def sigmoid_focal_loss_backward(
     grad_input.copy_(_weighted(torch.where(_one_hot(target, p), hit, miss), weight, target))
 
 
-@_operator
+@replacement
 def softmax_focal_loss_forward(
     input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
 ) -> None:
@@ -216,11 +189,11 @@ def softmax_focal_loss_forward(
     output.copy_(_weighted(loss.masked_fill(target < 0, 0), weight, target.clamp(min=0)))
 
 
-@_operator
+@replacement
 def softmax_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, buff: Tensor, grad_input: Tensor, gamma: float, alpha: float
 ) -> None:
-    """Fill ``grad_input`` (N, C) with the derivative of each loss by the logits behind the softmax ``input``."""
+    """Fill ``grad_input`` (N, C) with the derivative of each loss by the logits of the softmax ``input``."""
     softmax = _float(input)
     p = softmax.gather(1, target.clamp(min=0)[:, None])[:, 0]
     slope = alpha * ((1 - p) ** (gamma - 1) * gamma * p * p.clamp(min=_TINY).log() - (1 - p) ** gamma)
@@ -237,101 +210,5 @@ def _one_hot(target: Tensor, like: Tensor) -> Tensor:
 
 
 def _weighted(values: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-    """Times the weight of each target's class; an empty ``weight`` is none."""
+    """Multiply by the weight of each target's class, unless ``weight`` is empty."""
     return values * weight[target].reshape(-1, *[1] * (values.dim() - 1)) if weight.numel() else values
-
-
-@_operator
-def deform_conv_forward(
-    input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor, **geometry: int
-) -> None:
-    """Fill ``output`` (N, C_out, H_out, W_out)."""
-    output.copy_(_KERNELS.deform_conv2d(input, weight, offset, *_unmodulated(input, weight, geometry)))
-
-
-@_operator
-def deform_conv_backward_input(
-    input: Tensor,
-    offset: Tensor,
-    grad_output: Tensor,
-    grad_input: Tensor,
-    grad_offset: Tensor,
-    weight: Tensor,
-    columns: Tensor,
-    **geometry: int,
-) -> None:
-    """Add to ``grad_input`` and ``grad_offset``."""
-    arguments = (grad_output, input, weight, offset, *_unmodulated(input, weight, geometry))
-    of_input, _, of_offset, *_ = _KERNELS._deform_conv2d_backward(*arguments)
-    grad_input += of_input
-    grad_offset += of_offset
-
-
-@_operator
-def deform_conv_backward_parameters(
-    input: Tensor,
-    offset: Tensor,
-    grad_output: Tensor,
-    grad_weight: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    scale: float,
-    **geometry: int,
-) -> None:
-    """Add to ``grad_weight``, ``scale`` times."""
-    weight = torch.zeros_like(grad_weight)  # its gradient does not depend on it
-    arguments = (grad_output, input, weight, offset, *_unmodulated(input, weight, geometry))
-    grad_weight += scale * _KERNELS._deform_conv2d_backward(*arguments)[1]
-
-
-def _unmodulated(input: Tensor, weight: Tensor, geometry: dict[str, int]) -> tuple[Any, ...]:
-    """Torchvision's arguments behind the offset: no mask, a bias of zeros, and the geometry."""
-    names = ("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
-    none = input.new_zeros(len(input), 1)
-    return (none, input.new_zeros(len(weight)), *(geometry[name] for name in names), False)
-
-
-@_operator
-def modulated_deform_conv_forward(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    ones: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    **geometry: int,
-) -> None:
-    """Fill ``output`` (N, C_out, H_out, W_out)."""
-    output.copy_(_KERNELS.deform_conv2d(input, weight, offset, mask, *_modulated(weight, bias, geometry)))
-
-
-@_operator
-def modulated_deform_conv_backward(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    ones: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    *others: Tensor,
-    **geometry: int,
-) -> None:
-    """Add to the gradients of input, weight, bias, offset and mask; to that of the bias only where there is one.
-
-    These stand between the unused ``columns`` and ``grad_output`` in ``others``.
-    """
-    _, grad_input, grad_weight, grad_bias, grad_offset, grad_mask, grad_output = others
-    arguments = (grad_output, input, weight, offset, mask, *_modulated(weight, bias, geometry))
-    found = _KERNELS._deform_conv2d_backward(*arguments)
-    gradients = [grad_input, grad_weight, grad_offset, grad_mask, grad_bias]
-    for gradient, addend in zip(gradients if geometry["with_bias"] else gradients[:-1], found):
-        gradient += addend
-
-
-def _modulated(weight: Tensor, bias: Tensor, geometry: dict[str, int]) -> tuple[Any, ...]:
-    """Torchvision's arguments behind the mask."""
-    names = ("stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w", "group", "deformable_group")
-    bias = bias if geometry["with_bias"] else weight.new_zeros(len(weight))
-    return (bias, *(geometry[name] for name in names), True)

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..mixing import draw_mix
+from ..utils.models import unwrapped
 
 
 @HOOKS.register_module()
@@ -86,5 +86,4 @@ class MixSheetHook(Hook):
 
 
 def _preprocessor(runner: Runner) -> Any:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return getattr(model, "data_preprocessor", None)
+    return getattr(unwrapped(runner.model), "data_preprocessor", None)

@@ -173,7 +173,7 @@ def test_a_cifar_stem_is_refused_by_the_detector(few_cifar10, bccd_with_bad_boxe
 @pytest.mark.parametrize("spelling", ["--local-rank=0", "--local_rank=0"])
 def test_both_spellings_of_the_local_rank_are_taken(run_tool, spelling):
     run = run_tool("tools/train.py", "configs/none.py", spelling, check=False)
-    assert run.returncode == 2 and run.stdout.strip().endswith("wanted a config file, such as one under configs/")
+    assert run.returncode == 2 and run.stdout.strip().endswith("give a config file, such as one in configs/")
 
 
 def test_two_processes_on_a_cpu_train_and_test_together(pretrained, few_cifar10, run_tool, losses, tmp_path):
@@ -207,10 +207,10 @@ def test_a_run_is_resumed_from_its_last_checkpoint(few_cifar10, run_tool, tmp_pa
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["configs/none.py"], "config configs/none.py is not there"),
-        ([PRETRAINING, "--resume", "none.pth"], "checkpoint none.pth is not there"),
-        ([PRETRAINING, "--amp"], "--amp was given, but there is no GPU"),
-        (["{no_base}", "--auto-scale-lr"], "wanted auto_scale_lr=dict(base_batch_size=...)"),
+        (["configs/none.py"], "config configs/none.py does not exist"),
+        ([PRETRAINING, "--resume", "none.pth"], "checkpoint none.pth does not exist"),
+        ([PRETRAINING, "--amp"], "--amp needs a GPU"),
+        (["{no_base}", "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)"),
     ],
 )
 def test_a_wrong_call_ends_in_one_sentence(run_tool, tmp_path, arguments, message):

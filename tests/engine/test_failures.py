@@ -22,22 +22,22 @@ GPU = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacit
 @pytest.mark.parametrize(
     "error, status, sentence",
     [
-        (KeyboardInterrupt(), 130, "interrupted; --resume goes on from the newest checkpoint in the work dir"),
+        (KeyboardInterrupt(), 130, "interrupted; --resume continues from the newest checkpoint in the work dir"),
         (NonFiniteError("iteration 3 has no finite loss"), 1, "iteration 3 has no finite loss"),
         (
             torch.cuda.OutOfMemoryError(GPU),
             1,
-            "the GPU ran out of memory (2.50 GiB more were asked for); use a smaller",
+            "the GPU ran out of memory (2.50 GiB more were requested); use a smaller",
         ),
-        (missing("psamask_forward"), 1, "mmcv's operator psamask_forward is not compiled, and nothing"),
+        (missing("psamask_forward"), 1, "mmcv's operator psamask_forward is not compiled and has no replacement"),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors"), 1, "the GPU ran out of memory; use a smaller"),
         (RuntimeError(CPU), 1, "the machine ran out of memory ([enforce fail"),
         (MemoryError(), 1, "the machine ran out of memory; use a smaller batch, or fewer workers"),
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "the disk is full (No space left on device); make room"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "the disk is full (No space left on device); free some"),
         (
             OSError(errno.EDQUOT, "Quota exceeded", "w/a.pth"),
             1,
-            "the disk is full (Quota exceeded: w/a.pth); make",
+            "the disk is full (Quota exceeded: w/a.pth); free",
         ),
         (
             RuntimeError("[enforce] . PytorchStreamWriter failed writing file data/3"),

@@ -48,7 +48,7 @@ def test_killed_and_resumed_with_deterministic_algorithms_it_ends_with_the_same_
     assert undisturbed.returncode == 0, undisturbed.stdout[-4000:]
     assert killed.returncode == -signal.SIGKILL, killed.stdout[-4000:]
     resumed = train("killed", "--resume")
-    assert "goes on exactly where iteration 3 ended" in resumed.stdout, resumed.stdout[-4000:]
+    assert "Resumed exactly after iteration 3" in resumed.stdout, resumed.stdout[-4000:]
     one, other = (
         torch.load(tmp_path / name / "iter_8.pth", map_location="cpu", weights_only=False)
         for name in ("undisturbed", "killed")
@@ -75,11 +75,11 @@ def test_memory_used_up_ends_in_one_sentence_and_the_run_can_be_resumed(made_up_
     failed = train(at=3)
     last = failed.stdout.strip().splitlines()[-1]
     assert failed.returncode == 1, failed.stdout[-4000:]
-    assert re.match(r"train\.py: the GPU ran out of memory \([\d.]+ \w+ more were asked for\); use a smaller", last)
+    assert re.match(r"train\.py: the GPU ran out of memory \([\d.]+ \w+ more were requested\); use a smaller", last)
     assert "Traceback" not in failed.stdout
     resumed = train("--resume", at=0)
     assert resumed.returncode == 0, resumed.stdout[-4000:]
-    assert "goes on exactly where iteration 2 ended" in resumed.stdout
+    assert "Resumed exactly after iteration 2" in resumed.stdout
 
 
 @pytest.mark.parametrize(

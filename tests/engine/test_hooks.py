@@ -1,15 +1,18 @@
-"""The hooks, on their own."""
+"""The hooks that check a training, without a training."""
 
 import json
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
+from mmpretrain.models import ClsDataPreprocessor
+from mmpretrain.structures import DataSample, MultiTaskDataSample
 from torch import nn
 
-from smix_mm.engine import BoxCheckHook, LoadProofHook
+from smix_mm.engine import BoxCheckHook, LoadProofHook, MixingLabelsHook
 from smix_mm.transfer.checkpoint import state_dict_hash
-from smix_mm.utils.errors import LoadProofError
+from smix_mm.utils.errors import LoadProofError, UsageError
 
 
 class Log(list):
@@ -35,7 +38,7 @@ def loaded(tmp_path):
     return model
 
 
-def test_the_proof_finds_the_checkpoint_in_init_cfg_and_leaves_what_it_proved(loaded, tmp_path):
+def test_the_proof_takes_the_checkpoint_from_init_cfg_and_writes_its_result(loaded, tmp_path):
     run = runner(loaded, tmp_path)
     LoadProofHook().before_train(run)
     proof = json.loads((tmp_path / "load_proof.json").read_text())
@@ -57,7 +60,7 @@ def test_a_resumed_run_is_not_compared_with_what_it_started_from(loaded, tmp_pat
 
 def test_a_backbone_without_a_checkpoint_or_with_a_remote_one_cannot_be_proven(loaded, tmp_path):
     loaded.backbone.init_cfg = None
-    with pytest.raises(LoadProofError, match="names no checkpoint; wanted model.backbone.init_cfg"):
+    with pytest.raises(LoadProofError, match="names no checkpoint; set model.backbone.init_cfg"):
         LoadProofHook().before_train(runner(loaded, tmp_path))
     with pytest.raises(LoadProofError, match=r"torchvision://resnet50, whose loading cannot be proven"):
         LoadProofHook(checkpoint="torchvision://resnet50").before_train(runner(loaded, tmp_path))
@@ -89,30 +92,30 @@ def check(dataset, **settings) -> list[str]:
 
 def test_ignored_boxes_without_area_are_counted_with_their_files():
     (line,) = check(Boxes([(GOOD, 0)], [(POINT, 1), (LINE, 1)], [(GOOD, 1)]))
-    assert line == "2 boxes without area in 1.xml; left out of training."
+    assert line == "2 boxes without area in 1.xml; not used for training."
     assert check(Boxes([(POINT, 1)]), quiet=True) == []
 
 
 def test_boxes_without_area_that_would_be_trained_on_stop_the_run():
-    with pytest.raises(ValueError, match=r"1 box without area in 1.xml would turn the loss into NaN; wanted"):
+    with pytest.raises(ValueError, match=r"1 box without area in 1.xml would turn the loss into NaN; fix"):
         check(Boxes([(GOOD, 0)], [(LINE, 0)]))
 
 
 @pytest.mark.parametrize("box", [[5, 1, 1, 5], [-4, 1, 0, 5], [1, -4, 5, -1]])
-def test_turned_round_boxes_and_those_before_the_image_begins_have_no_area_either(box):
+def test_reversed_boxes_and_boxes_left_of_or_above_the_image_have_no_area(box):
     with pytest.raises(ValueError, match=r"1 box without area in 0.xml"):
         check(Boxes([(box, 0)]))
 
 
-def test_boxes_that_the_pipeline_mends_do_not_stop_the_run():
+def test_boxes_that_the_pipeline_repairs_do_not_stop_the_run():
     class SanitizeBoxes:
         pass
 
     (line,) = check(Boxes([(LINE, 0)], steps=[SanitizeBoxes()]))
-    assert line == "1 box without area in 0.xml; left out of training."
+    assert line == "1 box without area in 0.xml; not used for training."
 
 
-def test_a_dataset_without_boxes_is_not_walked_through():
+def test_of_a_dataset_without_boxes_only_one_sample_is_read():
     class Images(Boxes):
         def get_data_info(self, index: int) -> dict:
             assert index == 0
@@ -121,10 +124,57 @@ def test_a_dataset_without_boxes_is_not_walked_through():
     assert check(Images([], [])) == []
 
 
-def test_it_looks_inside_repeated_and_concatenated_datasets():
+def test_repeated_and_concatenated_datasets_are_checked():
     wrapped = SimpleNamespace(dataset=SimpleNamespace(datasets=[Boxes([(GOOD, 0)]), Boxes([(POINT, 1)])]))
     assert len(check(wrapped)) == 1
 
 
-def test_good_boxes_and_images_without_boxes_say_nothing():
+def test_good_boxes_and_images_without_boxes_give_no_warning():
     assert check(Boxes([(GOOD, 0), (GOOD, 1)], [])) == []
+
+
+AUGMENTS = dict(augments=dict(type="SaliencyMix", mean=[0, 0, 0], std=[255, 255, 255]))
+
+
+def check_labels(samples, augments=AUGMENTS) -> None:
+    preprocessor = ClsDataPreprocessor(mean=[0, 0, 0], std=[255, 255, 255], num_classes=3, batch_augments=augments)
+    runner = SimpleNamespace(model=torch.nn.Module())
+    runner.model.data_preprocessor = preprocessor
+    MixingLabelsHook().before_train_iter(runner, 0, dict(inputs=torch.zeros(2, 3, 8, 8), data_samples=samples))
+
+
+@pytest.mark.parametrize(
+    "samples, named",
+    [
+        ([MultiTaskDataSample()] * 2, "a MultiTaskDataSample without gt_label"),
+        ([DataSample()] * 2, "a DataSample without gt_label"),
+        (None, "no labels"),
+        ([], "no labels"),
+    ],
+)
+def test_a_batch_that_mmpretrain_would_not_mix_stops_the_training(samples, named):
+    with pytest.raises(UsageError, match=f"got {named}, which mmpretrain does not mix"):
+        check_labels(samples)
+    check_labels(samples, augments=None)
+
+
+def test_batches_that_are_mixed_pass():
+    check_labels([DataSample().set_gt_label(1)] * 2)
+    check_labels([DataSample().set_gt_score(torch.ones(3) / 3)] * 2)
+    check_labels(torch.tensor([0, 1]))  # the labels of the in-memory images
+
+
+def test_the_batch_augments_of_a_detector_are_not_checked():
+    from mmdet.models import DetDataPreprocessor
+
+    runner = SimpleNamespace(model=torch.nn.Module())
+    runner.model.data_preprocessor = DetDataPreprocessor(
+        batch_augments=[dict(type="mmdet.BatchFixedSizePad", size=(64, 64))]
+    )
+    MixingLabelsHook().before_train_iter(runner, 0, dict(inputs=[], data_samples=[DetDataSample()]))
+
+
+def test_only_the_first_batch_is_checked():
+    hook = MixingLabelsHook()
+    hook.before_train_iter(SimpleNamespace(model=torch.nn.Module()), 0, None)
+    hook.before_train_iter(None, 1, None)

@@ -69,7 +69,7 @@ def hidden(folder: Path) -> list[str]:
     [
         (
             "memory",
-            "train.py: the GPU ran out of memory (2.50 GiB more were asked for); use a smaller train_dataloader",
+            "train.py: the GPU ran out of memory (2.50 GiB more were requested); use a smaller train_dataloader",
         ),
         ("worker", "train.py: data worker "),
     ],
@@ -78,7 +78,7 @@ def test_out_of_memory_and_dead_workers_end_with_one_line_and_good_checkpoints(b
     finished = blow(what)
     assert finished.status == 1
     assert last_line(finished.output).startswith(sentence)
-    assert last_line(finished.output).endswith("--resume goes on from the newest checkpoint in the work dir")
+    assert last_line(finished.output).endswith("--resume continues from the newest checkpoint in the work dir")
     assert "Traceback" not in finished.output
     assert iterations(finished.work_dir) == [1, 2, 3]
     assert blow("", "--resume", "--no-validate").status == 0
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_with_one_line_and_good_checkpoints(few_cifar10, tmp_path):
         timeout=300,
     )
     assert finished.returncode == 130
-    said = "train.py: interrupted; --resume goes on from the newest checkpoint in the work dir"
+    said = "train.py: interrupted; --resume continues from the newest checkpoint in the work dir"
     assert last_line(finished.stdout) == said, finished.stdout[-3000:]
     assert iterations(tmp_path) == [1, 2, 3]
 
@@ -131,5 +131,5 @@ def test_a_work_dir_that_cannot_be_written_to_is_said_at_once(blow, mounted):
     finished = blow("", "--work-dir", disk / "run")
     assert finished.status == 1
     assert last_line(finished.output).startswith(f"train.py: the system refuses access to {disk}/run (Read-only file ")
-    assert "wanted a work dir that can be written to" in last_line(finished.output)
+    assert "so that the work dir can be written to" in last_line(finished.output)
     assert "Epoch(train)" not in finished.output

@@ -67,7 +67,7 @@ def test_a_detector_that_finds_nothing_has_zero():
 
 
 def test_a_test_set_without_objects_is_refused():
-    with pytest.raises(DataError, match="no object to find"):
+    with pytest.raises(DataError, match="should have objects that are not difficult"):
         evaluate(make([(0, 0, 0.9, HERE)], [(0, 0, True, HERE)]))
 
 

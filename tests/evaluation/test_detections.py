@@ -62,20 +62,20 @@ def test_another_format_and_a_missing_file_are_named(few_detections, tmp_path):
     few_detections.write(tmp_path / "old.npz")
     with np.load(tmp_path / "old.npz") as file:
         np.savez(tmp_path / "new.npz", **{**file, "format": 2})
-    with pytest.raises(DataError, match="has format 2; wanted 1"):
+    with pytest.raises(DataError, match="should be 1, got 2"):
         read_detections(tmp_path / "new.npz")
-    with pytest.raises(DataError, match="none.npz is not there"):
+    with pytest.raises(DataError, match="none.npz does not exist"):
         read_detections(tmp_path / "none.npz")
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(scores=np.zeros(3, np.float32)), r"scores is float32 \(3,\); wanted float32"),
-        (dict(labels=np.int64), "labels is int64"),
-        (dict(classes=("v", "w")), "labels has 0 to 4; wanted 0 to 1"),
-        (dict(boxes=np.nan), "boxes of image 0+ hold what is no number"),
-        (dict(true_boxes=np.inf), "true_boxes of image 0+ hold"),
+        (dict(scores=np.zeros(3, np.float32)), r"scores should be float32 \(104,\), got float32 \(3,\)"),
+        (dict(labels=np.int64), r"labels should be int16 \(\d+,\), got int64"),
+        (dict(classes=("v", "w")), "labels should be in 0 to 1, got 0 to 4"),
+        (dict(boxes=np.nan), "boxes of image 0+ should be finite, got NaN or infinity"),
+        (dict(true_boxes=np.inf), "true_boxes of image 0+ should be finite"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(few_detections, change, message):

@@ -132,7 +132,7 @@ def test_a_sample_that_lacks_something_says_how_to_mend_it(few_detections, missi
 
 
 def test_a_file_of_another_kind_is_not_written(few_detections):
-    with pytest.raises(DataError, match="ends in .npz"):
+    with pytest.raises(DataError, match="out should end in .npz"):
         built(few_detections.classes, out="predictions.pkl")
 
 

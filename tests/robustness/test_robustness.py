@@ -92,11 +92,11 @@ def test_several_steps_harm_at_least_as_much_as_one(trained):
 def test_fgsm_is_one_step_along_the_sign_of_the_gradient_on_the_pixel_scale(trained):
     _, _, model, pixels, labels = trained
     attacked, *_ = run(trained, "fgsm", 8 / 255)
-    wanted = pixels.clone().requires_grad_()
-    F.cross_entropy(PixelClassifier(model)(wanted), labels).backward()
-    wanted = (pixels + 8 * wanted.grad.sign()).clamp(0, 255)
+    expected = pixels.clone().requires_grad_()
+    F.cross_entropy(PixelClassifier(model)(expected), labels).backward()
+    expected = (pixels + 8 * expected.grad.sign()).clamp(0, 255)
     # A gradient of almost nothing may have another sign in another order of sums.
-    assert (attacked - wanted).abs().gt(1e-3).float().mean() < 1e-3
+    assert (attacked - expected).abs().gt(1e-3).float().mean() < 1e-3
 
 
 def test_without_strength_the_images_are_given_back_as_they_are(trained):
@@ -116,9 +116,9 @@ def test_random_starts_are_those_of_the_seed_and_disturb_no_other_draws(trained)
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(name="cw", eps=0.1), "attack is 'cw'; wanted one of fgsm, pgd, apgd"),
-        (dict(name="pgd", eps=8), "eps is 8; wanted a share of 255"),
-        (dict(name="pgd", eps=0.1, steps=0), "steps is 0; wanted 1 or more"),
+        (dict(name="cw", eps=0.1), "attack should be one of 'fgsm', 'pgd', 'apgd', got 'cw'"),
+        (dict(name="pgd", eps=8), "eps should be a fraction of 255 in 0 to 1, such as 8/255, got 8"),
+        (dict(name="pgd", eps=0.1, steps=0), "steps should be at least 1, got 0"),
     ],
 )
 def test_a_wrong_argument_is_refused(trained, arguments, message):
@@ -128,7 +128,7 @@ def test_a_wrong_argument_is_refused(trained, arguments, message):
 
 @pytest.mark.parametrize("text", ["8", "-1/255", "x", "1/0"])
 def test_a_strength_that_is_none_is_refused(text):
-    with pytest.raises(ValueError, match="wanted a share of 255"):
+    with pytest.raises(ValueError, match="eps should be a fraction of 255"):
         parse_eps(text)
 
 
@@ -148,7 +148,7 @@ def test_the_loop_gives_what_a_plain_test_and_the_attack_by_hand_give(trained, t
 
 
 def test_a_config_without_a_classifier_is_refused(trained):
-    with pytest.raises(UsageError, match="is no classifier's config"):
+    with pytest.raises(UsageError, match="should be of an mmpretrain classifier"):
         evaluate.test_robustness(ROOT / "configs/demo/detector.py", trained[1])
 
 
@@ -174,7 +174,7 @@ def test_a_wrong_call_ends_in_one_sentence(trained, run_tool, tmp_path):
     finished = run_tool("tools/test_robustness.py", trained[0], trained[1], "--eps", "8", check=False)
     assert finished.returncode == 2
     assert finished.stdout.splitlines()[-1] == (
-        "test_robustness.py: eps is 8; wanted a share of 255 in 0 to 1, such as 8/255"
+        "test_robustness.py: eps should be a fraction of 255 in 0 to 1, such as 8/255, got 8"
     )
 
 
@@ -189,5 +189,5 @@ def test_a_corruption_is_the_same_each_time_and_takes_images_in_either_order():
 
 @pytest.mark.parametrize("arguments", [("rain", 1), ("fog", 6), ("fog", 1, "grey")])
 def test_a_wrong_corruption_is_refused(arguments):
-    with pytest.raises(ValueError, match="wanted"):
+    with pytest.raises(ValueError, match="should be"):
         CommonCorruption(*arguments)

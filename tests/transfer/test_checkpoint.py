@@ -172,5 +172,5 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, data):
 
 def test_a_folder_or_a_missing_file_is_named(tmp_path):
     for path in (tmp_path, tmp_path / "none.pth"):
-        with pytest.raises(FileNotFoundError, match="is not there; wanted a file that torch.save wrote"):
+        with pytest.raises(FileNotFoundError, match="does not exist; give a file that torch.save wrote"):
             read_checkpoint(path)

@@ -127,7 +127,7 @@ def test_timms_ema_is_understood_as_well(tmp_path):
 def test_raw_weights_are_refused_where_there_is_no_average(tmp_path):
     with pytest.raises(ValueError, match="no moving average"):
         publish(dict(state_dict=classifier()), tmp_path, weights="raw")
-    with pytest.raises(ValueError, match="weights is 'best'; wanted 'averaged' or 'raw'"):
+    with pytest.raises(ValueError, match="weights should be one of 'averaged', 'raw', got 'best'"):
         publish(classifier(), tmp_path, weights="best")
 
 
@@ -163,7 +163,7 @@ def test_other_names_are_refused_with_a_look_at_them(tmp_path):
 
 def test_a_published_file_is_not_published_again(tmp_path):
     publish(classifier(), tmp_path)
-    with pytest.raises(CheckpointError, match="published backbone already"):
+    with pytest.raises(CheckpointError, match="already a published backbone"):
         publish_backbone(tmp_path / "backbone.pth", tmp_path / "again.pth")
 
 
@@ -202,7 +202,7 @@ def test_a_file_cut_short_is_named(tmp_path):
     path = tmp_path / "epoch_1.pth"
     torch.save(classifier(), path)
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match=r"epoch_1.pth cannot be read, perhaps it is cut short"):
+    with pytest.raises(CheckpointError, match=r"epoch_1.pth cannot be read, perhaps it is incomplete"):
         publish_backbone(path, tmp_path / "backbone.pth")
 
 

@@ -29,5 +29,5 @@ def test_a_config_that_is_there_comes_first(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["resnet18_baseline.py", "configs/none.py"])
 def test_no_other_name_is_looked_for(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=f"config {name} is not there"):
+    with pytest.raises(UsageError, match=f"config {name} does not exist"):
         load_config(name, tmp_path, None, "none")

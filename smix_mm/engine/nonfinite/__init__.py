@@ -1,1 +1,1 @@
-"""What happens at a loss that is not finite, and its batch run again."""
+"""Non-finite losses: stopping or skipping, and replaying the batch."""

@@ -1,7 +1,7 @@
-"""A batch as a file of plain values, with the random state before it, so that it can be run again.
+"""Files with a batch and the random state before it, for a replay.
 
-Nothing in such a file is executed when it is read: data structures are written as their name and
-their content, and only the names listed here are built again.
+Reading such a file executes no code from it: data structures are stored as their name and
+their content, and only those listed here are built again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...utils.files import atomic_path
 
 FORMAT = "smix_mm batch 1"
 
-# Where the structures live that a batch may hold beyond plain values; mmdet's need not be installed.
+# Modules of the structures that a batch may contain besides plain values; mmdet need not be installed.
 _ELEMENTS = {
     "BaseDataElement": "mmengine.structures",
     "InstanceData": "mmengine.structures",
@@ -31,7 +31,7 @@ _ELEMENTS = {
     "MultiTaskDataSample": "mmpretrain.structures",
     "DetDataSample": "mmdet.structures",
 }
-# These are built from a few attributes of theirs.
+# Modules of further classes, and the attributes that they are built from.
 _SHAPES = {
     "HorizontalBoxes": ("mmdet.structures.bbox", ("tensor",)),
     "BitmapMasks": ("mmdet.structures.mask", ("masks", "height", "width")),
@@ -39,48 +39,18 @@ _SHAPES = {
 }
 
 
-def hold(batch: Any) -> Any:
-    """The batch as it is now, cheaply: training writes into samples, but never into the images.
-
-    Images and metainfo are shared with ``batch``; containers, samples and the tensors in
-    samples are copies.
-    """
-    if isinstance(batch, dict):
-        return {key: hold(value) for key, value in batch.items()}
-    if isinstance(batch, (list, tuple)):
-        return [hold(value) for value in batch]
-    if isinstance(batch, BaseDataElement):
-        return _held_element(batch)
-    return batch
-
-
-def _held_element(element: BaseDataElement) -> BaseDataElement:
-    held = element.__class__.__new__(element.__class__)
-    content = dict(element.__dict__)
-    for name in element._data_fields & content.keys():  # properties are fields without a place of their own
-        value = content[name]
-        if isinstance(value, BaseDataElement):
-            content[name] = _held_element(value)
-        elif hasattr(value, "clone"):  # tensors and boxes
-            content[name] = value.clone()
-    for name in ("_data_fields", "_metainfo_fields"):
-        content[name] = set(content[name])
-    held.__dict__.update(content)
-    return held
-
-
 def write_batch(path: str | Path, batch: Any, random_state: dict[str, Any], **about: Any) -> None:
-    """Write a batch, whole or not at all.
+    """Write a batch to a file atomically.
 
     Args:
-        path: the file.
-        batch: what a data loader gave.
-        random_state: of :func:`~smix_mm.utils.random_state.get_random_state`, from before the batch was used.
-        about: plain values to keep with it.
+        path: The file.
+        batch: A batch of a data loader.
+        random_state: From :func:`~smix_mm.utils.random_state.get_random_state`, before the batch was used.
+        about: Plain values to store with the batch.
 
     Raises:
-        TypeError: the batch holds something that is none of the structures known here.
-        OSError: the file cannot be written.
+        TypeError: The batch contains an object of an unsupported class.
+        OSError: The file cannot be written.
     """
     content = dict(about, format=FORMAT, batch=_pack(batch), random=random_state)
     with atomic_path(path) as temporary:
@@ -88,29 +58,32 @@ def write_batch(path: str | Path, batch: Any, random_state: dict[str, Any], **ab
 
 
 def read_batch(path: str | Path) -> dict[str, Any]:
-    """Read what :func:`write_batch` wrote: ``batch``, ``random`` and all that was kept with it.
+    """Read a file of :func:`write_batch`.
+
+    Returns:
+        A dict of ``batch``, ``random`` (the random state) and the values that were stored with it.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: it is damaged, holds objects whose reading would run code, or is no batch.
+        FileNotFoundError: The file does not exist.
+        CheckpointError: The file is damaged, contains objects whose unpickling could run code, or is not a batch.
     """
     content = read_checkpoint(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} holds no batch; wanted a file that training left under nonfinite/")
+    if content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} should hold a batch; give a file that training has written to nonfinite/")
     try:
         return {**content, "batch": _unpack(content["batch"])}
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise CheckpointError(f"{path} holds a batch that cannot be built again: {error}") from error
+        raise CheckpointError(f"the batch in {path} cannot be built: {error}") from error
 
 
 def _pack(value: Any) -> Any:
-    """Plain values and tensors alone; whatever else is a dict of its name and its content."""
+    """Convert to plain values and tensors; any other object becomes a dict of its name and content."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Tensor):
-        # A view would take the whole storage along.
+        # Cloned, because of a view torch.save writes the whole storage.
         return value.detach().cpu().clone()
     if isinstance(value, (list, tuple)):
         return {"is": "list" if isinstance(value, list) else "tuple", "of": [_pack(each) for each in value]}
@@ -126,7 +99,7 @@ def _pack(value: Any) -> Any:
         return {"is": name, "metainfo": _pack(value.metainfo), "of": _pack(dict(value.items()))}
     if name in _SHAPES and type(value) is getattr(import_module(_SHAPES[name][0]), name):
         return {"is": name, "of": [_pack(getattr(value, attribute)) for attribute in _SHAPES[name][1]]}
-    raise TypeError(f"the batch holds a {type(value).__module__}.{name}, which no batch file can hold")
+    raise TypeError(f"a batch file cannot hold a {type(value).__module__}.{name}")
 
 
 def _unpack(value: Any) -> Any:
@@ -148,11 +121,11 @@ def _unpack(value: Any) -> Any:
         return element
     if name in _SHAPES:
         return getattr(import_module(_SHAPES[name][0]), name)(*[_unpack(each) for each in content])
-    raise ValueError(f"it names {name!r}, wanted one of {', '.join([*_ELEMENTS, *_SHAPES])}")
+    raise ValueError(f"class names should be one of {', '.join([*_ELEMENTS, *_SHAPES])}, got {name!r}")
 
 
 def image_files(batch: Any) -> list[str]:
-    """The image of each sample of a batch, in order; where no file is named, what else is known of it."""
+    """The image file of each sample of a batch, in order, or a description such as 'sample 3 of the dataset'."""
     files = [_image_file(sample) for sample in _samples(batch)]
     if files or not isinstance(batch, dict) or batch.get("inputs") is None:
         return files
@@ -168,8 +141,8 @@ def _samples(value: Any) -> Iterator[BaseDataElement]:
 
 
 def _image_file(sample: BaseDataElement) -> str:
-    named = sample.get("img_path")
-    if named:
-        return str(named)
+    path = sample.get("img_path")
+    if path:
+        return str(path)
     index = sample.get("sample_idx", sample.get("img_id"))
     return "an unnamed image" if index is None else f"sample {index} of the dataset"

@@ -1,1 +1,1 @@
-"""Exact resume: a run that was stopped anywhere goes on as if it had not been."""
+"""Exact resume: an interrupted run continues as if it had not been interrupted."""

@@ -1,4 +1,4 @@
-"""File backends for mmengine that leave whole files behind, whenever the process dies."""
+"""File backends for mmengine that leave only complete files, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ATOMIC_FILES = "smix_whole_files"
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local backend, whose files appear under their names only when they are complete."""
+    """mmengine's local backend with atomic writes."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes, sync them, and rename the file to ``filepath``."""
+        """Write bytes to a temporary file, sync it, and rename it to ``filepath``."""
         with atomic_path(filepath) as temporary:
             temporary.write_bytes(obj)
 
@@ -25,10 +25,10 @@ register_backend(ATOMIC_FILES, AtomicBackend, force=True)
 
 
 class DeferredDeletes:
-    """A file backend that puts removals off until it is told that what replaces the files is complete.
+    """A file backend that delays the removal of files until their replacements are complete.
 
     Args:
-        backend: a file backend of mmengine.
+        backend: A file backend of mmengine.
     """
 
     def __init__(self, backend: Any) -> None:
@@ -39,11 +39,11 @@ class DeferredDeletes:
         return getattr(self.backend, name)
 
     def remove(self, filepath: str | Path) -> None:
-        """Note a file to be removed."""
+        """Queue a file for removal."""
         self.queue.append(str(filepath))
 
     def remove_now(self, keep: Collection[str | None] = ()) -> None:
-        """Remove what was noted, but for ``keep``: names that have been written anew since."""
+        """Remove the queued files, except those in ``keep``, which were written again since."""
         queue, self.queue = self.queue, []
         for path in queue:
             if path not in keep:

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, one after the other, and hold all that an exact resume needs."""
+"""A checkpoint hook with atomic files and the state for an exact resume."""
 
 from __future__ import annotations
 
@@ -20,16 +20,14 @@ from .state import KEY, collect, restore
 class ExactCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook`` for runs that may be killed at any time.
 
-    - A checkpoint, and ``last_checkpoint``, appear under their names only when they are complete and
-      synced to the disk.
-    - The outdated checkpoint, and the best one so far, are removed after their successors are
-      complete, not before.
-    - Checkpoints hold the random state and the unfinished gradient accumulation of every rank.
-      Together with an exact loop (:mod:`smix_mm.engine.resume.loops`) a resumed run ends with the same weights
-      as an undisturbed one, bit for bit. Where it cannot, the log says why.
+    - Checkpoints and ``last_checkpoint`` are written atomically.
+    - The outdated checkpoint and the previous best one are removed only after their successors are complete.
+    - Checkpoints contain the random state and the unfinished gradient accumulation of every rank. With an exact
+      loop (:mod:`smix_mm.engine.resume.loops`), a resumed run ends with the same weights as an uninterrupted one,
+      bit for bit. If it cannot, the reason is logged.
 
     Args:
-        **kwargs: as in ``CheckpointHook``.
+        **kwargs: As in ``CheckpointHook``.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -39,7 +37,7 @@ class ExactCheckpointHook(CheckpointHook):
         self._collected: dict[str, Any] | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare the folder, and hand what was loaded for a resume to the train loop."""
+        """Prepare the folder, and restore the loaded state on a resume."""
         super().before_train(runner)
         if type(self.file_backend) is LocalBackend:
             self.backend_args = {"backend": ATOMIC_FILES}
@@ -51,15 +49,15 @@ class ExactCheckpointHook(CheckpointHook):
             if reasons:
                 runner.logger.warning(f"This resume is not exact: {'; '.join(reasons)}.")
             else:
-                runner.logger.info(f"The run goes on exactly where iteration {runner.iter} ended.")
+                runner.logger.info(f"Resumed exactly after iteration {runner.iter}.")
         self._loaded = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep what is for the train loop until the training begins."""
+        """Store the state until the training begins."""
         self._loaded = checkpoint.get(KEY)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the collected state; mmengine calls this on the main process alone."""
+        """Add the collected state; mmengine calls this only on the main process."""
         if self._collected is not None:
             checkpoint[KEY] = self._collected
 
@@ -89,7 +87,7 @@ class ExactCheckpointHook(CheckpointHook):
         self._remove_outdated()
 
     def _drop_outdated(self, runner: Runner, step: int) -> None:
-        """Count the new checkpoint among those to keep, and note the one that it replaces for removal."""
+        """Add the new checkpoint to those to keep, and queue the one that it replaces for removal."""
         if self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step:
             return
         if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
@@ -111,6 +109,6 @@ class ExactCheckpointHook(CheckpointHook):
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files of checkpoints that a killed run could not finish."""
+    """Remove the temporary files that a killed run has left."""
     for path in folder.glob(".*-????????.pth"):
         path.unlink(missing_ok=True)

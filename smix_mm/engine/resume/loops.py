@@ -1,4 +1,4 @@
-"""Train loops that go on within an epoch, with the random numbers that an undisturbed run would have drawn."""
+"""Train loops that resume within an epoch, with the random numbers of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from mmengine.registry import LOOPS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
-from ...utils.random_state import set_random_state, unwrapped
+from ...utils.models import unwrapped
+from ...utils.random_state import set_random_state
 from .sample_seeds import SeededDataLoader, seed_samples
 
 
 class ExactLoop(BaseLoop):
-    """What both loops share: samples with seeds of their own, the place in the data, and resuming.
+    """Base class of the exact loops.
 
-    Each sample's augmentation is seeded by (seed, epoch, rank, position in the rank's epoch), so
-    neither the number of workers nor their lives matter. Attributes and arguments of the
-    mmengine loops stay as they are.
+    Each sample's augmentation is seeded by (seed, epoch, rank, position in the rank's epoch), so that it does not
+    depend on the number of workers or on when they were started. Attributes and arguments of the mmengine loops do
+    not change.
 
     Attributes:
-        samples_are_seeded: False where the data loader is of a class of its own or its dataset has
-            no indices; then a resume is not exact.
-        data_epoch: how often the data were gone through before; what the sampler shuffles by.
-        batches_done: batches of this ``data_epoch`` that the model was trained on.
-        validated: whether a validation that was due after the last iteration is done.
+        samples_are_seeded: False if :func:`~smix_mm.engine.resume.sample_seeds.seed_samples` does not support the
+            data loader; then a resume is not exact.
+        data_epoch: Number of finished passes through the data, by which the sampler shuffles.
+        batches_done: Number of finished batches of this pass.
+        validated: Whether a validation that was due after the last iteration is finished.
     """
 
     def __init__(self, runner: Any, dataloader: Any, *args: Any, **kwargs: Any) -> None:
@@ -39,15 +40,15 @@ class ExactLoop(BaseLoop):
         self.data_epoch = 0
         self.batches_done = 0
         self.validated = True
-        self.taken_up = False
+        self.restored = False
         self._random_state: Mapping[str, Any] | None = None
 
     def progress(self, iteration: int) -> dict[str, Any]:
-        """The place in the data, for a checkpoint.
+        """The position in the data, for a checkpoint.
 
         Args:
-            iteration: how many iterations of the run the checkpoint covers: the loop's own count,
-                or one more where the loop has not yet counted the one that was just made.
+            iteration: Number of iterations that the checkpoint covers: the loop's own count, or one more if the loop
+                has not counted the last one yet.
         """
         return dict(
             data_epoch=self.data_epoch,
@@ -61,20 +62,20 @@ class ExactLoop(BaseLoop):
     def restore(
         self, progress: Mapping[str, Any], random_state: Mapping[str, Any] | None, world_size: tuple[int, int]
     ) -> None:
-        """Start where a checkpoint was written; the epoch and iteration are set already.
+        """Restore the position in the data; the epoch and iteration are set already.
 
         Args:
-            progress: what :meth:`progress` gave.
-            random_state: of this rank, see :func:`~smix_mm.utils.random_state.get_random_state`; None to go
-                on with the process's own.
-            world_size: number of processes then and now.
+            progress: The return value of :meth:`progress`.
+            random_state: The state of this rank, see :func:`~smix_mm.utils.random_state.get_random_state`; None to
+                keep the current one.
+            world_size: Number of processes when the checkpoint was written, and now.
         """
-        self.taken_up = True
+        self.restored = True
         self.data_epoch = progress["data_epoch"]
         self.batches_done = progress["batches_done"] * world_size[0] // world_size[1]
         self.validated = progress["validated"]
         self._random_state = random_state
-        # A run without a configured seed built these with a seed that it made up.
+        # Without a configured seed, these were built with a random one.
         if isinstance(self.dataloader, SeededDataLoader) and progress["sample_seed"] is not None:
             self.dataloader.keys.seed = progress["sample_seed"]
         if progress["sampler_seed"] is not None and hasattr(self._sampler, "seed"):
@@ -85,8 +86,8 @@ class ExactLoop(BaseLoop):
         batches = self.dataloader.batch_sampler
         return self.dataloader.sampler if batches is None else getattr(batches, "sampler", batches)
 
-    def _read(self) -> Iterator[Any]:
-        """The batches that the epoch still has."""
+    def _remaining_batches(self) -> Iterator[Any]:
+        """The remaining batches of this pass through the data."""
         if isinstance(self.dataloader, SeededDataLoader):
             return self.dataloader.read(self.data_epoch, self.batches_done)
         return itertools.islice(iter(self.dataloader), self.batches_done, None)
@@ -96,20 +97,20 @@ class ExactLoop(BaseLoop):
             set_random_state(unwrapped(self.runner.model), self._random_state)
             self._random_state = None
 
-    def _place_unknown(self) -> bool:
-        """Whether the run was resumed from a checkpoint that does not say where it stood."""
-        if self.taken_up or not self.iter:
+    def _position_unknown(self) -> bool:
+        """Whether the run was resumed without restoring the position in the data."""
+        if self.restored or not self.iter:
             return False
         self.runner.logger.warning(
-            "This resume is not exact: no ExactCheckpointHook was there to take up random state and place in the data."
+            "This resume is not exact: only ExactCheckpointHook restores random state and position in the data."
         )
         return True
 
     def _validate(self, now: int, last: int) -> None:
-        """Validate where it is due at epoch or iteration ``now`` of ``last``."""
+        """Validate if it is due at epoch or iteration ``now`` of ``last``."""
         self._decide_current_val_interval()
         due = now >= self.val_begin and (now % self.val_interval == 0 or now == last)
-        # A checkpoint that is written at the end of the validation belongs after it.
+        # Set before, because checkpoints are written at the end of the validation too.
         self.validated = True
         if due and self.runner.val_loop is not None:
             self.runner.val_loop.run()
@@ -119,18 +120,18 @@ class ExactLoop(BaseLoop):
 class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
     """mmengine's ``EpochBasedTrainLoop``, resumed exactly also within an epoch.
 
-    It wants :class:`~smix_mm.engine.resume.checkpoint_hook.ExactCheckpointHook` to write the checkpoints. A
-    validation that was due when the checkpoint was written is made first, as the undisturbed run did.
+    Needs checkpoints of :class:`~smix_mm.engine.resume.checkpoint_hook.ExactCheckpointHook`. If a validation was
+    due when the checkpoint was written, the resumed run starts with it.
 
     Args:
-        runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals: as in
+        runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals: As in
             ``EpochBasedTrainLoop``.
     """
 
     def run(self) -> nn.Module:
         """Train."""
         self.runner.call_hook("before_train")
-        if self._place_unknown():
+        if self._position_unknown():
             self.batches_done = min(max(0, self._iter - self._epoch * len(self.dataloader)), len(self.dataloader))
         elif not self.batches_done and not self.validated:
             self._restore_random_state()
@@ -142,14 +143,14 @@ class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
         return self.runner.model
 
     def run_epoch(self) -> None:
-        """Train for an epoch, or for what is left of it."""
+        """Train for an epoch, or for the rest of it."""
         self.data_epoch = self._epoch
-        # What hooks draw at an epoch's begin came before a checkpoint within the epoch, and after one between epochs.
+        # Hooks may draw random numbers in before_train_epoch: after a checkpoint between epochs, before one within.
         if not self.batches_done:
             self._restore_random_state()
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        batches = self._read()
+        batches = self._remaining_batches()
         self._restore_random_state()
         for number, batch in enumerate(batches, self.batches_done):
             self.run_iter(number, batch)
@@ -163,22 +164,22 @@ class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
 class ExactIterBasedTrainLoop(ExactLoop, IterBasedTrainLoop):
     """mmengine's ``IterBasedTrainLoop``, resumed exactly; with any sampler, infinite or not.
 
-    It wants :class:`~smix_mm.engine.resume.checkpoint_hook.ExactCheckpointHook` to write the checkpoints.
+    Needs checkpoints of :class:`~smix_mm.engine.resume.checkpoint_hook.ExactCheckpointHook`.
 
     Args:
-        runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals: as in
+        runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals: As in
             ``IterBasedTrainLoop``.
     """
 
     def run(self) -> nn.Module:
         """Train."""
         self.runner.call_hook("before_train")
-        # The whole training is one epoch to the hooks.
+        # For hooks, the whole training is one epoch.
         self.runner.call_hook("before_train_epoch")
-        if self._place_unknown():
+        if self._position_unknown():
             endless = isinstance(self._sampler, InfiniteSampler)
-            place = (0, self._iter) if endless else divmod(self._iter, len(self.dataloader))
-            self.data_epoch, self.batches_done = place
+            position = (0, self._iter) if endless else divmod(self._iter, len(self.dataloader))
+            self.data_epoch, self.batches_done = position
         self._restore_random_state()
         if not self.validated:
             self._validate(self._iter, self._max_iters)
@@ -194,12 +195,12 @@ class ExactIterBasedTrainLoop(ExactLoop, IterBasedTrainLoop):
         return self.runner.model
 
     def _batches(self) -> Iterator[Any]:
-        """Batches without end, in as many rounds through the data as it takes."""
+        """Batches without end, in repeated passes through the data."""
         while True:
             if hasattr(self._sampler, "set_epoch"):
                 self._sampler.set_epoch(self.data_epoch)
-            yield from self._read()
+            yield from self._remaining_batches()
             if not self.batches_done:
-                raise ValueError("the training data give no batch; wanted at least one: look at the dataset's filters")
+                raise ValueError("the training data should give at least one batch, got none; check its filters")
             self.data_epoch += 1
             self.batches_done = 0

@@ -1,4 +1,4 @@
-"""What a checkpoint must hold beyond mmengine's own for a resume that is exact, on every rank."""
+"""The state that an exact resume needs in addition to mmengine's checkpoints."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from mmengine.hooks import EarlyStoppingHook
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from ...utils.random_state import get_random_state, unwrapped
+from ...utils.models import unwrapped
+from ...utils.random_state import get_random_state
 from .loops import ExactLoop
 
 KEY = "smix_resume"
 
 
 def collect(runner: Any, iteration: int) -> dict[str, Any]:
-    """Gather the state of all ranks; every rank has to call it.
+    """Gather the state of all ranks; has to be called on every rank.
 
     Args:
-        runner: an mmengine Runner in training.
-        iteration: how many iterations the checkpoint covers.
+        runner: An mmengine Runner in training.
+        iteration: Number of iterations that the checkpoint covers.
 
     Returns:
-        tensors and plain values: ``world_size``, ``progress`` of the loop (None for one that is not
-        exact), and for each rank its random state and the gradients of an unfinished accumulation.
+        Tensors and plain values: ``world_size``, ``progress`` of the loop (None for one that is not
+        exact), and in ``ranks`` the random state and the gradients of an unfinished accumulation of each rank.
     """
     model = unwrapped(runner.model)
     mine = dict(random=get_random_state(model), gradients=_unfinished_gradients(runner.optim_wrapper, model))
@@ -38,20 +39,20 @@ def collect(runner: Any, iteration: int) -> dict[str, Any]:
 
 
 def restore(runner: Any, saved: Mapping[str, Any] | None) -> list[str]:
-    """Hand a checkpoint's state to the train loop of this rank.
+    """Restore a checkpoint's state on this rank.
 
     Args:
-        runner: an mmengine Runner that has loaded the checkpoint.
-        saved: what :func:`collect` gave; None where the checkpoint has nothing of it.
+        runner: An mmengine Runner that has loaded the checkpoint.
+        saved: The state from :func:`collect`; None if the checkpoint has none.
 
     Returns:
-        why the resume is not exact; empty where it is.
+        The reasons why the resume is not exact; empty if it is.
     """
     loop = runner.train_loop
     if not isinstance(loop, ExactLoop):
-        return [f"the train loop {type(loop).__name__} starts a half-done epoch over; wanted ExactEpochBasedTrainLoop"]
+        return [f"the train loop {type(loop).__name__} repeats an unfinished epoch; use ExactEpochBasedTrainLoop"]
     if saved is None or saved["progress"] is None:
-        return ["the checkpoint holds no random state; wanted one that ExactCheckpointHook wrote with an exact loop"]
+        return ["the checkpoint has no random state; ExactCheckpointHook writes it, with an exact loop"]
     progress, before, now = saved["progress"], saved["world_size"], get_world_size()
     same_ranks = before == now
     mine = saved["ranks"][get_rank()] if same_ranks else None
@@ -64,14 +65,14 @@ def restore(runner: Any, saved: Mapping[str, Any] | None) -> list[str]:
     elif progress["batches_per_epoch"] != len(loop.dataloader):
         reasons.append(f"an epoch had {progress['batches_per_epoch']} batches, now it has {len(loop.dataloader)}")
     if not loop.samples_are_seeded:
-        reasons.append(f"the samples of {type(loop.dataloader.dataset).__name__} cannot be seeded one by one")
+        reasons.append(f"the samples of {type(loop.dataloader.dataset).__name__} cannot be seeded individually")
     if any(isinstance(hook, EarlyStoppingHook) for hook in runner.hooks):
-        reasons.append("EarlyStoppingHook counts anew")
+        reasons.append("EarlyStoppingHook starts counting again")
     return reasons
 
 
 def _unfinished_gradients(optim_wrapper: Any, model: nn.Module) -> dict[str, Tensor]:
-    """Gradients that wait for the optimiser's step, by parameter; empty between steps."""
+    """Accumulated gradients by parameter; empty right after the optimizer's step."""
     wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
     if all(wrapper.should_update() for wrapper in wrappers):
         return {}

@@ -62,7 +62,7 @@ def test_a_box_without_area_is_named_with_its_file_and_found_again_in_the_replay
     assert re.search(
         r".*NonFiniteError: iteration \d has no finite loss: loss_bbox is (nan|inf), loss is (nan|inf) for ", message
     )
-    assert f"(look first at boxes without area in {smix_data}/BCCD/JPEGImages/{bad.stem}.jpg)" in message
+    assert f"(check boxes without area in {smix_data}/BCCD/JPEGImages/{bad.stem}.jpg)" in message
     (file,) = (tmp_path / "run" / "nonfinite").glob("*.pt")
     replay = replay_batch(file)
     assert (

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from smix_mm.engine.launch import build_runner, load_config
 from smix_mm.engine.nonfinite.hook import SKIPPED, NonFiniteHook
-from smix_mm.engine.resume.runner import use_exact_parts
+from smix_mm.engine.resume.config import use_exact_parts
 from smix_mm.engine.train import train
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import NonFiniteError, UsageError
@@ -105,9 +105,9 @@ def test_the_error_names_iteration_loss_files_and_what_to_do(stopped, few_cifar1
     folder, error = stopped
     assert error.startswith("iteration 3 (epoch 1) has no finite loss: loss_cls is nan, loss is nan for ")
     assert len(set(re.findall(rf"{few_cifar10}/train/\w+/\d+\.jpg", error.split("(look")[0]))) == 8
-    assert f"(look first at the annotations of {few_cifar10}/train/{BAD})" in error
-    assert f"the state before it is in {folder}/iter_2.pth, where --resume goes on" in error
-    assert f"`python tools/replay_batch.py {folder}/nonfinite/iter_3_rank0.pt` runs its batch again" in error
+    assert f"(check the annotations of {few_cifar10}/train/{BAD})" in error
+    assert f"--resume continues from the state before it, {folder}/iter_2.pth: fix the data" in error
+    assert f"`python tools/replay_batch.py {folder}/nonfinite/iter_3_rank0.pt` replays its batch" in error
     assert "\n" not in error
 
 
@@ -142,7 +142,7 @@ def test_skip_leaves_out_the_bad_batches_alone_and_counts_them(skipped, clean):
     assert not equal(end["state_dict"], after["state_dict"])
     assert end["message_hub"]["runtime_info"][SKIPPED] == [3, 7]
     (log,) = folder.glob("*/*.log")
-    assert "2 of 8 iterations were left out because their loss was not finite: 3, 7." in log.read_text()
+    assert "2 of 8 iterations were skipped because their loss was not finite: 3, 7." in log.read_text()
     (scalars,) = folder.glob("*/vis_data/scalars.json")
     assert "NaN" not in scalars.read_text()
 
@@ -208,12 +208,12 @@ def test_a_bad_first_batch_leaves_the_weights_that_the_run_began_with_where_chec
 
 
 def test_wrong_arguments_are_refused_with_a_sentence():
-    with pytest.raises(ValueError, match="action is 'ignore'; wanted 'stop' or 'skip'"):
+    with pytest.raises(ValueError, match="action should be one of 'stop', 'skip', got 'ignore'"):
         NonFiniteHook("ignore")
-    with pytest.raises(ValueError, match="patience is 0; wanted at least 1"):
+    with pytest.raises(ValueError, match="patience should be at least 1, got 0"):
         NonFiniteHook("skip", patience=0)
 
 
 def test_several_optimisers_are_refused_with_a_sentence():
-    with pytest.raises(UsageError, match="the config trains with OptimWrapperDict; wanted one optimiser"):
+    with pytest.raises(UsageError, match="needs one optimizer with one loss per iteration, got OptimWrapperDict"):
         NonFiniteHook().before_train(SimpleNamespace(optim_wrapper=OptimWrapperDict()))

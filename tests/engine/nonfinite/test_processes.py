@@ -77,4 +77,4 @@ def test_both_skip_and_stay_equal(two, tmp_path):
     assert len(end["message_hub"]["runtime_info"][SKIPPED]) == 2
     assert all(torch.isfinite(value).all() for value in end["state_dict"].values())
     assert (tmp_path / "rank0.txt").read_text() == (tmp_path / "rank1.txt").read_text()
-    assert re.search(r"Iteration \d is left out: loss_cls is nan, loss is nan on rank [01] for", finished.stdout)
+    assert re.search(r"Iteration \d is skipped: loss_cls is nan, loss is nan on rank [01] for", finished.stdout)

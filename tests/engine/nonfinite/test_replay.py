@@ -10,8 +10,9 @@ import torch
 from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 
-from smix_mm.engine.nonfinite.batch_file import hold, image_files, read_batch, write_batch
+from smix_mm.engine.nonfinite.batch_file import image_files, read_batch, write_batch
 from smix_mm.engine.nonfinite.replay import replay_batch
+from smix_mm.engine.nonfinite.snapshot import copy_batch
 from smix_mm.utils.errors import CheckpointError
 from smix_mm.utils.random_state import get_random_state
 
@@ -148,11 +149,11 @@ def test_the_tool_tells_another_outcome_by_its_status_and_a_mistake_by_one_sente
 
 
 def test_what_is_missing_is_said(bad_label, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.pt is not there"):
+    with pytest.raises(FileNotFoundError, match="nothing.pt does not exist"):
         replay_batch(tmp_path / "nothing.pt")
-    with pytest.raises(FileNotFoundError, match="config .*none.py is not there; wanted it, or another one"):
+    with pytest.raises(FileNotFoundError, match="config .*none.py does not exist; give another one"):
         replay_batch(bad_label, config=tmp_path / "none.py")
-    with pytest.raises(CheckpointError, match="holds no batch; wanted a file that training left under nonfinite/"):
+    with pytest.raises(CheckpointError, match="should hold a batch; give a file that training has written"):
         replay_batch(bad_label.parents[1] / "iter_1.pth")
 
 
@@ -162,7 +163,7 @@ def sample(**fields) -> DataSample:
 
 def test_what_training_writes_into_samples_does_not_reach_a_held_batch():
     batch = dict(inputs=torch.zeros(1, 3, 4, 4), data_samples=[sample()])
-    held = hold(batch)
+    held = copy_batch(batch)
     batch["data_samples"][0].set_gt_score(torch.ones(5))
     batch["data_samples"][0].gt_label.add_(1)
     batch["data_samples"][0].set_metainfo(dict(img_path="b.jpg"))
@@ -190,7 +191,7 @@ def test_a_detection_batch_comes_back_as_it_was(tmp_path):
         bboxes=HorizontalBoxes(boxes[:1]), masks=PolygonMasks([[square]], 4, 4), labels=torch.tensor([2])
     )
     batch = dict(inputs=[torch.arange(48, dtype=torch.uint8).view(3, 4, 4)], data_samples=[given])
-    write_batch(tmp_path / "batch.pt", hold(batch), RANDOM, iteration=7)
+    write_batch(tmp_path / "batch.pt", copy_batch(batch), RANDOM, iteration=7)
     content = read_batch(tmp_path / "batch.pt")
 
     assert content["iteration"] == 7
@@ -210,14 +211,14 @@ class Strange:
 
 
 def test_only_known_structures_are_written_and_built(tmp_path):
-    with pytest.raises(TypeError, match=r"holds a .*\.Strange, which no batch file can hold"):
+    with pytest.raises(TypeError, match=r"a batch file cannot hold a .*\.Strange"):
         write_batch(tmp_path / "batch.pt", dict(inputs=Strange()), RANDOM)
     assert list(tmp_path.iterdir()) == []
     write_batch(tmp_path / "batch.pt", dict(inputs=torch.zeros(2)), RANDOM)
     content = torch.load(tmp_path / "batch.pt", weights_only=True)
     content["batch"] = {"is": "os.system", "of": "true"}
     torch.save(content, tmp_path / "batch.pt")
-    with pytest.raises(CheckpointError, match="cannot be built again: it names 'os.system', wanted one of BaseDataEl"):
+    with pytest.raises(CheckpointError, match="class names should be one of BaseDataElement, .*, got 'os.system'"):
         read_batch(tmp_path / "batch.pt")
 
 

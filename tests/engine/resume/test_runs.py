@@ -53,7 +53,7 @@ def test_killed_within_an_epoch_at_its_end_and_within_the_next(forked_train, sma
         run = forked_train(small_pretraining, tmp_path, *resume, "--cfg-options", *at(iteration))
         assert run.status == KILLED and run.checkpoint()["meta"]["iter"] == iteration
     run = forked_train(small_pretraining, tmp_path, "--resume")
-    assert run.status == 0 and "goes on exactly where iteration 7 ended" in run.output
+    assert run.status == 0 and "Resumed exactly after iteration 7" in run.output
     assert "Epoch(train) [2][4/4]" in run.output and "[2][3/4]" not in run.output
     same_run(undisturbed, run)
 
@@ -88,7 +88,7 @@ def test_a_truncated_newest_checkpoint_is_left_out_with_a_warning(
     shutil.copytree(undisturbed.work_dir, tmp_path / "run")
     os.truncate(tmp_path / "run" / "iter_8.pth", 100_000)
     run = forked_train(small_pretraining, tmp_path / "run", "--resume")
-    assert run.status == 0 and "goes on exactly where iteration 7 ended" in run.output
+    assert run.status == 0 and "Resumed exactly after iteration 7" in run.output
     (warning,) = [line for line in run.output.splitlines() if "Left out" in line]
     assert "WARNING" in warning and "iter_8.pth cannot be read" in warning
     same_run(undisturbed, run)

@@ -8,7 +8,8 @@ import torch
 from mmengine.dataset import BaseDataset, ConcatDataset, DefaultSampler, InfiniteSampler, RepeatDataset
 from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
-from smix_mm.engine.resume.sample_seeds import SeededDataLoader, SeededDataset, seed_samples, seeded
+from smix_mm.engine.resume.sample_seeds import SeededDataLoader, SeededDataset, seed_samples
+from smix_mm.utils.random_state import seeded_cpu
 
 SIZE = 11
 
@@ -145,7 +146,7 @@ def test_an_error_in_a_dataset_leaves_them_alone_too():
     torch.manual_seed(1)
     expected = torch.rand(2)
     torch.manual_seed(1)
-    with pytest.raises(RuntimeError, match="broken"), seeded((1, 2)):
+    with pytest.raises(RuntimeError, match="broken"), seeded_cpu((1, 2)):
         raise RuntimeError("broken")
     assert torch.equal(torch.rand(2), expected)
 

@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from smix_mm.engine.resume.atomic_backend import AtomicBackend, DeferredDeletes
+from smix_mm.engine.resume.config import STARTED, choose_checkpoint, resume_from, use_exact_parts
 from smix_mm.engine.resume.loops import ExactEpochBasedTrainLoop
-from smix_mm.engine.resume.runner import STARTED, choose_checkpoint, go_on_from, use_exact_parts
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import CheckpointError
 from smix_mm.utils.random_state import get_random_state, set_random_state
@@ -50,7 +50,7 @@ def draws(model):
     ]
 
 
-def test_random_state_goes_through_a_checkpoint_that_is_read_without_unpickling(tmp_path):
+def test_random_state_survives_a_checkpoint_that_is_read_without_unpickling(tmp_path):
     first = model()
     first.data_preprocessor.batch_augments.augments[0].generator = torch.Generator().manual_seed(1)
     draws(first)  # so that python and numpy each hold a Gaussian back
@@ -62,7 +62,7 @@ def test_random_state_goes_through_a_checkpoint_that_is_read_without_unpickling(
     assert second.data_preprocessor.batch_augments.augments[1].generator is None
 
 
-def test_a_checkpoint_of_an_iterations_beginning_does_not_ask_for_the_validation_again():
+def test_a_checkpoint_of_the_start_of_an_iteration_does_not_repeat_the_validation():
     loop = object.__new__(ExactEpochBasedTrainLoop)
     loop.dataloader = DataLoader([0, 1, 2], batch_size=1)
     loop._iter, loop.data_epoch, loop.batches_done, loop.validated = 3, 1, 0, True
@@ -76,7 +76,7 @@ def config(tmp_path, **settings):
     return Config(dict(work_dir=str(tmp_path), launcher="none", train_cfg=dict(by_epoch=True, max_epochs=1)) | settings)
 
 
-def test_stock_parts_are_replaced_and_the_config_imports_what_it_needs(tmp_path):
+def test_stock_parts_are_replaced_and_the_config_imports_the_package(tmp_path):
     cfg = config(
         tmp_path,
         default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=3)),
@@ -100,13 +100,13 @@ def test_stock_parts_are_replaced_and_the_config_imports_what_it_needs(tmp_path)
         dict(type=IterBasedTrainLoop, max_iters=3),
     ],
 )
-def test_every_spelling_of_a_stock_loop_is_known(tmp_path, loop):
+def test_every_spelling_of_a_stock_loop_is_recognised(tmp_path, loop):
     cfg = config(tmp_path, train_cfg=loop)
     assert use_exact_parts(cfg) == []
     assert cfg.train_cfg == dict(type="ExactIterBasedTrainLoop", max_iters=3)
 
 
-def test_a_loop_or_a_runner_of_the_configs_own_stays_and_is_named(tmp_path):
+def test_a_custom_loop_or_runner_is_not_replaced_but_named(tmp_path):
     cfg = config(tmp_path, train_cfg=dict(type="mmother.IterBasedTrainLoop"), default_hooks=dict(checkpoint=None))
     (note,) = use_exact_parts(cfg)
     assert "mmother.IterBasedTrainLoop is the config's own" in note
@@ -122,7 +122,7 @@ def checkpoint(folder, name, iteration, age, **others):
     os.utime(folder / name, ns=(10**18 - age, 10**18 - age))
 
 
-def test_the_newest_whole_checkpoint_is_chosen_past_damaged_ones_and_bare_weights(tmp_path):
+def test_the_newest_complete_checkpoint_is_chosen_and_damaged_ones_and_plain_weights_are_skipped(tmp_path):
     checkpoint(tmp_path, "iter_2.pth", 2, age=5)
     checkpoint(tmp_path, "iter_10.pth", 10, age=4)
     checkpoint(tmp_path, "best_top1_iter_9.pth", 9, age=0)
@@ -134,33 +134,33 @@ def test_the_newest_whole_checkpoint_is_chosen_past_damaged_ones_and_bare_weight
         os.utime(tmp_path / name, ns=(10**18 - age, 10**18 - age))
     choice = choose_checkpoint(config(tmp_path), "auto")
     assert (choice.checkpoint, choice.seed) == (str(tmp_path / "iter_10.pth"), 7)
-    left_out = [note for note in choice.notes if note.startswith("Left out")]
-    assert [name in note for name, note in zip(("iter_12", "weights", "iter_11"), left_out)] == [True] * 3
+    skipped = [note for note in choice.notes if note.startswith("Skipped")]
+    assert [name in note for name, note in zip(("iter_12", "weights", "iter_11"), skipped)] == [True] * 3
 
 
-def test_of_checkpoints_written_in_the_same_moment_the_higher_number_is_taken(tmp_path):
+def test_of_checkpoints_with_equal_times_the_higher_number_is_chosen(tmp_path):
     for number in (9, 10):
         checkpoint(tmp_path, f"epoch_{number}.pth", number, age=0)
     assert choose_checkpoint(config(tmp_path), "auto").checkpoint == str(tmp_path / "epoch_10.pth")
 
 
-def test_where_no_checkpoint_is_whole_the_run_starts_as_the_config_says(tmp_path):
+def test_without_a_complete_checkpoint_the_run_starts_as_configured(tmp_path):
     (tmp_path / "iter_1.pth").write_bytes(b"PK\3\4 cut")
     cfg = config(tmp_path, load_from="weights.pth", randomness=dict(seed=3))
     choice = choose_checkpoint(cfg, "auto")
-    notes = go_on_from(cfg, choice)
-    assert "Left out" in notes[0] and "starts as the config says" in notes[1]
+    notes = resume_from(cfg, choice)
+    assert "Skipped" in notes[0] and "starts as configured" in notes[1]
     assert (cfg.resume, cfg.load_from, cfg.randomness.seed) == (False, "weights.pth", 3)
 
 
-def test_a_torch_without_an_allow_list_stops_rather_than_start_afresh(tmp_path, monkeypatch):
+def test_a_torch_without_an_allow_list_is_an_error_instead_of_a_new_start(tmp_path, monkeypatch):
     checkpoint(tmp_path, "iter_1.pth", 1, age=0)
     monkeypatch.delattr(torch.serialization, "safe_globals")
-    with pytest.raises(CheckpointError, match="cannot read them without unpickling; wanted torch 2.5 or newer"):
+    with pytest.raises(CheckpointError, match="cannot read them without unpickling; use torch 2.5 or newer"):
         choose_checkpoint(config(tmp_path), "auto")
 
 
-def test_checkpoints_of_a_hook_that_writes_elsewhere_are_found(tmp_path):
+def test_checkpoints_in_the_folder_of_the_hook_are_found(tmp_path):
     (tmp_path / "big" / "run").mkdir(parents=True)
     checkpoint(tmp_path / "big" / "run", "epoch_1.pth", 1, age=0)
     hooks = dict(checkpoint=dict(type="CheckpointHook", out_dir=str(tmp_path / "big")))
@@ -168,19 +168,19 @@ def test_checkpoints_of_a_hook_that_writes_elsewhere_are_found(tmp_path):
     assert choice.checkpoint == str(tmp_path / "big" / "run" / "epoch_1.pth")
 
 
-def test_a_named_checkpoint_is_taken_or_refused_but_not_exchanged(tmp_path):
+def test_a_given_checkpoint_is_used_or_refused_but_not_replaced_by_another(tmp_path):
     for name in ("iter_1.pth", "iter_2.pth"):
         checkpoint(tmp_path, name, 1, age=0)
     cfg = config(tmp_path, randomness=dict(seed=3, deterministic=True))
-    notes = go_on_from(cfg, choose_checkpoint(cfg, str(tmp_path / "iter_1.pth")))
+    notes = resume_from(cfg, choose_checkpoint(cfg, str(tmp_path / "iter_1.pth")))
     assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / "iter_1.pth"))
     assert cfg.randomness == dict(seed=7, deterministic=True) and "seed 7 is used, not the config's 3" in notes[0]
     checkpoint(tmp_path, "weights.pth", 0, age=0, message_hub=None)
-    with pytest.raises(CheckpointError, match=r"has no message_hub; wanted one that training wrote.*load_from="):
+    with pytest.raises(CheckpointError, match=r"has no message_hub, so a run cannot be resumed from it.*load_from="):
         choose_checkpoint(cfg, str(tmp_path / "weights.pth"))
 
 
-def test_a_restarted_process_goes_on_from_what_this_launch_wrote(tmp_path, monkeypatch):
+def test_a_restarted_process_resumes_from_a_checkpoint_of_the_same_launch(tmp_path, monkeypatch):
     checkpoint(tmp_path, "iter_8.pth", 8, age=0)  # of a run before
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "2")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
@@ -192,7 +192,7 @@ def test_a_restarted_process_goes_on_from_what_this_launch_wrote(tmp_path, monke
     assert choose_checkpoint(config(tmp_path), None).checkpoint == str(tmp_path / "iter_2.pth")
 
 
-def test_what_is_replaced_is_removed_only_afterwards(tmp_path):
+def test_a_replaced_file_is_removed_only_after_its_replacement_is_written(tmp_path):
     backend = DeferredDeletes(AtomicBackend())
     old, new = str(tmp_path / "old.pth"), str(tmp_path / "new.pth")
     backend.put(b"old", old)

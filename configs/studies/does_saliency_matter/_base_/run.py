@@ -6,7 +6,7 @@ custom_imports = dict(
         "smix_mm",
         "smix_mm.datasets.in_memory.dataset",
         "smix_mm.datasets.in_memory.reflect_padding",
-        "smix_mm.engine.fast_training",
+        "smix_mm.engine.hooks",
         "smix_mm.batch_augments.shuffled",
     ]
 )

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and which parts of a config it takes for that to be exact."""
+"""Changes to a config for an exact resume: the hook, the loop, and the checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.utils.dl_utils import set_multi_processing
 
-from ...transfer.checkpoint import read_checkpoint
+from ...transfer.checkpoint import TORCH_NEEDED, read_checkpoint, reads_training_checkpoints
 from ...utils.errors import CheckpointError
 from ...utils.files import write_text
 
@@ -29,12 +29,12 @@ _NEEDED = ("meta", "state_dict", "message_hub")
 
 
 class Choice(NamedTuple):
-    """Where a run starts.
+    """The checkpoint that a run starts from.
 
     Attributes:
-        checkpoint: a file to go on from; None to start as the config says.
-        seed: of the run that wrote it.
-        notes: what was found on the way, for the log.
+        checkpoint: File to resume from; None to start as configured.
+        seed: Seed of the run that wrote it; None if it is not known.
+        notes: Lines for the log.
     """
 
     checkpoint: str | None
@@ -43,14 +43,14 @@ class Choice(NamedTuple):
 
 
 def use_exact_parts(cfg: Config) -> list[str]:
-    """Put the exact hook and loops in the place of mmengine's stock ones, in ``cfg`` itself.
+    """Replace mmengine's own checkpoint hook and train loop in ``cfg`` by the exact ones.
 
     Returns:
-        for the log: what is not stock, and so stays, and is not resumed exactly.
+        Lines for the log about parts that are not mmengine's own, and are therefore not replaced.
     """
     if cfg.get("runner_type", "Runner") != "Runner":
-        return [f"The config has a Runner of its own, {cfg.runner_type}: a resume of this run is not exact."]
-    # A config that leaves the hook out has mmengine's; one that says None wants none.
+        return [f"The config has its own Runner, {cfg.runner_type}: a resume of this run is not exact."]
+    # Without a setting, mmengine adds its hook; with None, it adds none.
     cfg.default_hooks = dict(checkpoint=dict(type="CheckpointHook")) | dict(cfg.get("default_hooks") or {})
     for part in (cfg.default_hooks.checkpoint, *(cfg.get("custom_hooks") or ())):
         _replace(part)
@@ -58,22 +58,22 @@ def use_exact_parts(cfg: Config) -> list[str]:
     if "type" not in loop and "by_epoch" in loop:
         loop["type"] = "EpochBasedTrainLoop" if loop.pop("by_epoch") else "IterBasedTrainLoop"
     _replace(loop)
-    _import_us(cfg)
+    _import_package(cfg)
     if not loop or loop.get("type") in _EXACT.values():
         return []
     return [f"The train loop {loop.get('type')} is the config's own: a resume of this run is not exact."]
 
 
 def _replace(part: Any) -> None:
-    """Change the type of a hook or loop, if it is one of mmengine's own."""
+    """Change the type of a hook or loop if it is one of mmengine's own."""
     kind = part.get("type") if isinstance(part, dict) else None
     for stock, exact in _EXACT.items():
         if kind in (stock, stock.__name__, f"mmengine.{stock.__name__}"):
             part["type"] = exact
 
 
-def _import_us(cfg: Config) -> None:
-    """The config that mmengine leaves in the work dir shall be complete."""
+def _import_package(cfg: Config) -> None:
+    """Add this package to the imports, so that the config that mmengine writes to the work dir is complete."""
     imports = dict(cfg.get("custom_imports") or dict(imports=[], allow_failed_imports=False))
     names = imports["imports"]
     names = [names] if isinstance(names, str) else list(names)
@@ -81,54 +81,54 @@ def _import_us(cfg: Config) -> None:
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> Choice:
-    """Find what to go on from; all processes get the same answer, which the main one looks for.
+    """Choose the checkpoint to resume from, on the main process for all processes.
 
-    A process that torchrun started again after a failure goes on from the newest checkpoint that
-    this launch wrote, whatever ``resume`` says; where there is none, it does what it did first.
+    Processes that torchrun restarted after a failure resume from the newest checkpoint of this launch, if there is one,
+    regardless of ``resume``.
 
     Args:
-        cfg: with ``work_dir`` and ``launcher``.
-        resume: ``'auto'``, a checkpoint's path, or None to start as the config says.
+        cfg: A config with ``work_dir`` and ``launcher``.
+        resume: ``'auto'`` for the newest complete checkpoint, a checkpoint's path, or None to start as configured.
 
     Raises:
-        CheckpointError: the named checkpoint cannot be read, or is none to resume from; or the
-            chosen one cannot be seen by this process.
+        CheckpointError: The given checkpoint cannot be read or is not one of a training, or the chosen one does not
+            exist for this process.
     """
-    watched = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
-    if resume is None and not watched:
+    can_restart = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+    if resume is None and not can_restart:
         return Choice(None, None, [])
     if cfg.launcher != "none" and not is_distributed():
         environment = cfg.get("env_cfg") or {}
-        # In the Runner's order, else mmengine takes another way to start workers.
+        # In the order of the Runner, because it affects how mmengine starts workers.
         set_multi_processing(**environment.get("mp_cfg", {}), distributed=True)
         init_dist(cfg.launcher, **environment.get("dist_cfg", {}))
-    # Where another machine lost a process, the processes of this one are started again, but not counted.
+    # If a process of another machine failed, those of this one are restarted too, but their counter is not increased.
     restarted = any(all_gather_object(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0))
-    answer: list[Any] = [None]
+    chosen: list[Any] = [None]
     if is_main_process():
         try:
-            answer = [_choose(cfg, resume, restarted, watched)]
+            chosen = [_choose(cfg, resume, restarted, can_restart)]
         except CheckpointError as error:
-            answer = [error]
-    broadcast_object_list(answer)
-    (choice,) = answer
+            chosen = [error]
+    broadcast_object_list(chosen)
+    (choice,) = chosen
     if isinstance(choice, CheckpointError):
         raise choice
     if choice.checkpoint is not None and not Path(choice.checkpoint).is_file():
         raise CheckpointError(
-            f"checkpoint {choice.checkpoint} is there for the first process, but not for this one; wanted a work dir "
-            "on a disk that all machines share"
+            f"checkpoint {choice.checkpoint} exists for the first process, but not for this one; use a work dir on a "
+            "disk that all machines share"
         )
     return choice
 
 
-def _choose(cfg: Config, resume: str | None, restarted: bool, watched: bool) -> Choice:
+def _choose(cfg: Config, resume: str | None, restarted: bool, can_restart: bool) -> Choice:
     marker = Path(cfg.work_dir) / STARTED
     if restarted and marker.is_file():
         choice = _newest(cfg, since=marker.stat().st_mtime_ns)
         if choice.checkpoint is not None:
             return choice
-    elif watched:
+    elif can_restart:
         # Older checkpoints in the same folder belong to another run.
         write_text(marker, "")
     if resume is None:
@@ -140,13 +140,13 @@ def _choose(cfg: Config, resume: str | None, restarted: bool, watched: bool) -> 
 
 
 def _newest(cfg: Config, since: int = 0) -> Choice:
-    """The checkpoint written last, past those that are damaged or hold weights alone."""
+    """The newest checkpoint that is complete and not only weights."""
     notes = []
     found = [path for path in _folder(cfg).glob("*.pth") if not path.name.startswith((".", "best_"))]
-    if found and not hasattr(torch.serialization, "safe_globals"):
+    if found and not reads_training_checkpoints():
         raise CheckpointError(
             f"{cfg.work_dir} has checkpoints, but torch {torch.__version__} cannot read them without unpickling; "
-            "wanted torch 2.5 or newer, or a resume with OpenMMLab's own train.py"
+            f"use {TORCH_NEEDED}, or resume with OpenMMLab's own train.py"
         )
     for path in sorted(found, key=_age, reverse=True):
         if path.stat().st_mtime_ns < since:
@@ -154,14 +154,14 @@ def _newest(cfg: Config, since: int = 0) -> Choice:
         try:
             seed = _resumable(path)
         except CheckpointError as error:
-            notes.append(f"Left out: {error}.")
+            notes.append(f"Skipped: {error}.")
             continue
-        return Choice(str(path), seed, [*notes, f"The newest whole checkpoint is {path}."])
-    return Choice(None, None, [*notes, "No checkpoint to go on from: the run starts as the config says."])
+        return Choice(str(path), seed, [*notes, f"The newest complete checkpoint is {path}."])
+    return Choice(None, None, [*notes, "There is no checkpoint to resume from: the run starts as configured."])
 
 
 def _folder(cfg: Config) -> Path:
-    """Where the config's checkpoint hook writes."""
+    """The folder of the config's checkpoint hook."""
     out_dir = (cfg.get("default_hooks", {}).get("checkpoint") or {}).get("out_dir")
     work_dir = Path(cfg.work_dir)
     return work_dir if out_dir is None else Path(out_dir) / work_dir.absolute().name
@@ -173,25 +173,25 @@ def _age(path: Path) -> tuple[int, int]:
 
 
 def _resumable(path: Path) -> int | None:
-    """Read a checkpoint to its end; the seed of its run."""
+    """Check that a run can be resumed from a checkpoint; returns the run's seed."""
     content = read_checkpoint(path)
-    missing = [name for name in _NEEDED if not isinstance(content, dict) or not isinstance(content.get(name), dict)]
+    missing = [name for name in _NEEDED if not isinstance(content.get(name), dict)]
     if not missing and not all(isinstance(content["meta"].get(name), int) for name in ("epoch", "iter")):
         missing = ["meta.epoch or meta.iter"]
     if missing:
         raise CheckpointError(
-            f"checkpoint {path} has no {', '.join(missing)}; wanted one that training wrote: to start from its "
-            f"weights alone, give them as --cfg-options load_from={path}"
+            f"checkpoint {path} has no {', '.join(missing)}, so a run cannot be resumed from it; to start only from "
+            f"its weights, use --cfg-options load_from={path}"
         )
     seed = content["meta"].get("seed")
     return seed if isinstance(seed, int) else None
 
 
-def go_on_from(cfg: Config, choice: Choice) -> list[str]:
-    """Write a choice into the config.
+def resume_from(cfg: Config, choice: Choice) -> list[str]:
+    """Set the chosen checkpoint and its seed in the config.
 
     Returns:
-        what is to be said about it in the log.
+        Lines for the log.
     """
     notes = list(choice.notes)
     cfg.resume = choice.checkpoint is not None
@@ -202,6 +202,6 @@ def go_on_from(cfg: Config, choice: Choice) -> list[str]:
     if choice.seed is not None and randomness.get("seed") != choice.seed:
         if randomness.get("seed") is not None:
             notes.append(f"The checkpoint's seed {choice.seed} is used, not the config's {randomness['seed']}.")
-        # Before anything is built: models and datasets may draw while they are.
+        # Before models and datasets are built, which may draw random numbers.
         cfg.randomness = {**randomness, "seed": choice.seed}
     return notes
