@@ -1,57 +1,99 @@
-"""What the command lines in ``tools/`` share.
-
-A tool parses its arguments before it imports what does the work: torch and the OpenMMLab packages take many
-seconds, and ``--help`` or a mistyped option needs none of them. So its heavy imports stand inside the function
-that does the work, and this module has none.
-"""
+"""What the command lines share. Nothing here imports torch or OpenMMLab, so ``--help`` is instant."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
 from .choices import LAUNCHERS
+from .errors import SmixError
 from .packages import describe_import_error
 
 
-def run_command(main: Callable[[], int]) -> int:
-    """Run a command line; a package that is absent or does not import ends it in one sentence and status 2."""
+def run_command(
+    work: Callable[[], int | None],
+    program: str | None = None,
+    statuses: Mapping[type[Exception], int] | None = None,
+    interrupted: str = "",
+) -> int:
+    """Run a command, and print an error that its user can fix as one sentence on stderr.
+
+    Args:
+        work: does the work and returns the exit status, or None for 0.
+        program: its name, before the sentence. Defaults to the file name of ``sys.argv[0]``.
+        statuses: exit statuses by class of error, beyond those that every command reports; the first class that
+            an error is an instance of counts.
+        interrupted: what to add to the sentence after Ctrl-C.
+
+    Returns:
+        The exit status: that of ``work``; 130 after Ctrl-C; the ``exit_status`` of a :class:`SmixError`; 2 if a
+        package does not import or a file does not exist. Any other error is raised, because its traceback is
+        needed.
+    """
     try:
-        return main()
+        return work() or 0
+    except KeyboardInterrupt:
+        sentence, status = "; ".join(filter(None, ["interrupted", interrupted])), 130
     except Exception as error:
-        sentence = describe_import_error(error)
-        if sentence is None:
+        described = _describe(error, statuses or {})
+        if described is None:
             raise
-        print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
-        return 2
+        sentence, status = described
+    print(f"{program or Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
+    return status
+
+
+def _describe(error: Exception, statuses: Mapping[type[Exception], int]) -> tuple[str, int] | None:
+    """The sentence and the exit status, or None for an error that needs its traceback."""
+    status = next((status for kind, status in statuses.items() if isinstance(error, kind)), None)
+    if isinstance(error, SmixError):
+        return str(error), error.exit_status if status is None else status
+    sentence = describe_import_error(error)
+    if sentence is not None:
+        return sentence, 2
+    if isinstance(error, FileNotFoundError) and status is None:
+        status = 2
+    if status is None:
+        return None
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", status
+    return str(error), status
 
 
 class _ConfigOptions(argparse.Action):
-    """mmengine's ``DictAction``, imported when the option is given."""
+    """mmengine's ``DictAction``, imported only when the option is given."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        for text in values:
+            if "=" not in text:
+                raise argparse.ArgumentError(self, f"should be KEY=VALUE, got {text!r}.")
         from mmengine.config import DictAction
 
         DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
 
 
-def add_cfg_options(parser: argparse.ArgumentParser, help: str = "laid over the config") -> None:
-    """``--cfg-options KEY=VALUE ...``, which becomes ``cfg_options``: settings by dotted name, or None."""
+def add_cfg_options(parser: argparse.ArgumentParser, help: str = "settings that override the config's") -> None:
+    """``--cfg-options KEY=VALUE ...``, parsed into ``cfg_options``: a dict by dotted name, or None."""
     parser.add_argument("--cfg-options", nargs="+", action=_ConfigOptions, metavar="KEY=VALUE", help=help)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that train and test share."""
-    parser.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config's name>)")
-    add_cfg_options(parser, "settings laid over the config, such as train_dataloader.batch_size=64 or key='[a,b]'")
+    """The options that training and testing share."""
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints (default: work_dirs/<config's name>)")
+    add_cfg_options(
+        parser, "settings that override the config's, such as train_dataloader.batch_size=64 or key='[a,b]'"
+    )
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes are started")
-    # torch.distributed.launch hands it over in the one or the other spelling.
+    # torch.distributed.launch passes either spelling.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by the launcher")
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """``224`` or ``HEIGHTxWIDTH``."""
+    """``(height, width)`` of ``SIDE`` or ``HEIGHTxWIDTH``."""
     height, _, width = text.partition("x")
-    return int(height), int(width or height)
+    try:
+        return int(height), int(width or height)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"should be SIDE or HEIGHTxWIDTH, got {text!r}.") from None
