@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..utils.errors import PackageError
+from ..utils.errors import PackageError, UsageError
 
 # Run in another process, so that the one that waits for the parts of `make gpu` holds no memory of the GPU.
 _PROBE = """
@@ -69,6 +69,20 @@ def describe_gpu_machine() -> dict[str, Any]:
     machine = {name: value for name, value in machine.items() if value is not None or name == "card"}
     driver = output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
     return {**machine, "driver": driver.splitlines()[0].strip() if driver else None}
+
+
+def device_type(device: str) -> str:
+    """The type of a device of torch, such as ``'cuda'`` of ``'cuda:1'``.
+
+    Raises:
+        UsageError: torch has no such device.
+    """
+    import torch
+
+    try:
+        return torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"device should be one of torch's, such as 'cpu' or 'cuda', got {device!r}.") from error
 
 
 def output_of(*command: str, cwd: str | Path | None = None) -> str | None:

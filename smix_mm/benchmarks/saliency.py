@@ -21,7 +21,7 @@ from ..saliency.opencv import OpenCVSaliency
 from ..saliency.spectral_residual import SpectralResidualSaliency
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
-from .machine import describe_machine
+from .machine import describe_machine, device_type
 
 Row = dict[str, Any]
 
@@ -245,10 +245,10 @@ def benchmark_on_device(
         copy that reads and writes as many bytes as the batch and, for the map, its result have.
 
     Raises:
-        UsageError: the device is a GPU, and there is none.
+        UsageError: there is no such device.
     """
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device should be one that exists, got {device!r}; torch sees no GPU.")
+    if device_type(device) == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {device!r} needs a GPU, but torch sees none.")
     rows = []
     for batch, height, width in shapes:
         generator = torch.Generator().manual_seed(0)

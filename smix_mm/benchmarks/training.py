@@ -20,7 +20,7 @@ from torch.utils.benchmark import timer
 from ..utils.config import find_config, read_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
-from .machine import describe_machine
+from .machine import describe_machine, device_type
 
 Row = dict[str, Any]
 
@@ -78,10 +78,7 @@ def benchmark_training(
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 3:
         raise UsageError(f"size should be at least 3x3, got {height}x{width}.")
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise UsageError(f"device should be one of torch's, such as 'cpu' or 'cuda', got {device!r}.") from error
+    kind = device_type(device)
     if amp and kind == "cpu":
         raise UsageError("mixed precision needs a GPU, got a CPU as device; leave out amp, or choose a GPU.")
     shape = {"batch": batch, "height": height, "width": width, "device": device, "amp": amp}
