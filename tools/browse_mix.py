@@ -1,62 +1,8 @@
-"""Command line of `smix_mm.visualization.browse_mix`."""
+"""Runs the command line of smix_mm/cli/browse_mix.py."""
 
-import argparse
 import sys
-from pathlib import Path
 
-from smix_mm.utils.command_line import add_cfg_options, run_command
-
-EXAMPLES = """examples:
-  python tools/browse_mix.py configs/cifar10/resnet18_saliencymix.py
-  python tools/browse_mix.py configs/cifar10/resnet18_saliencymix.py --html mix.html --number 30
-  python tools/browse_mix.py configs/cifar10/resnet18_baseline.py --compare --out compare.png
-  python tools/browse_mix.py docs/figures/photographs.py --schemes --number 1 --small --out schemes.png
-"""
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="Draw how a config's own training batches are mixed: source, saliency map, target, result.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("config", help="classification config of mmpretrain, with or without mixing")
-    parser.add_argument("--out", help="image to write (default: work_dirs/<config's name>/mix.png, unless --html)")
-    parser.add_argument("--html", help="page to write, with a slider through the examples; needs no network")
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--schemes", action="store_true", help="all schemes of SaliencyMix on the same pair")
-    kind.add_argument(
-        "--compare", action="store_true", help="CutMix, the released code and SaliencyMix on the same pair and λ"
-    )
-    parser.add_argument("--number", type=int, default=6, help="examples (default 6)")
-    parser.add_argument("--seed", type=int, default=0, help="of the data's order, partners and λ (default 0)")
-    parser.add_argument("--small", action="store_true", help="256 colours, for an image of a third of the size")
-    add_cfg_options(parser, "settings laid over the config")
-    options = parser.parse_args()
-
-    from smix_mm.visualization import browse_mix
-
-    out = options.out
-    if out is None and options.html is None:
-        out = Path("work_dirs", Path(options.config).stem, "mix.png")
-    try:
-        note = browse_mix(
-            options.config,
-            out=out,
-            html=options.html,
-            kind="schemes" if options.schemes else "compare" if options.compare else "mix",
-            number=options.number,
-            seed=options.seed,
-            small=options.small,
-            cfg_options=options.cfg_options,
-        )
-    except (ImportError, OSError, ValueError) as error:
-        print(f"browse_mix.py: {error}", file=sys.stderr)
-        return 2
-    print(note)
-    print("written:", ", ".join(str(path) for path in (out, options.html) if path))
-    return 0
-
+from smix_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run("browse_mix"))

@@ -1,9 +1,8 @@
-"""Command line of `smix_mm.datasets.prepare`."""
+"""Runs the command line of smix_mm/cli/prepare_data.py."""
 
 import sys
 
-from smix_mm.datasets.prepare import main
-from smix_mm.utils.command_line import run_command
+from smix_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run("prepare_data"))

@@ -1,9 +1,8 @@
-"""Command line of `smix_mm.engine.train.train`."""
+"""Runs the command line of smix_mm/cli/train.py."""
 
 import sys
 
-from smix_mm.cli.train import main
-from smix_mm.utils.command_line import run_command
+from smix_mm.cli import run
 
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run("train"))

@@ -1,1 +1,1 @@
-"""What is run on a machine with a GPU, and the figures that it leaves under ``results/gpu``."""
+"""Benchmarks on a CPU or a GPU, and ``make gpu``, which records tests and figures under ``results/gpu``."""

@@ -14,10 +14,12 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.utils.benchmark import timer
 
 from ..datasets.in_memory.reading import CIFAR10
 from ..engine.launch import build_runner, load_config
 from ..utils.errors import UsageError
+from ..utils.text import markdown_table
 
 Row = dict[str, Any]
 
@@ -37,32 +39,33 @@ def benchmark_cifar(
 ) -> Row:
     """Measure the speed of training from a config, on the device that mmengine trains on.
 
-    All that a run does from image to image counts: loading, augmentation, step, hooks. The first
-    iterations, which start workers and try kernels, do not count, nor do evaluation and checkpoints.
+    Loading, augmentation, training step and hooks are included; evaluation, checkpoints and the first
+    iterations, which start workers and select kernels, are not.
 
     Args:
-        config: a classification config whose data are in place.
+        config: a classification config whose data exist.
         iterations: in a round. Defaults to 200 on a GPU, 1 on a CPU.
         warm_up: iterations before the first round. Defaults to 50 on a GPU, 1 on a CPU.
-        rounds: how many rounds.
-        cfg_options: settings by dotted name, laid over the config.
-        made_up: train on as many images of noise as CIFAR has, where the data are not at hand; the
-            speed does not depend on the pixels. For configs whose data set has a ``data_root``.
+        rounds: number of rounds, at least 2.
+        cfg_options: settings by dotted name that override the config's.
+        made_up: train on as many images of noise as CIFAR-10 has; the speed does not depend on the
+            pixels. For configs whose data set has a ``data_root``.
 
     Returns:
         ``config``, ``device``, ``batch``, ``data`` (``'noise'`` or ``'as configured'``), and images a
-        second over the rounds: ``median`` and
-        ``quartiles`` (first and third).
+        second over the rounds: ``median`` and ``quartiles`` (first and third).
 
     Raises:
-        UsageError: an argument does not fit, or there is no such config.
-        FileNotFoundError: the data are not in place.
+        UsageError: a number is too small, or the config does not exist.
+        FileNotFoundError: the data do not exist.
     """
     gpu = torch.cuda.is_available()
     iterations = (200 if gpu else 1) if iterations is None else iterations
     warm_up = (50 if gpu else 1) if warm_up is None else warm_up
     if min(iterations, warm_up) < 1 or rounds < 2:
-        raise UsageError(f"iterations, warm_up, rounds are {iterations}, {warm_up}, {rounds}; wanted at least 1, 1, 2")
+        raise UsageError(
+            f"iterations, warm_up and rounds should be at least 1, 1 and 2, got {iterations}, {warm_up} and {rounds}."
+        )
     with tempfile.TemporaryDirectory() as folder:
         cfg = _only_training(load_config(config, folder, cfg_options, "none"))
         if made_up:
@@ -77,16 +80,13 @@ def benchmark_cifar(
             pass
         finally:
             runner.visualizer.close()
-    quartiles = torch.tensor(clock.speeds, dtype=torch.float64).quantile(
-        torch.tensor([0.25, 0.75], dtype=torch.float64)
-    )
     return dict(
         config=str(config),
         device=torch.cuda.get_device_name() if gpu else "cpu",
         batch=cfg.train_dataloader.batch_size,
         data="noise" if made_up else "as configured",
         median=statistics.median(clock.speeds),
-        quartiles=quartiles.tolist(),
+        quartiles=np.quantile(clock.speeds, [0.25, 0.75]).tolist(),
     )
 
 
@@ -103,23 +103,21 @@ def make_up_cifar10(folder: str | Path, number: int = 10_000) -> None:
 
 
 def not_measured_on_gpu(configs: Sequence[str | Path]) -> list[Row]:
-    """The rows of a GPU where there is none."""
+    """The rows of a GPU on a machine without one, whose figures are None."""
     missing = dict(device="cuda", batch=None, data=None, median=None, quartiles=None)
     return [dict(config=str(config), **missing) for config in configs]
 
 
 def format_table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| config | device | batch | images a second | quartiles |", "| --- | --- | ---: | ---: | --- |"]
+    cells = []
     for row in rows:
-        cells = [Path(row["config"]).stem, row["device"]]
-        if row["median"] is None:
-            cells += ["-", "not measured", "-"]
-        else:
+        speed: tuple[object, ...] = ("-", "not measured", "-")
+        if row["median"] is not None:
             first, third = row["quartiles"]
-            cells += [row["batch"], f"{row['median']:,.0f}", f"{first:,.0f}-{third:,.0f}"]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+            speed = (row["batch"], f"{row['median']:,.0f}", f"{first:,.0f}-{third:,.0f}")
+        cells.append((Path(row["config"]).stem, row["device"], *speed))
+    return markdown_table(("config", "device", "batch", "images a second", "quartiles"), cells, "llrrl")
 
 
 class _EnoughError(Exception):
@@ -127,7 +125,7 @@ class _EnoughError(Exception):
 
 
 class _Clock(Hook):
-    """Takes the time of rounds of iterations, then ends the training."""
+    """Measures the speed of each round of iterations, then ends the training."""
 
     def __init__(self, iterations: int, warm_up: int, rounds: int) -> None:
         self.iterations = iterations
@@ -140,14 +138,12 @@ class _Clock(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Count; at the end of a round wait for the device and look at the clock."""
+        """Count; at the end of a round, wait for the device and read the clock."""
         self.seen += 1
         self.images += len(data_batch["inputs"])
         if self.seen < self.warm_up or (self.seen - self.warm_up) % self.iterations:
             return
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        now = time.perf_counter()
+        now = timer()
         if self.seen > self.warm_up:
             self.speeds.append(self.images / (now - self.start))
         if len(self.speeds) == self.rounds:
@@ -161,6 +157,6 @@ def _only_training(cfg: Config) -> Config:
     cfg.default_hooks.checkpoint = None
     cfg.train_cfg.max_epochs = 10**6
     cfg.log_level = "ERROR"
-    # mmengine keeps one message hub for each name.
+    # mmengine has one message hub for each name.
     cfg.experiment_name = f"benchmark-{time.time_ns()}"
     return cfg

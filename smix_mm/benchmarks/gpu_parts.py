@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TOTAL_SECONDS = 410.0
-"""Time of all parts. Their own limits add up to more, but where one alone hangs, there is time for the rest."""
+"""Limit of all parts together. Their own limits add up to more; if one part hangs, there is time for the rest."""
 
-# The options of pyproject.toml name plugins, which such a machine need not have.
+# Without the options of pyproject.toml, which need plugins that the machine may lack.
 PYTEST = (
     *("-m", "pytest", "-v", "--durations=5", "-p", "no:cacheprovider"),
     *("-o", "addopts=", "--import-mode=importlib", "--strict-markers"),
@@ -19,13 +19,13 @@ TESTS, BENCHMARK = "tests", "benchmark"
 
 @dataclass(frozen=True)
 class Part:
-    """A command of its own process and time limit.
+    """A command with a time limit, run in its own process.
 
     Attributes:
-        name: of the part, and of its files.
-        kind: ``'tests'``, which leaves JUnit's XML, or ``'benchmark'``, which leaves JSON with ``rows``.
-        arguments: of this Python; ``{out}`` becomes the file that it leaves.
-        seconds: after which it is killed; on an H100 it takes about half of them.
+        name: of the part and of its files.
+        kind: ``'tests'``, which writes JUnit's XML, or ``'benchmark'``, which writes JSON with ``rows``.
+        arguments: of this Python; ``{out}`` is replaced by the file to write.
+        seconds: time limit, about twice the time on an H100.
     """
 
     name: str

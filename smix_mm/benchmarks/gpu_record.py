@@ -1,48 +1,27 @@
-"""The file that ``make gpu`` leaves for each card, and what others read from it."""
+"""The file that ``make gpu`` leaves for each card, and the tables and documents that are written from it."""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
-from ..utils.files import write_json
+from ..utils.errors import DataError
+from ..utils.files import write_json, write_text
+from ..utils.text import markdown_table
 from .gpu_parts import CIFAR_STEPS, IMAGENET_STEP
-from .gpu_run import Result, all_passed
+from .gpu_run import PASSED, Result, all_passed
+from .machine import output_of
 
 Record = dict[str, Any]
 
 FOLDER = "gpu"
+NOT_MEASURED = "not measured"
 
-# Asked in a process of its own, so that the one that waits for the parts takes nothing of the GPU.
-_PROBE = """
-import json, os, platform
-from importlib.metadata import PackageNotFoundError, version
-import torch
-def release(name):
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-found = torch.cuda.is_available()
-print(json.dumps({
-    "card": torch.cuda.get_device_name() if found else None,
-    "memory_gib": round(torch.cuda.get_device_properties(0).total_memory / 2**30, 1) if found else None,
-    "torch": torch.__version__,
-    "cuda": torch.version.cuda,
-    "cudnn": torch.backends.cudnn.version() if found else None,
-    "python": platform.python_version(),
-    "cpus": os.cpu_count(),
-    **{name: release(name) for name in ("triton", "numba", "mmengine", "onedl-mmengine", "onedl-mmcv",
-       "onedl-mmpretrain", "onedl-mmdetection")},
-}))
-"""
-
-# What the arms of the benchmark of training steps are called in the names of configs.
+# The arms of the benchmark of training steps, and their names in file names of configs.
 _ARMS = {
     "no mixing": "baseline",
     "CutMix": "cutmix",
@@ -51,26 +30,15 @@ _ARMS = {
 }
 
 
-def describe_machine() -> dict[str, Any]:
-    """The card (``card`` is None without one), its driver, and the releases that matter here."""
-    probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=120)
-    if probe.returncode:
-        raise RuntimeError(f"torch does not say which GPU there is: {probe.stderr.strip().splitlines()[-1]}")
-    machine = json.loads(probe.stdout.strip().splitlines()[-1])
-    machine = {name: value for name, value in machine.items() if value is not None or name == "card"}
-    driver = _ask("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-    return {**machine, "driver": driver.splitlines()[0].strip() if driver else None}
-
-
 def make_record(machine: Mapping[str, Any], results: Mapping[str, Result], root: str | Path) -> Record:
-    """What a run is kept as: machine, date, commit, and the results of :func:`~.gpu_run.run_parts`."""
-    commit = _ask("git", "rev-parse", "HEAD", cwd=root)
-    changes = _ask("git", "status", "--porcelain", cwd=root)
+    """A run as JSON: machine, date, commit, and the results of :func:`~.gpu_run.run_parts`."""
+    commit = output_of("git", "rev-parse", "HEAD", cwd=root)
+    changes = output_of("git", "status", "--porcelain", cwd=root)
     return {
         "machine": dict(machine),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "commit": commit.strip() if commit else None,
-        # None: it was no checkout of git.
+        # None: root is not in a git repository.
         "uncommitted_changes": None if commit is None or changes is None else bool(changes.strip()),
         "all_passed": all_passed(dict(results)),
         "parts": dict(results),
@@ -78,45 +46,45 @@ def make_record(machine: Mapping[str, Any], results: Mapping[str, Result], root:
 
 
 def write_record(folder: str | Path, record: Record) -> Path:
-    """Write ``<folder>/<card>.json``, whole or not at all; the latest run of a card counts, whatever came of it."""
+    """Write ``<folder>/<card>.json`` atomically, in place of an earlier run's on the same card."""
     path = Path(folder) / f"{slug(record['machine']['card'])}.json"
     write_json(path, record)
     return path
 
 
 def slug(card: str) -> str:
-    """A card's name as a file's: ``'NVIDIA H100 80GB HBM3'`` is ``'nvidia-h100-80gb-hbm3'``."""
+    """A card's name for a file: ``'NVIDIA H100 80GB HBM3'`` is ``'nvidia-h100-80gb-hbm3'``."""
     return re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
 
 
 def read_records(results: str | Path) -> list[Record]:
-    """Every card's record under ``<results>/gpu``, in the order of the files; none where there is no such folder.
+    """The record of every card in ``<results>/gpu``, sorted by file name; empty if there is no such folder.
 
     Raises:
-        ValueError: a file is no such record; the message names it.
+        DataError: a file is not a record; the message names it.
     """
     records = []
     for path in sorted((Path(results) / FOLDER).glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{path} is no JSON: {error}") from error
+            raise DataError(f"{path} should be a JSON file: {error}") from error
         if not isinstance(record, dict) or not {"machine", "date", "parts"} <= set(record):
-            raise ValueError(f"{path} should be a record of `make gpu`, with machine, date and parts")
+            raise DataError(f"{path} should be a record of `make gpu`, with machine, date and parts.")
         records.append(record)
     return records
 
 
 def find_row(record: Record, part: str, **values: Any) -> dict[str, Any]:
-    """The row of a benchmark that has these values, or an empty one."""
+    """The row of a benchmark with these values, or an empty one."""
     rows = record["parts"].get(part, {}).get("rows", [])
     return next((row for row in rows if all(row.get(name) == value for name, value in values.items())), {})
 
 
 def step_times(record: Record) -> dict[str, dict[str, Any]]:
-    """By config, a path from the project's root: ``seconds`` of a training step, and the ``device``.
+    """``seconds`` of a training step and the ``device``, by the config's path in the project.
 
-    Steps are those of the config's own batch, with images already in the GPU's memory.
+    A step has the config's own batch size, with the images already in the GPU's memory.
     """
     card = record["machine"]["card"]
     found = {}
@@ -131,10 +99,175 @@ def step_times(record: Record) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _ask(*command: str, cwd: str | Path | None = None) -> str | None:
-    """What a program prints, or None where it is not there or fails."""
-    try:
-        asked = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return asked.stdout if asked.returncode == 0 else None
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    Attributes:
+        label: name and unit.
+        part: the benchmark that measures it.
+        key: its key in the row.
+        row: the values by which the row is found.
+        form: its format as text.
+    """
+
+    label: str
+    part: str
+    key: str
+    row: Mapping[str, Any] = field(default_factory=dict)
+    form: str = "{:.3f}"
+
+
+def _saliency(label: str, what: str, batch: int, side: int, key: str) -> Figure:
+    row = {"what": what, "batch": batch, "height": side, "width": side}
+    return Figure(f"{what}, {batch}x3x{side}x{side}, {label}, ms", "saliency", key, row)
+
+
+def _step(arm: str) -> Figure:
+    row = {"config": IMAGENET_STEP, "arm": arm}
+    label = f"ResNet-50, 224, batch 256, mixed precision, a step with {arm}, ms"
+    return Figure(label, "imagenet-step", "median_ms", row, "{:.2f}")
+
+
+def _fast_path(name: str, arm: str) -> Figure:
+    row = {"config": f"configs/cifar10/fast/resnet18_{arm}.py"}
+    return Figure(f"fast CIFAR path, ResNet-18, batch 128, {name}, images/s", "fast-path", "median", row, "{:,.0f}")
+
+
+MAPS = _saliency("captured in a CUDA graph", "map", 256, 224, "captured_ms")
+STEP_RATIO = Figure(
+    "the step with SaliencyMix by that with CutMix",
+    "imagenet-step",
+    "to_cutmix",
+    {"config": IMAGENET_STEP, "arm": "SaliencyMix"},
+)
+FAST_PATH = _fast_path("SaliencyMix", "saliencymix")
+
+FIGURES = (
+    MAPS,
+    _saliency("called", "map", 256, 224, "called_ms"),
+    _saliency("called, plain torch", "map", 256, 224, "torch_ms"),
+    _saliency("a copy that moves as many bytes", "map", 256, 224, "floor_ms"),
+    _saliency("captured in a CUDA graph", "peak", 256, 224, "captured_ms"),
+    _saliency("called", "peak", 256, 224, "called_ms"),
+    _saliency("captured in a CUDA graph", "peak", 128, 32, "captured_ms"),
+    _saliency("called", "peak", 128, 32, "called_ms"),
+    _step("no mixing"),
+    _step("CutMix"),
+    _step("SaliencyMix"),
+    STEP_RATIO,
+    _fast_path("no mixing", "baseline"),
+    _fast_path("CutMix", "cutmix"),
+    FAST_PATH,
+    _fast_path("SaliencyMix, steps captured", "saliencymix_captured"),
+)
+
+_IN_README = (
+    ("the maps of 256 images of 224x224 take {} ms in a CUDA graph", MAPS),
+    ("a step of ResNet-50 with SaliencyMix {} times that with CutMix", STEP_RATIO),
+    ("the fast CIFAR path trains {} images/s with SaliencyMix", FAST_PATH),
+)
+
+
+def measured(record: Record, figure: Figure) -> str:
+    """A figure of a record as text."""
+    value = find_row(record, figure.part, **figure.row).get(figure.key)
+    return NOT_MEASURED if value is None else figure.form.format(value)
+
+
+def format_run(record: Record) -> str:
+    """One table: the status of each part, then the figures of the parts that were run."""
+    rows = []
+    for name, result in record["parts"].items():
+        text = f"{result['status']} in {result['seconds']:.0f} s"
+        if "tests" in result:
+            counts = result["tests"]
+            text += f": {counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} left out"
+        rows.append((name, text))
+    figures = [figure for figure in FIGURES if figure.part in record["parts"]]
+    rows += [(figure.label, measured(record, figure)) for figure in figures]
+    return markdown_table((record["machine"]["card"], "result"), rows)
+
+
+def format_notes(record: Record) -> str:
+    """What failed and what was left out, a line each with its reason."""
+    lines = []
+    for name, result in record["parts"].items():
+        if result["status"] != PASSED:
+            lines.append(f"{result['status']}: {name}: {result['why']}")
+        lines += [f"failed: {each['test']}: {each['why']}" for each in result.get("failures", [])]
+        lines += [f"left out: {each['test']}: {each['why']}" for each in result.get("skips", [])]
+    return "\n".join(lines)
+
+
+def performance_block(records: Sequence[Record]) -> str:
+    """The figures of every card, side by side, with their origin: for ``docs/performance.md``."""
+    cards = [record["machine"]["card"] for record in records] or ["a GPU"]
+    origins = [_origin(record) for record in records] or [f"No run of `make gpu` is saved here yet: {NOT_MEASURED}."]
+    rows = [(figure.label, *([measured(record, figure) for record in records] or [NOT_MEASURED])) for figure in FIGURES]
+    return "\n\n".join([*origins, markdown_table(("what", *cards), rows, "lr")])
+
+
+def readme_block(records: Sequence[Record]) -> str:
+    """The README's sentence on the speed of each card."""
+    if not records:
+        return f"On a GPU: {NOT_MEASURED}."
+    sentences = []
+    for record in records:
+        values = [(text, measured(record, figure)) for text, figure in _IN_README]
+        figures = ", ".join(text.format(value) for text, value in values if value != NOT_MEASURED) or NOT_MEASURED
+        sentences.append(f"On one {record['machine']['card']}: {figures}; {_tests(record)}.")
+    return "\n".join(sentences)
+
+
+def _origin(record: Record) -> str:
+    machine = record["machine"]
+    releases = [
+        f"{name} {machine[name]}" for name in ("driver", "cuda", "torch", "triton", "python") if machine.get(name)
+    ]
+    at = "no commit known" if record.get("commit") is None else f"commit {record['commit'][:7]}"
+    if record.get("uncommitted_changes"):
+        at += " with changes"
+    return f"{machine['card']}: {', '.join(releases)}; {record['date'][:10]}, {at}; {_tests(record)}."
+
+
+def _tests(record: Record) -> str:
+    totals = {
+        count: sum(result["tests"][count] for result in record["parts"].values() if "tests" in result)
+        for count in ("passed", "failed", "skipped")
+    }
+    summary = f"{totals['passed']} tests passed, {totals['failed']} failed, {totals['skipped']} were left out"
+    unfinished = [name for name, result in record["parts"].items() if result["status"] == "timed out"]
+    return summary + (f"; not finished: {', '.join(unfinished)}" if unfinished else "")
+
+
+BLOCKS = {"docs/performance.md": performance_block, "README.md": readme_block}
+"""The text between the marks, by document."""
+
+_MARKED = re.compile(r"(<!-- gpu: [^\n]*-->\n)(.*?)(<!-- gpu end -->)", re.DOTALL)
+
+
+def with_block(text: str, block: str) -> str:
+    """A document with another text between its marks.
+
+    Raises:
+        DataError: the document does not have each of the two marks exactly once.
+    """
+    changed, count = _MARKED.subn(lambda found: f"{found[1]}\n{block}\n\n{found[3]}", text)
+    if count != 1:
+        raise DataError("the document should have `<!-- gpu: ... -->` and `<!-- gpu end -->` once, around the figures.")
+    return changed
+
+
+def write_documents(root: str | Path, results: str | Path) -> list[Path]:
+    """Write the figures of ``<results>/gpu`` into the documents; returns those that changed."""
+    records = read_records(results)
+    changed = []
+    for name, block in BLOCKS.items():
+        path = Path(root) / name
+        text = path.read_text(encoding="utf-8")
+        new = with_block(text, block(records))
+        if new != text:
+            write_text(path, new)
+            changed.append(path)
+    return changed

@@ -1,4 +1,4 @@
-"""Running the parts of ``make gpu``, each in processes of its own that end with it."""
+"""Runs the parts of ``make gpu``, each in a process group that is ended with it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Result = dict[str, Any]
 
 PASSED, FAILED, TIMED_OUT, LEFT_OUT = "passed", "failed", "timed out", "left out"
 
-# A launcher needs a moment to end the processes that it started in sessions of their own.
+# A launcher needs time to end the processes that it started in other sessions.
 GRACE_SECONDS = 5.0
 NO_TESTS_COLLECTED = 5
-# In tests/conftest.py's words.
+# As tests/conftest.py writes it.
 NEEDS_GPU = "needs a GPU"
 
 
@@ -34,20 +34,20 @@ def run_parts(
     total_seconds: float = TOTAL_SECONDS,
     say: Callable[[str], None] = print,
 ) -> dict[str, Result]:
-    """Run parts one after another; what fails or is killed at its limit does not stop the rest.
+    """Run parts one after another; a part that fails or is killed at its limit does not stop the rest.
 
     Args:
         parts: what to run, in this order.
-        folder: where each leaves ``<name>.log`` and ``<name>.xml`` or ``<name>.json``.
-        root: the project's folder, in which they run, and which Python finds first.
-        total_seconds: for all together.
-        say: is told of each part when it begins and when it ends.
+        folder: for ``<name>.log`` and ``<name>.xml`` or ``<name>.json`` of each part.
+        root: the project's folder: the working directory, and first on ``PYTHONPATH``.
+        total_seconds: time limit of all parts together.
+        say: called with a line when a part begins and when it ends.
 
     Returns:
-        by name a dict: ``kind``; ``status``, ``'passed'``, ``'failed'``, ``'timed out'`` or
-        ``'left out'``; ``seconds`` that it took; ``why`` it did not pass, else None. Of tests also
-        ``tests``, numbers of ``passed``, ``failed`` and ``skipped``, ``failures`` and ``skips``,
-        lists of dicts with ``test`` and ``why``; of a benchmark ``rows`` as it wrote them.
+        For each part, by name, a dict: ``kind``; ``status``, ``'passed'``, ``'failed'``, ``'timed out'`` or
+        ``'left out'``; ``seconds`` that it took; ``why`` it did not pass, else None. Tests also have
+        ``tests``, the numbers of ``passed``, ``failed`` and ``skipped``, and ``failures`` and ``skips``,
+        lists of dicts with ``test`` and ``why``; benchmarks have ``rows`` as they wrote them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def run_parts(
 
 
 def all_passed(results: dict[str, Result]) -> bool:
-    """Whether nothing failed; what was left out for want of something on this machine did not."""
+    """Whether every part passed or was left out because the machine lacks something."""
     return all(result["status"] in (PASSED, LEFT_OUT) for result in results.values())
 
 
@@ -86,7 +86,7 @@ def run_part(part: Part, folder: Path, root: Path, limit: float) -> Result:
 
 
 def _run(part: Part, out: Path, log: Path, root: Path, limit: float) -> int | None:
-    """The exit status of a part's process, or None where it was killed at its limit."""
+    """The exit status of a part's process, or None if it was killed at its limit."""
     paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
     with open(log, "w") as file:
         process = subprocess.Popen(
@@ -107,7 +107,7 @@ def _run(part: Part, out: Path, log: Path, root: Path, limit: float) -> int | No
 
 
 def _end_group(process: subprocess.Popen) -> None:
-    """End a process and all that it left running, so that nothing of it holds the GPU."""
+    """End a process and its descendants, so that none of them occupies the GPU."""
     until = time.monotonic() + GRACE_SECONDS
     try:
         os.killpg(process.pid, signal.SIGTERM)
@@ -138,7 +138,7 @@ def _judge(part: Part, result: Result, status: int, log: Path) -> Result:
 
 
 def _read_tests(path: Path) -> Result:
-    """Counts, failures and skips of JUnit's XML; zeros where a killed process left none."""
+    """Counts, failures and skips of JUnit's XML; zeros if the process was killed before it wrote the file."""
     result: Result = {"tests": {"passed": 0, "failed": 0, "skipped": 0}, "failures": [], "skips": []}
     if not path.is_file():
         return result
@@ -155,7 +155,7 @@ def _read_tests(path: Path) -> Result:
 
 
 def _skip_reason(element: ElementTree.Element) -> str:
-    """Why a test was skipped; of a whole file it stands at the end of a tuple that was written as text."""
+    """Why a test was skipped; for a skipped module, the reason is the last item of a tuple written as text."""
     of_file = re.search(r"Skipped: (.*?)['\"]?\)\s*$", element.text or "", re.DOTALL)
     return of_file[1] if element.get("message") == "collection skipped" and of_file else _first_line(element)
 
@@ -166,5 +166,5 @@ def _first_line(element: ElementTree.Element) -> str:
 
 
 def _read_rows(path: Path) -> Result:
-    """What a benchmark measured, or no rows where it did not come to writing them."""
+    """The rows of a benchmark; none if it ended before it wrote them."""
     return {"rows": json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []}

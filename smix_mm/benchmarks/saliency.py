@@ -1,11 +1,10 @@
-"""How long the detectors take, beside OpenCV in the same run."""
+"""How long the saliency detectors take: beside OpenCV in the same run, and the default detector on one device."""
 
 from __future__ import annotations
 
 import ctypes
-import platform
+import statistics
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +12,30 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.benchmark import Timer, timer
 
 from ..saliency.base import SaliencyDetector
 from ..saliency.fine_grained.detector import FineGrainedSaliency
 from ..saliency.frequency_tuned import FrequencyTunedSaliency
 from ..saliency.opencv import OpenCVSaliency
 from ..saliency.spectral_residual import SpectralResidualSaliency
+from ..utils.errors import UsageError
+from ..utils.text import markdown_table
+from .machine import describe_machine, device_type
 
 Row = dict[str, Any]
 
 SIZES = ((32, 32), (224, 224), (375, 500))
 BATCHES = (1, 64)
-LEAST_ROUNDS = 3
+MIN_ROUNDS = 3
+
+DEVICE_SHAPES = ((256, 224, 224), (128, 32, 32), (1, 224, 224), (64, 375, 500))
+"""(images, height, width) of a batch for :func:`benchmark_on_device`."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A detector on a backend; ``backend='opencv'`` is what the others of its name compare with."""
+    """A detector on a backend; the others of its name are compared with ``backend='opencv'``."""
 
     detector: str
     backend: str
@@ -59,22 +65,22 @@ def benchmark(
 ) -> dict[str, Any]:
     """Time every case at every size and batch.
 
-    The cases of one size and batch take turns, so that a disturbance of the machine meets them
-    all alike, and the fastest round of each counts.
+    The cases of one size and batch take turns, so that a disturbance of the machine affects all of them, and the
+    fastest round of each counts.
 
     Args:
         sizes: (height, width) in pixels.
         batches: images a call.
-        seconds: for each size and batch, how long the rounds go on; never fewer than 3 rounds.
+        seconds: how long the rounds of each size and batch go on; never fewer than 3 rounds.
         threads: of torch (and the numba kernel) and of OpenCV.
 
     Returns:
         ``machine``: what it ran on; ``rows``: for each case, size and batch a dict with
         ``map_ms`` and ``peak_ms`` (milliseconds an image for the map, and for the place of its
         peak), ``memory_mib`` (most memory that a call for the maps adds, its result included),
-        ``floor_ms`` (on a GPU, what reading an image and writing its map take at the memory's
-        own speed), ``times_floor`` (``map_ms`` by that) and ``times_opencv`` (OpenCV's ``map_ms``
-        by this one's). None: not measured.
+        ``floor_ms`` (on a GPU, the time to read an image and write its map at the memory's
+        bandwidth), ``times_floor`` (``map_ms`` over that) and ``times_opencv`` (OpenCV's ``map_ms``
+        over this one's). None: not measured.
     """
     with _threads(threads):
         rows = [row for size in sizes for batch in batches for row in _benchmark_group(size, batch, seconds)]
@@ -104,53 +110,39 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
         row["floor_ms"] = _bandwidth_floor(images)
         running.append((row, detector, images))
     _take_turns(running, seconds)
+    references = {row["detector"]: row["map_ms"] for row in rows if row["backend"] == "opencv"}
     for row in rows:
-        reference = next((other for other in rows if _is_reference(other, row)), None)
-        if reference and reference["map_ms"] and row["map_ms"]:
-            row["times_opencv"] = reference["map_ms"] / row["map_ms"]
+        reference = references.get(row["detector"])
+        if reference and row["map_ms"]:
+            row["times_opencv"] = reference / row["map_ms"]
         if row["floor_ms"] and row["map_ms"]:
             row["times_floor"] = row["map_ms"] / row["floor_ms"]
     return rows
 
 
-def _is_reference(other: Row, row: Row) -> bool:
-    return other["backend"] == "opencv" and other["detector"] == row["detector"]
-
-
 def _take_turns(running: Sequence[tuple[Row, SaliencyDetector, Tensor]], seconds: float) -> None:
     """Fill ``map_ms`` and ``peak_ms`` of the rows."""
-    until = time.perf_counter() + seconds
+    until = timer() + seconds
     rounds = 0
-    while rounds < LEAST_ROUNDS or time.perf_counter() < until:
+    while rounds < MIN_ROUNDS or timer() < until:
         rounds += 1
         for row, detector, images in running:
             for key, call in (("map_ms", detector), ("peak_ms", detector.peak)):
-                taken = _time(call, images) * 1000 / len(images)
-                row[key] = taken if row[key] is None else min(row[key], taken)
-
-
-def _time(call: Callable[[Tensor], Tensor], images: Tensor) -> float:
-    _wait(images)
-    start = time.perf_counter()
-    call(images)
-    _wait(images)
-    return time.perf_counter() - start
-
-
-def _wait(images: Tensor) -> None:
-    if images.is_cuda:
-        torch.cuda.synchronize()
+                start = timer()
+                call(images)
+                milliseconds = (timer() - start) * 1000 / len(images)
+                row[key] = milliseconds if row[key] is None else min(row[key], milliseconds)
 
 
 def _peak_memory(detector: SaliencyDetector, images: Tensor) -> float | None:
-    """Most MiB that one call adds, or None where the system cannot say."""
+    """Most MiB that one call adds, or None if the system does not report it."""
     if images.is_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         detector(images)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     try:
-        # Memory that was freed but kept would hide what the call needs.
+        # Memory that was freed but not returned to the system would hide what the call needs.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         before = _process_memory("VmRSS")
@@ -160,8 +152,14 @@ def _peak_memory(detector: SaliencyDetector, images: Tensor) -> float | None:
         return None
 
 
+def _process_memory(name: str) -> int:
+    """A line of /proc/self/status, KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
 def _bandwidth_floor(images: Tensor) -> float | None:
-    """Milliseconds an image to read its bytes and write a float a pixel; None off a GPU, or where torch cannot say."""
+    """Milliseconds to read an image and write a float32 map; None on a CPU, or if the bandwidth is not known."""
     if not images.is_cuda:
         return None
     properties = torch.cuda.get_device_properties(images.device)
@@ -170,12 +168,6 @@ def _bandwidth_floor(images: Tensor) -> float | None:
     bytes_per_ms = 2 * rate * width / 8
     bytes_moved = images[0].numel() + 4 * images[0, 0].numel()
     return bytes_moved / bytes_per_ms if bytes_per_ms else None
-
-
-def _process_memory(name: str) -> int:
-    """A line of /proc/self/status, KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 @contextmanager
@@ -192,39 +184,15 @@ def _threads(count: int) -> Iterator[None]:
         cv2.setNumThreads(before[1])
 
 
-def describe_machine() -> dict[str, Any]:
-    """Processor, GPU (None without one), threads and releases."""
-    import cv2
-
-    try:
-        info = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line.partition(":")[2].strip() for line in info if line.startswith("model name"))
-    except (OSError, StopIteration):
-        processor = platform.processor()
-    return {
-        "processor": processor,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "opencv": cv2.__version__,
-    }
-
-
 def format_table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table; the ratio to OpenCV stands last."""
-    lines = [
-        "| detector | backend | device | size | batch | map, ms | peak, ms | memory, MiB | x floor | x OpenCV |",
-        "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    """The rows of :func:`benchmark` as a Markdown table."""
+    header = ("detector", "backend", "device", "size", "batch", "map, ms", "peak, ms", "memory, MiB")
+    cells = []
     for row in rows:
-        name = " | ".join(row[key] for key in ("detector", "backend", "device"))
-        map_ms = _number(row["map_ms"], 4, missing="not measured")
-        peak_ms, memory = _number(row["peak_ms"], 4), _number(row["memory_mib"], 1)
-        shape = f"{row['height']}x{row['width']} | {row['batch']}"
-        floor, ratio = _number(row["times_floor"], 1), _number(row["times_opencv"], 1)
-        lines.append(f"| {name} | {shape} | {map_ms} | {peak_ms} | {memory} | {floor} | {ratio} |")
-    return "\n".join(lines)
+        case = (row["detector"], row["backend"], row["device"], f"{row['height']}x{row['width']}", row["batch"])
+        times = (_number(row["map_ms"], 4, missing="not measured"), _number(row["peak_ms"], 4))
+        cells.append((*case, *times, *(_number(row[key], 1) for key in ("memory_mib", "times_floor", "times_opencv"))))
+    return markdown_table((*header, "x floor", "x OpenCV"), cells, "llllr")
 
 
 def _number(value: float | None, digits: int, missing: str = "-") -> str:
@@ -255,3 +223,73 @@ def draw_figure(rows: Sequence[Row], path: str | Path) -> None:
         if panel is not figure.axes[0]:
             panel.set_yticklabels([])
     figure.savefig(path, dpi=150)
+
+
+def benchmark_on_device(
+    device: str = "cuda", shapes: Iterable[tuple[int, int, int]] = DEVICE_SHAPES, calls: int = 20, rounds: int = 5
+) -> list[Row]:
+    """Time the default detector's map and the place of its peak for batches of noise that are already on the device.
+
+    The same batch is used in every call, so it may lie in the device's cache.
+
+    Args:
+        device: such as ``'cuda'``; on a CPU there is no CUDA graph.
+        shapes: (images, height, width) of the batches.
+        calls: in a round. Plain torch, which is many times slower, is called once a round.
+        rounds: a time is the median over them.
+
+    Returns:
+        For each shape and ``what``, ``'map'`` or ``'peak'``, a dict with ``batch``, ``height``,
+        ``width``, ``device`` and milliseconds a call: ``called_ms``; ``captured_ms``, replayed from a
+        CUDA graph (None on a CPU); ``torch_ms``, by ``FineGrainedSaliency('torch')``; ``floor_ms``, a
+        copy that reads and writes as many bytes as the batch and, for the map, its result have.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if device_type(device) == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {device!r} needs a GPU, but torch sees none.")
+    rows = []
+    for batch, height, width in shapes:
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8, generator=generator).to(device)
+        fast, plain = FineGrainedSaliency(), FineGrainedSaliency("torch")
+        for what, bytes_moved in (("map", images.numel() + 4 * images[:, 0].numel()), ("peak", images.numel())):
+            row: Row = {"what": what, "batch": batch, "height": height, "width": width, "device": device}
+            call, torch_call = (detector if what == "map" else detector.peak for detector in (fast, plain))
+            source = torch.zeros(bytes_moved // 2, dtype=torch.uint8, device=device)
+            row["called_ms"] = _median_ms(call, images, calls=calls, rounds=rounds)
+            captured = _capture(call, images) if images.is_cuda else None
+            row["captured_ms"] = None if captured is None else _median_ms(captured, calls=calls, rounds=rounds)
+            row["torch_ms"] = _median_ms(torch_call, images, calls=1, rounds=rounds)
+            row["floor_ms"] = _median_ms(torch.empty_like(source).copy_, source, calls=calls, rounds=rounds)
+            rows.append(row)
+    return rows
+
+
+def _capture(call: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[], None]:
+    """A function that replays a call from a CUDA graph."""
+    call(images)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call(images)
+    return graph.replay
+
+
+def _median_ms(call: Callable[..., object], *arguments: Tensor, calls: int, rounds: int) -> float:
+    """Milliseconds a call, the median over rounds; the device finishes each round before the clock is read."""
+    names = {"call": call, "arguments": arguments}
+    clock = Timer("call(*arguments)", globals=names, num_threads=torch.get_num_threads())
+    return statistics.median(clock.timeit(calls).mean * 1000 for _ in range(rounds))
+
+
+def format_device_table(rows: Sequence[Row]) -> str:
+    """The rows of :func:`benchmark_on_device` as a Markdown table."""
+    header = ("what", "batch", "device", "captured, ms", "called, ms", "plain torch, ms", "copy of as many bytes, ms")
+    keys = ("captured_ms", "called_ms", "torch_ms", "floor_ms")
+    cells = []
+    for row in rows:
+        shape = f"{row['batch']}x3x{row['height']}x{row['width']}"
+        cells.append((row["what"], shape, row["device"], *(_number(row[key], 3) for key in keys)))
+    return markdown_table(header, cells, "lllr")

@@ -1,13 +1,13 @@
-"""How long a training step takes with each way of mixing, beside CutMix in the same run."""
+"""How long a training step takes with each kind of mixing, relative to CutMix in the same run."""
 
 from __future__ import annotations
 
 import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any, Sequence
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -15,10 +15,12 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
+from torch.utils.benchmark import timer
 
 from ..utils.config import find_config, read_config
 from ..utils.errors import UsageError
-from .saliency import describe_machine
+from ..utils.text import markdown_table
+from .machine import describe_machine, device_type
 
 Row = dict[str, Any]
 
@@ -28,7 +30,7 @@ GPU_CONFIG = "configs/imagenet/resnet50_baseline_in1k.py"
 ARMS = ("no mixing", "CutMix", "SaliencyMix", "OfficialSaliencyMix")
 REFERENCE = "CutMix"
 
-# On a GPU SaliencyMix checks its first ten batches, which makes it wait there.
+# SaliencyMix checks its first ten batches, which synchronises the CPU with the GPU.
 GPU_WARM_UP = 12
 
 
@@ -44,10 +46,10 @@ def benchmark_training(
 ) -> list[Row]:
     """Time training steps with each arm, the arms taking turns.
 
-    A step is what mmengine's ``model.train_step`` does: data preprocessor with the augmentation,
-    applied to every batch, then forward, backward and the optimiser's step. Images are noise,
-    already in memory. All arms train one and the same model, one after the other in each round,
-    so that a disturbance of the machine meets them all alike; a round that nobody counts warms up.
+    A step is mmengine's ``model.train_step``: data preprocessor with the augmentation, applied to
+    every batch, then forward, backward and the optimiser's step. Images are noise, already in memory.
+    All arms train the same model, one after the other in each round, so that a disturbance of the
+    machine affects all of them; the first round warms up and is not counted.
 
     Args:
         config: a classification config, or ``mmpretrain::NAME`` for one of mmpretrain's own.
@@ -61,35 +63,37 @@ def benchmark_training(
     Returns:
         A dict for each arm: ``config``, ``arm``, ``batch``, ``height``, ``width``, ``device``,
         ``amp``, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
-        ``to_cutmix``, the median over the rounds of the time by CutMix's in the same round. The
-        last three are None where there is no such device, and for an arm that needs what is not
-        installed, which is said on stderr.
+        ``to_cutmix``, the median over the rounds of the time over CutMix's in the same round. The
+        last three are None if there is no GPU, and for an arm whose packages are not installed,
+        which is printed on stderr.
 
     Raises:
-        UsageError: an option does not fit.
+        UsageError: a number is too small, the device or the config does not exist, the config has no
+            mean and std, or mixed precision is requested on a CPU.
     """
     if min(batch, iterations, rounds) < 1:
-        raise UsageError(f"batch, iterations and rounds are {batch}, {iterations}, {rounds}; wanted positive numbers")
+        raise UsageError(
+            f"batch, iterations and rounds should be positive numbers, got {batch}, {iterations} and {rounds}."
+        )
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 3:
-        raise UsageError(f"size is {height}x{width}; wanted at least 3x3")
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise UsageError(f"device is {device!r}; wanted one such as 'cpu' or 'cuda'") from error
+        raise UsageError(f"size should be at least 3x3, got {height}x{width}.")
+    kind = device_type(device)
     if amp and kind == "cpu":
-        raise UsageError("mixed precision was asked for on a CPU; wanted a GPU, or full precision")
+        raise UsageError("mixed precision needs a GPU, got a CPU as device; leave out amp, or choose a GPU.")
     shape = {"batch": batch, "height": height, "width": width, "device": device, "amp": amp}
     rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in ARMS]
     if kind == "cuda" and not torch.cuda.is_available():
         return rows
-    times = _take_turns(_Steps(_read(config), rows[0]), iterations, rounds)
+    steps = _Steps(_read(config), rows[0])
+    with torch.cuda.device_of(steps.inputs):  # `timer` waits for the current device
+        times = _take_turns(steps, iterations, rounds)
     for row in rows:
         if row["arm"] not in times:
             continue
         mine = times[row["arm"]]
         row["median_ms"] = statistics.median(mine)
-        row["quartiles_ms"] = _quartiles(mine)
+        row["quartiles_ms"] = np.quantile(mine, [0.25, 0.75]).tolist()
         row["to_cutmix"] = statistics.median(each / other for each, other in zip(mine, times[REFERENCE]))
     return rows
 
@@ -98,7 +102,7 @@ NOT_MEASURED: Row = {"median_ms": None, "quartiles_ms": None, "to_cutmix": None}
 
 
 def not_measured_on_gpu() -> list[Row]:
-    """The rows of the aim on a GPU, without times: ResNet-50 at 224, batch 256, mixed precision."""
+    """The rows of the GPU benchmark without times: ResNet-50 at 224x224, batch 256, mixed precision."""
     shape = {"batch": 256, "height": 224, "width": 224, "device": "cuda", "amp": True}
     return [{"config": GPU_CONFIG, "arm": arm, **shape, **NOT_MEASURED} for arm in ARMS]
 
@@ -114,7 +118,7 @@ class _Steps:
         settings = cfg.get("data_preprocessor") or {}
         settings = {"type": "ClsDataPreprocessor", **settings}
         if not settings.get("mean") or not settings.get("std"):
-            raise UsageError("the config's data_preprocessor has no mean and std; wanted both, for SaliencyMix")
+            raise UsageError("the config's data_preprocessor should have mean and std, which SaliencyMix needs.")
         classes = settings["num_classes"] = settings.get("num_classes") or self.model.head.num_classes
         self.preprocessors = {}
         for arm in ARMS:
@@ -131,10 +135,10 @@ class _Steps:
         self.inputs: Tensor = torch.randint(0, 256, images, generator=generator).to(device, torch.uint8)
         labels = torch.randint(0, classes, (shape["batch"],), generator=generator).tolist()
         self.labels: list[int] = labels
-        self.to_warm_up = GPU_WARM_UP if self.inputs.is_cuda else 1
+        self.warm_up = GPU_WARM_UP if self.inputs.is_cuda else 1
 
     def batch(self) -> Row:
-        """What a data loader gives; the preprocessor writes into the samples, so they serve once."""
+        """A batch as a data loader returns it; the preprocessor modifies the samples, so each is used once."""
         return {"inputs": self.inputs, "data_samples": [DataSample().set_gt_label(label) for label in self.labels]}
 
     def step(self, arm: str, batch: Row) -> None:
@@ -142,14 +146,9 @@ class _Steps:
         self.model.data_preprocessor = self.preprocessors[arm]
         self.model.train_step(batch, self.optimiser)
 
-    def wait(self) -> None:
-        """Until the device has done all it was given."""
-        if self.inputs.is_cuda:
-            torch.cuda.synchronize(self.inputs.device)
-
 
 def _augments(arm: str, settings: Row) -> Row:
-    """What an arm, which mixes every batch, lays over the data preprocessor's settings."""
+    """The settings of the data preprocessor with which an arm mixes every batch."""
     if arm == "no mixing":
         return {"batch_augments": None}
     augment: Row = {"type": arm, "alpha": 1.0}
@@ -165,22 +164,16 @@ def _take_turns(steps: _Steps, iterations: int, rounds: int) -> dict[str, list[f
     arms = list(steps.preprocessors)
     times: dict[str, list[float]] = {arm: [] for arm in arms}
     for turn in range(rounds + 1):
-        # Every other round goes backwards, so that no arm always follows the same one.
+        # Every other round has the reverse order, so that no arm always follows the same one.
         for arm in arms if turn % 2 else reversed(arms):
-            batches = [steps.batch() for _ in range(iterations if turn else max(iterations, steps.to_warm_up))]
-            steps.wait()
-            start = time.perf_counter()
+            batches = [steps.batch() for _ in range(iterations if turn else max(iterations, steps.warm_up))]
+            start = timer()
             for batch in batches:
                 steps.step(arm, batch)
-            steps.wait()
+            milliseconds = (timer() - start) * 1000
             if turn:
-                times[arm].append((time.perf_counter() - start) * 1000 / iterations)
+                times[arm].append(milliseconds / iterations)
     return times
-
-
-def _quartiles(values: Sequence[float]) -> list[float]:
-    first, third = torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.25, 0.75], dtype=torch.float64))
-    return [first.item(), third.item()]
 
 
 def _read(config: str | Path) -> Config:
@@ -191,12 +184,12 @@ def _read(config: str | Path) -> Config:
         return get_config(name)
     path = find_config(config)
     if not path.is_file():
-        raise UsageError(f"config {config} is not there; wanted a config file, or mmpretrain::NAME")
+        raise UsageError(f"config {config} does not exist; choose a config file, or mmpretrain::NAME.")
     return read_config(path)
 
 
 def describe() -> Row:
-    """The machine, with the releases that matter here."""
+    """:func:`~.machine.describe_machine`, with the releases of mmengine and mmpretrain."""
     import mmengine
     import mmpretrain
 
@@ -204,18 +197,14 @@ def describe() -> Row:
 
 
 def format_table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table; the ratio to CutMix stands last."""
-    lines = [
-        "| config | arm | batch | size | device | amp | median, ms | quartiles, ms | x CutMix |",
-        "| --- | --- | ---: | --- | --- | --- | ---: | ---: | ---: |",
-    ]
+    """The rows as a Markdown table."""
+    header = ("config", "arm", "batch", "size", "device", "amp", "median, ms", "quartiles, ms", "x CutMix")
+    cells = []
     for row in rows:
-        cells = [Path(row["config"]).stem, row["arm"], row["batch"], f"{row['height']}x{row['width']}", row["device"]]
-        cells.append("yes" if row["amp"] else "no")
-        if row["median_ms"] is None:
-            cells += ["not measured", "-", "-"]
-        else:
+        case = (Path(row["config"]).stem, row["arm"], row["batch"], f"{row['height']}x{row['width']}", row["device"])
+        times = ("not measured", "-", "-")
+        if row["median_ms"] is not None:
             first, third = row["quartiles_ms"]
-            cells += [f"{row['median_ms']:.2f}", f"{first:.2f}-{third:.2f}", f"{row['to_cutmix']:.3f}"]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+            times = (f"{row['median_ms']:.2f}", f"{first:.2f}-{third:.2f}", f"{row['to_cutmix']:.3f}")
+        cells.append((*case, "yes" if row["amp"] else "no", *times))
+    return markdown_table(header, cells, "llrlllr")

@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.engine.test.test`."""
+"""Evaluate a classifier or a detector on its config's test set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..utils.command_line import add_common_arguments, run_command
+from ..utils.command_line import add_common_arguments
+from . import run as run_command_line
 
 EXAMPLES = """examples:
   python tools/test.py configs/cifar10/resnet18_saliencymix.py work_dirs/resnet18_saliencymix/epoch_200.pth
@@ -14,21 +15,16 @@ EXAMPLES = """examples:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="test.py",
-        description="Evaluate a classifier or a detector on its config's test set.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="config file of mmpretrain or MMDetection")
-    parser.add_argument("checkpoint", help="weights that training wrote")
+    parser.add_argument("checkpoint", help="checkpoint of a training")
     parser.add_argument("--out", help="write the predictions to this .pkl file")
-    parser.add_argument("--metrics", help="write the figures to this .json file")
+    parser.add_argument("--metrics", help="write the metrics to this .json file")
     parser.add_argument("--show-dir", help="write images with predictions to this folder")
     add_common_arguments(parser)
-    options = parser.parse_args(arguments)
 
+
+def run(options: argparse.Namespace) -> int:
     from ..engine.launch import export_local_rank, report_errors
     from ..engine.test import test
 
@@ -47,5 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, as ``python -m`` and a study do."""
+    return run_command_line("test", arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.engine.train.train`."""
+"""Train a classifier or a detector from its config."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from ..utils.choices import NONFINITE_ACTIONS
-from ..utils.command_line import add_common_arguments, run_command
+from ..utils.command_line import add_common_arguments
+from . import run as run_command_line
 
 EXAMPLES = """examples:
   python tools/train.py configs/cifar10/resnet18_saliencymix.py
@@ -17,20 +18,14 @@ EXAMPLES = """examples:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="train.py",
-        description="Train a classifier or a detector from its config.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="config file of mmpretrain or MMDetection")
     parser.add_argument(
         "--resume",
         nargs="?",
         const="auto",
         metavar="PATH",
-        help="go on from PATH, or from the newest whole checkpoint in the work dir where no path is given",
+        help="resume from PATH, or without a path from the newest complete checkpoint in the work dir",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
@@ -38,11 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--on-nonfinite",
         choices=NONFINITE_ACTIONS,
-        help="what a loss that is not finite does: stop the run before it touches the weights (default), or skip",
+        help="if a loss is not finite: stop before the weights are updated (default), or skip the iteration",
     )
     add_common_arguments(parser)
-    options = parser.parse_args(arguments)
 
+
+def run(options: argparse.Namespace) -> int:
     from ..engine.launch import export_local_rank, report_errors
     from ..engine.train import train
 
@@ -62,5 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, as ``python -m`` and a study do."""
+    return run_command_line("train", arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(main())

@@ -133,12 +133,11 @@ def report_errors(command: Callable[[], object]) -> int:
         package, 1 for a known failure, or 130 for Ctrl-C.
     """
 
-    def run() -> int:
+    def run() -> None:
         command()
-        return 0
 
     try:
-        return run_command(run, _describe)
+        return run_command(run, describe=_describe)
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What is kept of a run of `make gpu`, and what the documents and the list of experiments take from it."""
+"""The record of a run of `make gpu`, and what the documents and the list of experiments take from it."""
 
 import subprocess
 from pathlib import Path
@@ -6,34 +6,34 @@ from pathlib import Path
 import pytest
 
 from smix_mm.benchmarks.gpu_record import (
-    describe_machine,
-    find_row,
-    make_record,
-    read_records,
-    slug,
-    step_times,
-    write_record,
-)
-from smix_mm.benchmarks.gpu_tables import (
     BLOCKS,
     FIGURES,
+    find_row,
     format_run,
+    make_record,
     measured,
     performance_block,
+    read_records,
     readme_block,
+    slug,
+    step_times,
     with_block,
     write_documents,
+    write_record,
 )
+from smix_mm.benchmarks.machine import describe_gpu_machine
+from smix_mm.benchmarks.saliency import benchmark_on_device, format_device_table
+from smix_mm.utils.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_cards_name_becomes_its_files():
+def test_the_file_is_named_after_the_card():
     assert slug("NVIDIA H100 80GB HBM3") == "nvidia-h100-80gb-hbm3"
     assert slug(" Some (R) Card/2 ") == "some-r-card-2"
 
 
-def test_what_is_written_is_read_again_and_the_latest_run_of_a_card_counts(tmp_path, made_up_record):
+def test_written_records_are_read_again_and_the_latest_run_of_a_card_replaces_an_earlier_one(tmp_path, made_up_record):
     assert read_records(tmp_path) == []
     first, other = made_up_record(), made_up_record("Another Card")
     write_record(tmp_path / "gpu", dict(first, commit="old"))
@@ -43,15 +43,17 @@ def test_what_is_written_is_read_again_and_the_latest_run_of_a_card_counts(tmp_p
     assert read_records(tmp_path) == [other, first]
 
 
-@pytest.mark.parametrize("text, message", [("{", "card.json is no JSON"), ("[]", "card.json should be a record of")])
+@pytest.mark.parametrize(
+    "text, message", [("{", "card.json should be a JSON file: "), ("[]", "card.json should be a record of")]
+)
 def test_a_broken_file_is_named(text, message, tmp_path):
     (tmp_path / "gpu").mkdir()
     (tmp_path / "gpu/card.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         read_records(tmp_path)
 
 
-def test_a_record_names_the_commit_and_whether_something_was_changed(tmp_path):
+def test_a_record_has_the_commit_and_whether_files_were_changed(tmp_path):
     def git(*command):
         who = ("-c", "user.name=n", "-c", "user.email=e")
         return subprocess.run(["git", *who, *command], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
@@ -73,7 +75,7 @@ def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
 
 def test_this_machine_is_described(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    machine = describe_machine()
+    machine = describe_gpu_machine()
     assert machine["card"] is None and machine["torch"] and machine["python"].startswith("3.") and machine["cpus"] >= 1
 
 
@@ -86,21 +88,19 @@ def test_every_figure_is_found_in_the_rows_that_the_benchmarks_write(made_up_rec
     assert {measured(record, figure) for figure in FIGURES} == {"not measured"}
 
 
-def test_the_benchmarks_of_a_gpu_write_such_rows():
-    """Seen on the CPU, where the same functions run."""
-    from smix_mm.benchmarks.saliency_gpu import benchmark_on_device, format_table
-
+def test_the_benchmark_of_a_device_returns_such_rows():
+    """Run on the CPU, with the same functions."""
     rows = benchmark_on_device("cpu", shapes=[(2, 16, 16)], calls=1, rounds=1)
     record = {"parts": {"saliency": {"rows": rows}}}
     for what in ("map", "peak"):
         row = find_row(record, "saliency", what=what, batch=2, height=16, width=16)
         assert min(row["called_ms"], row["torch_ms"], row["floor_ms"]) > 0 and row["captured_ms"] is None
-    assert format_table(rows).count("| map | 2x3x16x16 | cpu | - | ") == 1
+    assert format_device_table(rows).count("| map | 2x3x16x16 | cpu | - | ") == 1
 
 
 def test_the_printed_table_has_a_line_for_each_part_and_figure(made_up_record):
     lines = format_run(made_up_record()).splitlines()
-    assert lines[0] == "| NVIDIA Example 80GB | |"
+    assert lines[0] == "| NVIDIA Example 80GB | result |"
     assert "| saliency-tests | passed in 20 s: 63 passed, 0 failed, 1 left out |" in lines
     assert "| fast CIFAR path, ResNet-18, batch 128, SaliencyMix, images/s | 3,000 |" in lines
     assert len(lines) == 2 + 5 + len(FIGURES)
@@ -133,7 +133,7 @@ def test_the_documents_have_a_column_and_a_sentence_for_each_card(made_up_record
     assert "times that with CutMix; 63 tests passed, 2 failed" in second
 
 
-def test_writing_changes_what_is_between_the_marks_alone(tmp_path, made_up_record):
+def test_writing_changes_only_the_text_between_the_marks(tmp_path, made_up_record):
     (tmp_path / "docs").mkdir()
     for name in BLOCKS:
         (tmp_path / name).write_text("before\n\n<!-- gpu: written -->\nold\n<!-- gpu end -->\nafter\n")
@@ -147,7 +147,7 @@ def test_writing_changes_what_is_between_the_marks_alone(tmp_path, made_up_recor
 
 
 def test_a_document_without_its_marks_is_refused():
-    with pytest.raises(ValueError, match="should have"):
+    with pytest.raises(DataError, match="should have"):
         with_block("no marks", "figures")
 
 
@@ -157,7 +157,7 @@ def test_the_documents_have_the_figures_of_the_results(name):
     assert text == with_block(text, BLOCKS[name](read_records(ROOT / "results")))
 
 
-def test_step_times_are_told_by_config(made_up_record):
+def test_step_times_are_given_by_config(made_up_record):
     card = "NVIDIA Example 80GB"
     times = step_times(made_up_record())
     assert times["configs/imagenet/resnet50_cutmix_in1k.py"] == dict(seconds=0.101, device=f"{card} in mixed precision")

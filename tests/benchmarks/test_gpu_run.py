@@ -1,4 +1,4 @@
-"""The runner of `make gpu`, driven with parts that stand in for the real ones."""
+"""The runner of `make gpu`, with parts that replace the real ones."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.benchmarks import gpu_parts, gpu_record, gpu_run
+from smix_mm.benchmarks import gpu_parts, gpu_run, machine
 from smix_mm.benchmarks.gpu_parts import PARTS, Part, benchmark
 from smix_mm.benchmarks.gpu_run import all_passed, run_parts
 
@@ -63,7 +63,7 @@ def test_a_part_that_fails_or_hangs_does_not_stop_the_rest(tmp_path):
     assert not all_passed(results) and all_passed({"works": results["works"]})
 
 
-def test_nothing_that_a_killed_part_started_is_left(tmp_path):
+def test_processes_that_a_killed_part_started_are_killed(tmp_path):
     code = f"import os; open({str(tmp_path / 'group')!r}, 'w').write(str(os.getpgrp())); {HANGS}"
     run(tmp_path, python("hangs", code, 3.0))
     group = int((tmp_path / "group").read_text())
@@ -72,7 +72,7 @@ def test_nothing_that_a_killed_part_started_is_left(tmp_path):
         os.killpg(group, 0)
 
 
-def test_what_a_part_leaves_running_ends_with_it(tmp_path):
+def test_processes_that_a_part_started_end_with_it(tmp_path):
     code = f"import os; open({str(tmp_path / 'group')!r}, 'w').write(str(os.getpgrp())); {CHILD}{WRITES_ROWS}"
     assert run(tmp_path, python("leaves", code))["leaves"]["status"] == "passed"
     with pytest.raises(ProcessLookupError):
@@ -87,7 +87,7 @@ def test_a_part_that_ignores_the_first_signal_is_killed(tmp_path, monkeypatch):
     assert time.monotonic() - begun < 30
 
 
-def test_what_is_not_begun_when_the_time_is_up_counts_as_not_passed(tmp_path):
+def test_a_part_without_time_left_has_not_passed(tmp_path):
     results = run(tmp_path, python("hangs", HANGS), python("late", WRITES_ROWS), total_seconds=2.0)
     assert [result["status"] for result in results.values()] == ["timed out", "timed out"]
     assert results["late"]["why"] == "no time was left for it" and not all_passed(results)
@@ -140,7 +140,7 @@ def test_parts_run_in_the_project_which_python_finds_first(tmp_path, monkeypatch
     assert folder == str(tmp_path) and path == f"{tmp_path}{os.pathsep}/elsewhere"
 
 
-def test_results_of_an_earlier_run_are_not_taken_for_this_ones(tmp_path):
+def test_results_of_an_earlier_run_are_removed(tmp_path):
     assert run(tmp_path, python("part", WRITES_ROWS))["part"]["rows"]
     assert run(tmp_path, python("part", "raise SystemExit(1)"))["part"]["rows"] == []
 
@@ -157,13 +157,13 @@ def test_every_file_with_a_test_for_a_gpu_belongs_to_a_part():
     assert len(files) > 4 and sorted(covered) == sorted(files)
 
 
-def test_no_test_skips_for_want_of_a_gpu_in_another_way():
+def test_tests_that_need_a_gpu_are_skipped_only_by_their_marker():
     idiom = re.compile(r"skip\w*\((?:not )?torch\.cuda|not torch\.cuda\.is_available\(\):\n +pytest\.skip")
     files = [path for path in (ROOT / "tests").rglob("*.py") if path not in ABOUT_THE_MARKER]
     assert [path for path in files if idiom.search(path.read_text())] == []
 
 
-def test_every_part_has_its_limit_and_files_that_are_there():
+def test_every_part_has_a_limit_and_its_files_exist():
     assert len({part.name for part in PARTS}) == len(PARTS)
     assert gpu_parts.TOTAL_SECONDS < 7 * 60 and all(0 < part.seconds < gpu_parts.TOTAL_SECONDS for part in PARTS)
     for part in PARTS:
@@ -189,14 +189,14 @@ def with_a_gpu():
     return {"card": "NVIDIA Example 80GB", "torch": "2.11.0", "driver": "1.2"}
 
 
-def test_without_a_gpu_it_says_so_and_ends_with_two(run_tool):
+def test_without_a_gpu_it_ends_with_a_sentence_and_status_2(run_tool):
     ended = run_tool(TOOL, check=False, CUDA_VISIBLE_DEVICES="", PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
     assert ended.returncode == 2
     assert re.fullmatch(r"gpu_check\.py: torch \S+ sees no GPU; .*", ended.stdout.strip().splitlines()[-1])
 
 
-def test_make_gpu_takes_the_python_that_is_there(run_tool, tmp_path):
-    """Of a checkout without an environment, by `PYTHONPATH` alone."""
+def test_make_gpu_uses_the_python_of_the_path_in_a_checkout_without_an_environment(run_tool, tmp_path):
+    """By `PYTHONPATH` alone."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("Makefile", "tools", "smix_mm"):
@@ -212,7 +212,7 @@ def test_make_gpu_takes_the_python_that_is_there(run_tool, tmp_path):
 
 
 def test_the_plan_needs_no_gpu(monkeypatch, capsys):
-    monkeypatch.setattr(gpu_record, "describe_machine", without_a_gpu)
+    monkeypatch.setattr(machine, "describe_gpu_machine", without_a_gpu)
     assert call(monkeypatch, "--plan") == 0
     printed = capsys.readouterr().out
     assert all(f"{part.name}: {part.kind}, at most {part.seconds:.0f} s" in printed for part in PARTS)
@@ -220,18 +220,18 @@ def test_the_plan_needs_no_gpu(monkeypatch, capsys):
 
 def test_an_unknown_part_is_refused(monkeypatch, capsys):
     assert call(monkeypatch, "--only", "saliency", "speed") == 2
-    assert "gpu_check.py: --only has speed; should be of saliency-tests, " in capsys.readouterr().err
+    assert "gpu_check.py: --only should be of saliency-tests, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_it_prints_one_table_writes_the_cards_file_and_the_status_says_whether_all_passed(
+def test_it_prints_one_table_writes_the_file_of_the_card_and_exits_with_1_after_a_failure(
     fails, tmp_path, monkeypatch, capsys
 ):
     path = tmp_path / "test_suite.py"
     path.write_text(SUITE)
     only = () if fails else ("-k", "not wrong")
     monkeypatch.setattr(gpu_parts, "PARTS", (suite("suite", path, *only), python("saliency", WRITES_ROWS)))
-    monkeypatch.setattr(gpu_record, "describe_machine", with_a_gpu)
+    monkeypatch.setattr(machine, "describe_gpu_machine", with_a_gpu)
     options = ("--out", tmp_path / "out", "--results", tmp_path / "results")
     assert call(monkeypatch, *options) == int(fails)
     printed = capsys.readouterr().out
@@ -248,7 +248,7 @@ def test_it_prints_one_table_writes_the_cards_file_and_the_status_says_whether_a
 
 def test_some_parts_alone_write_no_result(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu_parts, "PARTS", (python("one", "raise SystemExit(1)"), python("two", WRITES_ROWS)))
-    monkeypatch.setattr(gpu_record, "describe_machine", with_a_gpu)
+    monkeypatch.setattr(machine, "describe_gpu_machine", with_a_gpu)
     options = ("--out", tmp_path / "out", "--results", tmp_path / "results")
     assert call(monkeypatch, "--only", "two", *options) == 0
     assert "one" not in capsys.readouterr().out and not (tmp_path / "results").exists()

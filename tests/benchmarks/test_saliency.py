@@ -1,4 +1,4 @@
-"""The benchmark measures every case and says where it did not."""
+"""The benchmark measures every case, or marks it as not measured."""
 
 import json
 import runpy
@@ -36,7 +36,7 @@ def test_every_case_has_a_row_and_opencv_is_the_unit(result):
             assert row["times_opencv"] > 0
 
 
-def test_the_table_says_what_was_not_measured(result):
+def test_the_table_marks_what_was_not_measured(result):
     lines = format_table(result["rows"]).splitlines()
     assert lines[0].endswith("| x OpenCV |")
     assert len(lines) == len(CASES) + 2
@@ -44,7 +44,7 @@ def test_the_table_says_what_was_not_measured(result):
     assert sum("not measured" in line for line in lines) == len(missing)
 
 
-def test_the_number_of_threads_is_put_back():
+def test_the_number_of_threads_is_restored():
     before = torch.get_num_threads()
     machine = benchmark(sizes=[(8, 8)], batches=[1], seconds=0, threads=before + 1)["machine"]
     assert machine["threads"] == before + 1
@@ -79,7 +79,7 @@ def test_the_bandwidth_floor_reads_three_bytes_and_writes_four_a_pixel(monkeypat
         memory_clock_rate, memory_bus_width = 2_619_000, 5120
 
     class Images:
-        """Stands in for a tensor on a GPU."""
+        """In place of a tensor on a GPU."""
 
         is_cuda, device = True, "cuda"
 

@@ -1,4 +1,4 @@
-"""The benchmark of training steps: every arm, the right augmentation in each, and what it refuses."""
+"""The benchmark of training steps: every arm with its augmentation, and errors for wrong options."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_every_arm_is_timed_beside_cutmix(rows):
     assert rows[1]["arm"] == "CutMix" and rows[1]["to_cutmix"] == 1
 
 
-def test_every_arm_mixes_every_batch_its_own_way():
+def test_every_arm_mixes_every_batch_with_its_own_augmentation():
     shape = {"batch": 2, "height": 32, "width": 40, "device": "cpu", "amp": False}
     steps = module._Steps(module._read(CONFIG), shape)
     seen = {}
@@ -58,7 +58,7 @@ def test_arms_take_turns(monkeypatch):
     order = []
 
     class Steps:
-        to_warm_up = 1
+        warm_up = 1
         preprocessors = dict.fromkeys(ARMS)
 
         def batch(self):
@@ -67,16 +67,13 @@ def test_arms_take_turns(monkeypatch):
         def step(self, arm, batch):
             order.append(arm)
 
-        def wait(self):
-            pass
-
     times = module._take_turns(Steps(), iterations=2, rounds=2)
     assert {arm: len(each) for arm, each in times.items()} == dict.fromkeys(ARMS, 2)
     forwards = [arm for arm in ARMS for _ in "ab"]
     assert order == forwards[::-1] + forwards + forwards[::-1]
 
 
-def test_without_a_gpu_its_lines_say_not_measured(monkeypatch):
+def test_without_a_gpu_its_lines_are_marked_as_not_measured(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     rows = benchmark_training(module.GPU_CONFIG, batch=256, size=224, device="cuda", amp=True)
     assert rows == module.not_measured_on_gpu()
@@ -85,7 +82,7 @@ def test_without_a_gpu_its_lines_say_not_measured(monkeypatch):
     assert sum("not measured" in line for line in lines) == len(ARMS)
 
 
-def test_an_arm_that_needs_what_is_not_installed_is_left_out(monkeypatch, capsys):
+def test_an_arm_whose_packages_are_not_installed_is_left_out(monkeypatch, capsys):
     def missing(method):
         raise ImportError("no contrib build")
 
@@ -99,14 +96,14 @@ def test_an_arm_that_needs_what_is_not_installed_is_left_out(monkeypatch, capsys
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(rounds=0), "wanted positive numbers"),
-        (dict(size=(2, 32)), "size is 2x32; wanted at least 3x3"),
-        (dict(amp=True), "mixed precision was asked for on a CPU"),
-        (dict(device="gpu"), "device is 'gpu'; wanted one such as"),
-        (dict(config="nowhere.py"), "config nowhere.py is not there"),
+        (dict(rounds=0), "should be positive numbers, got "),
+        (dict(size=(2, 32)), "size should be at least 3x3, got 2x32."),
+        (dict(amp=True), "mixed precision needs a GPU"),
+        (dict(device="gpu"), "device should be one of torch's, such as 'cpu' or 'cuda', got 'gpu'."),
+        (dict(config="nowhere.py"), "config nowhere.py does not exist"),
     ],
 )
-def test_wrong_options_are_refused(options, message):
+def test_wrong_options_are_errors(options, message):
     with pytest.raises(UsageError, match=message):
         benchmark_training(**{"config": CONFIG, **options})
 
@@ -119,4 +116,5 @@ def test_the_tool_prints_a_table_and_writes_json(run_tool, tmp_path):
     content = json.loads(out.read_text())
     assert content["rows"][0]["median_ms"] > 0 and "mmpretrain" in content["machine"]
     failed = run_tool("tools/benchmark_training.py", "nowhere.py", check=False)
-    assert failed.returncode == 2 and failed.stdout.startswith("benchmark_training.py: config nowhere.py is not there")
+    assert failed.returncode == 2
+    assert failed.stdout.splitlines()[-1].startswith("benchmark_training.py: config nowhere.py does not exist")

@@ -126,7 +126,7 @@ def test_hours_come_from_a_measured_step_and_the_steps_of_the_config(tmp_path):
         ("result.json", "[]", "result.json holds list; wanted an object"),
         ("result.json", '{"config": "c"}', "result.json has None for figures; wanted numbers by name"),
         ("robustness.json", '{"config": "c", "figures": {"fgsm 8/255": {}}}', "wanted numbers by name"),
-        ("gpu/card.json", "{", "card.json is no JSON"),
+        ("gpu/card.json", "{", "card.json should be a JSON file"),
         ("gpu/card.json", '{"machine": {}}', "card.json should be a record of `make gpu`"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is imported, and what is not, by the package, by ``--help``, and by a study that trains nothing."""
+"""Which packages are imported by the package, by ``--help``, and by a study that trains nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 OPENMMLAB = {"mmengine", "mmcv", "mmpretrain", "mmdet"}
 HEAVY = OPENMMLAB | {"torch", "torchvision", "scipy", "matplotlib", "cv2", "sklearn", "skimage", "pandas"}
 
-# A tool ends in SystemExit; what is imported then is written down all the same.
+# A tool ends with SystemExit; the list of imported modules is written in any case.
 RUN = """
 import json, runpy, sys
 out, *sys.argv = sys.argv[1:]
@@ -47,18 +47,18 @@ def test_the_package_imports_nothing_heavy_and_its_functions_nothing_of_openmmla
 
 
 @pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "tools").glob("*.py")))
-def test_the_help_of_a_tool_comes_before_anything_heavy(tool, imported):
+def test_the_help_of_a_tool_imports_nothing_heavy(tool, imported):
     assert imported(f"tools/{tool}", "--help") == set()
 
 
 @pytest.mark.parametrize("module", ["smix_mm.doctor", "smix_mm.cli.train", "smix_mm.cli.test"])
-def test_the_help_of_a_module_comes_before_anything_heavy(module, imported, tmp_path):
+def test_the_help_of_a_module_imports_nothing_heavy(module, imported, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(f"import runpy\nrunpy.run_module({module!r}, run_name='__main__')\n")
     assert imported(script, "--help") == set()
 
 
-def test_a_study_is_planned_looked_at_and_reported_without_torch(imported, tmp_path):
+def test_plan_status_and_report_of_a_study_need_no_torch(imported, tmp_path):
     study = ("configs/demo/study.py", "--work-dir", tmp_path / "work")
     assert imported("tools/study.py", "run", *study, "--plan") == {"mmengine"}
     assert imported("tools/study.py", "status", *study) == {"mmengine"}
@@ -68,7 +68,7 @@ def test_a_study_is_planned_looked_at_and_reported_without_torch(imported, tmp_p
     assert (tmp_path / "out").is_dir()
 
 
-def test_modules_of_the_package_are_there_as_attributes_and_other_names_are_not():
+def test_modules_of_the_package_are_its_attributes_and_other_names_are_not():
     code = (
         "import smix_mm\n"
         "assert smix_mm.saliency.FineGrainedSaliency and smix_mm.mixing.generator and smix_mm.transfer.prove_loaded\n"
@@ -95,7 +95,7 @@ def __getattr__(name):
 
 @pytest.fixture
 def beside_transformers(tmp_path):
-    """An environment in which transformers 5 is installed: most names are there, those of its layers are not."""
+    """An environment in which transformers 5 is installed: it has most names, except those of its layers."""
     folder = tmp_path / "site"
     for name, version in (("transformers", "5.0.0"), ("pycocotools", "2.0.8")):
         information = folder / f"{name}-{version}.dist-info"

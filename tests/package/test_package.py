@@ -33,7 +33,7 @@ def sources(folder: str) -> set[str]:
     return {name for name in found if "__pycache__" not in name}
 
 
-def test_the_wheel_holds_the_package_and_what_mim_looks_for_byte_by_byte(wheel):
+def test_the_wheel_has_the_package_and_the_files_of_mim_byte_by_byte(wheel):
     names = set(wheel.namelist())
     code = {name for name in sources("smix_mm") if name.endswith(".py")}
     assert code and code <= names
@@ -47,7 +47,7 @@ def version() -> str:
     return re.search(r'"(.+)"', (ROOT / "smix_mm/version.py").read_text()).group(1)
 
 
-def test_the_wheel_states_licence_notice_and_its_two_needs(wheel):
+def test_the_wheel_has_licence_notice_and_its_two_dependencies(wheel):
     info = f"smix_mm-{version()}.dist-info"
     metadata = wheel.read(f"{info}/METADATA").decode()
     assert "License-Expression: Apache-2.0" in metadata
@@ -67,7 +67,7 @@ def test_a_wheel_of_the_source_archive_is_the_wheel_of_the_tree(built, wheel):
     assert {"setup.py", "README.md", "NOTICE", "CITATION.cff", "CHANGELOG.md", "examples/plain_pytorch.py"} <= names
 
 
-def test_every_file_says_the_same_version():
+def test_every_file_has_the_same_version():
     citation, changes = (ROOT / "CITATION.cff").read_text(), (ROOT / "CHANGELOG.md").read_text()
     assert f"\nversion: {version()}\n" in citation
     assert re.search(r"^## (\S+)", changes, re.MULTILINE).group(1) == version()
@@ -92,7 +92,7 @@ def test_a_commit_is_checked_by_the_commands_of_make_lint():
 def test_the_wheel_trains_from_another_folder_with_the_configs_in_it(
     make_environment, few_cifar10, smix_data, run_tool, losses, tmp_path
 ):
-    """A classifier by our script and by mmpretrain's own, then a detector from its backbone."""
+    """A classifier with this project's script and with mmpretrain's, then a detector from its backbone."""
     python = make_environment(*OPENMMLAB)
 
     def run(*command: object, **environment: object) -> str:

@@ -1,4 +1,4 @@
-"""What the package registers is found after ``import smix_mm`` alone, whatever else was imported and when."""
+"""The registered classes are found after ``import smix_mm`` alone, in any order of other imports."""
 
 from __future__ import annotations
 
@@ -119,9 +119,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_project_s_own_registry_and_forked_and_spawned_processes_find_them_and_mmpretrain_is_not_asked(
-    run_tool, tmp_path
-):
+def test_the_registry_of_another_project_and_child_processes_find_them_without_importing_mmpretrain(run_tool, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(FROM_MMENGINE)
     out = run_tool(script, cwd=tmp_path).stdout
@@ -134,19 +132,19 @@ def late():
     return LateModules({"Own": int}, {"saliency_mix": "mixing.functional", "Nothing": "mixing.functional"})
 
 
-def test_the_table_of_a_registry_is_a_dict_that_imports_on_a_look_up(late):
+def test_the_table_of_a_registry_is_a_dict_that_imports_on_lookup(late):
     assert dict(late) == {"Own": int} and len(late) == 1
     assert late.get("Missing") is None and late.get("Missing", 1) == 1 and "Missing" not in late
     with pytest.raises(KeyError, match="Missing"):
         late["Missing"]
-    # Imported, but there is no such name in it.
+    # Imported, but without such a name.
     assert "Nothing" not in late and "smix_mm.mixing.functional" in sys.modules
     for _ in range(2):
         assert late.get("saliency_mix") is sys.modules["smix_mm.mixing.functional"].saliency_mix
         assert late.pop("saliency_mix") and len(late) == 1
 
 
-def test_a_module_whose_package_does_not_import_hinders_its_own_names_alone(monkeypatch, tmp_path):
+def test_a_module_that_does_not_import_affects_only_its_own_names(monkeypatch, tmp_path):
     (tmp_path / "mmdet.py").write_text("class Model(None):\n    pass\n")
     (tmp_path / "needs_mmdet.py").write_text("import mmdet\n")
     monkeypatch.syspath_prepend(tmp_path)

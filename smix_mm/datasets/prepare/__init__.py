@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-from functools import partial
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -24,13 +21,6 @@ DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
     "voc2007": Voc,
     "voc2012": Voc,
 }
-
-EXAMPLES = """examples:
-  python tools/prepare_data.py cifar10 --check
-  python tools/prepare_data.py cifar100 --as-folder
-  python tools/prepare_data.py voc2007 --root /data --from VOCtrainval_06-Nov-2007.tar VOCtest_06-Nov-2007.tar
-  python tools/prepare_data.py imagenet --from /folder/of/the/three/archives --check
-"""
 
 
 def prepare_data(
@@ -97,44 +87,4 @@ def _named(name: str, root: str | Path) -> DataSet:
     return DATA_SETS[name](name, Path(root))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of :func:`prepare_data` and :func:`check_prepared`."""
-    parser = argparse.ArgumentParser(
-        prog="prepare_data.py",
-        description="Fetch a data set where its terms allow it, unpack it where the configs look for it, and check it.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("name", choices=list(DATA_SETS), help="which data set")
-    parser.add_argument("--root", default="data", help="folder of all data sets (default: data)")
-    parser.add_argument("--check", action="store_true", help="then count files and classes and open every image")
-    parser.add_argument(
-        "--from",
-        dest="sources",
-        nargs="+",
-        default=[],
-        metavar="ARCHIVE",
-        help="archives, or a folder of them, that you have already",
-    )
-    parser.add_argument("--as-folder", action="store_true", help="CIFAR: write the images as PNG files too")
-    options = parser.parse_args(arguments)
-    try:
-        prepare_data(
-            options.name,
-            options.root,
-            sources=options.sources,
-            as_folder=options.as_folder,
-            say=partial(print, flush=True),
-        )
-        if not options.check:
-            return 0
-        verdict = check_prepared(options.name, options.root)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"prepare_data.py: {error}", file=sys.stderr)
-        wrong_use = isinstance(error, (FileNotFoundError, ImportError)) or type(error) is ValueError
-        return 2 if wrong_use else 1
-    print(verdict.line())
-    return 0 if verdict.whole else 1
-
-
-__all__ = ["DATA_SETS", "EXPECTED", "DataError", "DataSet", "Verdict", "check_prepared", "main", "prepare_data"]
+__all__ = ["DATA_SETS", "EXPECTED", "DataError", "DataSet", "Verdict", "check_prepared", "prepare_data"]

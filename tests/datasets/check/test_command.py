@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from smix_mm.cli import run
 from smix_mm.datasets.check.findings import KINDS
 from smix_mm.datasets.check.parallel import in_parallel
 from smix_mm.utils.errors import DataError
@@ -20,21 +20,17 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys):
+def tool(capsys):
     """The command line, without the seconds that starting it takes: exit status, stdout and stderr."""
-    spec = importlib.util.spec_from_file_location("check_data_tool", ROOT / "tools/check_data.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["check_data.py", *map(str, arguments)])
+    def start(*arguments: object) -> tuple[int, str, str]:
         try:
-            status = module.main()
+            status = run("check_data", list(map(str, arguments)))
         except SystemExit as error:
             status = error.code
         return status, *capsys.readouterr()
 
-    return run
+    return start
 
 
 def test_the_command_answers_with_a_table_and_status_1_then_0_on_the_copy(run_tool, tool, cells, tmp_path, monkeypatch):
@@ -58,8 +54,8 @@ def test_wrong_use_ends_with_one_sentence_and_status_2(tool, cells, tmp_path):
     config.write_text(f"train_dataloader = {cells.config()['train_dataloader']!r}")
     assert tool(config)[0] == 0
     for arguments, reason in (
-        (["none.py"], "config none.py is not there; wanted a config file"),
-        ([config, "--jobs", 0], "--jobs is 0; wanted 1 or more"),
+        (["none.py"], "config none.py does not exist; choose a config file"),
+        ([config, "--jobs", 0], "--jobs should be at least 1, got 0."),
         ([config, "--ignore", "boxes"], "boxes is no kind of error; wanted some of missing-split, "),
         ([config, "--fix", cells.root / "x"], "lies inside the data root"),
         (

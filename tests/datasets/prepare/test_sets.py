@@ -21,11 +21,13 @@ pytest.importorskip("cv2")
 import cv2
 from torchvision import datasets
 
-from smix_mm.datasets.prepare import DATA_SETS, EXPECTED, check_prepared, main, prepare_data
+from smix_mm.cli import run
+from smix_mm.datasets.prepare import DATA_SETS, EXPECTED, check_prepared, prepare_data
 from smix_mm.datasets.prepare.data_set import Counts
 from smix_mm.utils.errors import DataError
 
 NAMES = ["ant", "bee"]
+main = partial(run, "prepare_data")
 
 
 def md5(content: bytes) -> str:

@@ -1,7 +1,5 @@
 """Batches that are kept, and run again."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import torch
 from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 
+from smix_mm.cli import run
 from smix_mm.engine.nonfinite.batch_file import image_files, read_batch, write_batch
 from smix_mm.engine.nonfinite.replay import replay_batch
 from smix_mm.engine.nonfinite.snapshot import copy_batch
@@ -119,15 +118,11 @@ def test_a_batch_of_spoilt_weights_needs_others(stop):
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys):
+def tool(capsys):
     """tools/replay_batch.py, in this process."""
-    spec = importlib.util.spec_from_file_location("replay_tool", CONFIG.parents[2] / "tools" / "replay_batch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
     def start(*arguments):
-        monkeypatch.setattr(sys, "argv", ["replay_batch.py", *map(str, arguments)])
-        return module.main(), capsys.readouterr()
+        return run("replay_batch", list(map(str, arguments))), capsys.readouterr()
 
     return start
 

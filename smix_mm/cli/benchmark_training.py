@@ -1,0 +1,58 @@
+"""Time training steps without mixing and with CutMix, SaliencyMix and OfficialSaliencyMix."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..utils.command_line import parse_size
+
+EXAMPLES = """examples:
+  python tools/benchmark_training.py --out training.json
+  python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1
+  python tools/benchmark_training.py mmpretrain::resnet/resnet50_8xb32_in1k.py --batch 256 --size 224 \\
+      --device cuda --amp --iterations 20
+"""
+ERRORS = {ImportError: 2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "configs",
+        nargs="*",
+        default=["configs/cifar10/resnet18_baseline.py"],
+        help="classification configs, or mmpretrain::NAME (default: configs/cifar10/resnet18_baseline.py)",
+    )
+    parser.add_argument("--batch", type=int, default=128, help="images a step (default: 128)")
+    parser.add_argument("--size", type=parse_size, default=(32, 32), help="SIDE or HEIGHTxWIDTH (default: 32)")
+    parser.add_argument("--iterations", type=int, default=1, help="steps of one arm before the next (default: 1)")
+    parser.add_argument("--rounds", type=int, default=10, help="turns of each arm (default: 10)")
+    parser.add_argument("--device", default="cpu", help="such as cpu or cuda (default: cpu)")
+    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: as torch chooses)")
+    parser.add_argument("--out", help="JSON file to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    import torch
+
+    from ..benchmarks import training
+    from ..utils.files import write_json
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    rows = []
+    for config in options.configs:
+        rows += training.benchmark_training(
+            config,
+            batch=options.batch,
+            size=options.size,
+            iterations=options.iterations,
+            rounds=options.rounds,
+            device=options.device,
+            amp=options.amp,
+        )
+    if not torch.cuda.is_available() and options.device == "cpu":
+        rows += training.not_measured_on_gpu()
+    print(training.format_table(rows))
+    if options.out:
+        write_json(options.out, {"machine": training.describe(), "rows": rows})

@@ -1,0 +1,77 @@
+"""Check the images and VOC-style annotations that a config's data loaders would read."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+
+from ..datasets.check.clean import LEFT_OUT
+from ..datasets.check.findings import ERRORS as KINDS_OF_ERRORS
+from ..datasets.check.findings import REMARKS
+from ..utils.command_line import add_cfg_options
+from ..utils.errors import UsageError
+
+
+def _described(kinds: dict[str, str]) -> str:
+    return "\n".join(f"  {kind:<19} {meaning}" for kind, meaning in kinds.items())
+
+
+EXAMPLES = f"""errors:
+{_described(KINDS_OF_ERRORS)}
+remarks:
+{_described(REMARKS)}
+
+Exit status: 0 if there is no error, 1 if there is any (also with --fix), 2 for wrong use.
+
+examples:
+  python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
+  python tools/check_data.py configs/cifar10/resnet18_baseline.py --decode --json findings.json
+  SMIX_BCCD=data/BCCD python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py --fix data/BCCD-clean
+  SMIX_BCCD=data/BCCD-clean python tools/train.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
+"""
+ERRORS = {OSError: 2}
+INTERRUPTED = "nothing was written"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", help="classification config over image files, or VOC-style detection config")
+    parser.add_argument(
+        "--fix",
+        metavar="OUT",
+        help="write a data root without the errors: annotations and split files cleaned, images linked, "
+        f"every change in {LEFT_OUT}",
+    )
+    parser.add_argument("--jobs", type=int, help="number of processes (default: one a core)")
+    parser.add_argument("--decode", action="store_true", help="decode every image instead of reading only its header")
+    parser.add_argument("--ignore", nargs="+", default=(), metavar="KIND", help="kinds of errors that are intended")
+    parser.add_argument("--show", type=int, default=5, metavar="N", help="files shown for each kind (default: 5)")
+    parser.add_argument("--json", metavar="FILE", help="write all findings to this file")
+    add_cfg_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError(f"--jobs should be at least 1, got {options.jobs}.")
+    if not os.path.isfile(options.config):
+        raise UsageError(f"config {options.config} does not exist; choose a config file, such as one under configs/.")
+
+    from ..datasets.check.check import check_data
+    from ..datasets.check.clean import write_clean_copy
+    from ..utils.config import read_config
+    from ..utils.files import write_json
+
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name need not be valid text
+        sys.stdout.reconfigure(errors="backslashreplace")
+    cfg = read_config(options.config)
+    cfg.merge_from_dict(options.cfg_options or {})
+    checked = check_data(cfg, jobs=options.jobs, decode=options.decode, ignore=options.ignore)
+    print(checked.report.text(options.show), flush=True)
+    if options.json:
+        write_json(options.json, dict(checked.report.as_dict(), config=options.config))
+    if options.fix:
+        changes = write_clean_copy(checked, options.fix)
+        done = ", ".join(f"{count} × {change}" for change, count in changes.items()) or "nothing to change"
+        print(f"{options.fix}: {done}; every change is listed in {os.path.join(options.fix, LEFT_OUT)}")
+    return 1 if checked.report.failed else 0

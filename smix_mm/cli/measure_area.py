@@ -1,0 +1,35 @@
+"""Measure what share of its training images each arm of a study replaces."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+EXAMPLES = """examples:
+  python tools/measure_area.py configs/studies/does_saliency_matter/cifar10.py
+  python tools/measure_area.py STUDY --batches 10000 --out areas.json
+"""
+ERRORS = {ValueError: 2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", help="config of the study")
+    parser.add_argument("--batches", type=int, default=1000, help="number of batches for each arm (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the batches and of the mixing (default: 0)")
+    parser.add_argument("--out", help="JSON file to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    from ..analysis.study_areas import format_areas, measure_area
+    from ..utils.files import write_json
+
+    areas = measure_area(
+        options.study,
+        batches=options.batches,
+        seed=options.seed,
+        say=lambda line: print(f"\r{line}", end="", file=sys.stderr, flush=True),
+    )
+    print(file=sys.stderr)
+    print(format_areas(areas))
+    if options.out:
+        write_json(options.out, areas)

@@ -1,0 +1,48 @@
+"""Download a data set if its terms allow it, unpack it to where the configs read it, and check it."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from ..datasets.prepare import DATA_SETS, check_prepared, prepare_data
+from ..utils.errors import DataError
+
+EXAMPLES = """examples:
+  python tools/prepare_data.py cifar10 --check
+  python tools/prepare_data.py cifar100 --as-folder
+  python tools/prepare_data.py voc2007 --root /data --from VOCtrainval_06-Nov-2007.tar VOCtest_06-Nov-2007.tar
+  python tools/prepare_data.py imagenet --from /folder/of/the/three/archives --check
+"""
+# An archive that is broken or cannot be downloaded is no wrong use.
+ERRORS = {FileNotFoundError: 2, ImportError: 2, DataError: 1, OSError: 1, ValueError: 2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", choices=list(DATA_SETS), help="which data set")
+    parser.add_argument("--root", default="data", help="folder of all data sets (default: data)")
+    parser.add_argument("--check", action="store_true", help="afterwards count files and classes and open every image")
+    parser.add_argument(
+        "--from",
+        dest="sources",
+        nargs="+",
+        default=[],
+        metavar="ARCHIVE",
+        help="archives that you have already, or a folder of them",
+    )
+    parser.add_argument("--as-folder", action="store_true", help="CIFAR: write the images as PNG files too")
+
+
+def run(options: argparse.Namespace) -> int:
+    prepare_data(
+        options.name,
+        options.root,
+        sources=options.sources,
+        as_folder=options.as_folder,
+        say=partial(print, flush=True),
+    )
+    if not options.check:
+        return 0
+    verdict = check_prepared(options.name, options.root)
+    print(verdict.line())
+    return 0 if verdict.whole else 1

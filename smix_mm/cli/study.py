@@ -1,0 +1,67 @@
+"""Pretrain several arms, fine-tune detectors from each, and compare over seeds."""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """examples:
+  python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
+  python tools/study.py run STUDY --work-dir DIR --plan            only print the plan
+  python tools/study.py run STUDY --work-dir DIR --gpus 0 1 2 3    a run on each GPU
+  python tools/study.py run STUDY --work-dir DIR --gpus 0,1 2,3    two GPUs a run
+  python tools/study.py run STUDY --work-dir DIR --executor slurm  a job for each run
+  python tools/study.py status STUDY --work-dir DIR
+  python tools/study.py report --work-dir DIR --out results/mine
+  python tools/study.py verify --work-dir DIR
+Started again, `run` skips what is finished and continues what was interrupted.
+"""
+INTERRUPTED = "start it again to go on"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="run all that is not finished, then write the report")
+    status = verbs.add_parser("status", help="the state of every run, and the last log lines of those that failed")
+    for verb in (run, status):
+        verb.add_argument("study", help="config of the study")
+    run.add_argument("--plan", action="store_true", help="print the plan and stop")
+    run.add_argument(
+        "--executor", choices=["local", "slurm", "local-jobs"], default="local", help="where to run (default: local)"
+    )
+    run.add_argument(
+        "--gpus",
+        nargs="+",
+        default=[],
+        metavar="GPUS",
+        help="one run at a time on each GPU or group of GPUs, such as 0 1 or 0,1 2,3",
+    )
+    run.add_argument("--processes", type=int, default=1, help="processes that train one run together (default: 1)")
+    report = verbs.add_parser("report", help="write table, statistics and figures from the result files alone")
+    report.add_argument("--out", help="where to write (default: the work dir)")
+    verify = verbs.add_parser(
+        "verify", help="compute hashes and figures again and compare; exit status 1 if any differs"
+    )
+    clean = verbs.add_parser("clean", help="remove the training files of finished runs")
+    for verb in (run, status, report, verify, clean):
+        verb.add_argument("--work-dir", required=True, help="folder of all runs and of the report")
+
+
+def run(options: argparse.Namespace) -> int | None:
+    from ..study import commands
+
+    if options.verb == "run":
+        where = commands.Where(options.executor, tuple(options.gpus), options.processes)
+        commands.run_study(options.study, options.work_dir, where, dry=options.plan)
+    elif options.verb == "status":
+        commands.status(options.study, options.work_dir)
+    elif options.verb == "report":
+        commands.report(options.work_dir, options.out)
+    elif options.verb == "clean":
+        commands.clean(options.work_dir)
+    else:
+        from ..study.verify import verify_study
+
+        wrong = verify_study(options.work_dir)
+        print("\n".join(wrong) if wrong else "verify: every hash and every figure agrees with the stored files")
+        return 1 if wrong else 0
+    return None
