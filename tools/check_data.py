@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.datasets.check.check.check_data`."""
+"""Command line of `smix_mm.datasets.check.check_data`."""
 
 import argparse
 import io
@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from smix_mm.datasets.check.check import check_data
-from smix_mm.datasets.check.clean import LEFT_OUT, write_clean_copy
+from smix_mm.datasets.check import check_data, write_clean_copy
+from smix_mm.datasets.check.clean import LEFT_OUT
 from smix_mm.datasets.check.findings import ERRORS, REMARKS
 from smix_mm.utils.command_line import add_cfg_options, run_command
 from smix_mm.utils.errors import DataError
@@ -23,7 +23,7 @@ EPILOG = f"""errors:
 remarks:
 {_described(REMARKS)}
 
-The exit status is 1 where there is any error, with --fix too; 0 where there is none; 2 for wrong use.
+The exit status is 1 with any error, also with --fix; 0 without errors; 2 for wrong use.
 
 examples:
   python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
@@ -44,23 +44,23 @@ def main() -> int:
         "--fix",
         metavar="OUT",
         help="write a data root without the errors: annotations and split files cleaned, images linked, "
-        f"every change in {LEFT_OUT}",
+        f"every change listed in {LEFT_OUT}",
     )
-    parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
-    parser.add_argument("--decode", action="store_true", help="decode every image, not only read its header")
-    parser.add_argument("--ignore", nargs="+", default=(), metavar="KIND", help="errors that are meant so")
-    parser.add_argument("--show", type=int, default=5, metavar="N", help="files shown a kind (default: 5)")
-    parser.add_argument("--json", metavar="FILE", help="write all findings there")
+    parser.add_argument("--jobs", type=int, help="number of processes (default: one per core)")
+    parser.add_argument("--decode", action="store_true", help="decode every image instead of reading its header")
+    parser.add_argument("--ignore", nargs="+", default=(), metavar="KIND", help="errors that are intended")
+    parser.add_argument("--show", type=int, default=5, metavar="N", help="files shown per kind (default: 5)")
+    parser.add_argument("--json", metavar="FILE", help="write all findings to this file")
     add_cfg_options(parser)
     options = parser.parse_args()
     if options.jobs is not None and options.jobs < 1:
-        parser.error(f"--jobs is {options.jobs}; wanted 1 or more")
+        parser.error(f"--jobs should be at least 1, got {options.jobs}")
     if not Path(options.config).is_file():
-        parser.error(f"config {options.config} is not there; wanted a config file, such as one under configs/")
+        parser.error(f"config {options.config} does not exist; give a config file, such as one under configs/")
 
     from smix_mm.utils.config import read_config
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files can be no text
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cfg = read_config(options.config)
@@ -72,7 +72,7 @@ def main() -> int:
         if options.fix:
             changes = write_clean_copy(checked, options.fix)
             done = ", ".join(f"{count} × {change}" for change, count in changes.items()) or "nothing to change"
-            print(f"{options.fix}: {done}; all in {os.path.join(options.fix, LEFT_OUT)}")
+            print(f"{options.fix}: {done}; listed in {os.path.join(options.fix, LEFT_OUT)}")
     except (DataError, OSError) as error:
         print(f"check_data.py: {error}", file=sys.stderr)
         return 2

@@ -27,16 +27,10 @@ def main() -> int:
     from smix_mm.analysis.study_areas import format_areas, measure_area
 
     try:
-        found = measure_area(
-            options.study,
-            batches=options.batches,
-            seed=options.seed,
-            say=lambda line: print(f"\r{line}", end="", file=sys.stderr, flush=True),
-        )
+        found = measure_area(options.study, batches=options.batches, seed=options.seed)
     except (ValueError, FileNotFoundError) as error:
         print(f"measure_area.py: {error}", file=sys.stderr)
         return 2
-    print(file=sys.stderr)
     print(format_areas(found))
     if options.out:
         write_json(options.out, found)

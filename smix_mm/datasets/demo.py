@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..utils.files import content_hash, file_hash, write_json
+from ..utils.progress import track
 
 try:
     import cv2
@@ -186,10 +186,8 @@ def make_digit_scenes(
         for (name, number), stream in zip(sets.items(), np.random.SeedSequence(seed).spawn(len(sets))):
             part, split = name.split()
             painter = Painter(split, stream)
-            for i in range(number):
+            for i in track(range(number), name):
                 _write_image(work / part, split, i, painter)
-                if sys.stderr.isatty():
-                    print(f"\r{name}: {i + 1} of {number}", end="\n" * (i + 1 == number), file=sys.stderr)
         for split, number in (("train", train_scenes), ("test", test_scenes)):
             stems = "".join(f"{split}_{index:05d}\n" for index in range(number))
             _write(work / f"detection/ImageSets/Main/{split}.txt", stems.encode())

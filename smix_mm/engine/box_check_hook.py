@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ..datasets.check.boxes import usable_box
+from ..datasets.check.voc import usable_box
 
 _SHOWN = 5
 
