@@ -50,9 +50,7 @@ def test_whole_images_of_every_kind_have_the_size_of_the_decoded_array(image, fo
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_is_that_after_the_exif_rotation_unless_the_config_ignores_exif(
-    image, orientation, tmp_path
-):
+def test_the_size_is_that_after_the_exif_rotation_unless_the_config_ignores_exif(image, orientation, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(image, "JPEG", exif=exif)

@@ -99,8 +99,14 @@ def test_whether_images_are_rotated_by_exif_follows_the_pipeline(folders):
     "dataset, reason",
     [
         (dict(type="CIFAR10", data_root="data"), "reads a CIFAR10, which cannot be checked; expected image files"),
-        (dict(type="mmdet.CocoDataset", ann_file="a.json"), "reads a CocoDataset, which cannot be checked; expected image files"),
-        (dict(type="VOCDataset", data_root="s3://bucket/VOC"), "data_root should be a local folder, got s3://bucket/VOC"),
+        (
+            dict(type="mmdet.CocoDataset", ann_file="a.json"),
+            "reads a CocoDataset, which cannot be checked; expected image files",
+        ),
+        (
+            dict(type="VOCDataset", data_root="s3://bucket/VOC"),
+            "data_root should be a local folder, got s3://bucket/VOC",
+        ),
     ],
 )
 def test_data_of_other_kinds_are_refused_or_left_out(dataset, reason):
