@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of :func:`prepare_data` and :func:`check_prepared`."""
     parser = argparse.ArgumentParser(
         prog="prepare_data.py",
-        description="Download a data set if its terms allow it, extract it where the configs look for it, and check it.",
+        description="Download a data set if its terms allow it, extract it where the configs look, and check it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -60,8 +60,8 @@ class Cifar(DataSet):
                 continue
             try:
                 data = self.published(str(self.folder), train=split == "train")
-            except RuntimeError as error:
-                raise DataError(f"{self.official} cannot be read ({error}); delete it and run this again") from None
+            except RuntimeError:
+                raise DataError(f"{self.official} is incomplete or damaged; delete it and run this again") from None
             with temporary_folder(target) as folder:
                 for name in data.classes:
                     (folder / name).mkdir()

@@ -61,8 +61,8 @@ def get_archive(archive: Archive, sources: Sequence[Path], downloads: Path, sing
         return downloads / archive.name
     if found := _wrong_md5(archive, path):
         raise DataError(
-            f"{path} ({path.stat().st_size} bytes) should have the MD5 {archive.md5} of {archive.name}, got {found}: it "
-            "is damaged, incomplete or another file; download it again"
+            f"{path} ({path.stat().st_size} bytes) should have the MD5 {archive.md5} of {archive.name}, got {found}: "
+            "it is damaged, incomplete or another file; download it again"
         )
     return path
 

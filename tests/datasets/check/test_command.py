@@ -34,9 +34,7 @@ def tool(monkeypatch, capsys):
     return run
 
 
-def test_the_command_prints_a_table_with_status_1_and_has_status_0_on_the_copy(
-    run_tool, tool, cells, tmp_path, monkeypatch
-):
+def test_the_status_is_1_with_a_table_and_0_on_the_cleaned_copy(run_tool, tool, cells, tmp_path, monkeypatch):
     cells.damage()
     config = "configs/bccd/faster-rcnn_r18_fpn_bccd.py"
     out, report = tmp_path / "clean", tmp_path / "findings.json"
