@@ -89,8 +89,11 @@ def test_colours_are_those_of_the_files(photographs, tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(config="none.py"), "config none.py is not there; wanted a config file"),
-        (dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"), "has default_scope='mmdet'; wanted a classif"),
+        (dict(config="none.py"), "config none.py does not exist; give a config file"),
+        (
+            dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"),
+            "has default_scope='mmdet'; expected",
+        ),
         (dict(number=0), "number is 0 and seed 0; wanted at least 1"),
         (dict(seed=-1), "seed -1; wanted at least 1, and 0 or more"),
         (dict(kind="all"), "kind is 'all'; wanted one of mix, schemes, compare"),

@@ -135,7 +135,7 @@ def _split(dataset: Mapping[str, Any], num_classes: int | None) -> Split | None:
     if dataset.get("backend_args") or kind not in _VOC + _CLASSIFICATION:  # a backend may not open local files
         return None
 
-    prefix, ann_file = dataset.get("data_prefix") or "", dataset.get("ann_file", "")
+    prefix: Any = dataset.get("data_prefix") or ""
     follow_exif = _follows_exif(dataset.get("pipeline") or ())
     if kind in _VOC:
         base = os.path.join(root, prefix["sub_data_root"]) if "sub_data_root" in prefix else ""
@@ -143,14 +143,14 @@ def _split(dataset: Mapping[str, Any], num_classes: int | None) -> Split | None:
             parts=(),
             style="voc",
             data_root=root,
-            ann_file=os.path.join(root, ann_file),
+            ann_file=os.path.join(root, dataset.get("ann_file", "")),
             images=os.path.join(base, dataset.get("img_subdir", "JPEGImages")),
             annotations=os.path.join(base, dataset.get("ann_subdir", "Annotations")),
             classes=_classes(dataset) or (VOC_CLASSES if kind == "VOCDataset" else ()),
             follow_exif=follow_exif,
         )
     prefix = os.path.expanduser(prefix if isinstance(prefix, str) else prefix.get("img_path", ""))
-    ann_file = os.path.expanduser(ann_file)
+    ann_file = os.path.expanduser(dataset.get("ann_file", ""))
     with_label = dataset.get("with_label", True)
     if kind == "InMemoryDataset":
         prefix = dataset.get("split", "train")

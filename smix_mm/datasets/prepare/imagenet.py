@@ -31,7 +31,7 @@ class ImageNet(DataSet):
         names = ", ".join(ARCHIVE_META[part][0] for part in parts)
         by_hand = f"you have to accept ImageNet's terms of access yourself: sign in at {TERMS}, download {names}, "
         by_hand += "put them there or name their folder with --from, and run this again"
-        return [Archive(*ARCHIVE_META[part], by_hand=by_hand) for part in parts]
+        return [Archive(name, md5, by_hand=by_hand) for name, md5 in map(ARCHIVE_META.get, parts)]
 
     def extract(self, archives: Mapping[str, Path], log: Log) -> None:
         of_part = {part: path for path in archives.values() for part in ("train", "val", "devkit") if part in path.name}
