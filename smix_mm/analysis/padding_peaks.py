@@ -10,7 +10,8 @@ import torch
 
 from ..saliency import FineGrainedSaliency
 from ..utils.files import atomic_path
-from ..visualization.image_files import choose, list_images, read_image, tracked
+from ..utils.progress import track
+from ..visualization.image_files import choose, list_images, read_image
 
 WAYS = {"zeros": "constant", "reflection": "reflect", "no padding": None}
 """Ways of padding by name, with numpy's name for them; the last leaves the image as it is."""
@@ -75,7 +76,7 @@ def measure_padding(
 
 def _read(files: Sequence[Path]) -> np.ndarray:
     images = []
-    for path in tracked(files, "images"):
+    for path in track(files, "images"):
         images.append(read_image(path))
         if images[-1].shape != images[0].shape:
             sizes = " and ".join(f"{one.shape[0]}x{one.shape[1]}" for one in (images[0], images[-1]))

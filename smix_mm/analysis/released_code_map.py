@@ -13,7 +13,8 @@ from torch import Tensor
 from ..batch_augments.official_map import IMAGENET_MEAN, IMAGENET_STD, first_peaks, normalise, released_code_maps
 from ..saliency import FineGrainedSaliency
 from ..utils.files import atomic_path
-from ..visualization.image_files import centre_crop, choose, list_images, random_crops, read_image, tracked
+from ..utils.progress import track
+from ..visualization.image_files import centre_crop, choose, list_images, random_crops, read_image
 from ..visualization.panels import ANY, MOST, Example, Panel, to_mark
 from ..visualization.sheet import save_sheet
 
@@ -148,7 +149,7 @@ def measure_released_code_map(
     random = np.random.default_rng(seed)
     files = choose(list_images(places), number, seed)
     parts = []
-    for path in tracked(files, "maps"):
+    for path in track(files, "maps"):
         image = read_image(path)
         squares = [centre_crop(image, size)] if crops == 1 else list(random_crops(image, size, crops, random))
         parts.append(_peaks(size, *_maps(squares, mean, std)))

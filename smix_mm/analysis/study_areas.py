@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from mmengine.config import Config
 
 from ..datasets.training_batches import build_preprocessor, read_classification_config, training_batches
 from ..study.config import load_study
 from ..utils.errors import UsageError
+from ..utils.progress import track
 from ..utils.random_state import preserved_random_state
 from .replaced_area import AreaCount, count_replaced
 
 
-def measure_area(
-    study: str | Path, *, batches: int = 1000, seed: int = 0, say: Callable[[str], None] = lambda line: None
-) -> dict[str, dict[str, float]]:
+def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
     """Count, for each arm that pretrains, the pixels that its batch augmentation replaces.
 
     All arms get the same batches: those of the training, cropped and flipped. The coin that leaves
@@ -27,7 +26,6 @@ def measure_area(
         study: its config; the arms' batches differ in nothing before the mixing.
         batches: how many; arms with one box a batch need thousands.
         seed: of the batches and of the mixing. What one arm draws does not depend on the others.
-        say: is told how far it is.
 
     Returns:
         by arm ``probability`` and what :meth:`~smix_mm.analysis.replaced_area.AreaCount.summary` gives; of an arm
@@ -50,12 +48,11 @@ def measure_area(
         augments = {name: _augment(name, cfg) for name, cfg in configs.items() if _mixes(cfg)}
         counts: dict[str, AreaCount] = {}
         data = training_batches(reference, build_preprocessor(reference), seed)
-        for number, batch in enumerate(islice(data, batches)):
+        for number, batch in enumerate(track(islice(data, batches), "batches", batches)):
             for name, (augment, _) in augments.items():
                 with preserved_random_state(batches * seed + number):
                     replaced, weight = count_replaced(augment, batch.inputs)
                 counts.setdefault(name, AreaCount(batch.inputs[0, 0].numel())).add(replaced, weight)
-            say(f"batch {number + 1} of {batches}")
     for name, count in counts.items():
         found[name] = dict(probability=augments[name][1], **count.summary())
     return found

@@ -57,8 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if not os.path.isfile(options.config):
         raise UsageError(f"config {options.config} does not exist; choose a config file, such as one under configs/.")
 
-    from ..datasets.check.check import check_data
-    from ..datasets.check.clean import write_clean_copy
+    from ..datasets.check import check_data, write_clean_copy
     from ..utils.config import read_config
     from ..utils.files import write_json
 

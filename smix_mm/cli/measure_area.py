@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 EXAMPLES = """examples:
   python tools/measure_area.py configs/studies/does_saliency_matter/cifar10.py
@@ -23,13 +22,7 @@ def run(options: argparse.Namespace) -> None:
     from ..analysis.study_areas import format_areas, measure_area
     from ..utils.files import write_json
 
-    areas = measure_area(
-        options.study,
-        batches=options.batches,
-        seed=options.seed,
-        say=lambda line: print(f"\r{line}", end="", file=sys.stderr, flush=True),
-    )
-    print(file=sys.stderr)
+    areas = measure_area(options.study, batches=options.batches, seed=options.seed)
     print(format_areas(areas))
     if options.out:
         write_json(options.out, areas)

@@ -39,10 +39,10 @@ def run(options: argparse.Namespace) -> int:
         options.root,
         sources=options.sources,
         as_folder=options.as_folder,
-        say=partial(print, flush=True),
+        log=partial(print, flush=True),
     )
     if not options.check:
         return 0
-    verdict = check_prepared(options.name, options.root)
-    print(verdict.line())
-    return 0 if verdict.whole else 1
+    result = check_prepared(options.name, options.root)
+    print(result.line())
+    return 0 if result.complete else 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..utils.files import content_hash, file_hash, write_json
+from ..utils.progress import track
 
 try:
     import cv2
@@ -25,8 +25,8 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}; the demo data needs: pip install 'smix-mm[demo]'") from error
 
-RECIPE = 2  # to be raised with every change that changes a byte of the data
-# By the alphabet, because mmpretrain numbers class folders that way: a class has one number in both parts.
+RECIPE = 2  # increase with every change that changes a byte of the data
+# Alphabetical, as mmpretrain numbers class folders, so that a class has the same number in both parts.
 DIGITS = {"four": 4, "one": 1, "three": 3, "two": 2, "zero": 0}
 CLASSES = tuple(DIGITS)
 Pair = tuple[int, int]
@@ -58,8 +58,8 @@ Photographs, from scikit-image, here cropped, shrunk and mirrored:
 
 
 def load_photograph(name: str) -> np.ndarray:
-    """A photograph of scikit-image's wheel, uint8 (H, W, 3) in BGR, its shorter side at most 512 pixels."""
-    # By path, not through skimage.data: its functions may download what is missing.
+    """Read a photograph of scikit-image's wheel, uint8 (H, W, 3) in BGR, with a shorter side of at most 512 pixels."""
+    # By path, because the functions of skimage.data may download a missing file.
     path = Path(skimage.__file__).parent / "data" / name
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
@@ -69,15 +69,15 @@ def load_photograph(name: str) -> np.ndarray:
 
 
 def scan_numbers(split: str) -> dict[str, np.ndarray]:
-    """Which of scikit-learn's scans a split may show: class name to row numbers there, sorted."""
+    """Row numbers, sorted, of the scans of scikit-learn that a split may use, by class name."""
     labels = load_digits().target
-    # One block, because scans of like hands stand together: so the test shows other hands as well.
+    # One block, because scans of similar handwriting are adjacent: the test split has other handwriting.
     in_split = (np.arange(len(labels)) >= 0.7 * len(labels)) == (split == "test")
     return {name: np.flatnonzero(in_split & (labels == digit)) for name, digit in DIGITS.items()}
 
 
 def draw_digit(scan: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw a scan, float32 (8, 8) in [0, 1], large and smooth, turned by up to 12 degrees, stretched by 15 %.
+    """Draw a scan, float32 (8, 8) in [0, 1], large and smooth, rotated by up to 12 degrees, stretched by up to 15 %.
 
     Returns its opacity, float32 (h, w) in [0, 1], tight around the ink; the longer side has ``size`` pixels.
     """
@@ -85,7 +85,7 @@ def draw_digit(scan: np.ndarray, size: int, rng: np.random.Generator) -> np.ndar
     turn = cv2.getRotationMatrix2D((0, 0), angle, side / 16) @ np.diag([stretch, 1.0, 1.0])
     turn[:, 2] = side / 2 - turn[:, :2] @ (3.5, 3.5)
     smooth = cv2.warpAffine(scan, turn, (side, side), flags=cv2.INTER_CUBIC)
-    ink = np.clip(4 * (smooth - 0.4) + 0.5, 0, 1)  # steep, because an enlarged 8x8 scan is fog without edges
+    ink = np.clip(4 * (smooth - 0.4) + 0.5, 0, 1)  # steep, because an enlarged 8x8 scan has no sharp edges
     rows, columns = np.flatnonzero(ink.max(1) >= 0.5), np.flatnonzero(ink.max(0) >= 0.5)
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = (max(3, round(length * size / max(ink.shape))) for length in ink.shape)
@@ -96,14 +96,14 @@ def blend(region: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> None
     """Paint ink, (h, w) in [0, 1], into uint8 (h, w, 3), in place, in a random colour that stands out."""
     covered = np.average(region.reshape(-1, 3), axis=0, weights=ink.ravel())
     colours = rng.integers(0, 256, (16, 3))
-    contrast = np.abs((colours - covered) @ (0.114, 0.587, 0.299))  # Rec. 601 luma, as hue alone reads badly
+    contrast = np.abs((colours - covered) @ (0.114, 0.587, 0.299))  # Rec. 601 luma, because hue alone is hard to read
     colour = colours[np.argmax(np.minimum(contrast, 110))]
     opacity = rng.uniform(0.9, 1.0) * ink[..., None]
     region[:] = np.rint(region * (1 - opacity) + colour * opacity)
 
 
 class Painter:
-    """Draws the images of a split (``'train'`` or ``'test'``), all randomness from one seeded generator."""
+    """Draws the images of a split (``'train'`` or ``'test'``) with one seeded generator."""
 
     def __init__(self, split: str, seed: int | np.random.SeedSequence) -> None:
         self.rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ class Painter:
         self.scans = (load_digits().images / 16).astype(np.float32)
 
     def background(self, shape: Pair) -> np.ndarray:
-        """A crop of a photograph shrunk by a factor of 1 to 2.4, with half its contrast, perhaps mirrored.
+        """A crop of a photograph, shrunk by a factor of 1 to 2.4, with half its contrast, half of them mirrored.
 
         Returns uint8 (H, W, 3) in BGR.
         """
@@ -122,15 +122,15 @@ class Painter:
         crop = photograph[top : top + height, left : left + width]
         shrunk = cv2.resize(crop, shape[::-1], interpolation=cv2.INTER_AREA)
         mean = shrunk.mean(axis=(0, 1))
-        # So that digits are learnt in minutes.
+        # Less contrast, so that a model learns the digits in minutes.
         pale = np.rint(mean + 0.5 * (shrunk - mean)).astype(np.uint8)
         return cv2.flip(pale, 1) if self.rng.random() < 0.5 else pale
 
     def draw(self, names: Sequence[str], shape: Pair, sizes: Pair) -> tuple[np.ndarray, list[Digit]]:
-        """Draw digits of the named classes, ``sizes`` (least, greatest) pixels long, on a crop.
+        """Draw digits of the named classes, ``sizes`` (minimum, maximum) pixels long, on a crop of a photograph.
 
         Returns an image, uint8 (H, W, 3) in BGR, and name and box of each digit: ``(y1, x1, y2, x2)``,
-        half-open, tight around the ink. Boxes do not overlap; a digit that finds no such place is left out.
+        half-open, tight around the ink. Boxes do not overlap; a digit for which no such place is found is left out.
         """
         image, taken, objects = self.background(shape), np.zeros(shape, bool), []
         for name in names:
@@ -155,30 +155,30 @@ def make_digit_scenes(
     pretrain_train: int = 5000,
     pretrain_test: int = 500,
 ) -> None:
-    """Write the demo data into the folder ``out``, or do nothing where the same data is already there.
+    """Write the demo data into the folder ``out``, or do nothing if the same data exists there.
 
     ``detection/`` has VOC layout (128x96 pixels), ``classification/{train,test}/<class>/NNNN.png`` 32x32
-    pixels. Train and test share neither scans nor photographs. The same arguments give the same bytes under
-    the library versions that ``manifest.json`` names; more of one set leaves the others as they are. All is
-    written beside ``out`` and renamed at the end, so the folder is complete or not there.
+    pixels. Train and test share neither scans nor photographs. The same arguments give the same bytes with
+    the library versions in ``manifest.json``; a larger set does not change the others. The folder is built
+    beside ``out`` and renamed when it is complete.
 
     Args:
-        out: Folder to make; it may exist if it is empty.
+        out: Folder to create; it may exist if it is empty.
         seed: Seed of all randomness, 0 or more.
         train_scenes, test_scenes: Images for detection, 1 or more.
         pretrain_train, pretrain_test: Images for pretraining, the classes in turn, 5 or more.
 
     Raises:
-        ValueError: If a number is too small.
-        FileExistsError: If ``out`` holds anything else, which is left untouched.
+        ValueError: A number is too small.
+        FileExistsError: ``out`` contains anything else, which is not touched.
     """
     sets = {"detection train": train_scenes, "detection test": test_scenes}
     sets |= {"classification train": pretrain_train, "classification test": pretrain_test}
-    wanted: dict[str, Any] = {"recipe": RECIPE, "seed": seed, "images": sets}
+    settings: dict[str, Any] = {"recipe": RECIPE, "seed": seed, "images": sets}
     if seed < 0 or min(train_scenes, test_scenes) < 1 or min(pretrain_train, pretrain_test) < len(CLASSES):
-        raise ValueError(f"wanted a seed of 0 or more, a scene and an image of each class; got {wanted}")
+        raise ValueError(f"expected a seed of at least 0, a scene, and an image of each class, got {settings}")
     out = Path(out).resolve()
-    if _is_complete(out, wanted):
+    if _is_complete(out, settings):
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as unfinished:
@@ -186,30 +186,28 @@ def make_digit_scenes(
         for (name, number), stream in zip(sets.items(), np.random.SeedSequence(seed).spawn(len(sets))):
             part, split = name.split()
             painter = Painter(split, stream)
-            for i in range(number):
+            for i in track(range(number), name):
                 _write_image(work / part, split, i, painter)
-                if sys.stderr.isatty():
-                    print(f"\r{name}: {i + 1} of {number}", end="\n" * (i + 1 == number), file=sys.stderr)
         for split, number in (("train", train_scenes), ("test", test_scenes)):
             stems = "".join(f"{split}_{index:05d}\n" for index in range(number))
             _write(work / f"detection/ImageSets/Main/{split}.txt", stems.encode())
         _write(work / "LICENSES.md", SOURCES.encode())
         hashes = {p.relative_to(work).as_posix(): file_hash(p) for p in work.rglob("*") if p.is_file()}
         versions = {module.__name__: vars(module)["__version__"] for module in (cv2, np, skimage, sklearn)}
-        write_json(work / "manifest.json", {**wanted, "versions": versions, "sha256": content_hash(hashes)})
-        if not _is_complete(out, wanted):  # another process may have been quicker
+        write_json(work / "manifest.json", {**settings, "versions": versions, "sha256": content_hash(hashes)})
+        if not _is_complete(out, settings):  # another process may have been faster
             work.rename(out)
 
 
-def _is_complete(out: Path, wanted: dict[str, Any]) -> bool:
-    """Whether ``out`` holds the wanted data; False if it holds nothing, FileExistsError if anything else."""
+def _is_complete(out: Path, settings: dict[str, Any]) -> bool:
+    """Whether ``out`` contains the data of these settings; False if it is empty, FileExistsError for anything else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    with suppress(OSError, ValueError, LookupError, TypeError):  # no manifest of ours
+    with suppress(OSError, ValueError, LookupError, TypeError):  # no manifest, or another one
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-        if {key: manifest[key] for key in wanted} == wanted:
+        if {key: manifest[key] for key in settings} == settings:
             return True
-    raise FileExistsError(f"{out} holds something other than the demo data of {wanted}; name another folder")
+    raise FileExistsError(f"{out} contains something other than the demo data of {settings}; name another folder")
 
 
 def _write_image(folder: Path, split: str, index: int, painter: Painter) -> None:
@@ -221,7 +219,7 @@ def _write_image(folder: Path, split: str, index: int, painter: Painter) -> None
         return
     names = [CLASSES[i] for i in painter.rng.integers(len(CLASSES), size=painter.rng.integers(1, 5))]
     image, objects = painter.draw(names, SCENE, SCENE_SIZES)
-    # VOC's corners count from 1, and the last pixel belongs to the box.
+    # VOC's corners count from 1 and are inclusive.
     rows = "".join(
         f"<object><name>{name}</name><truncated>0</truncated><difficult>0</difficult><bndbox>"
         f"<xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>\n"
@@ -244,7 +242,7 @@ def main(argv: list[str] | None = None) -> None:
     """Command line of :func:`make_digit_scenes`."""
     example = "example: python -m smix_mm.datasets.demo data/digits --seed 0"
     parser = argparse.ArgumentParser(description="Write the demo data: digits on photos.", epilog=example)
-    parser.add_argument("out", help="folder to make")
+    parser.add_argument("out", help="folder to create")
     parser.add_argument("--seed", type=int, default=0, help="seed of all randomness (default: 0)")
     try:
         make_digit_scenes(**vars(parser.parse_args(argv)))

@@ -1,4 +1,4 @@
-"""Batches and images as a classification config's own pipeline gives them."""
+"""Batches and images from the pipeline of a classification config."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """A batch as it is before any mixing.
+    """A batch before any mixing.
 
     Attributes:
-        inputs: normalised floats (N, 3, H, W), what a batch augmentation is given.
-        labels: the class name of each.
+        inputs: normalised floats (N, 3, H, W), the input of a batch augmentation.
+        labels: the class name of each image.
     """
 
     inputs: Tensor
@@ -32,36 +32,36 @@ class TrainingBatch:
 
 
 def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config of mmpretrain and make its scope the current one.
+    """Read a config of mmpretrain and make mmpretrain the default scope.
 
     Args:
         path: the file.
-        cfg_options: settings by dotted name, laid over it.
+        cfg_options: settings by dotted name that override the config's.
 
     Raises:
-        ValueError: there is no such file, or it is no classification config.
+        ValueError: the file does not exist, or is not a classification config.
     """
     from mmengine.registry import init_default_scope
 
     from ..utils.config import read_config
 
     if not Path(path).is_file():
-        raise ValueError(f"config {path} is not there; wanted a config file, such as one under configs/")
+        raise ValueError(f"config {path} does not exist; give a config file, such as one under configs/")
     cfg = read_config(path)
     cfg.merge_from_dict(dict(cfg_options or {}))
     scope = cfg.get("default_scope", "mmpretrain")
     if scope != "mmpretrain" or cfg.get("train_dataloader") is None:
         lacks = "no train_dataloader" if scope == "mmpretrain" else f"default_scope={scope!r}"
-        raise ValueError(f"config {path} has {lacks}; wanted a classification config of mmpretrain that trains")
+        raise ValueError(f"config {path} has {lacks}; expected mmpretrain's scope and a train_dataloader")
     init_default_scope("mmpretrain")
     return cfg
 
 
 def build_preprocessor(cfg: Config) -> Any:
-    """The config's data preprocessor with its batch augmentations, as the Runner would build it.
+    """Build the config's data preprocessor with its batch augmentations, as the Runner does.
 
     Raises:
-        ValueError: it is not one for classification.
+        ValueError: it is not a ``ClsDataPreprocessor``.
     """
     from mmpretrain.models import ClsDataPreprocessor
     from mmpretrain.registry import MODELS
@@ -73,26 +73,26 @@ def build_preprocessor(cfg: Config) -> Any:
     if "augments" in train_cfg:
         settings.setdefault("batch_augments", copy.deepcopy(dict(train_cfg)))
     if settings.get("batch_augments"):
-        settings["to_onehot"] = True  # else mmpretrain sets it itself, and says so
+        settings["to_onehot"] = True  # otherwise mmpretrain sets it and warns
     kind = settings["type"] if isinstance(settings["type"], type) else MODELS.get(settings["type"])
     if kind is None or not issubclass(kind, ClsDataPreprocessor):
         raise ValueError(
-            f"the config's data preprocessor is {settings['type']}; wanted ClsDataPreprocessor, "
-            "that of a classification config"
+            "the config's data_preprocessor should be a ClsDataPreprocessor, as in a classification config, "
+            f"got {settings['type']}"
         )
     return MODELS.build(settings)
 
 
 def training_batches(cfg: Config, preprocessor: Any, seed: int) -> Iterator[TrainingBatch]:
-    """Batches of the config's training, epoch after epoch: its sampler, pipeline and batch size.
+    """Batches of the config's training, epoch after epoch, with its sampler, pipeline and batch size.
 
     Args:
         cfg: config of mmpretrain.
-        preprocessor: see :func:`build_preprocessor`; its batch augmentations are left out.
-        seed: of the sampler. The pipeline draws from the global generators.
+        preprocessor: see :func:`build_preprocessor`; its batch augmentations are not applied.
+        seed: seed of the sampler. The pipeline draws from the global generators.
 
     Raises:
-        ValueError: the data is not there, or what comes are not images with labels.
+        ValueError: the data cannot be read, or are not images with labels.
     """
     from mmengine.runner import Runner
 
@@ -104,30 +104,30 @@ def training_batches(cfg: Config, preprocessor: Any, seed: int) -> Iterator[Trai
     try:
         loader = Runner.build_dataloader(settings, seed=seed)
     except (OSError, RuntimeError, AssertionError) as error:
-        raise ValueError(f"the config's training data cannot be read: {error}; say where it lies") from error
+        raise ValueError(f"the config's training data cannot be read: {error}; set its data_root") from error
     if len(loader) == 0:
-        raise ValueError(f"the config's {len(loader.dataset)} training images make no batch; wanted one at least")
+        raise ValueError(f"the config's {len(loader.dataset)} training images should make at least one batch")
     epochs = itertools.chain.from_iterable(itertools.repeat(loader))
     return (preprocess(data, preprocessor, class_names(loader.dataset)) for data in epochs)
 
 
 def class_names(dataset: Any) -> Sequence[str] | None:
-    """A dataset's class names by number, or None where it has none."""
+    """A dataset's class names by number, or None if it has none."""
     return (getattr(dataset, "metainfo", None) or {}).get("classes")
 
 
 def preprocess(data: Mapping[str, Any], preprocessor: Any, classes: Sequence[str] | None) -> TrainingBatch:
-    """What the data preprocessor makes of a loader's batch in training, up to the mixing.
+    """Apply the data preprocessor to a batch as in training, without the batch augmentations.
 
-    Neither the batch nor the preprocessor is changed, nor any generator that it owns.
+    Neither the batch, nor the preprocessor, nor its generator is changed.
 
     Args:
-        data: ``inputs`` and ``data_samples``, of a data loader.
+        data: ``inputs`` and ``data_samples``, from a data loader.
         preprocessor: a ClsDataPreprocessor.
         classes: names by number, or None.
 
     Raises:
-        ValueError: these are not images of one size with labels.
+        ValueError: the batch does not consist of images of one size with labels.
     """
     own = copy.copy(preprocessor)
     own.batch_augments = None
@@ -135,13 +135,13 @@ def preprocess(data: Mapping[str, Any], preprocessor: Any, classes: Sequence[str
         own.generator = torch.Generator().set_state(own.generator.get_state())
     samples = data.get("data_samples")
     if isinstance(samples, (list, tuple)):
-        # The preprocessor writes into the samples that it is given.
+        # The preprocessor changes its samples in place.
         samples = [sample.clone() for sample in samples]
     done = own(dict(data, data_samples=samples), training=True)
     inputs, samples = done["inputs"], done["data_samples"] or ()
     if not isinstance(inputs, Tensor) or inputs.dim() != 4 or inputs.shape[1] != 3 or len(samples) != len(inputs):
         given = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
-        raise ValueError(f"a batch is {given} with {len(samples)} samples; wanted (N, 3, H, W), a label each")
+        raise ValueError(f"a batch should be (N, 3, H, W) with a label per image, got {given}, {len(samples)} labels")
     return TrainingBatch(inputs, [_label(sample, classes) for sample in samples])
 
 
@@ -153,7 +153,7 @@ def _label(sample: Any, classes: Sequence[str] | None) -> str:
 
 
 def unnormalizer(preprocessor: Any) -> Any:
-    """A SaliencyMix of default options whose ``images`` undoes what the preprocessor does to pixels."""
+    """A SaliencyMix with default options whose ``uint8_images`` undoes the preprocessor's normalisation."""
     from ..batch_augments import SaliencyMix
     from .in_memory.preprocessor import InMemoryClsDataPreprocessor
 
@@ -167,14 +167,14 @@ def unnormalizer(preprocessor: Any) -> Any:
 
 
 def training_images(config: str | Path, count: int = 24) -> tuple[Tensor, list[str]]:
-    """Images as a classification config's own pipeline gives them, evenly spread over its training set.
+    """Images from a classification config's training pipeline, evenly spaced over its training set.
 
     Args:
-        config: config of mmpretrain; its images come in one size.
-        count: how many at most.
+        config: config of mmpretrain whose images have one size after the pipeline.
+        count: maximum number of images.
 
     Returns:
-        uint8 RGB (N, 3, H, W), and the class name of each.
+        uint8 RGB (N, 3, H, W), and the class name of each image.
     """
     from mmengine.registry import FUNCTIONS
     from mmpretrain.registry import DATASETS

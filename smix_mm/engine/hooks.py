@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS, OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..datasets.check.boxes import usable_box
+from ..datasets.check.voc import usable_box
 from ..transfer import prove_loaded
 from ..transfer.proof import PROOF, describe_proof
 from ..utils.errors import LoadProofError, UsageError

@@ -9,9 +9,13 @@ import torch
 import torch.distributed as dist
 
 
-def own_generator() -> torch.Generator:
-    """A CPU generator for an object that keeps it: seeded from ``torch.initial_seed()`` and the rank."""
-    return _seeded(torch.initial_seed(), this_rank())
+def own_generator(*stream: int) -> torch.Generator:
+    """A CPU generator for an object that keeps it: seeded from ``torch.initial_seed()`` and the rank.
+
+    Args:
+        stream: numbers that separate the draws of objects with the same seed and rank; none by default.
+    """
+    return _seeded(torch.initial_seed(), this_rank(), *stream)
 
 
 def call_generator() -> torch.Generator:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Iterable, Iterator, Sequence, TypeVar
+from typing import Iterator, Sequence
 
 import numpy as np
 
 ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 SKIMAGE = "skimage:"
-Item = TypeVar("Item")
 
 
 def list_images(places: Sequence[str | Path]) -> list[Path]:
@@ -88,13 +86,3 @@ def choose(files: Sequence[Path], number: int | None, seed: int) -> list[Path]:
         return list(files)
     chosen = np.random.default_rng(seed).choice(len(files), number, replace=False)
     return [files[index] for index in sorted(chosen)]
-
-
-def tracked(items: Sequence[Item], what: str) -> Iterable[Item]:
-    """The items, with progress and time left on a terminal."""
-    if not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, what, console=Console(stderr=True), transient=True)

@@ -254,7 +254,7 @@ def test_an_empty_folder_is_filled_and_a_file_refused(tmp_path):
 
 @pytest.mark.parametrize("wrong", [dict(seed=-1), dict(train_scenes=0), dict(pretrain_test=4)])
 def test_too_small_a_number_is_refused_before_anything_is_written(tmp_path, wrong):
-    with pytest.raises(ValueError, match="wanted a seed of 0 or more"):
+    with pytest.raises(ValueError, match="expected a seed of at least 0"):
         make_digit_scenes(tmp_path / "digits", **{**SMALL, **wrong})
     assert list(tmp_path.iterdir()) == []
 

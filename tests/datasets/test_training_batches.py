@@ -78,7 +78,7 @@ def test_samples_with_several_labels_or_none_have_a_name():
     ],
 )
 def test_what_is_no_batch_of_images_with_labels_is_refused(data):
-    with pytest.raises(ValueError, match=r"wanted \(N, 3, H, W\), a label each"):
+    with pytest.raises(ValueError, match=r"a batch should be \(N, 3, H, W\) with a label per image"):
         preprocess(data, ClsDataPreprocessor(), None)
 
 

@@ -89,8 +89,11 @@ def test_colours_are_those_of_the_files(photographs, tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(config="none.py"), "config none.py is not there; wanted a config file"),
-        (dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"), "has default_scope='mmdet'; wanted a classif"),
+        (dict(config="none.py"), "config none.py does not exist; give a config file"),
+        (
+            dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"),
+            "has default_scope='mmdet'; expected",
+        ),
         (dict(number=0), "number is 0 and seed 0; wanted at least 1"),
         (dict(seed=-1), "seed -1; wanted at least 1, and 0 or more"),
         (dict(kind="all"), "kind is 'all'; wanted one of mix, schemes, compare"),
@@ -99,8 +102,11 @@ def test_colours_are_those_of_the_files(photographs, tmp_path):
             dict(cfg_options={"train_dataloader.batch_size": 1}),
             "a batch has one image; wanted train_dataloader.batch",
         ),
-        (dict(cfg_options={"train_dataloader": None}), "has no train_dataloader; wanted a classification config"),
-        (dict(cfg_options={"data_preprocessor.type": "SelfSupDataPreprocessor"}), "wanted ClsDataPreprocessor"),
+        (dict(cfg_options={"train_dataloader": None}), "has no train_dataloader; expected"),
+        (
+            dict(cfg_options={"data_preprocessor.type": "SelfSupDataPreprocessor"}),
+            "data_preprocessor should be a ClsDataPreprocessor",
+        ),
         (dict(cfg_options={"data_preprocessor.batch_augments.augments.std": [999, 999, 999]}), "the same mean and std"),
         (dict(out="mix.gif", small=True), "mix.gif is to be small; wanted a file ending in .png"),
         (dict(out="mix.nothing"), "nothing"),

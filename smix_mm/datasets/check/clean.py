@@ -1,4 +1,4 @@
-"""A cleaned copy of what a config reads: annotations and split files written anew, images linked."""
+"""A cleaned copy of the data that a config reads: annotations and split files rewritten, images linked."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
-from .check import Checked
+from .checker import Checked
 from .findings import Problem
-from .splits import Sample, Split
+from .splits import Listing, Sample, Split
 from .voc import as_bytes, clean_annotation, read_annotation
 
 LEFT_OUT = "left_out.json"
@@ -20,24 +20,23 @@ _NOT_FIXABLE = ("missing-split", "empty-split", "class-folders")
 
 
 def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
-    """Write a data root without what a check found wrong, to be used in place of the config's own.
+    """Write a data root without the errors that a check found, to be used instead of the config's.
 
     The layout is that of the source. Annotations and split files are written, with bad boxes dropped, boxes
-    that leave the image clipped, sizes set right, and bad samples left out; images are symbolic links to
-    the source, of which nothing is changed. A training image that is in another split too is left out of
-    the training. Kinds that were ignored stay as they are. ``left_out.json`` lists every change.
+    that leave the image clipped, sizes corrected, and bad samples left out; images are symbolic links to
+    the source, which is not changed. A training image that is also in another split is left out of
+    the training. Ignored kinds are not fixed. ``left_out.json`` lists every change.
 
     Args:
         checked: a finished check.
-        out: the folder to make; it is complete or not there. With several data roots, each becomes a folder
-            in it, by its own name.
+        out: the folder to create; it appears when it is complete. Several data roots become folders in it, by
+            their names.
 
     Returns:
-        How often each kind of change was made.
+        The number of changes of each kind.
 
     Raises:
-        DataError: there is something else at ``out``, it lies inside the source, or what is wrong
-            cannot be fixed by leaving things out.
+        DataError: ``out`` exists or is inside the source, or an error cannot be fixed by leaving samples out.
     """
     out = Path(out).absolute()
     roots = _roots(checked, out)
@@ -49,10 +48,8 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
         work = Path(unfinished, "data")
         work.mkdir()
         copy = _Copy(checked, work, roots)
-        for split, listing in zip(checked.splits, checked.listings):
-            copy.write_split(split, listing.samples)
-            for name in listing.folders:  # an empty class keeps its number
-                (copy.place(split, split.images) / name).mkdir(parents=True, exist_ok=True)
+        for listing in checked.listings:
+            copy.write_split(listing)
         for finding in checked.report.findings:
             if finding.kind == "bad-line":
                 note = dict(file=finding.file, change="line left out", kind=finding.kind)
@@ -65,59 +62,63 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
 
 
 class _Copy:
-    """The copy while it is made."""
+    """The unfinished copy and its list of changes."""
 
     def __init__(self, checked: Checked, work: Path, roots: dict[str, str]) -> None:
         self.checked, self.work, self.roots = checked, work, roots
         self.changes: list[dict[str, Any]] = []
         self.written: set[Path] = set()
 
-    def place(self, split: Split, path: str) -> Path:
-        """Where a path of the source goes."""
+    def path(self, split: Split, path: str) -> Path:
+        """The path in the copy of a path in the source."""
         inside = os.path.relpath(path, split.data_root)
         if inside.startswith(".."):
-            raise DataError(f"{path} is not inside the data root {split.data_root}; wanted it there for --fix")
+            raise DataError(f"{path} should be inside the data root {split.data_root} to be copied with --fix")
         return self.work / self.roots[split.data_root] / inside
 
-    def write_split(self, split: Split, samples: list[Sample]) -> None:
-        kept = [sample for sample in samples if self._keeps(split, sample)]
-        if not kept:
+    def write_split(self, listing: Listing) -> None:
+        split = listing.split
+        samples = [sample for sample in listing.samples if self._write_sample(split, sample)]
+        if not samples:
             raise DataError(f"{split.file} would have no sample left; nothing was written")
         if split.ann_file:
-            write_text(self.place(split, split.ann_file), "".join(f"{sample.line}\n" for sample in kept))
-        for sample in kept:
-            image = self.place(split, sample.image)
+            write_text(self.path(split, split.ann_file), "".join(f"{sample.line}\n" for sample in samples))
+        for sample in samples:
+            image = self.path(split, sample.image)
             if image not in self.written:
                 self.written.add(image)
                 image.parent.mkdir(parents=True, exist_ok=True)
                 image.symlink_to(os.path.realpath(sample.image))
+        for name in listing.folders:  # an empty class folder keeps its number
+            (self.path(split, split.images) / name).mkdir(parents=True, exist_ok=True)
 
-    def _keeps(self, split: Split, sample: Sample) -> bool:
-        """Whether a sample stays; its annotation is then written."""
-        seen = self.checked.seen[self.checked.task(split, sample)]
-        fatal = [p for p in seen.problems if self.checked.report.is_error(p.kind) and not p.fixed]
-        if sample.image in self.checked.leaked and "in-train-and-test" not in self.checked.ignored:
+    def _write_sample(self, split: Split, sample: Sample) -> bool:
+        """Write the sample's annotation, or return False if the sample is left out."""
+        report = self.checked.report
+        problems = self.checked.of(split, sample).problems
+        fatal = [problem for problem in problems if report.is_error(problem.kind) and not problem.fixed]
+        if sample.image in self.checked.leaked and report.is_error("in-train-and-test"):
             if split.parts == ("train",):
-                fatal.append(Problem("in-train-and-test", "is in another split too"))
+                fatal.append(Problem("in-train-and-test", "is also in another split"))
             elif "train" in split.parts:
-                raise DataError(f"{split.file} is trained on and evaluated on; wanted different splits")
+                raise DataError(f"{split.file} should not be used for both training and evaluation")
         if fatal:
             self._note(split, sample, fatal, "sample left out")
-        elif sample.annotation is not None:
-            return self._write_annotation(split, sample)
-        return not fatal
+            return False
+        return sample.annotation is None or self._write_annotation(split, sample, sample.annotation)
 
-    def _write_annotation(self, split: Split, sample: Sample) -> bool:
-        assert sample.annotation is not None
-        target = self.place(split, sample.annotation)
+    def _write_annotation(self, split: Split, sample: Sample, source: str) -> bool:
+        target = self.path(split, source)
         if target in self.written:
             return True
-        task = self.checked.task(split, sample)
-        look = self.checked.seen[task].look
-        content = read_annotation(sample.annotation)
+        image = self.checked.of(split, sample).image
+        content = read_annotation(source)
         if isinstance(content, Problem):
-            raise DataError(f"{sample.annotation} {content.detail}; it was there during the check")
-        annotation = clean_annotation(content, task.classes, size=look.size, turned=look.turned, keep=task.keep)
+            raise DataError(f"{source} {content.detail}; it could be read during the check")
+        ignored = self.checked.report.ignored
+        annotation = clean_annotation(
+            content, split.classes or (), size=image.size, rotated=image.rotated, ignore=ignored
+        )
         if annotation.changed:
             try:
                 content = as_bytes(annotation)
@@ -139,18 +140,18 @@ class _Copy:
 
 def _roots(checked: Checked, out: Path) -> dict[str, str]:
     """The folder in the copy for each data root."""
-    sources = list(dict.fromkeys(split.data_root for split in checked.splits))
+    sources = list(dict.fromkeys(listing.split.data_root for listing in checked.listings))
     if not all(sources):
-        raise DataError("a dataset of the config has no data_root, whose place a cleaned copy could take; wanted one")
+        raise DataError("every dataset of the config should have a data_root, which the cleaned copy replaces")
     for source in sources:
         real = os.path.realpath(source)
         if os.path.commonpath([real, os.path.realpath(out)]) == real:
-            raise DataError(f"{out} lies inside the data root {source}; wanted a folder outside of it")
+            raise DataError(f"{out} is inside the data root {source}; name a folder outside of it")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise DataError(f"{out} is there already; wanted the name of a folder to make")
+        raise DataError(f"{out} already exists; name a new folder")
     if len(sources) == 1:
         return {sources[0]: "."}
     names = {source: Path(source).name for source in sources}
     if len(set(names.values())) < len(sources):
-        raise DataError(f"the data roots {', '.join(sources)} have one name; wanted different ones for --fix")
+        raise DataError(f"the data roots {', '.join(sources)} should have different names for --fix")
     return names

@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset, and the report of it."""
+"""What can be wrong with a dataset, and the report of a check."""
 
 from __future__ import annotations
 
@@ -6,45 +6,47 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-# What stops a training, spoils it or spoils its evaluation.
+from ...utils.text import first_few
+
+# They stop a training, spoil it or spoil its evaluation.
 ERRORS = {
-    "missing-split": "split file or folder of images that is not there or cannot be read",
+    "missing-split": "split file or folder of images that does not exist or cannot be read",
     "empty-split": "split without a single image",
-    "bad-line": "line of a split file that names no sample",
+    "bad-line": "line of a split file that does not name a sample",
     "class-folders": "class folders that do not fit those of the training, or the model",
-    "missing-image": "image that is not there",
-    "unreadable-image": "file that is no image",
+    "missing-image": "image that does not exist",
+    "unreadable-image": "file that is not an image",
     "truncated-image": "JPEG or PNG whose end is missing",
-    "damaged-image": "image whose decoder found lost data (with --decode alone)",
-    "missing-annotation": "annotation that is not there",
-    "malformed-xml": "annotation that is no XML of the VOC kind",
-    "hostile-xml": "annotation that declares entities or asks for external files; it was not read",
-    "missing-field": "element that an annotation or an object needs and lacks",
-    "not-a-number": "coordinate, size or flag that is no number",
-    "size-differs": "size in the annotation that is not the image's as the training reads it",
+    "damaged-image": "image whose decoder reported lost data (only with --decode)",
+    "missing-annotation": "annotation that does not exist",
+    "malformed-xml": "annotation that is not XML in VOC's format",
+    "hostile-xml": "annotation that declares entities or refers to external files; it was not read",
+    "missing-field": "required element that an annotation or an object lacks",
+    "not-a-number": "coordinate, size or flag that is not a number",
+    "size-differs": "size in the annotation that is not that of the image as the training reads it",
     "box-without-area": "box of zero or negative width or height",
     "box-outside": "box that leaves its image (VOC counts from 1: 1 <= xmin, xmax <= width)",
-    "unknown-class": "object of a class that the config does not name; training leaves it out without a word",
-    "in-train-and-test": "training image that is in the validation or test split too, by content",
+    "unknown-class": "object of a class that the config does not name; training silently leaves it out",
+    "in-train-and-test": "training image that is also in the validation or test split, by content",
 }
-# What may be meant so.
+# They may be intended.
 REMARKS = {
     "no-boxes": "annotation without a usable box",
-    "no-size": "annotation without <size>; MMDetection then decodes the image to learn it",
+    "no-size": "annotation without <size>; MMDetection then decodes the image to get it",
     "repeated-name": "sample that a split names more than once",
-    "duplicate-image": "image whose content another one of the same split has too",
+    "duplicate-image": "image with the same content as another image of the split",
 }
 KINDS = {**ERRORS, **REMARKS}
 
 
 class Problem(NamedTuple):
-    """One thing wrong with one file.
+    """One thing that is wrong with one file.
 
     Attributes:
-        kind: a name of :data:`KINDS`.
+        kind: a key of :data:`KINDS`.
         detail: what was found.
-        in_annotation: whether it stands in the annotation, not in the image.
-        fixed: what a cleaned annotation has instead (``"box dropped"``); empty where the whole sample is left out.
+        in_annotation: whether it is in the annotation instead of the image.
+        fixed: how a cleaned annotation fixes it (``"object dropped"``); empty if the whole sample is left out.
     """
 
     kind: str
@@ -55,7 +57,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem and where it is: the file, and the splits that read it (``"train"``, ``"val"``, ``"test"``)."""
+    """A problem with its file and the splits that read the file (``"train"``, ``"val"``, ``"test"``)."""
 
     kind: str
     file: str
@@ -65,13 +67,13 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a check looked at and what it found.
+    """What was checked and what was found.
 
     Attributes:
-        images: samples by split.
-        boxes: usable boxes by split; empty for classification.
+        images: number of samples by split.
+        boxes: number of usable boxes by split; empty for classification.
         findings: everything found, in the order of the splits.
-        ignored: kinds of error that the user said are meant so; they count as remarks.
+        ignored: kinds of error that the user ignores; they count as remarks.
     """
 
     images: dict[str, int] = field(default_factory=dict)
@@ -80,15 +82,16 @@ class Report:
     ignored: frozenset[str] = frozenset()
 
     def is_error(self, kind: str) -> bool:
+        """Whether a kind counts as an error."""
         return kind in ERRORS and kind not in self.ignored
 
     @property
     def failed(self) -> bool:
-        """Whether anything but remarks was found."""
+        """Whether an error was found."""
         return any(self.is_error(finding.kind) for finding in self.findings)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """The whole report, for JSON."""
         return dict(
             failed=self.failed,
             images=self.images,
@@ -98,59 +101,52 @@ class Report:
         )
 
     def text(self, shown: int = 5) -> str:
-        """The verdict in one line; before it, where anything was found, a table and files.
+        """A table of the kinds found and a list of files, where anything was found, and a summary as the last line.
 
         Args:
-            shown: files a kind.
+            shown: number of files listed per kind.
         """
+        found: dict[str, list[Finding]] = {}
+        for kind in KINDS:
+            if of_kind := [finding for finding in self.findings if finding.kind == kind]:
+                found[kind] = of_kind
+        lines = [f"{'kind':<19} {'':<7} {'found':>7} {'files':>7}  what it is"] if found else []
+        for kind, of_kind in found.items():
+            level, files = "error" if self.is_error(kind) else "remark", len({finding.file for finding in of_kind})
+            lines.append(f"{kind:<19} {level:<7} {len(of_kind):>7} {files:>7}  {KINDS[kind]}")
+        lines += [""] if found else []
+        for kind, of_kind in found.items():
+            for one in of_kind[:shown]:
+                lines.append(printable(f"{kind}: {one.file} ({', '.join(one.splits)}): {one.detail}"))
+            if of_kind[shown:]:
+                lines.append(f"{kind}: and {len(of_kind) - shown} more")
+        lines += [""] if found else []
+        errors = sum(self.is_error(finding.kind) for finding in self.findings)
         checked = ", ".join(
             f"{name} {count} images" + (f" with {self.boxes[name]} boxes" if name in self.boxes else "")
             for name, count in self.images.items()
         )
-        errors = sum(self.is_error(finding.kind) for finding in self.findings)
-        remarks = len(self.findings) - errors
-        verdict = f"{_count(errors, 'error')}, {_count(remarks, 'remark')}; checked: {checked or 'nothing'}"
-        return "\n".join([*self._table(), *self._files(shown), verdict])
-
-    def _table(self) -> list[str]:
-        counts = Counter(finding.kind for finding in self.findings)
-        if not counts:
-            return []
-        files = {kind: len({one.file for one in self.findings if one.kind == kind}) for kind in counts}
-        rows = [
-            f"{kind:<19} {'error' if self.is_error(kind) else 'remark':<7} {counts[kind]:>7} {files[kind]:>7}  {what}"
-            for kind, what in KINDS.items()
-            if kind in counts
-        ]
-        return [f"{'kind':<19} {'':<7} {'found':>7} {'files':>7}  what it is", *rows, ""]
-
-    def _files(self, shown: int) -> list[str]:
-        lines = []
-        for kind in KINDS:
-            found = [finding for finding in self.findings if finding.kind == kind]
-            for one in found[:shown]:
-                lines.append(printable(f"{kind}: {one.file} ({', '.join(one.splits)}): {one.detail}"))
-            if found[shown:]:
-                lines.append(f"{kind}: and {len(found) - shown} more")
-        return [*lines, ""] if lines else []
+        summary = f"{_count(errors, 'error')}, {_count(len(self.findings) - errors, 'remark')}"
+        return "\n".join([*lines, f"{summary}; checked: {checked or 'nothing'}"])
 
 
-def summary(problems: list[tuple[str, Problem]], shown: int = 3) -> str:
+def summarize(problems: list[tuple[str, Problem]], shown: int = 3) -> str:
     """One line about pairs of file and problem: ``"2 × box-without-area (a.xml, b.xml)"``."""
-    by_kind: dict[str, list[str]] = {}
-    for file, problem in problems:
-        by_kind.setdefault(problem.kind, []).append(file)
-    parts = []
-    for kind, files in by_kind.items():
-        names = list(dict.fromkeys(files))
-        more = f" and {len(names) - shown} more" if len(names) > shown else ""
-        parts.append(f"{len(files)} × {kind} ({', '.join(names[:shown])}{more})")
-    return printable("; ".join(parts))
+    counts = Counter(problem.kind for _, problem in problems)
+    files = {kind: list(dict.fromkeys(file for file, one in problems if one.kind == kind)) for kind in counts}
+    return printable("; ".join(f"{count} × {kind} ({first_few(files[kind], shown)})" for kind, count in counts.items()))
 
 
 def printable(text: str) -> str:
-    """Names come from files: what a terminal would act on, or cannot show, is written out."""
+    """Escape characters of file names that a terminal would interpret or cannot show."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a file or folder could not be opened, in a few words."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _count(number: int, noun: str) -> str:

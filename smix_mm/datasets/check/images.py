@@ -1,10 +1,12 @@
-"""Images: what stands in their headers, whether their end is there, and whether they decode."""
+"""Image files: their size, whether their end is there, and whether they decode."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
+import tempfile
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -15,74 +17,75 @@ from .findings import Problem
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TAIL = 4096
 _EXIF_ORIENTATION = 0x0112
-# libjpeg and libpng say on stderr alone that data is lost; bytes too many are harmless.
+# libjpeg and libpng report lost data on stderr alone; extraneous bytes are harmless.
 _LOST = (b"Corrupt JPEG data", b"Premature end", b"libpng error")
 _HARMLESS = b"extraneous bytes"
 
 
-class Look(NamedTuple):
-    """What was seen of an image.
+class ImageInfo(NamedTuple):
+    """What a check found out about an image.
 
     Attributes:
         problems: what is wrong with it.
-        size: (width, height) in pixels as the training reads it; None where it cannot be known.
-        turned: whether its EXIF orientation exchanges width and height.
-        length: the file's, in bytes; 0 where it cannot be read.
-        digest: hash of the decoded pixels, only after decoding.
+        size: (width, height) in pixels as the training reads it; None if unknown.
+        rotated: whether its EXIF orientation exchanges width and height.
+        length: length of the file in bytes; 0 if it cannot be read.
+        digest: hash of the decoded pixels; empty if the image was not decoded.
     """
 
     problems: list[Problem]
     size: tuple[int, int] | None = None
-    turned: bool = False
+    rotated: bool = False
     length: int = 0
     digest: str = ""
 
 
-def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) -> Look:
+def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) -> ImageInfo:
     """Check an image file.
 
-    Without ``decode``, the header and the last bytes are read: the end-of-image marker of a JPEG, the last
-    chunk of a PNG. What is then still not seen is damage in the middle of the data.
+    Without ``decode``, only the header and the last bytes are read: the end-of-image marker of a JPEG, the last
+    chunk of a PNG. This does not find damage in the middle of the data.
 
     Args:
         path: the file.
         decode: decode it as the training does, with OpenCV.
-        follow_exif: whether the training turns images by their EXIF orientation, as mmcv does by default.
+        follow_exif: whether the training rotates images by their EXIF orientation, as mmcv does by default.
 
     Returns:
-        What was seen. Nothing is raised for any content.
+        Problems and properties. No content raises an error.
     """
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        return Look([Problem("missing-image", _missing(path, error))])
-    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
-        return Look([Problem("unreadable-image", "is no regular file")])
+        return ImageInfo([Problem("missing-image", _why_missing(path, error))])
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        return ImageInfo([Problem("unreadable-image", "is not a regular file")])
     if status.st_size == 0:
-        return Look([Problem("unreadable-image", "is empty")])
+        return ImageInfo([Problem("unreadable-image", "is empty")])
     try:
         with open(path, "rb") as file:
             if not _has_end(file, status.st_size):
                 detail = f"ends after {status.st_size} bytes without its end marker"
-                return Look([Problem("truncated-image", detail)], length=status.st_size)
+                return ImageInfo([Problem("truncated-image", detail)], length=status.st_size)
             file.seek(0)
-            header = None if decode else _header(file, follow_exif)
+            header = None if decode else _read_header(file, follow_exif)
             if header is not None:
-                return Look([], *header, status.st_size)
+                return ImageInfo([], *header, status.st_size)
             file.seek(0)
-            return _decoded(file.read(), follow_exif)
+            return _decode(file.read(), follow_exif)
     except OSError as error:
-        return Look([Problem("unreadable-image", f"cannot be read: {error.strerror or error}")])
+        return ImageInfo([Problem("unreadable-image", f"cannot be read: {error.strerror or error}")])
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether the end of a JPEG or PNG is there; True for other formats, of which this is not known."""
+    """Whether a JPEG or PNG has its end; True for other formats, for which this is not checked."""
     if content.startswith(_JPEG):
-        return content.rstrip(b"\0").endswith(b"\xff\xd9") or _jpeg_ends(content)
+        return content.rstrip(b"\0").endswith(b"\xff\xd9") or _has_jpeg_end(content)
     return not content.startswith(_PNG) or b"IEND" in content[-_TAIL:] or b"IEND" in content
 
 
 def _has_end(file: IO[bytes], length: int) -> bool:
+    """:func:`is_whole` of a file; most often, its start and its last bytes are enough."""
     start = file.read(len(_PNG))
     if not start.startswith((_JPEG, _PNG)):
         return True
@@ -94,10 +97,10 @@ def _has_end(file: IO[bytes], length: int) -> bool:
     return is_whole(file.read())
 
 
-def _jpeg_ends(content: bytes) -> bool:
-    """Whether an end marker comes after the image's own data, as where a camera appends something.
+def _has_jpeg_end(content: bytes) -> bool:
+    """Whether an end marker follows the image's data, as in files to which a camera appends something.
 
-    Segments are stepped over, because an embedded preview has an end marker of its own.
+    Segments are skipped, because an embedded preview has an end marker too.
     """
     position = 2
     while (position := content.find(b"\xff", position)) >= 0 and position + 2 <= len(content):
@@ -113,8 +116,8 @@ def _jpeg_ends(content: bytes) -> bool:
     return False
 
 
-def _header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], bool] | None:
-    """Size and whether EXIF turned it, or None where Pillow does not know the file."""
+def _read_header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], bool] | None:
+    """The size and whether EXIF rotates it, or None if Pillow cannot read the file."""
     from PIL import Image
 
     try:
@@ -122,58 +125,50 @@ def _header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], bool] 
             warnings.simplefilter("ignore")
             with Image.open(file) as image:
                 width, height = image.size
-                # Pillow turns TIFF by itself.
+                # Pillow itself rotates TIFF.
                 exif = "exif" in image.info and image.format != "TIFF" and follow_exif
-                turned = exif and image.getexif().get(_EXIF_ORIENTATION) in (5, 6, 7, 8)
+                rotated = exif and image.getexif().get(_EXIF_ORIENTATION) in (5, 6, 7, 8)
     except Exception:  # a broken header can raise anything; OpenCV then decides
         return None
-    return ((height, width) if turned else (width, height)), bool(turned)
+    return ((height, width) if rotated else (width, height)), bool(rotated)
 
 
-def _decoded(content: bytes, follow_exif: bool) -> Look:
+def _decode(content: bytes, follow_exif: bool) -> ImageInfo:
     import cv2
     import numpy as np
 
     flag = cv2.IMREAD_COLOR if follow_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    _complaints()
+    _pop_decoder_warning()
     image = None
     with suppress(cv2.error, MemoryError):
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    complaint = _complaints()
+    warning = _pop_decoder_warning()
     if image is None:
-        return Look([Problem("unreadable-image", complaint or "OpenCV cannot decode it")], length=len(content))
+        return ImageInfo([Problem("unreadable-image", warning or "OpenCV cannot decode it")], length=len(content))
     height, width = image.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height}".encode() + image.tobytes(), digest_size=20).hexdigest()
-    problems = [Problem("damaged-image", complaint)] if complaint else []
-    return Look(problems, (width, height), _turned(content) if follow_exif else False, len(content), digest)
-
-
-def _turned(content: bytes) -> bool:
-    import io
-
-    header = _header(io.BytesIO(content), True)
-    return bool(header and header[1])
+    header = _read_header(io.BytesIO(content), True) if follow_exif else None
+    problems = [Problem("damaged-image", warning)] if warning else []
+    return ImageInfo(problems, (width, height), header is not None and header[1], len(content), digest)
 
 
 _stderr: list[IO[bytes]] = []
 
 
-def catch_complaints() -> None:
-    """Send this process's stderr to a file, so that what C libraries say there about an image is not lost.
+def capture_decoder_warnings() -> None:
+    """Redirect this process's stderr to a file, from which :func:`check_image` reads what C libraries write there.
 
-    For processes that do nothing but check images.
+    Only for processes that do nothing but check images.
     """
-    import tempfile
-
     _stderr[:] = [tempfile.TemporaryFile()]  # noqa: SIM115
     os.dup2(_stderr[0].fileno(), 2)
 
 
-def _complaints() -> str:
-    """What decoders said since the last call of data that is lost."""
+def _pop_decoder_warning() -> str:
+    """The first warning of lost data since the last call."""
     if not _stderr:
         return ""
-    # The place to write next is shared with fd 2, so what was read is cut off instead of stepped over.
+    # fd 2 shares the position, so the file is truncated instead of reading on from there.
     log = _stderr[0].fileno()
     text = os.pread(log, os.fstat(log).st_size, 0)
     os.ftruncate(log, 0)
@@ -182,12 +177,12 @@ def _complaints() -> str:
     return lost[0].decode("ascii", "replace") if lost else ""
 
 
-def _missing(path: str, error: Exception) -> str:
+def _why_missing(path: str, error: Exception) -> str:
     stem = Path(path)
     for suffix in (".JPG", ".jpeg", ".JPEG", ".png"):
         with suppress(OSError, ValueError):
             if os.path.exists(stem.with_suffix(suffix)):
-                return f"is not there, but {stem.with_suffix(suffix).name} is"
+                return f"does not exist, but {stem.with_suffix(suffix).name} does"
     if isinstance(error, FileNotFoundError):
-        return "is not there"
+        return "does not exist"
     return f"cannot be reached: {getattr(error, 'strerror', None) or error}"

@@ -1,21 +1,19 @@
-"""Which files a config reads, found without building its datasets, which would stop at the first bad one."""
+"""The files that a config reads, found without building its datasets, which would stop at the first bad file."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from ...utils.errors import DataError
-from .findings import Finding
+from .findings import Finding, why_unreadable
 
 PARTS = ("train", "val", "test")
-# fmt: off
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)
-# fmt: on
+)  # fmt: skip
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 _OFFICIAL = ("cifar-10-batches-py", "cifar-100-python")
 _VOC = ("VOCDataset", "XMLDataset")
@@ -27,10 +25,10 @@ class Sample:
     """One image of a split.
 
     Attributes:
-        name: what the split calls it: an image id, or the image's path inside its folder.
+        name: its name in the split: an image id, or the image's path inside its folder.
         image: the image's path.
-        annotation: the XML's path, for detection.
-        line: its line in the split file, without the line end; empty where there is no such file.
+        annotation: the path of the XML file, for detection.
+        line: its line in the split file, without the line end; empty without a split file.
     """
 
     name: str
@@ -45,16 +43,16 @@ class Split:
 
     Attributes:
         parts: where the config uses it: ``"train"``, ``"val"``, ``"test"``.
-        style: ``"voc"`` (split file and XML), ``"list"`` (split file) or ``"folders"`` (a folder a class).
-        data_root: the config's own, which the other paths begin with, or an empty string.
+        style: ``"voc"`` (split file and XML), ``"list"`` (split file) or ``"folders"`` (one folder per class).
+        data_root: the config's data root, with which the other paths begin, or an empty string.
         ann_file: split file; empty for ``"folders"``.
         images: folder of the images.
         annotations: folder of the XML files; empty for classification.
-        classes: names; None where the folders give them, or nothing does.
-        num_classes: how many the model tells apart; None where that is not known.
-        extensions: of image files that are looked for in folders.
+        classes: class names; None if the folders define them, or nothing does.
+        num_classes: number of classes of the model; None if unknown.
+        extensions: extensions of the image files to look for in folders.
         with_label: whether samples have classes.
-        follow_exif: whether loading turns images by their EXIF orientation.
+        follow_exif: whether loading rotates images by their EXIF orientation.
     """
 
     parts: tuple[str, ...]
@@ -71,30 +69,21 @@ class Split:
 
     @property
     def file(self) -> str:
-        """The place that lists the samples."""
+        """The split file or the folder that lists the samples."""
         return self.ann_file or self.images
-
-
-@dataclass
-class Listing:
-    """The samples of a split in their order, what is wrong with the list, and its class folders."""
-
-    samples: list[Sample] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    folders: tuple[str, ...] = ()
 
 
 def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict: bool = True) -> list[Split]:
     """The splits that a config's dataloaders read, each once.
 
-    Understood are mmpretrain's ``CustomDataset`` and ``ImageNet``, MMDetection's ``XMLDataset`` and
+    Supported are mmpretrain's ``CustomDataset`` and ``ImageNet``, MMDetection's ``XMLDataset`` and
     ``VOCDataset``, this package's ``InMemoryDataset`` over image files, and wrappers around them. A
-    dataset that takes a part of its split (``indices``, a fold) counts with the whole of it.
+    dataset that uses a part of its split (``indices``, a fold) is listed as the whole split.
 
     Args:
         cfg: the config.
         parts: which of its dataloaders.
-        strict: refuse other datasets, instead of leaving them out.
+        strict: raise an error for other datasets instead of leaving them out.
 
     Raises:
         DataError: a dataset is of another type, or there is none at all.
@@ -115,26 +104,25 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
             elif strict:
                 raise DataError(
                     f"{part}_dataloader reads a {type_name(dataset) or 'dataset without a type'}, which cannot be "
-                    f"checked; wanted image files through one of {', '.join(_CLASSIFICATION + _VOC)}"
+                    f"checked; expected image files read by one of {', '.join(_CLASSIFICATION + _VOC)}"
                 )
     if strict and not found:
-        raise DataError("the config has no dataset; wanted train_dataloader=dict(dataset=...) or one for val or test")
+        raise DataError("the config should have a dataset: train_dataloader=dict(dataset=...), or for val or test")
     return [replace(split, parts=tuple(used)) for split, used in found.items()]
 
 
 def inner_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The datasets inside wrappers that repeat, concatenate, balance or fold."""
     inner = dataset.get("datasets") or ([dataset["dataset"]] if dataset.get("dataset") else None)
-    if inner is None:
-        if dataset:
-            yield dataset
-        return
-    for one in inner:
-        yield from inner_datasets(one)
+    if inner is not None:
+        for one in inner:
+            yield from inner_datasets(one)
+    elif dataset:
+        yield dataset
 
 
 def type_name(settings: Mapping[str, Any]) -> str:
-    """The bare name of a config's ``type``, be it a name with its scope or the class itself."""
+    """The name of a config's ``type``, a string with or without scope or the class itself, without its scope."""
     given = settings.get("type", "")
     return given.rpartition(".")[2] if isinstance(given, str) else getattr(given, "__name__", "")
 
@@ -143,26 +131,24 @@ def _split(dataset: Mapping[str, Any], num_classes: int | None) -> Split | None:
     kind = type_name(dataset)
     root = str(dataset.get("data_root") or "")
     if "://" in root:
-        raise DataError(f"the data are at {root}; wanted a folder of this machine")
-    follow_exif = _follows_exif(dataset.get("pipeline") or ())
-    if dataset.get("backend_args"):  # a store that is reached in another way than by opening files
+        raise DataError(f"data_root should be a local folder, got {root}")
+    if dataset.get("backend_args") or kind not in _VOC + _CLASSIFICATION:  # a backend may not open local files
         return None
+
+    prefix: Any = dataset.get("data_prefix") or ""
+    follow_exif = _follows_exif(dataset.get("pipeline") or ())
     if kind in _VOC:
-        prefix = dataset.get("data_prefix") or {}
-        base = _under(root, prefix["sub_data_root"]) if "sub_data_root" in prefix else ""
+        base = os.path.join(root, prefix["sub_data_root"]) if "sub_data_root" in prefix else ""
         return Split(
             parts=(),
             style="voc",
             data_root=root,
-            ann_file=_under(root, dataset.get("ann_file", "")),
+            ann_file=os.path.join(root, dataset.get("ann_file", "")),
             images=os.path.join(base, dataset.get("img_subdir", "JPEGImages")),
             annotations=os.path.join(base, dataset.get("ann_subdir", "Annotations")),
             classes=_classes(dataset) or (VOC_CLASSES if kind == "VOCDataset" else ()),
             follow_exif=follow_exif,
         )
-    if kind not in _CLASSIFICATION:
-        return None
-    prefix = dataset.get("data_prefix", "")
     prefix = os.path.expanduser(prefix if isinstance(prefix, str) else prefix.get("img_path", ""))
     ann_file = os.path.expanduser(dataset.get("ann_file", ""))
     with_label = dataset.get("with_label", True)
@@ -180,19 +166,14 @@ def _split(dataset: Mapping[str, Any], num_classes: int | None) -> Split | None:
         parts=(),
         style="list" if ann_file else "folders",
         data_root=root,
-        ann_file=_under(root, ann_file) if ann_file else "",
-        images=_under(root, prefix),
+        ann_file=os.path.join(root, ann_file) if ann_file else "",
+        images=os.path.join(root, prefix),
         classes=_classes(dataset),
         num_classes=num_classes if with_label else None,
         extensions=tuple(extension.lower() for extension in dataset.get("extensions", _EXTENSIONS)),
         with_label=with_label,
         follow_exif=follow_exif,
     )
-
-
-def _under(root: str, path: str) -> str:
-    """mmengine's rule: the root goes before what is not absolute."""
-    return os.path.join(root, path) if root else path
 
 
 def _classes(dataset: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -202,7 +183,7 @@ def _classes(dataset: Mapping[str, Any]) -> tuple[str, ...] | None:
             with open(os.path.expanduser(given), encoding="utf-8") as file:
                 return tuple(line.rstrip("\n\r") for line in file)
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"classes are {given!r}, which cannot be read: {error}; wanted names or a file") from None
+            raise DataError(f"classes should be names or a text file, got {given!r}, unreadable: {error}") from None
     return tuple(given) if given else None
 
 
@@ -218,3 +199,102 @@ def _follows_exif(pipeline: Iterable[Any]) -> bool:
             color, backend = step.get("color_type", "color"), step.get("imdecode_backend", "cv2")
             return color in ("color", "grayscale") and backend in ("cv2", "pillow", None)
     return True
+
+
+@dataclass
+class Listing:
+    """The samples of a split in order, what is wrong with the split file or folders, and the class folders."""
+
+    split: Split
+    samples: list[Sample] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    folders: tuple[str, ...] = ()
+
+    def add(self, kind: str, detail: str) -> None:
+        """Add a finding about the split file or folder."""
+        self.findings.append(Finding(kind, self.split.file, detail, self.split.parts))
+
+
+def list_samples(split: Split) -> Listing:
+    """List the samples of a split, from its split file or folders; no image and no annotation is read."""
+    listing = Listing(split)
+    try:
+        if split.style == "folders":
+            _walk_folders(listing)
+        else:
+            _read_lines(listing)
+    except UnicodeDecodeError:
+        listing.add("missing-split", "is no UTF-8 text")
+    except (OSError, ValueError) as error:
+        listing.add("missing-split", why_unreadable(error))
+    if not listing.samples and not listing.findings:
+        listing.add("empty-split", "names no image")
+    seen: set[str] = set()
+    for sample in listing.samples:
+        if sample.name in seen:
+            listing.add("repeated-name", f"names {sample.name!r} again")
+        seen.add(sample.name)
+    return listing
+
+
+def _walk_folders(listing: Listing) -> None:
+    split = listing.split
+    # mmengine skips hidden files, but takes a hidden folder for a class.
+    entries = sorted(entry.name for entry in os.scandir(split.images) if entry.is_dir())
+    listing.folders = tuple(entries) if split.with_label else ()
+    walked: set[str] = set()  # symbolic links can lead in a circle
+    for top in entries if split.with_label else [""]:
+        for folder, inner, files in os.walk(os.path.join(split.images, top), followlinks=True):
+            place = os.path.realpath(folder)
+            inner[:] = [] if place in walked else sorted(inner)
+            walked.add(place)
+            for name in sorted(files):
+                path = os.path.join(folder, name)
+                if name[0] != "." and name.lower().endswith(split.extensions):
+                    listing.samples.append(Sample(os.path.relpath(path, split.images), path))
+
+
+def _read_lines(listing: Listing) -> None:
+    split = listing.split
+    with open(split.ann_file, encoding="utf-8") as file:
+        lines = [line.rstrip("\n\r") for line in file]
+    for number, line in enumerate(lines, 1):
+        name, wrong = (line, "") if split.style == "voc" or not split.with_label else _labelled(split, line)
+        if not wrong and not name.strip():
+            wrong = "is blank"
+        elif not wrong and ("\0" in name or os.path.isabs(name) or os.path.normpath(name).startswith("..")):
+            wrong = "leads out of the folder of images"
+        if wrong:
+            listing.add("bad-line", f"line {number}, {line[:80]!r}, {wrong}")
+            continue
+        image = os.path.join(split.images, f"{name}.jpg" if split.style == "voc" else name)
+        annotation = os.path.join(split.annotations, f"{name}.xml") if split.style == "voc" else None
+        listing.samples.append(Sample(name, image, annotation, line))
+
+
+def _labelled(split: Split, line: str) -> tuple[str, str]:
+    """A line's file name, and what is wrong with its label."""
+    name, _, label = line.strip().rpartition(" ")
+    try:
+        number = int(label)
+    except ValueError:
+        return name, "does not end in a class number"
+    limit = split.num_classes or (len(split.classes) if split.classes else None)
+    if number < 0 or (limit is not None and number >= limit):
+        return name, f"has a class number outside 0 to {limit - 1 if limit else '...'}"
+    return name, ""
+
+
+def compare_folders(listings: Sequence[Listing]) -> None:
+    """Add class folders that do not fit: classes are numbered alphabetically, so a missing folder shifts labels."""
+    with_folders = [listing for listing in listings if listing.folders]
+    training = next((listing.folders for listing in with_folders if "train" in listing.split.parts), None)
+    for listing in with_folders:
+        known, limit, folders = listing.split.classes, listing.split.num_classes, listing.folders
+        if known is not None and len(known) != len(folders):
+            listing.add("class-folders", f"has {len(folders)} folders for the config's {len(known)} classes")
+        elif limit is not None and len(folders) > limit:
+            listing.add("class-folders", f"has {len(folders)} folders for the model's {limit} classes")
+        elif training is not None and folders != training:
+            lacks, more = sorted(set(training) - set(folders)), sorted(set(folders) - set(training))
+            listing.add("class-folders", f"compared with the training, lacks {lacks} and also has {more}")

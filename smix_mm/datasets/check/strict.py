@@ -1,4 +1,4 @@
-"""Strict loading: training on unchecked data leaves out what is bad, and says so, or stops with the file's name."""
+"""Strict loading: training on unchecked data leaves out bad boxes with a warning, or stops and names the bad file."""
 
 from __future__ import annotations
 
@@ -13,48 +13,53 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
 from ...utils.errors import DataError
-from .boxes import usable_box
-from .findings import ERRORS, Problem, summary
+from .findings import ERRORS, Problem, summarize
 from .images import is_whole
-from .listing import list_samples
-from .splits import Split, find_splits, type_name
-from .voc import clean_annotation, read_annotation
+from .splits import Split, find_splits, list_samples, type_name
+from .voc import clean_annotation, read_annotation, usable_box
 
-# Training goes on without these; everything else in a split file or an annotation stops it.
-_FIXED = ("box-without-area", "box-outside", "unknown-class", "size-differs", "no-boxes", "no-size", "repeated-name")
-_ADVICE = "python tools/check_data.py CONFIG lists all of it, and its --fix OUT writes a clean copy"
+# Training continues without these; every other error in a split file or an annotation stops it.
+_FIXED = (
+    "box-without-area",
+    "box-outside",
+    "unknown-class",
+    "size-differs",
+    "no-boxes",
+    "no-size",
+    "repeated-name",
+)
+_ADVICE = "python tools/check_data.py CONFIG lists everything, and its --fix OUT writes a clean copy"
 
 
 def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[str]:
-    """Prepare a config, before its Runner is built, for data that nobody checked.
+    """Prepare a config for unchecked data, before its Runner is built.
 
-    Images are loaded by :class:`StrictLoadImage`, boxes go through :class:`SanitizeBoxes` in training, and
-    split files and VOC-style annotations are read once: those that OpenMMLab cannot read stop the run here, by
-    name, and the rest is summed up in one
-    warning. With good data, nothing that is trained on changes. Of other kinds of datasets, the pipelines
-    alone are changed.
+    Images are loaded by :class:`StrictLoadImage`, training boxes pass through :class:`SanitizeBoxes`, and
+    split files and VOC-style annotations are read once: one that OpenMMLab cannot read raises an error, the other
+    problems are summarized in one warning. Good data is not changed. For other kinds of datasets, only the
+    pipelines are changed.
 
     Args:
         cfg: mmpretrain's or MMDetection's config; changed in place.
-        parts: which dataloaders the run will build.
+        parts: the dataloaders that the run will build.
 
     Returns:
-        The warning, for the Runner's log; nothing where all is well.
+        The warning, for the Runner's log, in a list; an empty list without problems.
 
     Raises:
-        DataError: split files or annotations that cannot be used; the message names them.
+        DataError: a split file or an annotation cannot be used; the message names it.
     """
     for part in parts:
         loader = cfg.get(f"{part}_dataloader")
         for owner in _with_pipeline((loader or {}).get("dataset")):
             owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
-    left_out = _screen(split for split in find_splits(cfg, parts, strict=False) if split.style != "folders")
+    left_out = _check_annotations(split for split in find_splits(cfg, parts, strict=False) if split.style != "folders")
     if not left_out:
         return []
     for hook in cfg.get("custom_hooks") or ():
         if type_name(hook) == "BoxCheckHook":
             hook["quiet"] = True
-    return [f"The run goes on without what is wrong in its data: {summary(left_out)}; {_ADVICE}."]
+    return [f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}."]
 
 
 def _with_pipeline(settings: Any) -> Iterator[Any]:
@@ -82,14 +87,14 @@ def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:
     return steps
 
 
-def _screen(splits: Iterable[Split]) -> list[tuple[str, Problem]]:
-    """Files and problems of split files and annotations that training goes on without."""
+def _check_annotations(splits: Iterable[Split]) -> list[tuple[str, Problem]]:
+    """Files and tolerated errors of split files and annotations; any other error is raised."""
     problems: list[tuple[str, Problem]] = []
     annotations: dict[tuple[str, tuple[str, ...]], None] = {}
     for split in splits:
         listing = list_samples(split)
         problems += [(one.file, Problem(one.kind, one.detail)) for one in listing.findings]
-        if find_spec("defusedxml") is not None:  # MMDetection's own errors are all there is without it
+        if find_spec("defusedxml") is not None:  # without it, MMDetection itself reports bad files
             annotations.update(
                 dict.fromkeys((one.annotation, split.classes or ()) for one in listing.samples if one.annotation)
             )
@@ -100,26 +105,26 @@ def _screen(splits: Iterable[Split]) -> list[tuple[str, Problem]]:
     fatal = [(file, problem) for file, problem in problems if problem.kind not in _FIXED]
     if fatal:
         file, problem = fatal[0]
-        more = f"; in all, {summary(fatal)}" if len(fatal) > 1 else ""
+        more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
         raise DataError(f"{file}: {problem.kind}: {problem.detail}{more}; {_ADVICE}")
     return [(file, problem) for file, problem in problems if problem.kind in ERRORS]
 
 
 @TRANSFORMS.register_module()
 class StrictLoadImage(LoadImageFromFile):
-    """mmcv's ``LoadImageFromFile``, for image files whose end is there.
+    """mmcv's ``LoadImageFromFile``, with an error for missing, truncated and unreadable files.
 
-    Decoders differ in what they make of a JPEG that breaks off: OpenCV 4.10 and 4.11 fill the rest with what they
-    decoded before (https://github.com/opencv/opencv/issues/26488), later ones give nothing, and Pillow raises
-    without the file's name. Takes the same arguments.
+    Decoders treat a truncated JPEG differently: OpenCV 4.10 and 4.11 fill the rest with what they decoded
+    before (https://github.com/opencv/opencv/issues/26488), later ones return nothing, and Pillow raises an error
+    without the file's name. The arguments are those of ``LoadImageFromFile``.
 
     Raises:
-        DataError: an image is missing, is none, or breaks off; the message names it. With
-            ``ignore_empty=True`` it is passed over instead, as in mmcv.
+        DataError: a file is missing, truncated or not an image; the message names it. With
+            ``ignore_empty=True`` it is skipped instead, as in mmcv.
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Adds ``img``, ``img_shape``, ``ori_shape`` to ``results``, from ``img_path``."""
+        """Add ``img``, ``img_shape`` and ``ori_shape`` to ``results``, from ``img_path``."""
         path = results["img_path"]
         try:
             img = self._load(path)
@@ -138,30 +143,30 @@ class StrictLoadImage(LoadImageFromFile):
             else:
                 content = fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError:
-            raise _error(path, "is not there") from None
+            raise _error(path, "does not exist") from None
         except OSError as error:
             raise _error(path, f"cannot be read ({error.strerror or error})") from None
         if not is_whole(content):
-            raise _error(path, f"breaks off after {len(content)} bytes")
+            raise _error(path, f"is truncated: it ends after {len(content)} bytes")
         try:
             img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
-        except Exception as error:  # decoders have many ways to refuse bytes
-            raise _error(path, f"is no image ({type(error).__name__} in decoding)") from None
+        except Exception as error:  # decoders raise many kinds of errors
+            raise _error(path, f"is not an image ({type(error).__name__} in decoding)") from None
         if img is None:
-            raise _error(path, "is no image that can be decoded")
+            raise _error(path, "is not an image that can be decoded")
         return img
 
 
 @TRANSFORMS.register_module()
 class SanitizeBoxes(BaseTransform):
-    """Leave out boxes without area or wholly outside of their image, and clip those that leave it.
+    """Remove boxes without area or completely outside the image, and clip boxes to the image.
 
-    The logarithm of a box side of zero turns the box loss into NaN. It goes between the loading of
-    the image and ``LoadAnnotations``, and changes nothing of good boxes.
+    The logarithm of a box side of zero makes the box loss NaN. The transform belongs between the loading of
+    the image and ``LoadAnnotations``; it does not change good boxes.
     """
 
     def transform(self, results: dict) -> dict:
-        """Fixes ``instances``, each with ``bbox`` (x1, y1, x2, y2) in pixels from 0, by ``img_shape``."""
+        """Fix ``instances``, each with ``bbox`` (x1, y1, x2, y2) in pixels from 0, using ``img_shape``."""
         height, width = results["img_shape"]
         instances = [one for one in results.get("instances", ()) if usable_box(one["bbox"], (width, height))]
         for one in instances:
@@ -173,6 +178,6 @@ class SanitizeBoxes(BaseTransform):
 
 def _error(path: str, what: str) -> DataError:
     return DataError(
-        f"image {path} {what}; wanted whole images: python tools/check_data.py CONFIG names all that are not, "
-        "and its --fix leaves them out"
+        f"image {path} {what}; python tools/check_data.py CONFIG lists all bad images, and its --fix OUT writes a "
+        "copy without them"
     )

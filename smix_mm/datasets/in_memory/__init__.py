@@ -1,1 +1,1 @@
-"""A data set held in memory, for trainings whose GPU waits for images."""
+"""A data set in the memory of the training device, for trainings whose GPU would wait for images."""

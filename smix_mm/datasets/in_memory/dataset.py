@@ -1,4 +1,4 @@
-"""Images of one size, all of them in the memory of the device that trains."""
+"""A dataset of images of one size in the memory of the training device."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ from .reading import read_split
 
 @DATASETS.register_module()
 class InMemoryDataset(Dataset):
-    """CIFAR-10 or CIFAR-100, or any image folder whose images have one size, held on the training device.
+    """CIFAR-10, CIFAR-100, or an image folder whose images have one size, on the training device.
 
-    A batch is one indexing of two tensors; nothing is done image by image. It goes with
-    :class:`InMemoryClsDataPreprocessor`, which crops, flips and normalises there, and with
+    A batch is one indexing of two tensors; nothing is done per image. Use it with
+    :class:`InMemoryClsDataPreprocessor`, which crops, flips and normalises on the device, and with
     ``collate_fn=dict(type='whole_batch')``, ``num_workers=0``, ``pin_memory=False``.
 
     Args:
-        data_root: the folder that holds ``cifar-10-batches-py/`` or ``cifar-100-python/`` as the
-            official archives unpack, or image files as ``<split>/<class>/*``. The official files
-            are taken where both are there.
+        data_root: the folder with ``cifar-10-batches-py/`` or ``cifar-100-python/`` from the official archive,
+            or with image files as ``<split>/<class>/*``. If both exist, the official files are read.
         split: ``'train'`` or ``'test'``.
-        layout: ``'official'`` or ``'folder'``, to insist on one of them. Defaults to ``'auto'``.
-        device: where the images lie. Defaults to the one that mmengine trains on.
+        layout: ``'official'`` or ``'folder'``, to read only this layout. Defaults to ``'auto'``.
+        device: the device of the images. Defaults to the one on which mmengine trains.
 
     Raises:
-        FileNotFoundError: the folder holds neither.
-        ValueError: a file is not as wanted, or the images differ in size.
+        FileNotFoundError: the folder has neither.
+        ValueError: a file is damaged, or the images differ in size.
 
     Attributes:
         images: uint8 RGB (N, 3, H, W).
-        labels: int64 (N,); folders are numbered by the alphabet, which is CIFAR's own order too.
-        metainfo: ``classes``, the names in order.
+        labels: int64 (N,); class folders are numbered alphabetically, which is also CIFAR's order.
+        metainfo: ``classes``, the class names in order.
     """
 
     def __init__(
@@ -59,11 +58,11 @@ class InMemoryDataset(Dataset):
         return dict(inputs=self.images[index], data_samples=self.labels[index])
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """A whole batch, which is what torch's loader asks for: ``inputs`` (N, 3, H, W), ``data_samples`` (N,)."""
+        """A whole batch, called by torch's data loader: ``inputs`` (N, 3, H, W), ``data_samples`` (N,)."""
         if self.device.type != "cpu" and get_worker_info() is not None:
             raise RuntimeError(
-                f"a worker process asks for images on {self.device}; wanted num_workers=0 and "
-                "persistent_workers=False in this dataloader: there is nothing to load"
+                f"the dataloader of images on {self.device} should have num_workers=0 and "
+                "persistent_workers=False, got worker processes"
             )
         places = torch.as_tensor(indices).to(self.device, non_blocking=True)
         return dict(inputs=self.images[places], data_samples=self.labels[places])
@@ -71,5 +70,5 @@ class InMemoryDataset(Dataset):
 
 @FUNCTIONS.register_module()
 def whole_batch(batch: Any) -> Any:
-    """The collate function of :class:`InMemoryDataset`: batches pass, single samples are stacked."""
+    """The collate function of :class:`InMemoryDataset`: batches pass unchanged, single samples are stacked."""
     return default_collate(batch) if isinstance(batch, list) else batch

@@ -1,20 +1,19 @@
-"""Crop, flip and normalise whole batches on the device that trains."""
+"""Crop, flip and normalise whole batches on the training device."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from ...mixing.generator import own_generator
 from ...models.label_batch import LabelBatch
 
-# Keeps this generator's numbers apart from those of a batch augmentation with the same seed and rank.
+# Separates the draws from those of a batch augmentation with the same seed and rank.
 STREAM = 1
 
 
@@ -23,13 +22,13 @@ def draw_crops(number: int, padding: int, flip_prob: float, generator: torch.Gen
 
     Args:
         number: images in the batch.
-        padding: pixels laid around an image on each side, 0 or more.
+        padding: pixels added on each side of an image, 0 or more.
         flip_prob: probability of a horizontal flip, 0 to 1.
         generator: a CPU generator.
 
     Returns:
-        int64 (number, 3) on the CPU: the crop's top and left in the padded image, each evenly from
-        0 to ``2 * padding``, and 1 for a flip, else 0.
+        int64 (number, 3) on the CPU: the crop's top and left in the padded image, each uniform in
+        0 to ``2 * padding`` inclusive, and 1 for a flip, else 0.
     """
     corners = torch.randint(2 * padding + 1, (number, 2), generator=generator)
     flips = torch.rand(number, 1, generator=generator) < flip_prob
@@ -37,15 +36,15 @@ def draw_crops(number: int, padding: int, flip_prob: float, generator: torch.Gen
 
 
 def crop_and_flip(images: Tensor, crops: Tensor, padding: int) -> Tensor:
-    """Pad images with zeros, cut each back to its size at its own place, and mirror those marked.
+    """Pad images with zeros, crop each to its former size, and flip some horizontally.
 
     Args:
         images: (N, C, H, W), any dtype.
-        crops: int64 (N, 3) on the same device, as :func:`draw_crops` gives them.
+        crops: int64 (N, 3) on the same device, from :func:`draw_crops`.
         padding: pixels on each side.
 
     Returns:
-        (N, C, H, W), new, ``channels_last`` in memory.
+        (N, C, H, W), a new tensor, ``channels_last`` in memory.
     """
     number, _, height, width = images.shape
     top, left, flip = crops.view(number, 3, 1).unbind(1)
@@ -54,7 +53,7 @@ def crop_and_flip(images: Tensor, crops: Tensor, padding: int) -> Tensor:
     columns = left + torch.where(flip.bool(), width - 1 - columns, columns)
     sample = torch.arange(number, device=images.device).view(number, 1, 1)
     padded = F.pad(images, (padding,) * 4)
-    # Index tensors around a slice put the channels last, which is the memory order wanted.
+    # Index tensors around a slice put the channels last: channels_last in memory.
     return padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
@@ -62,17 +61,17 @@ def crop_and_flip(images: Tensor, crops: Tensor, padding: int) -> Tensor:
 class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
     """The data preprocessor of :class:`InMemoryDataset`: a batch stays a tensor from the dataset to the loss.
 
-    In training it pads, crops and flips every image at random, which in the ordinary way
-    ``RandomCrop(crop_size, padding)`` and ``RandomFlip`` of the dataset's pipeline do, one image at a
-    time; then, as always, it normalises and applies the batch augmentations. The same draws give the
-    same tensor as the ordinary way, bit for bit.
+    In training it pads, crops and flips every image at random, as ``RandomCrop(crop_size, padding)`` and
+    ``RandomFlip`` in a dataset's pipeline do for one image at a time; then it normalises and applies the batch
+    augmentations, as ``ClsDataPreprocessor`` does. For the same draws, the result is bit-identical to that of the
+    pipeline.
 
     Args:
-        mean, std: of the pixels in RGB order, three numbers each, on the scale 0 to 255.
+        mean, std: mean and standard deviation of the pixels in RGB order, three numbers each, on the scale 0 to 255.
         num_classes: number of classes.
-        padding: pixels of zeros on each side before the crop; 0 leaves the crop out. Defaults to 4.
+        padding: pixels of zeros on each side before the crop; 0 for no crop. Defaults to 4.
         flip_prob: probability of a horizontal flip. Defaults to 0.5.
-        to_onehot: give scores even without batch augmentations. Defaults to False.
+        to_onehot: return one-hot scores even without batch augmentations. Defaults to False.
         batch_augments: as in ``ClsDataPreprocessor``.
 
     Raises:
@@ -80,7 +79,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
 
     Attributes:
         generator: the CPU generator of crops and flips, seeded at the first batch from
-            ``torch.initial_seed()`` and the rank; None before.
+            ``torch.initial_seed()`` and the rank; None before that.
     """
 
     def __init__(
@@ -93,8 +92,10 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         to_onehot: bool = False,
         batch_augments: dict[str, Any] | None = None,
     ) -> None:
-        if padding < 0 or not 0 <= flip_prob <= 1:
-            raise ValueError(f"padding is {padding} and flip_prob {flip_prob}; wanted 0 or more, and 0 to 1")
+        if padding < 0:
+            raise ValueError(f"padding should be at least 0, got {padding}.")
+        if not 0 <= flip_prob <= 1:
+            raise ValueError(f"flip_prob should be between 0 and 1, got {flip_prob}.")
         super().__init__(
             mean=mean, std=std, to_onehot=to_onehot, num_classes=num_classes, batch_augments=batch_augments
         )
@@ -107,7 +108,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
 
         Args:
             data: ``inputs``, uint8 RGB (N, 3, H, W), and ``data_samples``, class numbers int64 (N,),
-                or left out.
+                which may be missing.
             training: whether to crop, flip and apply the batch augmentations.
 
         Returns:
@@ -115,7 +116,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
             :class:`LabelBatch`, or None without labels.
 
         Raises:
-            TypeError: the batch is none of :class:`InMemoryDataset`.
+            TypeError: the batch is not from :class:`InMemoryDataset`.
         """
         images, labels = self.cast_data(data["inputs"]), self.cast_data(data.get("data_samples"))
         _check(images, labels)
@@ -130,13 +131,13 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         return dict(inputs=inputs, data_samples=LabelBatch(labels, scores))
 
     def draw_crops(self, number: int) -> Tensor:
-        """Where to crop, and whether to flip, the images of the next batch; see :func:`draw_crops`."""
+        """Draw the crops and flips of the next batch, see :func:`draw_crops`."""
         if self.generator is None:
-            self.generator = _own_generator()
+            self.generator = own_generator(STREAM)
         return draw_crops(number, self.padding, self.flip_prob, self.generator)
 
     def augment(self, images: Tensor, labels: Tensor | None, crops: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Crop and flip where ``crops`` says, normalise, and make one-hot scores where they are needed."""
+        """Crop and flip, unless ``crops`` is None, normalise, and compute one-hot scores if they are needed."""
         if crops is not None:
             images = self.crop(images, crops)
         inputs = images.to(torch.float32, memory_format=torch.channels_last)
@@ -155,13 +156,7 @@ def _check(images: Any, labels: Any) -> None:
         return
     given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
     raise TypeError(
-        f"InMemoryClsDataPreprocessor was given inputs {given} and data_samples {type(labels).__name__}; wanted a "
-        "uint8 tensor (N, 3, H, W) and a tensor of labels: use it with InMemoryDataset and "
+        "inputs should be a uint8 tensor (N, 3, H, W) and data_samples a tensor of labels, got inputs "
+        f"{given} and data_samples {type(labels).__name__}; use InMemoryDataset and "
         "collate_fn=dict(type='whole_batch')"
     )
-
-
-def _own_generator() -> torch.Generator:
-    rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-    seed = np.random.SeedSequence([torch.initial_seed(), rank, STREAM]).generate_state(1, np.uint64).item() >> 1
-    return torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Reading all images of a split: CIFAR's official files, or an image folder."""
+"""Read all images of a split into memory: CIFAR's official files, or an image folder."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from ...utils.choices import check_option
+
 LAYOUTS = ("auto", "official", "folder")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 
 
 @dataclass(frozen=True)
 class OfficialFiles:
-    """How one of the CIFAR archives is laid out (https://www.cs.toronto.edu/~kriz/cifar.html).
+    """The files of a CIFAR archive (https://www.cs.toronto.edu/~kriz/cifar.html).
 
     Attributes:
-        folder: what the archive unpacks to.
+        folder: the folder in the archive.
         train, test: files of the two splits.
-        meta: the file with the names of the classes.
-        names: the key of those names.
+        meta: the file with the class names.
+        names: the key of the class names.
         labels: the key of the class numbers.
     """
 
@@ -66,11 +68,11 @@ def read_split(
         Images, uint8 RGB (N, 3, H, W); labels, int64 (N,); names of the classes.
 
     Raises:
-        FileNotFoundError: there is nothing to read.
-        ValueError: an argument or a file is not as wanted.
+        FileNotFoundError: there are no such files or folders.
+        ValueError: a wrong argument, or a damaged file.
     """
-    if split not in ("train", "test") or layout not in LAYOUTS:
-        raise ValueError(f"split is {split!r} and layout {layout!r}; wanted 'train' or 'test', and one of {LAYOUTS}")
+    check_option("split", split, ("train", "test"))
+    check_option("layout", layout, LAYOUTS)
     root = Path(data_root)
     if layout != "folder":
         for files in (CIFAR10, CIFAR100):
@@ -78,14 +80,12 @@ def read_split(
                 return read_official(root, files, split)
     if layout != "official" and (root / split).is_dir():
         return read_folder(root / split)
-    wanted = {
+    expected = {
         "auto": f"{CIFAR10.folder}/, {CIFAR100.folder}/ or {split}/<class>/",
         "official": f"{CIFAR10.folder}/ or {CIFAR100.folder}/",
         "folder": f"{split}/<class>/",
     }
-    raise FileNotFoundError(
-        f"{root} holds no images to read; wanted {wanted[layout]} in it: tools/prepare_data.py fetches CIFAR"
-    )
+    raise FileNotFoundError(f"{root} should contain {expected[layout]}; tools/prepare_data.py downloads CIFAR")
 
 
 def read_official(root: Path, files: OfficialFiles, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -101,36 +101,36 @@ def _read_batch(path: Path, key: str, classes: int) -> tuple[np.ndarray, np.ndar
     images, labels = _entry(path, "data"), np.asarray(_entry(path, key))
     fits = isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == (3072,)
     if not fits or labels.shape != images.shape[:1] or labels.dtype.kind != "i":
-        raise ValueError(f"{path} is no file of CIFAR: wanted uint8 images (N, 3072) and N class numbers in it")
+        raise ValueError(f"{path} is not a file of CIFAR; expected uint8 images (N, 3072) and N class numbers")
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"{path} is no file of CIFAR: wanted class numbers from 0 to {classes - 1}")
+        raise ValueError(f"{path} is not a file of CIFAR; expected class numbers from 0 to {classes - 1}")
     return images.reshape(-1, 3, 32, 32), labels.astype(np.int64)
 
 
 def _entry(path: Path, key: str) -> Any:
     try:
         with open(path, "rb") as file:
-            return _NumbersAlone(file, encoding="latin1").load()[key]
+            return _ArrayUnpickler(file, encoding="latin1").load()[key]
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing; wanted every file of the official archive") from None
+        raise FileNotFoundError(f"{path} is missing; extract the official archive again") from None
     except (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is broken, or no file of CIFAR ({type(error).__name__}: {error})") from error
+        raise ValueError(f"{path} is damaged or not a file of CIFAR ({type(error).__name__}: {error})") from error
 
 
-class _NumbersAlone(pickle.Unpickler):
-    """The official files are pickles, and a pickle may run code: this one makes numpy arrays and nothing else."""
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickles numpy arrays and plain values only: the official files are pickles, and a pickle can run code."""
 
     _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 
     def find_class(self, module: str, name: str) -> Any:
         if module in self._ARRAY_MODULES and name == "_reconstruct":
-            # Where it lives has changed its name with numpy 2; every array knows it.
+            # Its module was renamed in numpy 2; every array refers to it.
             return np.empty(0).__reduce__()[0]
         if module == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)
         if (module, name) == ("_codecs", "encode"):
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no file of CIFAR does")
+        raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
 
 def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -140,18 +140,18 @@ def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     for number, name in enumerate(classes):
         found = sorted(path for path in (folder / name).rglob("[!.]*") if path.suffix.lower() in EXTENSIONS)
         if not found:
-            raise ValueError(f"{folder / name} holds no image; wanted at least one for each class")
+            raise ValueError(f"{folder / name} should contain at least one image")
         paths += found
         labels += [number] * len(found)
     if not paths:
-        raise FileNotFoundError(f"{folder} holds no class folder with images")
+        raise FileNotFoundError(f"{folder} contains no class folder with images")
     with ThreadPoolExecutor() as readers:
         images = list(readers.map(_read_image, paths))
     for path, image in zip(paths, images):
         if image.shape != images[0].shape:
             raise ValueError(
-                f"{path} is {image.shape[2]}x{image.shape[1]} pixels and {paths[0]} is "
-                f"{images[0].shape[2]}x{images[0].shape[1]}; wanted one size, as images in memory have"
+                f"images should have one size, got {image.shape[2]}x{image.shape[1]} pixels in {path} and "
+                f"{images[0].shape[2]}x{images[0].shape[1]} in {paths[0]}"
             )
     return np.stack(images), np.array(labels, np.int64), classes
 

@@ -1,4 +1,4 @@
-"""The crop of the fast CIFAR path with mirrored images around, instead of black."""
+"""Crops of the fast CIFAR path with reflected instead of black padding."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .preprocessor import InMemoryClsDataPreprocessor
 
 
 def reflect_pad(images: Tensor, padding: int) -> Tensor:
-    """Continue images mirrored, their outermost pixels not repeated; torch does so for floats alone.
+    """Pad images by reflection without repeating the edge; torch's ``F.pad`` supports this for floats only.
 
     Args:
         images: (N, C, H, W), any dtype; H and W greater than ``padding``.
         padding: pixels on each side, 0 or more.
 
     Returns:
-        (N, C, H + 2 * padding, W + 2 * padding), new.
+        (N, C, H + 2 * padding, W + 2 * padding), same dtype.
 
     Raises:
-        ValueError: ``padding`` is as large as a side.
+        ValueError: ``padding`` is not less than H and W.
     """
     if padding >= min(images.shape[2:]):
-        raise ValueError(f"padding is {padding} for images of {tuple(images.shape[2:])}; wanted less than a side")
+        raise ValueError(f"padding should be less than the image size {tuple(images.shape[2:])}, got {padding}.")
     for axis in (2, 3):
         last = images.shape[axis] - 1
         places = torch.arange(-padding, last + 1 + padding, device=images.device).abs()
@@ -33,15 +33,14 @@ def reflect_pad(images: Tensor, padding: int) -> Tensor:
 
 @MODELS.register_module()
 class ReflectClsDataPreprocessor(InMemoryClsDataPreprocessor):
-    """:class:`InMemoryClsDataPreprocessor` with mirrored pixels in the padding, where that has black ones.
+    """:class:`InMemoryClsDataPreprocessor` with reflected instead of black padding.
 
-    After a crop padded with black, the edge of the black is often what is most salient. Here there is
-    no such edge. The same seed gives the same crops and flips; arguments, results and errors are the
-    same.
+    In a crop with black padding, the edge of the padding is often the most salient place. Reflected padding has
+    no such edge. The same seed gives the same crops and flips; arguments, results and errors are the same.
     """
 
     def crop(self, images: Tensor, crops: Tensor) -> Tensor:
-        # The crop of the wider image is padded with black as well; its middle has none of that.
+        # super().crop pads the reflected image with black; the middle of the result contains none of it.
         wide = super().crop(reflect_pad(images, self.padding), crops)
         height, width = images.shape[2:]
         return wide[:, :, self.padding : self.padding + height, self.padding : self.padding + width]

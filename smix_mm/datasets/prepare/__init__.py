@@ -1,16 +1,15 @@
-"""The data sets of the configs: fetched where their terms allow it, unpacked, and checked."""
+"""The data sets of the configs: downloaded where their terms allow it, extracted, and checked."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Callable, Sequence
 
-from ...utils.errors import DataError
+from ...utils.errors import UsageError
 from .cifar import Cifar
-from .data_set import EXPECTED, DataSet, Say, Verdict
+from .data_set import EXPECTED, CheckResult, DataSet, Log
 from .download import get_archive
-from .imagenet import ImageNet
-from .tiny_imagenet import TinyImageNet
+from .imagenet import ImageNet, TinyImageNet
 from .voc import Voc
 
 DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
@@ -29,62 +28,60 @@ def prepare_data(
     *,
     sources: Sequence[str | Path] = (),
     as_folder: bool = False,
-    say: Say = print,
+    log: Log = print,
 ) -> Path:
     """Put a data set where the configs look for it.
 
-    Fetched archives stay in ``<root>/downloads``. What is there already is left alone, and what was
-    interrupted goes on: a transfer within the file, where the server can, and ImageNet class by class. A
-    folder appears under its name only when it is whole.
+    Downloaded archives stay in ``<root>/downloads``. Existing folders are not touched. Interrupted work is resumed:
+    a download in the middle of the file, if the server supports this, and ImageNet's training images after the
+    last complete class. A folder appears under its name when it is complete.
 
     Args:
-        name: one of :data:`DATA_SETS`.
+        name: a key of :data:`DATA_SETS`.
         root: the folder of all data sets.
-        sources: archives, or folders that hold them under their official names, to use instead of fetching.
-        as_folder: for CIFAR, write the images as ``{train,test}/<class>/NNNNN.png`` too, without loss.
-        say: is told what was done.
+        sources: archives, or folders of archives with their official names, to use instead of a download.
+        as_folder: for CIFAR, also write the images losslessly as ``{train,test}/<class>/NNNNN.png``.
+        log: called with messages about what was done.
 
     Returns:
-        The data set's folder.
+        The folder of the data set.
 
     Raises:
-        ValueError: there is no such data set, or ``as_folder`` is not for it.
-        FileNotFoundError: a source is not there.
-        DataError: an archive cannot be had, is broken, or is not safe to unpack.
+        UsageError: an unknown data set, ``as_folder`` for another data set than CIFAR, or a source that does not exist.
+        DataError: an archive is damaged, not safe to extract, or cannot be downloaded.
     """
-    data_set = _named(name, root)
+    data_set = _data_set(name, root)
     if as_folder and not isinstance(data_set, Cifar):
-        raise ValueError(f"as_folder was asked for {name}, which has image files already; wanted it for CIFAR alone")
+        raise UsageError(f"as_folder should only be used for CIFAR, got {name}, which has image files already")
     paths = [Path(source) for source in sources]
     for path in paths:
         if not path.exists():
-            raise FileNotFoundError(f"{path} is not there; wanted an archive of {name}, or a folder that holds it")
-    wanted = data_set.wanted()
-    if wanted:
-        downloads = data_set.root / "downloads"
-        archives = {archive.name: get_archive(archive, paths, downloads, alone=len(wanted) == 1) for archive in wanted}
-        data_set.unpack(archives, say)
-        say(f"{name}: ready in {data_set.folder}")
+            raise UsageError(f"{path} does not exist; give an archive of {name}, or a folder with it")
+    missing = data_set.missing_archives()
+    if missing:
+        downloads, single = data_set.root / "downloads", len(missing) == 1
+        data_set.extract({archive.name: get_archive(archive, paths, downloads, single) for archive in missing}, log)
+        log(f"{name}: ready in {data_set.folder}")
     else:
-        say(f"{name}: {data_set.folder} is there already")
+        log(f"{name}: {data_set.folder} already exists")
     if isinstance(data_set, Cifar) and as_folder:
-        data_set.write_folders(say)
+        data_set.write_folders(log)
     return data_set.folder
 
 
-def check_prepared(name: str, root: str | Path = "data") -> Verdict:
+def check_prepared(name: str, root: str | Path = "data") -> CheckResult:
     """Count the files and classes of a data set under ``root``, and open every image.
 
     Raises:
-        ValueError: there is no such data set.
+        UsageError: an unknown data set.
     """
-    return _named(name, root).check()
+    return _data_set(name, root).check()
 
 
-def _named(name: str, root: str | Path) -> DataSet:
+def _data_set(name: str, root: str | Path) -> DataSet:
     if name not in DATA_SETS:
-        raise ValueError(f"data set is {name!r}; wanted one of {', '.join(DATA_SETS)}")
+        raise UsageError(f"data set should be one of {', '.join(DATA_SETS)}, got {name!r}")
     return DATA_SETS[name](name, Path(root))
 
 
-__all__ = ["DATA_SETS", "EXPECTED", "DataError", "DataSet", "Verdict", "check_prepared", "prepare_data"]
+__all__ = ["DATA_SETS", "EXPECTED", "CheckResult", "DataSet", "check_prepared", "prepare_data"]

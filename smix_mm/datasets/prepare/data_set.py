@@ -1,4 +1,4 @@
-"""What every published data set has in common: where it lies, what it is made from, and when it is whole."""
+"""What the published data sets have in common: their folder, archives, extraction and check."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Iterator, Mapping
 
-from ..check.images import catch_complaints, check_image
-from ..check.parallel import in_parallel
+from ...utils.parallel import in_parallel
+from ...utils.text import first_few
+from ..check.images import capture_decoder_warnings, check_image
 from ..in_memory.reading import EXTENSIONS
 from .download import Archive
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
-FAULTS_SHOWN = 3
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How much a whole data set has, and who says so.
+    """The size of a complete data set.
 
     Attributes:
         classes: number of classes.
         images: number of images by split.
-        source: where these numbers stand.
+        source: the publication of these numbers.
     """
 
     classes: int
@@ -49,37 +50,36 @@ EXPECTED = {
 
 
 @dataclass
-class Verdict:
-    """What a check of a data set came to.
+class CheckResult:
+    """The result of checking a data set.
 
     Attributes:
-        name: of the data set.
-        faults: all that is wrong, most important first.
-        seen: what there is, such as ``"10 classes, 50,000 images in train, 10,000 in test"``.
+        name: name of the data set.
+        errors: everything that is wrong, the most important first.
+        summary: what was found, such as ``"10 classes, 50,000 images in train, 10,000 in test"``.
     """
 
     name: str
-    faults: list[str] = field(default_factory=list)
-    seen: str = ""
+    errors: list[str] = field(default_factory=list)
+    summary: str = ""
 
     @property
-    def whole(self) -> bool:
-        return not self.faults
+    def complete(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.errors
 
     def line(self) -> str:
-        """The verdict in one line."""
-        if self.whole:
-            return f"{self.name}: whole: {self.seen}; every image opens"
-        more = len(self.faults) - FAULTS_SHOWN
-        shown = "; ".join(self.faults[:FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        return f"{self.name}: not whole: {shown}"
+        """The result in one line."""
+        if self.complete:
+            return f"{self.name} is complete: {self.summary}; every image opens"
+        return f"{self.name} is incomplete or damaged: {first_few(self.errors, _SHOWN, '; ')}"
 
 
 class DataSet(ABC):
     """A published data set.
 
     Args:
-        name: as on the command line.
+        name: its name on the command line.
         root: the folder of all data sets.
     """
 
@@ -91,24 +91,26 @@ class DataSet(ABC):
     @property
     @abstractmethod
     def folder(self) -> Path:
-        """Where the data set lies."""
+        """The folder of the data set."""
 
     @abstractmethod
-    def wanted(self) -> list[Archive]:
-        """The archives that what is still missing is made from; none where nothing is missing."""
+    def missing_archives(self) -> list[Archive]:
+        """The archives needed for what is missing; empty if nothing is missing."""
 
     @abstractmethod
-    def unpack(self, archives: Mapping[str, Path], say: Say) -> None:
-        """Make what is missing from the archives, by name. A part is there whole or not at all."""
+    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
+        """Create what is missing from the archives, by name; a folder appears when it is complete."""
 
-    @abstractmethod
-    def check(self) -> Verdict:
+    def check(self) -> CheckResult:
         """Count files and classes, and open every image."""
+        result = CheckResult(self.name)
+        check_folders(result, self.folder, self.expected)
+        return result
 
 
 @contextmanager
-def unpacking(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target``, to be renamed to it, or to hold what will be; what stays in it is deleted."""
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target`` in which it is built; it is deleted in the end, so move the result out of it."""
     folder = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -118,57 +120,52 @@ def unpacking(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_folders(verdict: Verdict, folder: Path, expected: Counts) -> None:
-    """Check images in folders of classes, ``<split>/<class>/``; what is found is added to the verdict."""
+def check_folders(result: CheckResult, folder: Path, expected: Counts) -> None:
+    """Check images in class folders, ``<split>/<class>/``, and add errors and summary to the result."""
     classes: dict[str, set[str]] = {}
     paths: list[str] = []
     counts = {}
     for split in expected.images:
-        found = images_by_class(folder / split)
+        found = _images_by_class(folder / split)
         classes[split] = {name for name, images in found.items() if images}
         paths += [str(path) for images in found.values() for path in images]
         counts[split] = sum(map(len, found.values()))
         if len(classes[split]) != expected.classes:
-            verdict.faults.append(f"{split} has {_count(len(classes[split]), 'class')}, wanted {expected.classes}")
+            result.errors.append(f"{split} has {_count(len(classes[split]), 'class')}, expected {expected.classes}")
     everywhere = set().union(*classes.values())
     for split, names in classes.items():
         if missing := sorted(everywhere - names):
-            verdict.faults.append(f"{split} has no image of {', '.join(missing[:FAULTS_SHOWN])}")
-    compare_counts(verdict, counts, expected)
-    verdict.faults += faults_of(paths, folder)
-    verdict.seen = f"{_count(len(everywhere), 'class')}, {said(counts)}"
+            result.errors.append(f"{split} has no image of {first_few(missing, _SHOWN)}")
+    compare_counts(result, counts, expected)
+    result.errors += decoding_errors(paths, folder)
+    result.summary = f"{_count(len(everywhere), 'class')}, {format_counts(counts)}"
 
 
-def images_by_class(folder: Path) -> dict[str, list[Path]]:
-    """Image files under each class folder, of any depth; nothing where there is no such folder."""
-    if not folder.is_dir():
-        return {}
-    return {
-        part.name: [path for path in part.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS]
-        for part in sorted(folder.iterdir())
-        if part.is_dir()
-    }
+def _images_by_class(folder: Path) -> dict[str, list[Path]]:
+    """Image files under each class folder, at any depth; empty if the folder does not exist."""
+    parts = sorted(part for part in folder.iterdir() if part.is_dir()) if folder.is_dir() else []
+    return {part.name: [path for path in part.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS] for part in parts}
 
 
-def compare_counts(verdict: Verdict, counts: Mapping[str, int], expected: Counts) -> None:
-    """Add to the verdict each split that has another number of images than it should."""
+def compare_counts(result: CheckResult, counts: Mapping[str, int], expected: Counts) -> None:
+    """Add each split whose number of images differs to the result."""
     for split, number in expected.images.items():
         if counts[split] != number:
-            verdict.faults.append(f"{split} has {counts[split]:,} images, wanted {number:,}")
+            result.errors.append(f"{split} has {counts[split]:,} images, expected {number:,}")
 
 
-def said(counts: Mapping[str, int]) -> str:
-    """Numbers of images in words."""
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Numbers of images as ``"50,000 images in train, 10,000 in test"``."""
     return ", ".join(f"{number:,} in {split}" for split, number in counts.items()).replace(" in", " images in", 1)
 
 
-def faults_of(paths: list[str], folder: Path) -> list[str]:
-    """Decode images; what is wrong with those that have a fault, named by their place in ``folder``."""
-    looks = in_parallel(_fault, paths, label="images", prepare=catch_complaints)
-    return [f"{Path(path).relative_to(folder)} {fault}" for path, fault in zip(paths, looks) if fault]
+def decoding_errors(paths: list[str], folder: Path) -> list[str]:
+    """Decode images; the error of each bad one, with its path inside ``folder``."""
+    errors = in_parallel(_decoding_error, paths, label="images", initializer=capture_decoder_warnings)
+    return [f"{Path(path).relative_to(folder)} {error}" for path, error in zip(paths, errors) if error]
 
 
-def _fault(path: str) -> str:
+def _decoding_error(path: str) -> str:
     problems = check_image(path, decode=True).problems
     return problems[0].detail if problems else ""
 

@@ -1,36 +1,38 @@
-"""Archives: fetched with what came before kept, found where the user put them, and checked by their md5."""
+"""Archives: found among the user's files or downloaded, and verified by their MD5."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
+import sys
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Sequence
 from urllib.parse import urlsplit
 
 from ...utils.errors import DataError
 from ...utils.files import sync_folder
-from .progress import Progress
+from ...utils.progress import Progress
 
-SECONDS_WITHOUT_AN_ANSWER = 10
+TIMEOUT = 10.0
+"""Seconds to wait for a server."""
 _BLOCK = 1 << 20
+_LARGE = 1 << 30
 
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive as its publisher gives it out.
+    """A published archive.
 
     Attributes:
-        name: of the file.
-        md5: of the file, in hexadecimal; None where none is published.
-        url: where it is fetched; None where its terms want a person to fetch it.
-        by_hand: what that person has to do.
+        name: file name.
+        md5: MD5 in hexadecimal; None if none is published.
+        url: address; None if its terms require that the user downloads it.
+        by_hand: what the user has to do in this case.
     """
 
     name: str
@@ -39,34 +41,34 @@ class Archive:
     by_hand: str = ""
 
 
-def get_archive(archive: Archive, sources: Sequence[Path], downloads: Path, alone: bool) -> Path:
-    """Where a whole archive lies; it is fetched if it is nowhere.
+def get_archive(archive: Archive, sources: Sequence[Path], downloads: Path, single: bool) -> Path:
+    """Return the path of a verified archive; download it if it is not found.
 
     Args:
-        archive: which.
-        sources: files, and folders that hold files, that the user named.
-        downloads: where fetched archives go, and are looked for.
-        alone: whether it is the only archive wanted, so that a single file named is it, whatever its name.
+        archive: which archive.
+        sources: files, and folders of files, named by the user.
+        downloads: folder of the downloaded archives, which is searched too.
+        single: whether it is the only archive needed, so that a single file in ``sources`` may have any name.
 
     Raises:
-        DataError: it is broken, cannot be fetched, or has to be fetched by hand.
+        DataError: it is damaged, cannot be downloaded, or has to be downloaded by hand.
     """
-    path = _find(archive, sources, downloads, alone)
-    if path is not None:
-        if archive.md5 is not None and (found := md5_of(path)) != archive.md5:
-            raise DataError(
-                f"{path} has {path.stat().st_size} bytes and the md5 {found}, wanted {archive.md5}: it is broken or "
-                f"not whole, or another file than {archive.name}; fetch it again"
-            )
-        return path
-    if archive.url is None:
-        raise DataError(f"{archive.name} is not in {downloads} nor named with --from, and {archive.by_hand}")
-    fetch(archive, downloads / archive.name)
-    return downloads / archive.name
+    path = _find(archive, sources, downloads, single)
+    if path is None:
+        if archive.url is None:
+            raise DataError(f"{archive.name} is neither in {downloads} nor named with --from, and {archive.by_hand}")
+        download(archive, downloads / archive.name)
+        return downloads / archive.name
+    if found := _wrong_md5(archive, path):
+        raise DataError(
+            f"{path} ({path.stat().st_size} bytes) should have the MD5 {archive.md5} of {archive.name}, got {found}: "
+            "it is damaged, incomplete or another file; download it again"
+        )
+    return path
 
 
-def _find(archive: Archive, sources: Sequence[Path], downloads: Path, alone: bool) -> Path | None:
-    if alone and len(sources) == 1 and sources[0].is_file():
+def _find(archive: Archive, sources: Sequence[Path], downloads: Path, single: bool) -> Path | None:
+    if single and len(sources) == 1 and sources[0].is_file():
         return sources[0]
     for source in (*sources, downloads):
         path = source / archive.name if source.is_dir() else source
@@ -75,81 +77,79 @@ def _find(archive: Archive, sources: Sequence[Path], downloads: Path, alone: boo
     return None
 
 
-def fetch(archive: Archive, path: Path) -> None:
-    """Fetch an archive to ``path``, which is there whole or not at all.
+def _wrong_md5(archive: Archive, path: Path) -> str | None:
+    """The MD5 of a file if it is not that of the archive."""
+    from torchvision.datasets.utils import calculate_md5
 
-    What has come stands in ``<path>.part`` and is gone on from, where the server can. Nothing is tried
-    twice: a machine without a network hears of it at once.
+    if archive.md5 is None:
+        return None
+    if (size := path.stat().st_size) > _LARGE:
+        print(f"verifying the MD5 of {path.name} ({size / 1e9:.1f} GB)", file=sys.stderr, flush=True)
+    found = calculate_md5(path)
+    return None if found == archive.md5 else found
+
+
+def download(archive: Archive, path: Path) -> None:
+    """Download an archive to ``path``, where it appears when it is complete and verified.
+
+    Unlike ``torchvision.datasets.utils.download_url``, it resumes an interrupted download, if the server supports
+    this, from ``<path>.part``, waits at most :data:`TIMEOUT` for the server, and tries once, over the address given.
 
     Raises:
-        DataError: no connection, an error of the server, a transfer that ended early, or a wrong md5.
+        DataError: no connection, an error of the server, an interrupted download, or a wrong MD5.
     """
     part = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    response = _ask(archive, part.stat().st_size if part.is_file() else 0)
+    response = _open(archive, part.stat().st_size if part.is_file() else 0)
     if response is not None:
         with response:
             _receive(response, part, archive.name)
-    if archive.md5 is not None and (found := md5_of(part)) != archive.md5:
+    if found := _wrong_md5(archive, part):
         part.unlink()
         raise DataError(
-            f"what came from {archive.url} has the md5 {found}, wanted {archive.md5}: it was damaged on its way or is "
-            f"another file now, and was deleted; {_instead(archive)}"
+            f"the download of {archive.url} should have the MD5 {archive.md5}, got {found}: it is damaged or another "
+            f"file and was deleted; {_advice(archive)}"
         )
     os.replace(part, path)
     sync_folder(path.parent)
 
 
-def _ask(archive: Archive, have: int) -> HTTPResponse | None:
-    """The server's answer to a request for what is not here yet; None where nothing is left to come."""
+def _open(archive: Archive, start: int) -> HTTPResponse | None:
+    """Request the file from byte ``start`` on; None if there are no more bytes."""
     assert archive.url is not None
     host = urlsplit(archive.url).netloc
-    headers = {"User-Agent": "smix_mm", **({"Range": f"bytes={have}-"} if have else {})}
+    headers = {"User-Agent": "smix_mm", **({"Range": f"bytes={start}-"} if start else {})}
     request = urllib.request.Request(archive.url, headers=headers)
     try:
-        return urllib.request.urlopen(request, timeout=SECONDS_WITHOUT_AN_ANSWER)
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        # Asked for what lies behind its last byte: all of it is here, or the md5 will tell.
-        if have and error.code == 416:
+        if start and error.code == 416:  # start is behind the last byte; the MD5 shows whether the file is right
             return None
-        raise DataError(f"{host} answers {error.code} ({error.reason}) to {archive.url}; {_instead(archive)}") from None
+        raise DataError(
+            f"{host} returned {error.code} ({error.reason}) for {archive.url}; {_advice(archive)}"
+        ) from None
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error) or type(error).__name__
-        raise DataError(f"no connection to {host} ({reason}), so nothing is fetched; {_instead(archive)}") from None
+        raise DataError(f"no connection to {host} ({reason}); {_advice(archive)}") from None
 
 
-def _instead(archive: Archive) -> str:
-    return f"run this again later, or fetch {archive.name} elsewhere and name it with --from"
+def _advice(archive: Archive) -> str:
+    return f"run this again later, or download {archive.name} elsewhere and name it with --from"
 
 
 def _receive(response: HTTPResponse, part: Path, name: str) -> None:
     start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range") or "")
-    # A server that cannot go on within a file sends it from its beginning.
-    have = int(start[1]) if response.status == 206 and start else 0
+    # A server that does not support ranges sends the file from its beginning.
+    done = int(start[1]) if response.status == 206 and start else 0
     length = response.headers.get("Content-Length")
-    total = None if length is None else have + int(length)
-    with open(part, "r+b" if have else "wb") as file, Progress(f"fetching {name}", total, have) as progress:
-        file.seek(have)
-        for block in _blocks(response):
-            file.write(block)
-            progress.reach(file.tell())
-        came = file.tell()
-    if total is not None and came < total:
-        raise DataError(f"the transfer of {name} ended after {came} of {total} bytes, which are kept: run this again")
-
-
-def _blocks(response: HTTPResponse) -> Iterator[bytes]:
-    """The content as far as it comes; whether that is all of it, its length tells."""
-    with suppress(OSError, HTTPException):
-        while block := response.read1(_BLOCK):  # what is there, not waiting for a full block
-            yield block
-
-
-def md5_of(path: Path) -> str:
-    """md5 of a file, in hexadecimal: no seal against forgery, but what the publishers give."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file, Progress(f"checking {path.name}", path.stat().st_size) as progress:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            progress.reach(file.tell())
-    return digest.hexdigest()
+    total = None if length is None else done + int(length)
+    progress = Progress(f"downloading {name}", total, done, in_bytes=True)
+    with open(part, "r+b" if done else "wb") as file, progress:
+        file.seek(done)
+        with suppress(OSError, HTTPException):  # an interrupted connection shows in the number of bytes
+            while block := response.read1(_BLOCK):  # returns what has arrived, without waiting for a full block
+                file.write(block)
+                done += len(block)
+                progress.update(done)
+    if total is not None and done < total:
+        raise DataError(f"the download of {name} ended after {done} of {total} bytes; run this again to resume it")

@@ -1,4 +1,4 @@
-"""The whole check on damaged copies of real data: what is found, and what is none."""
+"""The whole check on damaged copies of real data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.datasets.check.check import check_data
+from smix_mm.datasets.check import check_data
 
 pytest.importorskip("defusedxml")
 
@@ -27,11 +27,11 @@ def test_good_data_pass(cells):
 
 @pytest.mark.parametrize("decode", [False, True])
 def test_every_damage_is_found_under_its_name_and_nothing_else(cells, decode):
-    wanted = cells.damage()
+    expected = cells.damage()
     checked = check_data(cells.config(), jobs=2, decode=decode)
-    assert found(checked) == wanted and checked.report.failed
+    assert found(checked) == expected and checked.report.failed
     assert {finding.splits for finding in checked.report.findings} == {("train",)}
-    for kind, name in wanted:
+    for kind, name in expected:
         assert f"{kind}: {cells.root}" in checked.report.text() and name in checked.report.text()
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from smix_mm.datasets.check.check import check_data
-from smix_mm.datasets.check.clean import write_clean_copy
+from smix_mm.datasets.check import check_data, write_clean_copy
 from smix_mm.utils.errors import DataError
 from smix_mm.utils.files import file_hash
 
@@ -69,7 +68,7 @@ def test_the_cleaned_copy_passes_and_mmdetection_reads_it_and_the_source_is_unto
     assert all(0 <= x1 < x2 < 640 and 0 <= y1 < y2 < 480 for x1, y1, x2, y2 in boxes)
 
 
-def test_kinds_that_are_meant_so_are_remarks_and_stay_in_the_copy(cells, tmp_path):
+def test_ignored_kinds_are_remarks_and_stay_in_the_copy(cells, tmp_path):
     checked = check_data(cells.config(classes=("WBC", "Platelets")), jobs=1, ignore=["unknown-class"])
     assert {finding.kind for finding in checked.report.findings} >= {"unknown-class"} and not checked.report.failed
     assert write_clean_copy(checked, tmp_path / "clean") == {}
@@ -89,7 +88,7 @@ def test_a_split_that_leads_out_of_the_data_writes_nothing_outside_of_the_copy(c
     ]
 
 
-@pytest.mark.parametrize("where, reason", [("cells/clean", "lies inside the data root"), ("there", "is there already")])
+@pytest.mark.parametrize("where, reason", [("cells/clean", "is inside the data root"), ("there", "already exists")])
 def test_a_copy_neither_goes_into_the_source_nor_over_anything(cells, tmp_path, where, reason):
     (tmp_path / "there").mkdir()
     (tmp_path / "there/file").touch()
@@ -99,7 +98,7 @@ def test_a_copy_neither_goes_into_the_source_nor_over_anything(cells, tmp_path, 
     assert hashes(tmp_path) == before
 
 
-def test_what_leaving_out_cannot_mend_is_refused_and_nothing_is_written(cells, tmp_path):
+def test_an_error_that_cannot_be_fixed_is_refused_and_nothing_is_written(cells, tmp_path):
     cells.trainval.write_text("")
     with pytest.raises(DataError, match=r"trainval.txt names no image, which a cleaned copy cannot fix"):
         write_clean_copy(check_data(cells.config(), jobs=1), tmp_path / "clean")
@@ -150,7 +149,7 @@ def test_two_data_roots_become_two_folders(cells, two_classes, tmp_path):
     assert (tmp_path / f"clean/cells/JPEGImages/{cells.test[0]}.jpg").is_file()
 
 
-def test_an_image_that_exif_turns_against_its_annotation_is_left_out_of_the_copy(cells, tmp_path):
+def test_an_image_whose_exif_rotation_contradicts_its_annotation_is_left_out_of_the_copy(cells, tmp_path):
     path = cells.jpg(0)
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -1,4 +1,4 @@
-"""Images: whole ones pass, and what is cut off, damaged or none is found, by the header alone where it can be."""
+"""Images: whole ones pass; truncated, damaged and unreadable ones are found, by the header alone where possible."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image
 
 cv2 = pytest.importorskip("cv2")
 
-from smix_mm.datasets.check.images import catch_complaints, check_image, is_whole  # noqa: E402
-from smix_mm.datasets.check.parallel import in_parallel  # noqa: E402
+from smix_mm.datasets.check.images import capture_decoder_warnings, check_image, is_whole  # noqa: E402
+from smix_mm.utils.parallel import in_parallel  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def seen(folder: Path, content: bytes, **options):
     """Problems and size of an image file of this content."""
     path = folder / "a.jpg"
     path.write_bytes(content)
-    look = check_image(str(path), **options)
-    return [problem.kind for problem in look.problems], look.size
+    info = check_image(str(path), **options)
+    return [problem.kind for problem in info.problems], info.size
 
 
 @pytest.mark.parametrize("decode", [False, True])
@@ -50,9 +50,7 @@ def test_whole_images_of_every_kind_have_the_size_of_the_decoded_array(image, fo
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_is_that_after_the_exif_turn_as_mmcv_reads_it_unless_the_config_says_otherwise(
-    image, orientation, tmp_path
-):
+def test_the_size_is_that_after_the_exif_rotation_unless_the_config_ignores_exif(image, orientation, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(image, "JPEG", exif=exif)
@@ -64,14 +62,14 @@ def test_the_size_is_that_after_the_exif_turn_as_mmcv_reads_it_unless_the_config
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
-def test_an_image_cut_off_anywhere_is_found_without_decoding(image, format, tmp_path):
+def test_a_truncated_image_is_found_without_decoding(image, format, tmp_path):
     content = encoded(image, format)
     # Of a PNG, all but its checksum may be there: then nothing of the image is lost.
     for end in (len(content) - (1 if format == "JPEG" else 5), len(content) // 2, 2000, 300, 40):
         assert seen(tmp_path, content[:end]) == (["truncated-image"], None)
 
 
-def test_what_a_camera_appends_and_zeros_after_the_end_are_no_truncation(jpeg, tmp_path):
+def test_bytes_that_a_camera_appends_and_zeros_after_the_end_are_not_a_truncation(jpeg, tmp_path):
     assert seen(tmp_path, jpeg + bytes(5000)) == ([], (640, 480))
     assert seen(tmp_path, jpeg + b"SEFT" * 3000) == ([], (640, 480))
 
@@ -90,7 +88,7 @@ def test_zeros_instead_of_the_second_half_are_a_truncation(jpeg, tmp_path):
     assert seen(tmp_path, jpeg[:half] + bytes(len(jpeg) - half)) == (["truncated-image"], None)
 
 
-def test_files_that_are_no_images_are_named_as_such(tmp_path):
+def test_files_that_are_not_images_are_unreadable_or_missing(tmp_path):
     assert seen(tmp_path, b"") == (["unreadable-image"], None)
     assert seen(tmp_path, b"<html>404</html>") == (["unreadable-image"], None)
     os.mkfifo(tmp_path / "pipe.jpg")
@@ -99,9 +97,9 @@ def test_files_that_are_no_images_are_named_as_such(tmp_path):
         assert problem.kind == f"{kind}-image"
 
 
-def test_a_missing_image_with_another_suffix_is_pointed_at(tmp_path):
+def test_a_missing_image_that_exists_with_another_suffix_is_mentioned(tmp_path):
     (tmp_path / "a.JPG").touch()
-    assert check_image(str(tmp_path / "a.jpg")).problems[0].detail == "is not there, but a.JPG is"
+    assert check_image(str(tmp_path / "a.jpg")).problems[0].detail == "does not exist, but a.JPG does"
 
 
 def test_lost_data_inside_an_image_is_found_by_decoding_and_bytes_too_many_are_harmless(jpeg, tmp_path):
@@ -110,10 +108,11 @@ def test_lost_data_inside_an_image_is_found_by_decoding_and_bytes_too_many_are_h
         (tmp_path / f"{number}.jpg").write_bytes(content)
     paths = [str(tmp_path / f"{number}.jpg") for number in range(3)]
     assert all(check_image(path).problems == [] for path in paths)
-    looks = list(in_parallel(partial(check_image, decode=True), paths, jobs=1, prepare=catch_complaints))
-    assert [[problem.kind for problem in look.problems] for look in looks] == [[], ["damaged-image"], []]
-    assert looks[1].problems[0].detail.startswith("Corrupt JPEG data: ")
-    assert looks[0].digest == looks[2].digest != looks[1].digest
+    check = partial(check_image, decode=True)
+    found = list(in_parallel(check, paths, jobs=1, initializer=capture_decoder_warnings))
+    assert [[problem.kind for problem in info.problems] for info in found] == [[], ["damaged-image"], []]
+    assert found[1].problems[0].detail.startswith("Corrupt JPEG data: ")
+    assert found[0].digest == found[2].digest != found[1].digest
 
 
 @settings(max_examples=500, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))

@@ -1,4 +1,4 @@
-"""What a config reads: the very files that OpenMMLab's own datasets read, found without building them."""
+"""What a config reads: the files that OpenMMLab's datasets read, found without building them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.datasets.check.listing import compare_folders, list_samples
-from smix_mm.datasets.check.splits import find_splits
+from smix_mm.datasets.check.splits import compare_folders, find_splits, list_samples
 from smix_mm.utils.errors import DataError
 
 
@@ -34,15 +33,15 @@ def test_voc_samples_are_those_of_mmdetection(smix_data, year, count):
         data_prefix=dict(sub_data_root=f"{year}/"),
     )
     dataset = mmdet.VOCDataset(**settings)
-    wanted = [(info["img_path"], info["xml_path"]) for info in map(dataset.get_data_info, range(len(dataset)))]
+    expected = [(info["img_path"], info["xml_path"]) for info in map(dataset.get_data_info, range(len(dataset)))]
     split, listing = listed(dict(type="mmdet.VOCDataset", **settings))
-    assert [(sample.image, sample.annotation) for sample in listing.samples] == wanted and len(wanted) == count
+    assert [(sample.image, sample.annotation) for sample in listing.samples] == expected and len(expected) == count
     assert split.classes == dataset.metainfo["classes"]
 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """Two classes, with what mmpretrain passes over: hidden files, other suffixes, files above the classes."""
+    """Two classes, with what mmpretrain skips: hidden files, other suffixes, files above the classes."""
     for name in (
         "b/2.JPG",
         "b/10.png",
@@ -67,9 +66,9 @@ def test_classification_samples_are_those_of_mmpretrain(folders, settings, hidde
     mmpretrain = pytest.importorskip("mmpretrain.datasets")
     settings = dict(settings, data_root=str(folders), data_prefix="train")
     dataset = mmpretrain.CustomDataset(**settings)
-    wanted = [os.path.realpath(info["img_path"]) for info in map(dataset.get_data_info, range(len(dataset)))]
+    expected = [os.path.realpath(info["img_path"]) for info in map(dataset.get_data_info, range(len(dataset)))]
     split, listing = listed(dict(type="CustomDataset", **settings))
-    assert sorted(os.path.realpath(sample.image) for sample in listing.samples) == sorted(wanted) and wanted
+    assert sorted(os.path.realpath(sample.image) for sample in listing.samples) == sorted(expected) and expected
     assert kinds(listing) == []
     if "ann_file" not in settings and split.with_label:
         assert listing.folders == tuple(dataset.metainfo["classes"])
@@ -82,14 +81,14 @@ def test_imagenet_finds_its_list_by_the_name_of_the_split(folders):
     assert (split.style, len(listing.samples)) == ("list", 2)
 
 
-def test_wrappers_are_looked_into_and_a_split_that_is_read_twice_is_one(folders):
+def test_datasets_inside_wrappers_are_found_and_a_split_that_is_read_twice_is_listed_once(folders):
     inner = dict(type="CustomDataset", data_root=str(folders), data_prefix="train")
     wrapped = dict(type="RepeatDataset", dataset=dict(type="ConcatDataset", datasets=[inner, dict(inner)]))
     (split,) = find_splits(config(train=wrapped, val=inner, test=inner))
     assert split.parts == ("train", "val", "test")
 
 
-def test_the_config_says_whether_images_are_turned(folders):
+def test_whether_images_are_rotated_by_exif_follows_the_pipeline(folders):
     inner = dict(type="CustomDataset", data_root=str(folders))
     for settings, follows in ((dict(), True), (dict(color_type="color_ignore_orientation"), False)):
         split, _ = listed(dict(inner, pipeline=[dict(type="LoadImageFromFile", **settings)]))
@@ -99,9 +98,15 @@ def test_the_config_says_whether_images_are_turned(folders):
 @pytest.mark.parametrize(
     "dataset, reason",
     [
-        (dict(type="CIFAR10", data_root="data"), "reads a CIFAR10, which cannot be checked; wanted"),
-        (dict(type="mmdet.CocoDataset", ann_file="a.json"), "reads a CocoDataset, which cannot be checked; wanted"),
-        (dict(type="VOCDataset", data_root="s3://bucket/VOC"), "the data are at s3://bucket/VOC; wanted a folder"),
+        (dict(type="CIFAR10", data_root="data"), "reads a CIFAR10, which cannot be checked; expected"),
+        (
+            dict(type="mmdet.CocoDataset", ann_file="a.json"),
+            "reads a CocoDataset, which cannot be checked; expected",
+        ),
+        (
+            dict(type="VOCDataset", data_root="s3://bucket/VOC"),
+            "data_root should be a local folder, got s3://bucket/VOC",
+        ),
     ],
 )
 def test_data_of_other_kinds_are_refused_or_left_out(dataset, reason):
@@ -111,11 +116,11 @@ def test_data_of_other_kinds_are_refused_or_left_out(dataset, reason):
 
 
 def test_a_config_without_datasets_is_refused():
-    with pytest.raises(DataError, match="the config has no dataset; wanted train_dataloader"):
+    with pytest.raises(DataError, match="the config should have a dataset: train_dataloader"):
         find_splits(dict(model=dict()))
 
 
-def test_lines_that_name_no_sample_are_told_apart(folders):
+def test_bad_lines_of_a_split_file_are_found_by_number(folders):
     (folders / "train.txt").write_text("b/2.JPG 1\n\nb/10.png\nb/10.png two\nb/10.png 2\n../out.jpg 0\nb/2.JPG 1\n")
     settings = dict(type="CustomDataset", data_root=str(folders), data_prefix="train", ann_file="train.txt")
     _, listing = listed(settings, model=dict(head=dict(num_classes=2)))
@@ -125,7 +130,7 @@ def test_lines_that_name_no_sample_are_told_apart(folders):
 
 
 @pytest.mark.parametrize("line", ["", " ", "/etc/passwd", "../../x", "a/../../x", "a\0b"])
-def test_image_ids_that_are_blank_or_lead_out_of_the_folder_are_no_samples(tmp_path, line):
+def test_image_ids_that_are_blank_or_lead_out_of_the_folder_are_bad_lines(tmp_path, line):
     (tmp_path / "train.txt").write_text(f"{line}\n")
     _, listing = listed(dict(type="VOCDataset", data_root=str(tmp_path), ann_file="train.txt"))
     assert kinds(listing) == ["bad-line"] and listing.samples == []
@@ -147,28 +152,27 @@ def test_folders_of_images_that_are_empty_or_missing_are_found(tmp_path):
         assert kinds(listing) == [kind]
 
 
-def test_class_folders_that_differ_from_the_trainings_would_move_all_labels(folders):
+def test_class_folders_that_differ_from_those_of_the_training_are_found(folders):
     (folders / "test/b").mkdir(parents=True)
     (folders / "test/b/3.jpg").touch()
     inner = dict(type="CustomDataset", data_root=str(folders))
     parts = config(train=dict(inner, data_prefix="train"), test=dict(inner, data_prefix="test"))
-    splits = find_splits(parts)
-    listings = [list_samples(split) for split in splits]
-    compare_folders(splits, listings)
+    listings = [list_samples(split) for split in find_splits(parts)]
+    compare_folders(listings)
     assert [kinds(listing) for listing in listings] == [[], ["class-folders"]]
-    assert "it lacks ['a']" in listings[1].findings[0].detail
+    assert "lacks ['a']" in listings[1].findings[0].detail
 
 
 @pytest.mark.parametrize("number, classes", [(1, None), (None, ["a", "b", "c"])])
 def test_class_folders_have_to_fit_the_model_and_the_names(folders, number, classes):
     dataset = dict(type="CustomDataset", data_root=str(folders), data_prefix="train", classes=classes)
-    (split,) = splits = find_splits(dict(config(train=dataset), model=dict(head=dict(num_classes=number))))
-    listings = [list_samples(split)]
-    compare_folders(splits, listings)
-    assert kinds(listings[0]) == ["class-folders"]
+    (split,) = find_splits(dict(config(train=dataset), model=dict(head=dict(num_classes=number))))
+    listing = list_samples(split)
+    compare_folders([listing])
+    assert kinds(listing) == ["class-folders"]
 
 
-def test_links_that_lead_in_a_circle_end(folders):
+def test_symbolic_links_in_a_circle_are_followed_once(folders):
     (folders / "train/a/again").symlink_to(folders / "train/a", target_is_directory=True)
     _, listing = listed(dict(type="CustomDataset", data_root=str(folders), data_prefix="train"))
     assert 4 <= len(listing.samples) <= 8

@@ -1,4 +1,4 @@
-"""Training on data that nobody checked: what can be left out is, with one warning; the rest stops it by name."""
+"""Training on unchecked data: bad boxes are left out with one warning; the rest stops it and is named."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def types(pipeline) -> list[str]:
     return [step["type"] for step in pipeline]
 
 
-def test_the_config_gets_the_guards_once_and_boxes_are_mended_in_training_alone(detector):
+def test_the_config_gets_strict_transforms_once_and_boxes_are_fixed_in_training_alone(detector):
     for _ in range(2):
         make_strict(detector, parts=("train", "test"))
-    wanted = ["StrictLoadImage", "SanitizeBoxes", "LoadAnnotations", "Resize", "PackDetInputs"]
-    assert types(detector.train_dataloader.dataset.pipeline) == wanted
+    expected = ["StrictLoadImage", "SanitizeBoxes", "LoadAnnotations", "Resize", "PackDetInputs"]
+    assert types(detector.train_dataloader.dataset.pipeline) == expected
     assert types(detector.test_dataloader.dataset.pipeline)[:2] == ["StrictLoadImage", "Resize"]
     assert detector.custom_hooks == [dict(type="BoxCheckHook")]
 
 
-def test_datasets_inside_wrappers_and_transforms_given_as_classes_are_guarded_too(cells):
+def test_datasets_inside_wrappers_and_transforms_given_as_classes_are_made_strict_too(cells):
     step = dict(type=LoadImageFromFile, to_float32=True)
     inner = dict(type="SomeDataset", pipeline=[step])
     cfg = Config(dict(train_dataloader=dict(dataset=dict(dataset=dict(datasets=[inner]), pipeline=[]))))
@@ -80,22 +80,22 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("kind", DEFECTS)
-def test_annotations_that_cannot_be_read_stop_the_run_by_name_before_it_begins(detector, cells, kind):
+def test_an_annotation_that_cannot_be_read_raises_an_error_that_names_it(detector, cells, kind):
     path = cells.xml(2)
     DEFECTS[kind](path)
-    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {kind}: .*check_data.py CONFIG lists all of it"):
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {kind}: .*check_data.py CONFIG lists everything"):
         make_strict(detector)
 
 
 @pytest.mark.parametrize("content, kind", [("", "empty-split"), ("\n", "bad-line"), (None, "missing-split")])
-def test_split_files_that_cannot_be_used_stop_the_run_by_name(detector, cells, content, kind):
+def test_a_split_file_that_cannot_be_used_raises_an_error_that_names_it(detector, cells, content, kind):
     path = cells.trainval
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {kind}: "):
         make_strict(detector)
 
 
-def test_what_is_left_out_is_said_once_and_not_by_the_hook_again(detector, cells):
+def test_what_is_left_out_is_in_one_warning_and_not_in_that_of_the_hook_again(detector, cells):
     assert make_strict(detector) == [] and detector.custom_hooks == [dict(type="BoxCheckHook")]
     cells.change(0, "<name>RBC</name>", "<name>rbc</name>")
     cells.change(1, "<xmax>", "<xmax>9")
@@ -117,15 +117,15 @@ def test_a_whole_image_is_loaded_exactly_as_mmcv_loads_it(cells, settings):
 @pytest.mark.parametrize(
     "content, reason",
     [
-        (b"", "is no image"),
-        (b"text", "is no image"),
-        (None, "is not there"),
-        ("half", "breaks off after 11"),
+        (b"", "is not an image"),
+        (b"text", "is not an image"),
+        (None, "does not exist"),
+        ("half", "is truncated: it ends after 11"),
         (".", "cannot be"),
     ],
 )
 @pytest.mark.parametrize("backend", ["cv2", "pillow"])
-def test_a_bad_image_is_an_error_that_names_it_unless_the_config_passes_over_it(cells, content, reason, backend):
+def test_a_bad_image_raises_an_error_that_names_it_unless_the_config_skips_it(cells, content, reason, backend):
     path = cells.jpg(1)
     half = path.read_bytes()[:11000]
     path.unlink()
@@ -133,12 +133,12 @@ def test_a_bad_image_is_an_error_that_names_it_unless_the_config_passes_over_it(
         path.mkdir()
     elif content is not None:
         path.write_bytes(half if content == "half" else content)
-    with pytest.raises(DataError, match=f"^image {re.escape(str(path))} {reason}.*; wanted whole images: "):
+    with pytest.raises(DataError, match=f"^image {re.escape(str(path))} {reason}.*; python tools/check_data.py "):
         StrictLoadImage(imdecode_backend=backend).transform(dict(img_path=str(path)))
     assert StrictLoadImage(ignore_empty=True).transform(dict(img_path=str(path))) is None
 
 
-def test_boxes_are_left_out_or_clipped_by_the_images_own_size():
+def test_boxes_are_removed_or_clipped_by_the_size_of_the_image():
     boxes = [
         [0, 0, 64, 48],
         [5, 5, 5, 9],
@@ -169,11 +169,11 @@ def test_a_bad_image_stops_classification_by_name_from_inside_a_data_worker(cell
     cfg = Config(dict(train_dataloader=loader, default_scope="mmpretrain"))
     make_strict(cfg)
     init_default_scope("mmpretrain")
-    with pytest.raises(DataError, match=f"image {re.escape(str(path))} breaks off after 5000 bytes"):
+    with pytest.raises(DataError, match=f"image {re.escape(str(path))} is truncated: it ends after 5000 bytes"):
         list(Runner.build_dataloader(cfg.train_dataloader))
 
 
-def test_good_data_come_out_of_a_guarded_pipeline_as_they_were(detector):
+def test_good_data_come_out_of_a_strict_pipeline_as_they_were(detector):
     from mmdet.utils import register_all_modules
     from mmengine.registry import DATASETS
 
@@ -181,9 +181,9 @@ def test_good_data_come_out_of_a_guarded_pipeline_as_they_were(detector):
     init_default_scope("mmdet")
     plain = DATASETS.build(detector.train_dataloader.dataset)
     make_strict(detector)
-    guarded = DATASETS.build(detector.train_dataloader.dataset)
-    assert len(plain) == len(guarded) == 10
-    for ours, theirs in zip(guarded, plain):
+    strict = DATASETS.build(detector.train_dataloader.dataset)
+    assert len(plain) == len(strict) == 10
+    for ours, theirs in zip(strict, plain):
         assert ours["inputs"].equal(theirs["inputs"])
         one, other = ours["data_samples"].gt_instances, theirs["data_samples"].gt_instances
         assert one.bboxes.tensor.equal(other.bboxes.tensor) and one.labels.equal(other.labels) and len(one.labels)

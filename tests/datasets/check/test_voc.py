@@ -1,4 +1,4 @@
-"""Annotations: what is found in them, what a cleaned one has instead, and what hostile ones cannot do."""
+"""Annotations: what is found in them, what is fixed, and that hostile ones are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smix_mm.datasets.check.findings import ERRORS, KINDS
-from smix_mm.datasets.check.voc import MOST_BYTES, as_bytes, clean_annotation, read_annotation
+from smix_mm.datasets.check.voc import MAX_BYTES, as_bytes, clean_annotation, read_annotation
 
 pytest.importorskip("defusedxml")
 
@@ -53,7 +53,7 @@ DROPPED = "object dropped"
         ([], [("no-boxes", "")], []),
     ],
 )
-def test_objects_are_checked_as_mmdetection_reads_them_and_mended(objects, problems, boxes):
+def test_objects_are_checked_as_mmdetection_reads_them_and_fixed(objects, problems, boxes):
     annotation = clean_annotation(xml(*objects), CLASSES, size=SIZE)
     assert [(problem.kind, problem.fixed) for problem in annotation.problems] == problems
     assert annotation.boxes == boxes
@@ -75,16 +75,16 @@ def test_the_size_is_set_to_the_images(size, problem):
     assert found(xml(GOOD, size=size)) == [problem]
 
 
-def test_a_size_that_is_right_but_for_the_exif_turn_is_not_mended_because_the_boxes_may_not_follow():
+def test_a_size_from_before_the_exif_rotation_is_not_fixed_because_the_boxes_may_not_follow():
     turned = "<size><width>480</width><height>640</height></size>"
-    assert found(xml(box(1, 1, 5, 5), size=turned), turned=True) == [("size-differs", "")]
+    assert found(xml(box(1, 1, 5, 5), size=turned), rotated=True) == [("size-differs", "")]
 
 
-def test_kinds_that_are_meant_so_are_named_and_kept():
+def test_ignored_kinds_are_reported_and_not_fixed():
     content = xml(GOOD, box(1, 1, 5, 5, name="<name>Dust</name>"), box(0, 1, 5, 5))
-    keep = ("unknown-class", "box-outside")
-    assert found(content, keep=keep) == [("unknown-class", ""), ("box-outside", "")]
-    assert b"Dust" in as_bytes(clean_annotation(content, CLASSES, size=SIZE, keep=keep))
+    ignored = ("unknown-class", "box-outside")
+    assert found(content, ignore=ignored) == [("unknown-class", ""), ("box-outside", "")]
+    assert b"Dust" in as_bytes(clean_annotation(content, CLASSES, size=SIZE, ignore=ignored))
 
 
 LAUGHS = b'<!DOCTYPE a [<!ENTITY l0 "ha">' + b"".join(
@@ -106,7 +106,7 @@ LAUGHS = b'<!DOCTYPE a [<!ENTITY l0 "ha">' + b"".join(
         (b"<html><body>404</body></html>", "malformed-xml"),
     ],
 )  # fmt: skip
-def test_what_is_hostile_or_no_annotation_is_refused_and_not_cleaned(content, kind):
+def test_hostile_and_malformed_files_are_refused_and_not_cleaned(content, kind):
     annotation = clean_annotation(content, CLASSES, size=SIZE)
     assert [problem.kind for problem in annotation.problems] == [kind]
     assert annotation.root is None and annotation.boxes == []
@@ -115,7 +115,7 @@ def test_what_is_hostile_or_no_annotation_is_refused_and_not_cleaned(content, ki
 def test_files_that_cannot_be_read_are_problems(tmp_path):
     (tmp_path / "large.xml").touch()
     with open(tmp_path / "large.xml", "r+b") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     kinds = [read_annotation(str(tmp_path / name)).kind for name in ("none.xml", "large.xml", ".", "a\0b")]
     assert kinds == ["missing-annotation", "malformed-xml", "malformed-xml", "missing-annotation"]
 
@@ -185,7 +185,7 @@ def read_by_mmdet(smix_data: Path, tmp_path_factory):
 
 @settings(max_examples=2000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(content=documents())
-def test_whatever_passes_or_is_cleaned_is_read_by_mmdetection_with_exactly_these_boxes(read_by_mmdet, content):
+def test_a_good_or_cleaned_annotation_is_read_by_mmdetection_with_the_same_boxes(read_by_mmdet, content):
     annotation = clean_annotation(content, CLASSES, size=SIZE)
     kinds = {problem.kind for problem in annotation.problems}
     assert kinds <= set(KINDS)
@@ -203,6 +203,6 @@ def test_whatever_passes_or_is_cleaned_is_read_by_mmdetection_with_exactly_these
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(content=st.binary(max_size=400) | st.text(alphabet="<>/&;![]-?\"'% aobjectndxsize\n").map(str.encode))
-def test_any_bytes_are_answered_with_problems_and_never_with_an_exception(content):
+def test_any_bytes_result_in_problems_and_never_in_an_exception(content):
     annotation = clean_annotation(content, CLASSES)
     assert annotation.problems and annotation.boxes == []

@@ -87,7 +87,7 @@ def test_official_files_are_read_as_mmpretrain_reads_them(tmp_path, monkeypatch)
         assert info["gt_label"] == int(ours[index]["data_samples"])
 
 
-def test_a_folder_gives_the_very_pixels_of_the_ordinary_pipeline(few_cifar10):
+def test_a_folder_gives_the_pixels_of_the_ordinary_pipeline(few_cifar10):
     from mmengine.registry import init_default_scope
     from mmpretrain.datasets import CustomDataset
 
@@ -102,7 +102,7 @@ def test_a_folder_gives_the_very_pixels_of_the_ordinary_pipeline(few_cifar10):
         assert ours[index]["data_samples"] == sample["data_samples"].gt_label
 
 
-def test_official_files_go_before_a_folder_unless_told_otherwise(tmp_path):
+def test_official_files_take_precedence_over_a_folder_unless_layout_is_folder(tmp_path):
     write_official(tmp_path)
     (tmp_path / "train/ant").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "train/ant/0.png"), np.zeros((8, 8, 3), np.uint8))
@@ -175,12 +175,12 @@ def test_single_samples_are_stacked_where_a_wrapper_hides_whole_batches(few_cifa
             return len(plain.dataset)
 
     wrapped = torch.utils.data.DataLoader(Wrapper(), 32, sampler=plain.sampler, collate_fn=plain.collate_fn)
-    for batch, wanted in zip(wrapped, expected):
-        assert torch.equal(batch["inputs"], wanted["inputs"])
-        assert torch.equal(batch["data_samples"], wanted["data_samples"])
+    for batch, plain_batch in zip(wrapped, expected):
+        assert torch.equal(batch["inputs"], plain_batch["inputs"])
+        assert torch.equal(batch["data_samples"], plain_batch["data_samples"])
 
 
-def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path):
+def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     write_official(tmp_path)
 
     class Evil:
@@ -188,25 +188,25 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path):
             return Path.touch, (tmp_path / "owned",)
 
     (tmp_path / CIFAR10.folder / "data_batch_2").write_bytes(pickle.dumps({"data": Evil()}))
-    with pytest.raises(ValueError, match=r"data_batch_2 is broken, or no file of CIFAR .*it asks for"):
+    with pytest.raises(ValueError, match=r"data_batch_2 is damaged or not a file of CIFAR .*it refers to"):
         InMemoryDataset(tmp_path, "train", device="cpu")
     assert not (tmp_path / "owned").exists()
 
 
-def test_what_cannot_be_read_is_said(tmp_path, few_cifar10):
-    with pytest.raises(FileNotFoundError, match=r"holds no images to read; wanted cifar-10-batches-py/"):
+def test_missing_and_damaged_files_are_errors(tmp_path, few_cifar10):
+    with pytest.raises(FileNotFoundError, match=r"should contain cifar-10-batches-py/"):
         InMemoryDataset(tmp_path, device="cpu")
-    with pytest.raises(ValueError, match=r"split is 'val' .* wanted 'train' or 'test'"):
+    with pytest.raises(ValueError, match=r"split should be one of 'train', 'test', got 'val'"):
         InMemoryDataset(few_cifar10, "val")
     write_official(tmp_path)
     batch = tmp_path / CIFAR10.folder / "data_batch_3"
     whole = batch.read_bytes()
     batch.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="data_batch_3 is broken"):
+    with pytest.raises(ValueError, match="data_batch_3 is damaged"):
         InMemoryDataset(tmp_path, device="cpu")
     wrong = {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 3]}
     batch.write_bytes(python2_pickle(wrong))
-    with pytest.raises(ValueError, match="data_batch_3 is no file of CIFAR: wanted class numbers from 0 to 2"):
+    with pytest.raises(ValueError, match="data_batch_3 is not a file of CIFAR; expected class numbers from 0 to 2"):
         InMemoryDataset(tmp_path, device="cpu")
     batch.unlink()
     with pytest.raises(FileNotFoundError, match="data_batch_3 is missing"):
@@ -217,16 +217,16 @@ def test_a_broken_image_and_one_of_another_size_are_named(tmp_path, few_cifar10)
     shutil.copytree(few_cifar10 / "test", tmp_path / "test")
     odd = tmp_path / "test/cat/zzzz.png"
     cv2.imwrite(str(odd), np.zeros((16, 20, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"cat/zzzz.png is 20x16 pixels and .* is 32x32; wanted one size"):
+    with pytest.raises(ValueError, match=r"one size, got 20x16 pixels in .*cat/zzzz.png and 32x32 in "):
         InMemoryDataset(tmp_path, "test", device="cpu")
     odd.write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"cat/zzzz.png cannot be read as an image"):
         InMemoryDataset(tmp_path, "test", device="cpu")
 
 
-def test_images_on_a_gpu_are_not_handed_to_workers(few_cifar10, monkeypatch):
+def test_images_on_a_gpu_cannot_be_loaded_by_workers(few_cifar10, monkeypatch):
     dataset = InMemoryDataset(few_cifar10, "test", device="cpu")
     dataset.device = torch.device("meta")
     monkeypatch.setattr("smix_mm.datasets.in_memory.dataset.get_worker_info", lambda: object())
-    with pytest.raises(RuntimeError, match="wanted num_workers=0"):
+    with pytest.raises(RuntimeError, match="should have num_workers=0"):
         dataset.__getitems__([0, 1])

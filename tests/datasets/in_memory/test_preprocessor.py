@@ -17,7 +17,8 @@ from mmpretrain.registry import BATCH_AUGMENTS, MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 
 import smix_mm.batch_augments  # noqa: F401  (registers)
-from smix_mm.datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor, crop_and_flip, draw_crops
+from smix_mm.datasets.in_memory.preprocessor import STREAM, InMemoryClsDataPreprocessor, crop_and_flip, draw_crops
+from smix_mm.mixing.generator import own_generator
 from smix_mm.models.label_batch import BatchLinearClsHead, LabelBatch
 from smix_mm.saliency import FineGrainedSaliency
 
@@ -70,7 +71,7 @@ def test_the_same_draws_give_the_ordinary_pipelines_tensor_bit_for_bit(batch, mo
 
 
 def test_crops_and_flips_fall_as_in_the_ordinary_pipeline():
-    """Where a pixel of its own comes to lie tells the draw; both ways are read and counted so."""
+    """The place of a marked pixel shows the draw, in both ways."""
     number = 4000
     marked = torch.zeros(1, 1, 17, 16)
     marked[0, 0, 8, 4] = 1
@@ -132,8 +133,8 @@ def test_the_seed_decides_and_ranks_draw_differently(batch, monkeypatch):
     assert torch.equal(first, run(3, batch))
     assert not torch.equal(first, run(4, batch))
     assert not torch.equal(first[:64], first[64:]), "the second batch is drawn anew"
-    monkeypatch.setattr("smix_mm.datasets.in_memory.preprocessor.dist.is_initialized", lambda: True)
-    monkeypatch.setattr("smix_mm.datasets.in_memory.preprocessor.dist.get_rank", lambda: 1)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 1)
     assert not torch.equal(first, run(3, batch))
 
 
@@ -166,6 +167,12 @@ def test_its_numbers_are_not_those_of_saliencymix_with_the_same_seed(batch):
     out = preprocessor(batch, training=True)
     mixing(out["inputs"], torch.eye(10)[batch["data_samples"]])
     assert preprocessor.generator.initial_seed() != mixing.generator.initial_seed()
+
+
+def test_the_seeds_of_the_generators_have_not_changed():
+    torch.manual_seed(3)
+    assert own_generator().initial_seed() == 6233904063939786893
+    assert own_generator(STREAM).initial_seed() == 4854266099512449391
 
 
 @pytest.mark.parametrize("augment", [dict(type="CutMix", alpha=1.0), dict(type="OfficialSaliencyMix")])
@@ -253,16 +260,18 @@ def test_one_hot_labels_are_floats_as_a_loss_needs_them(batch):
     assert [int(sample.gt_label) for sample in out[:3]] == batch["data_samples"][:3].tolist()
 
 
-@pytest.mark.parametrize("wrong", [dict(padding=-1), dict(flip_prob=1.5)])
-def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match="wanted 0 or more, and 0 to 1"):
+@pytest.mark.parametrize(
+    "wrong, message", [(dict(padding=-1), "padding should be at least 0"), (dict(flip_prob=1.5), "flip_prob should be")]
+)
+def test_settings_out_of_range_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
         InMemoryClsDataPreprocessor(**PIXELS, **wrong)
 
 
 def test_a_batch_of_an_ordinary_dataset_is_refused(batch):
     preprocessor = InMemoryClsDataPreprocessor(**PIXELS)
     samples = [DataSample().set_gt_label(0)] * 64
-    with pytest.raises(TypeError, match=r"data_samples list; wanted .* use it with InMemoryDataset"):
+    with pytest.raises(TypeError, match=r"data_samples list; use InMemoryDataset"):
         preprocessor(dict(inputs=batch["inputs"], data_samples=samples))
     with pytest.raises(TypeError, match=r"inputs torch.float32 \(64, 3, 32, 32\)"):
         preprocessor(dict(inputs=batch["inputs"].float(), data_samples=batch["data_samples"]))

@@ -54,5 +54,5 @@ def test_without_padding_nothing_is_cut():
 
 
 def test_padding_as_wide_as_the_image_is_refused():
-    with pytest.raises(ValueError, match=r"padding is 24 for images of \(32, 24\); wanted less than a side"):
+    with pytest.raises(ValueError, match=r"padding should be less than the image size \(32, 24\), got 24"):
         reflect_pad(IMAGES, 24)

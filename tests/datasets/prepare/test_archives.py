@@ -1,4 +1,4 @@
-"""Unpacking: what is asked for, and nothing outside of the folder."""
+"""Extraction: all files of an archive, and nothing outside of the folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("cv2")
 pytest.importorskip("mmpretrain")
 
-from smix_mm.datasets.prepare.archives import unpack
+from smix_mm.datasets.prepare.archives import extract
 from smix_mm.utils.errors import DataError
 
 
@@ -40,26 +40,26 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
-def test_a_tar_archive_is_unpacked_with_its_folders(tmp_path, mode):
+def test_a_tar_archive_is_extracted_with_its_folders(tmp_path, mode):
     members = {"a/one.txt": b"1", "a/b/two.txt": b"22", "./three.txt": b""}
     archive = tar_of(tmp_path / "set.tar", members, mode)
-    unpack(archive, tmp_path / "out")
+    extract(archive, tmp_path / "out")
     assert files_in(tmp_path / "out") == {"a/one.txt": b"1", "a/b/two.txt": b"22", "three.txt": b""}
 
 
-def test_a_zip_archive_is_unpacked_with_its_folders(tmp_path):
+def test_a_zip_archive_is_extracted_with_its_folders(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/", "")
         archive.writestr("a/one.txt", "1" * 1000)
-    unpack(tmp_path / "set.zip", tmp_path / "out")
+    extract(tmp_path / "set.zip", tmp_path / "out")
     assert files_in(tmp_path / "out") == {"a/one.txt": b"1" * 1000}
 
 
-def test_executables_owners_and_modes_of_an_archive_stay_behind(tmp_path):
+def test_the_modes_of_an_archive_are_not_kept(tmp_path):
     info = tarfile.TarInfo("run.sh")
     info.mode, info.uid = 0o4777, 0
     archive = tar_of(tmp_path / "set.tar", {"run.sh": info})
-    unpack(archive, tmp_path / "out")
+    extract(archive, tmp_path / "out")
     assert stat.S_IMODE((tmp_path / "out/run.sh").stat().st_mode) & 0o7111 == 0
 
 
@@ -81,7 +81,7 @@ def test_a_tar_archive_with_a_hostile_member_is_refused(tmp_path, case):
     members, message = HOSTILE[case]
     inner = tmp_path / "inside"
     with pytest.raises(DataError, match=message):
-        unpack(tar_of(tmp_path / "set.tar.gz", members), inner / "out")
+        extract(tar_of(tmp_path / "set.tar.gz", members), inner / "out")
     written = files_in(tmp_path)
     assert set(written) <= {"set.tar.gz", "inside/out/good.txt"} and not Path("/tmp/evil.txt").exists()
 
@@ -91,7 +91,7 @@ def test_a_zip_archive_with_a_hostile_name_is_refused(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr(name, "x")
     with pytest.raises(DataError, match="leads out of the folder"):
-        unpack(tmp_path / "set.zip", tmp_path / "inside/out")
+        extract(tmp_path / "set.zip", tmp_path / "inside/out")
     assert set(files_in(tmp_path)) == {"set.zip"}
 
 
@@ -101,12 +101,12 @@ def test_a_zip_archive_with_a_link_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         archive.writestr(info, "/etc/passwd")
     with pytest.raises(DataError, match="is a link or a device"):
-        unpack(tmp_path / "set.zip", tmp_path / "out")
+        extract(tmp_path / "set.zip", tmp_path / "out")
     assert set(files_in(tmp_path)) == {"set.zip"}
 
 
 @pytest.mark.parametrize("name", ["set.tar", "set.tar.gz", "set.zip"])
-def test_half_an_archive_is_said(tmp_path, name):
+def test_an_incomplete_archive_is_an_error(tmp_path, name):
     archive = tmp_path / name
     content = bytes(range(256)) * 400
     if name.endswith("zip"):
@@ -116,14 +116,14 @@ def test_half_an_archive_is_said(tmp_path, name):
         tar_of(archive, {"one.bin": content}, "w:gz" if name.endswith("gz") else "w")
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=f"{name} is broken or not whole .*; wanted the whole archive"):
-        unpack(archive, tmp_path / "out")
+    with pytest.raises(DataError, match=f"{name} is damaged or incomplete .*; download it again"):
+        extract(archive, tmp_path / "out")
 
 
-def test_a_damaged_zip_member_is_said(tmp_path):
+def test_a_damaged_zip_member_is_an_error(tmp_path):
     archive = tmp_path / "set.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("one.bin", b"content that is stored as it is")
     archive.write_bytes(archive.read_bytes().replace(b"stored", b"stared"))
-    with pytest.raises(DataError, match="is broken or not whole"):
-        unpack(archive, tmp_path / "out")
+    with pytest.raises(DataError, match="is damaged or incomplete"):
+        extract(archive, tmp_path / "out")

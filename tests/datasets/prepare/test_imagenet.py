@@ -1,4 +1,4 @@
-"""ImageNet from made-up archives in the official format, and where its unpacking goes on."""
+"""ImageNet from made-up archives in the official format, and the resumption of its extraction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import cv2
 
 from smix_mm.datasets.prepare import EXPECTED, check_prepared, prepare_data
 from smix_mm.datasets.prepare.data_set import Counts
-from smix_mm.datasets.prepare.imagenet import read_val_classes
 from smix_mm.utils.errors import DataError
 
 
@@ -81,14 +80,14 @@ def test_imagenet_is_made_from_its_three_archives(imagenet, tmp_path):
     assert (
         check_prepared("imagenet", tmp_path / "data")
         .line()
-        .startswith("imagenet: whole: 2 classes, 3 images in train, 4")
+        .startswith("imagenet is complete: 2 classes, 3 images in train, 4")
     )
 
 
 def test_imagenet_goes_on_with_the_class_where_it_was_interrupted(imagenet, tmp_path, monkeypatch):
     from smix_mm.datasets.prepare import imagenet as module
 
-    whole, seen = module._unpack_class, []
+    whole, seen = module._extract_class, []
 
     def interrupted(archive, content, folder):
         seen.append(folder.name)
@@ -96,13 +95,13 @@ def test_imagenet_goes_on_with_the_class_where_it_was_interrupted(imagenet, tmp_
             raise KeyboardInterrupt
         whole(archive, content, folder)
 
-    monkeypatch.setattr(module, "_unpack_class", interrupted)
+    monkeypatch.setattr(module, "_extract_class", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare_data("imagenet", tmp_path / "data", sources=[imagenet])
     assert not (tmp_path / "data/imagenet/train").exists()
     prepare_data("imagenet", tmp_path / "data", sources=[imagenet])
     assert seen == [".n00000001.unpacking", ".n00000002.unpacking", ".n00000002.unpacking"]
-    assert check_prepared("imagenet", tmp_path / "data").whole
+    assert check_prepared("imagenet", tmp_path / "data").complete
 
 
 def test_mmpretrain_reads_the_unpacked_folder(imagenet, tmp_path):
@@ -114,20 +113,25 @@ def test_mmpretrain_reads_the_unpacked_folder(imagenet, tmp_path):
     assert train.get_gt_labels().tolist() == [0, 0, 1] and sorted(val.get_gt_labels().tolist()) == [0, 0, 1, 1]
 
 
-def test_a_development_kit_without_labels_is_said(tmp_path):
-    kit = tmp_path / "kit.tar.gz"
-    kit.write_bytes(tar({"ILSVRC2012_devkit_t12/readme.txt": b"nothing"}, "w:gz"))
-    with pytest.raises(DataError, match=r"kit.tar.gz does not say the classes .*KeyError"):
-        read_val_classes(kit)
+def replace_archive(folder, monkeypatch, part: str, content: bytes) -> None:
+    """Exchange an archive, and the published MD5 with it."""
+    from torchvision.datasets import imagenet as published
+
+    name = published.ARCHIVE_META[part][0]
+    (folder / name).write_bytes(content)
+    monkeypatch.setitem(published.ARCHIVE_META, part, (name, hashlib.md5(content).hexdigest()))
+
+
+def test_a_development_kit_without_labels_is_refused(imagenet, tmp_path, monkeypatch):
+    replace_archive(imagenet, monkeypatch, "devkit", tar({"ILSVRC2012_devkit_t12/readme.txt": b"nothing"}, "w:gz"))
+    with pytest.raises(DataError, match=r"devkit_t12.tar.gz cannot be read \(FileNotFoundError: .*download them again"):
+        prepare_data("imagenet", tmp_path / "data", sources=[imagenet])
+    assert [path.name for path in (tmp_path / "data/imagenet").iterdir()] == ["train"]
 
 
 def test_a_validation_archive_that_lacks_an_image_is_refused(imagenet, tmp_path, monkeypatch):
-    from torchvision.datasets import imagenet as published
-
-    name = published.ARCHIVE_META["val"][0]
     content = tar({f"ILSVRC2012_val_{i:08d}.JPEG": image(i) for i in (1, 2, 3)})
-    (imagenet / name).write_bytes(content)
-    monkeypatch.setitem(published.ARCHIVE_META, "val", (name, hashlib.md5(content).hexdigest()))
-    with pytest.raises(DataError, match="holds 3 images, but the development kit has 4 labels"):
+    replace_archive(imagenet, monkeypatch, "val", content)
+    with pytest.raises(DataError, match=r"img_val.tar has 3 images, but .*devkit_t12.tar.gz has 4 labels"):
         prepare_data("imagenet", tmp_path / "data", sources=[imagenet])
     assert not (tmp_path / "data/imagenet/val").exists()

@@ -70,7 +70,7 @@ def cifar(tmp_path, monkeypatch):
     return archive
 
 
-def test_cifar_comes_from_the_server_by_one_command_and_stays(cifar, tmp_path, monkeypatch, capfd):
+def test_one_command_downloads_cifar_and_a_second_one_does_not(cifar, tmp_path, monkeypatch, capfd):
     handler = partial(SimpleHTTPRequestHandler, directory=str(cifar.parent))
     monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *arguments: None)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -79,12 +79,12 @@ def test_cifar_comes_from_the_server_by_one_command_and_stays(cifar, tmp_path, m
         root = tmp_path / "data"
         assert main(["cifar10", "--root", str(root), "--check"]) == 0
         server.shutdown()
-    verdict = "cifar10: whole: 2 classes, 30 images in train, 6 in test; every image opens"
-    assert capfd.readouterr().out.splitlines() == [f"cifar10: ready in {root}/cifar10", verdict]
+    result = "cifar10 is complete: 2 classes, 30 images in train, 6 in test; every image opens"
+    assert capfd.readouterr().out.splitlines() == [f"cifar10: ready in {root}/cifar10", result]
     assert datasets.CIFAR10(str(root / "cifar10"), train=True).data.shape == (30, 32, 32, 3)
     assert [path.name for path in (root / "cifar10").iterdir()] == ["cifar-10-batches-py"]
     assert main(["cifar10", "--root", str(root), "--check"]) == 0, "without a server, because all is there"
-    assert capfd.readouterr().out.splitlines() == [f"cifar10: {root}/cifar10 is there already", verdict]
+    assert capfd.readouterr().out.splitlines() == [f"cifar10: {root}/cifar10 already exists", result]
 
 
 def test_without_a_network_the_command_ends_with_one_sentence(cifar, tmp_path, capfd):
@@ -93,7 +93,7 @@ def test_without_a_network_the_command_ends_with_one_sentence(cifar, tmp_path, c
     assert line.startswith("prepare_data.py: no connection to 127.0.0.1:1 (") and "--from" in line
 
 
-def test_cifar_as_a_folder_has_the_very_pixels_of_the_official_files(cifar, tmp_path):
+def test_cifar_as_a_folder_has_the_pixels_of_the_official_files(cifar, tmp_path):
     root = tmp_path / "data"
     prepare_data("cifar10", root, sources=[cifar], as_folder=True)
     official = datasets.CIFAR10(str(root / "cifar10"), train=False)
@@ -101,10 +101,10 @@ def test_cifar_as_a_folder_has_the_very_pixels_of_the_official_files(cifar, tmp_
         written = cv2.imread(str(root / f"cifar10/test/{NAMES[label]}/{place:05d}.png"))
         assert np.array_equal(written[:, :, ::-1], pixels)
     assert sum(1 for _ in (root / "cifar10/train").rglob("*.png")) == 30
-    said = []
-    prepare_data("cifar10", root, as_folder=True, say=said.append)
-    assert said[1:] == [f"cifar10: {root}/cifar10/{split} is there already" for split in ("train", "test")]
-    assert check_prepared("cifar10", root).whole
+    logged = []
+    prepare_data("cifar10", root, as_folder=True, log=logged.append)
+    assert logged[1:] == [f"cifar10: {root}/cifar10/{split} already exists" for split in ("train", "test")]
+    assert check_prepared("cifar10", root).complete
 
 
 def test_the_check_finds_what_is_wrong_with_cifar(cifar, tmp_path):
@@ -114,21 +114,21 @@ def test_the_check_finds_what_is_wrong_with_cifar(cifar, tmp_path):
     batch.write_bytes(batch.read_bytes()[:-1])
     broken = sorted((root / "cifar10/train/bee").iterdir())[0]
     broken.write_bytes(broken.read_bytes()[:700])
-    faults = check_prepared("cifar10", root).faults
-    assert faults[0].startswith(f"train/bee/{broken.name} ends after 700 bytes")
-    assert faults[1:] == ["cifar-10-batches-py/data_batch_3 is broken, or not the published file"]
+    errors = check_prepared("cifar10", root).errors
+    assert errors[0].startswith(f"train/bee/{broken.name} ends after 700 bytes")
+    assert errors[1:] == ["cifar-10-batches-py/data_batch_3 is missing, damaged or not the published file"]
     for path in (root / "cifar10/test/ant").iterdir():
         path.unlink()
-    verdict = check_prepared("cifar10", root)
-    assert verdict.faults[:3] == [
-        "test has 1 class, wanted 2", "test has no image of ant", "test has 3 images, wanted 6"
+    result = check_prepared("cifar10", root)
+    assert result.errors[:3] == [
+        "test has 1 class, expected 2", "test has no image of ant", "test has 3 images, expected 6"
     ]  # fmt: skip
-    assert verdict.line().startswith("cifar10: not whole: test has 1 class, wanted 2; ")
-    assert verdict.line().endswith("; and 2 more")
+    assert result.line().startswith("cifar10 is incomplete or damaged: test has 1 class, expected 2; ")
+    assert result.line().endswith(" and 2 more")
     assert main(["cifar10", "--root", str(root), "--check"]) == 1
 
 
-def test_an_interrupted_unpacking_is_begun_anew(cifar, tmp_path, monkeypatch):
+def test_an_interrupted_extraction_is_started_again(cifar, tmp_path, monkeypatch):
     root = tmp_path / "data"
     left = root / "cifar10/.cifar-10-batches-py.unpacking/half"
     left.parent.mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_voc_has_trainval_and_test_where_the_configs_read_them(voc, tmp_path):
     assert sorted(path.name for path in (folder / "ImageSets/Main").iterdir()) == ["test.txt", "trainval.txt"]
     assert [path.name for path in folder.parent.iterdir()] == ["VOC2007"]
     line = check_prepared("voc2007", tmp_path / "data").line()
-    assert line == "voc2007: whole: 2 classes, 5 images in JPEGImages, 3 in trainval, 2 in test; every image opens"
+    assert line == "voc2007 is complete: 2 classes, 5 images in JPEGImages, 3 in trainval, 2 in test; every image opens"
 
 
 def test_the_check_finds_what_is_wrong_with_voc(voc, tmp_path):
@@ -176,21 +176,21 @@ def test_the_check_finds_what_is_wrong_with_voc(voc, tmp_path):
     (folder / "JPEGImages/3.jpg").write_bytes(b"no image")
     (folder / "Annotations/1.xml").unlink()
     (folder / "Annotations/5.xml").write_text("<annotation>")
-    verdict = check_prepared("voc2007", tmp_path / "data")
-    assert verdict.faults[:3] == [
-        "JPEGImages has 4 images, wanted 5", "listed images are missing, 1 in all, first 2.jpg",
-        "Annotations/1.xml is not there",
+    result = check_prepared("voc2007", tmp_path / "data")
+    assert result.errors[:3] == [
+        "JPEGImages has 4 images, expected 5", "1 listed images are missing, the first is 2.jpg",
+        "Annotations/1.xml does not exist",
     ]  # fmt: skip
-    assert [fault.split()[0] for fault in verdict.faults[3:]] == ["Annotations/5.xml", "JPEGImages/3.jpg"]
-    assert not check_prepared("voc2012", tmp_path / "data").whole
+    assert [error.split()[0] for error in result.errors[3:]] == ["Annotations/5.xml", "JPEGImages/3.jpg"]
+    assert not check_prepared("voc2012", tmp_path / "data").complete
 
 
 def test_real_photographs_in_voc_layout_pass_the_check(smix_data, monkeypatch):
     monkeypatch.setitem(EXPECTED, "voc2012", Counts(16, dict(JPEGImages=48, trainval=48), "this test"))
-    assert check_prepared("voc2012", smix_data).faults == []
+    assert check_prepared("voc2012", smix_data).errors == []
 
 
-def test_tiny_imagenet_gets_its_validation_images_into_classes(tmp_path, monkeypatch):
+def test_the_validation_images_of_tiny_imagenet_are_moved_into_class_folders(tmp_path, monkeypatch):
     archive = tmp_path / "tiny-imagenet-200.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         for number, wnid in enumerate(("n00000001", "n00000002")):
@@ -203,28 +203,28 @@ def test_tiny_imagenet_gets_its_validation_images_into_classes(tmp_path, monkeyp
     folder = prepare_data("tiny-imagenet", tmp_path / "data", sources=[archive])
     assert (folder / "val/n00000002/val_0.JPEG").read_bytes() == image(9)
     assert not (folder / "val/images").exists()
-    assert check_prepared("tiny-imagenet", tmp_path / "data").whole
+    assert check_prepared("tiny-imagenet", tmp_path / "data").complete
     with zipfile.ZipFile(archive, "a") as opened:
         opened.writestr("tiny-imagenet-200/val/images/val_2.JPEG", image(3))
-    with pytest.raises(DataError, match="does not say the class of every validation image"):
+    with pytest.raises(DataError, match=r"should be Stanford's tiny-imagenet-200.zip, but cannot be read \(.*images"):
         prepare_data("tiny-imagenet", tmp_path / "again", sources=[archive])
     assert not any((tmp_path / "again").iterdir())
 
 
 @pytest.mark.parametrize("name", ["imagenet", "tiny-imagenet"])
-def test_what_its_terms_keep_from_us_is_said_with_where_to_put_it(name, tmp_path, capsys):
+def test_data_with_terms_of_access_is_an_error_that_says_what_to_do(name, tmp_path, capsys):
     assert main([name, "--root", str(tmp_path / "data")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    for wanted in (f"is not in {tmp_path}/data/downloads", "https://image-net.org/", "--from", "terms of access"):
-        assert wanted in line
+    for expected in (f"is neither in {tmp_path}/data/downloads", "https://image-net.org/", "--from", "terms of access"):
+        assert expected in line
 
 
-def test_wrong_use_is_said_before_anything_happens(tmp_path, capsys):
+def test_wrong_use_is_an_error_before_anything_happens(tmp_path, capsys):
     assert main(["cifar10", "--root", str(tmp_path / "data"), "--from", str(tmp_path / "nothing")]) == 2
-    assert "nothing is not there; wanted an archive of cifar10" in capsys.readouterr().err
+    assert "nothing does not exist; give an archive of cifar10" in capsys.readouterr().err
     assert main(["voc2007", "--root", str(tmp_path / "data"), "--as-folder"]) == 2
-    assert "wanted it for CIFAR alone" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="data set is 'mnist'; wanted one of cifar10"):
+    assert "as_folder should only be used for CIFAR, got voc2007" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="data set should be one of cifar10, .* got 'mnist'"):
         prepare_data("mnist", tmp_path)
     assert not (tmp_path / "data").exists()
 

@@ -1,0 +1,118 @@
+"""Progress and the time left, on stderr: a bar of rich on a terminal, otherwise a line every ten seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, BinaryIO, Iterable, Iterator, Sized, TypeVar
+
+Item = TypeVar("Item")
+
+SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_REDRAWS = 0.1
+
+
+def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
+    """Yield the items and show how many are done.
+
+    Args:
+        items: what to iterate over.
+        label: the beginning of the progress line.
+        total: number of items. Defaults to ``len(items)``; where that does not exist, no time left is shown.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with Progress(label, total) as progress:
+        for number, item in enumerate(items, 1):
+            yield item
+            progress.update(number)
+
+
+class Progress:
+    """A context manager that shows how many items, or bytes, are done, and the time left.
+
+    Without rich (extra ``tools``) or a terminal, a line is printed every :data:`SECONDS_BETWEEN_LINES`.
+
+    Args:
+        label: the beginning of the line.
+        total: items or bytes in all; None if unknown.
+        done: items or bytes that were done earlier, as of a resumed download.
+        in_bytes: show megabytes.
+    """
+
+    def __init__(self, label: str, total: int | None, done: int = 0, in_bytes: bool = False) -> None:
+        self.label, self.total, self.in_bytes = label, total, in_bytes
+        self._start = done
+        self._started = self._shown = time.monotonic()
+        on_terminal = sys.stderr.isatty() and find_spec("rich") is not None
+        self._bar = _open_bar(in_bytes) if on_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self.label, total=self.total, completed=self._start)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int) -> None:
+        """Show that ``done`` items or bytes are done, including the earlier ones."""
+        now = time.monotonic()
+        if now - self._shown < (SECONDS_BETWEEN_LINES if self._bar is None else _SECONDS_BETWEEN_REDRAWS):
+            return
+        self._shown = now
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done)
+        elif done != self.total:
+            left = self._time_left(done, now)
+            print(f"{self.label}: {self._amount(done)}{left}", file=sys.stderr, flush=True)
+
+    def _amount(self, done: int) -> str:
+        if self.in_bytes:
+            return f"{done / 1e6:,.1f}" + (" MB" if self.total is None else f" of {self.total / 1e6:,.1f} MB")
+        return str(done) if self.total is None else f"{done} of {self.total}"
+
+    def _time_left(self, done: int, now: float) -> str:
+        new = done - self._start
+        if self.total is None or new <= 0:
+            return ""
+        minutes, seconds = divmod(int((now - self._started) / new * max(0, self.total - done)), 60)
+        return f", {minutes} min {seconds} s left" if minutes else f", {seconds} s left"
+
+
+def _open_bar(in_bytes: bool) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    label = TextColumn("{task.description}", markup=False)
+    columns = (label, BarColumn(), amount, TimeRemainingColumn(), TextColumn("left"))
+    return Bar(*columns, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def open_with_progress(path: Path, label: str) -> Iterator[BinaryIO]:
+    """Open a file for reading; its position is shown as progress, in bytes."""
+    with open(path, "rb") as file, Progress(label, path.stat().st_size, in_bytes=True) as progress:
+        yield _TrackedFile(file, progress)  # type: ignore[misc]
+
+
+class _TrackedFile:
+    """A file object that reports its position after each read."""
+
+    def __init__(self, file: BinaryIO, progress: Progress) -> None:
+        self._file, self._progress = file, progress
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self._progress.update(self._file.tell())
+        return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
