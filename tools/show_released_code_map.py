@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
         measure_released_code_map,
         show_released_code_map,
     )
-    from smix_mm.batch_augments.official_map import IMAGENET_MEAN, IMAGENET_STD
+    from smix_mm.utils.constants import IMAGENET_MEAN, IMAGENET_STD
     from smix_mm.utils.files import write_json
     from smix_mm.visualization.image_files import list_images
 

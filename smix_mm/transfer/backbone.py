@@ -9,6 +9,7 @@ from typing import Any, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path, file_hash
 from ..version import __version__
@@ -19,7 +20,7 @@ WEIGHTS = ("averaged", "raw")
 # Names of a ResNet as torchvision and timm write them; mmpretrain's and MMDetection's are the same.
 _RESNET = re.compile(r"(conv1|bn1|layer[1-4])\.")
 _HEAD = re.compile(r"fc\.")
-_IMAGENET = dict(style="pytorch", channel_order="rgb", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+_IMAGENET = dict(style="pytorch", channel_order="rgb", mean=list(IMAGENET_MEAN), std=list(IMAGENET_STD))
 
 
 def publish_backbone(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from smix_mm.batch_augments.official_map import first_peaks, normalise, released_code_maps
 
 from smix_mm.analysis.padding_peaks import WAYS, format_padding, measure_padding
 from smix_mm.analysis.released_code_map import (
@@ -20,7 +21,6 @@ from smix_mm.analysis.released_code_map import (
     measure_released_code_map,
     show_released_code_map,
 )
-from smix_mm.batch_augments.official_map import first_peaks, normalise, released_code_maps
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.visualization.image_files import list_images
 

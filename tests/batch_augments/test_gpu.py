@@ -8,9 +8,9 @@ pytest.importorskip("mmpretrain")
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import BATCH_AUGMENTS
 from mmpretrain.structures import DataSample
+from smix_mm.saliency.unnormalize import CHECKED_GPU_BATCHES
 
 import smix_mm  # noqa: F401  (registers)
-from smix_mm.saliency.unnormalize import CHECKED_GPU_BATCHES
 
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 SAMPLES = 16

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
 from smix_mm.batch_augments.official_map import first_peaks, normalise, released_code_maps
+
 from smix_mm.saliency import FineGrainedSaliency, OpenCVSaliency
 
 

@@ -4,9 +4,9 @@ import functools
 
 import pytest
 import torch
+from smix_mm.mixing.generator import own_generator
 from torch import Tensor
 
-from smix_mm.mixing.generator import own_generator
 from smix_mm.mixing.video import saliency_mix_video
 
 SAMPLES, FRAMES, HEIGHT, WIDTH = 6, 5, 24, 31

@@ -11,13 +11,13 @@ import torch
 import triton
 import triton.language as tl
 from PIL import Image
+from smix_mm.saliency.normalized import NormalizedImages
 
 from smix_mm.mixing import paste, paste_kernel
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.saliency.fine_grained import triton_kernel as gpu
 from smix_mm.saliency.fine_grained import triton_programs as programs
 from smix_mm.saliency.fine_grained.backends import gpu_kernel
-from smix_mm.saliency.normalized import NormalizedImages
 
 SHARES = (0.0, 0.37, 1 - 2**-53)
 DEFINITION = FineGrainedSaliency("torch")
