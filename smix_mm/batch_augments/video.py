@@ -122,7 +122,11 @@ class VideoSaliencyMix:
         return mixed.view(imgs.shape), mixed_scores
 
     def uint8_images(self, imgs: Tensor) -> Tensor:
-        """The detector's input, uint8 RGB (N, T', 3, H, W) with T' = 1 for ``'middle'``; ``imgs`` as in :meth:`do_blending`."""
+        """The detector's input: uint8 RGB (N, T', 3, H, W), T' = 1 for ``'middle'``.
+
+        Args:
+            imgs: see :meth:`do_blending`.
+        """
         check_images(imgs, "N, T, 3, H, W", "N, M, 3, T, H, W", dtype="floating-point", name="imgs")
         clips = imgs if imgs.dim() == 5 else imgs.transpose(2, 3).flatten(1, 2)
         if self.frames == "middle":

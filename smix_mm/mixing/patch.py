@@ -104,7 +104,7 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
 
 
 def _compiled_paste(images: Tensor) -> Callable[..., Tensor] | None:
-    """The GPU kernel, where it runs and supports the layout of ``images``; torch.compile fuses the plain form itself."""
+    """The GPU kernel if it runs and supports this memory format; torch.compile fuses the plain form itself."""
     if images.device.type != "cuda" or is_compiling() or gpu_kernel(images.device) is None or not images.numel():
         return None
     if not images.is_contiguous() and not images.is_contiguous(memory_format=torch.channels_last):

@@ -57,14 +57,14 @@ def test_several_labels_scores_and_tasks_go_mmpretrains_way():
 
 
 @pytest.mark.parametrize("label", [-1, 10])
-def test_a_label_that_is_no_class_is_refused(label):
-    with pytest.raises(ValueError, match=f"labels should be class numbers from 0 to 9, got {label}; make "):
+def test_a_label_that_is_not_a_class_is_refused(label):
+    with pytest.raises(ValueError, match=f"labels should be class numbers from 0 to 9, got {label}; set "):
         BatchClsDataPreprocessor(**SETTINGS, to_onehot=True)(batch([1, label]), training=True)
 
 
 def test_scores_without_a_number_of_classes_are_refused():
     settings = {**SETTINGS, "num_classes": None}
-    with pytest.raises(ValueError, match="has no num_classes"):
+    with pytest.raises(ValueError, match="should have num_classes for one-hot labels"):
         BatchClsDataPreprocessor(**settings, to_onehot=True)(batch(), training=True)
 
 

@@ -45,8 +45,8 @@ def test_where_channels_change_the_shortcut_convolves_the_activated_input():
     x = torch.randn(2, 32, 8, 8)
     block.norm1.running_mean.normal_()
     active = torch.relu(block.norm1(x))
-    wanted = block.shortcut(active) + block.conv2(torch.relu(block.norm2(block.conv1(active))))
-    assert torch.equal(block(x), wanted) and block(x).shape == (2, 64, 4, 4)
+    expected = block.shortcut(active) + block.conv2(torch.relu(block.norm2(block.conv1(active))))
+    assert torch.equal(block(x), expected) and block(x).shape == (2, 64, 4, 4)
 
 
 def test_dropout_acts_between_the_convolutions_in_training_alone():
@@ -104,13 +104,13 @@ def test_norm_eval_keeps_the_statistics_and_trains_the_weights():
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(depth=27), "depth is 27; wanted 6 n \\+ 4"),
-        (dict(depth=4), "depth is 4"),
-        (dict(out_indices=(3,)), "out_indices is \\(3,\\); wanted some of 0, 1 and 2"),
-        (dict(out_indices=()), "out_indices is \\(\\)"),
-        (dict(frozen_stages=4), "frozen_stages is 4; wanted -1 to 3"),
+        (dict(depth=27), "depth should be 6 n \\+ 4, such as 28, got 27"),
+        (dict(depth=4), "depth should be .* got 4"),
+        (dict(out_indices=(3,)), "out_indices should be one or more of 0, 1 and 2, got \\(3,\\)"),
+        (dict(out_indices=()), "out_indices should be .* got \\(\\)"),
+        (dict(frozen_stages=4), "frozen_stages should be from -1 to 3, got 4"),
     ],
 )
-def test_what_cannot_be_built_is_said(options, message):
+def test_a_wrong_argument_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         WideResNet(**dict(depth=16, widen_factor=1) | options)

@@ -31,7 +31,7 @@ def cpu_kernel() -> ModuleType | None:
 
 @functools.cache
 def gpu_kernel(device: torch.device) -> ModuleType | None:
-    """The Triton kernel; None, with one warning, if it does not run on ``device`` or its result differs there."""
+    """The Triton kernel; None, with one warning, if it does not run on ``device`` or its results differ."""
     try:
         from . import triton_kernel as gpu
 
