@@ -26,10 +26,10 @@ def labels(samples: int = SAMPLES) -> Tensor:
     return torch.arange(samples) % CLASSES
 
 
-def normalize_images(images: Tensor) -> Tensor:
-    from torchvision.transforms.v2.functional import normalize
+def normalize(images: Tensor) -> Tensor:
+    from torchvision.transforms.v2 import functional
 
-    return normalize(images.float() / 255, MEAN, STD)
+    return functional.normalize(images.float() / 255, MEAN, STD)
 
 
 def mixed_by_the_function(
@@ -46,7 +46,7 @@ def mixed_by_the_function(
 
 @pytest.mark.parametrize("kind", ["bytes", "floats", "normalized"])
 def test_batches_of_any_pixels_are_mixed_as_by_the_function(kind):
-    images = dict(bytes=make_images(), floats=make_images() / 255, normalized=normalize_images(make_images()))[kind]
+    images = dict(bytes=make_images(), floats=make_images() / 255, normalized=normalize(make_images()))[kind]
     options = dict(mean=MEAN, std=STD) if kind == "normalized" else {}
     transform = SaliencyMixTransform(CLASSES, target="salient", alpha=0.7, **options)
     before = images.clone()
@@ -183,11 +183,11 @@ def test_a_wrong_option_is_refused_by_the_constructor(options, message):
     [
         ({}, make_images(), labels(), ValueError, "for class numbers .N,. give num_classes"),
         (dict(num_classes=3), make_images(), labels(), ValueError, "from 0 to 2 for num_classes=3, got 0 to 3"),
-        (dict(num_classes=4), normalize_images(make_images()), labels(), ValueError, "images should be uint8, or floats from 0 to 1"),
+        (dict(num_classes=4), normalize(make_images()), labels(), ValueError, "images should be uint8, or floats"),
         (dict(num_classes=4, mean=MEAN, std=STD), make_images() * 1.0, labels(), ValueError, "to 58.*give the mean"),
-        (dict(num_classes=4, mean=MEAN, std=STD), make_images()[:, :1] / 255, labels(), ValueError, "should have the shape .N, 3, H,"),
+        (dict(num_classes=4, mean=MEAN, std=STD), make_images()[:, :1] / 255, labels(), ValueError, "shape .N, 3, "),
         (dict(num_classes=4), list(make_images()), labels(), TypeError, "images should be a .* got list"),
-        (dict(num_classes=4, mean=MEAN, std=STD), normalize_images(make_images()) * torch.nan, labels(), ValueError, "NaN"),
+        (dict(num_classes=4, mean=MEAN, std=STD), normalize(make_images()) * torch.nan, labels(), ValueError, "NaN"),
     ],
 )  # fmt: skip
 def test_a_wrong_batch_raises_an_error_with_the_expected_and_the_given_value(options, images, targets, error, message):

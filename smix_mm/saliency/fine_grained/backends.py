@@ -38,7 +38,7 @@ def gpu_kernel(device: torch.device) -> ModuleType | None:
         gpu.check(device)
     except Exception as error:  # Triton, a C compiler or the support of this GPU may be missing
         logging.getLogger("smix_mm").warning(
-            "the Triton kernel cannot be used on %s (%s: %s): fine-grained saliency runs in plain torch, which is slower",
+            "the Triton kernel cannot be used on %s (%s: %s): fine-grained saliency runs in plain torch, more slowly",
             device,
             type(error).__name__,
             (str(error).strip() or "no reason given").splitlines()[0],
