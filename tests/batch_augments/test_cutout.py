@@ -81,7 +81,7 @@ def test_results_depend_on_the_seed_and_on_the_rank(monkeypatch):
     assert not torch.equal(cut(inputs, seed=1), here)
 
 
-def test_behind_the_preprocessor_the_hole_is_the_mean_of_the_data():
+def test_after_the_preprocessor_the_hole_is_the_mean_of_the_data():
     mean, std = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
     augments = dict(augments=dict(type="Cutout", length=64), probs=1.0)
     preprocessor = ClsDataPreprocessor(mean=mean, std=std, num_classes=2, batch_augments=augments)

@@ -59,7 +59,7 @@ def test_dropout_acts_between_the_convolutions_in_training_alone():
     assert torch.equal(net(x)[0], net(x)[0])
 
 
-def test_stages_are_given_as_asked_and_the_last_one_activated():
+def test_the_chosen_stages_are_returned_the_last_one_activated():
     x = torch.randn(2, 3, 32, 32)
     outputs = small(out_indices=(0, 1, 2)).eval()(x)
     assert [tuple(out.shape) for out in outputs] == [(2, 32, 32, 32), (2, 64, 16, 16), (2, 128, 8, 8)]
@@ -81,7 +81,7 @@ def test_weights_begin_as_in_the_papers_code():
 
 
 @pytest.mark.parametrize("frozen", [-1, 0, 2, 3])
-def test_frozen_stages_neither_learn_nor_count(frozen):
+def test_frozen_stages_neither_learn_nor_update_statistics(frozen):
     net = small(frozen_stages=frozen).train()
     modules = dict(conv1=0, layer1=1, layer2=2, layer3=3, norm=3)
     for name, stage in modules.items():

@@ -122,7 +122,7 @@ def test_one_of_several_outputs_is_chosen(images):
     assert torch.equal(second, NetworkSaliency(redness(outputs=2), output=-1, **OPTIONS)(images))
 
 
-def test_a_sigmoid_bends_the_map_and_moves_no_peak(images):
+def test_a_sigmoid_changes_the_map_but_no_peak(images):
     linear, bent = (NetworkSaliency(redness(), sigmoid=sigmoid, **OPTIONS) for sigmoid in (False, True))
     assert not torch.equal(linear(images), bent(images))
     assert torch.equal(linear.peak(images), bent.peak(images))
@@ -141,7 +141,7 @@ def test_a_constant_or_non_finite_map_gives_zeros(images, value):
     assert not detector.extreme(images, salient=True, pick=None)[1].any()
 
 
-def test_one_nan_spoils_its_own_image_alone(images):
+def test_nan_in_a_map_affects_only_its_own_image(images):
     def give(inputs):
         maps = inputs[:, :1].clone()
         maps[0, 0, 3, 3] = float("nan")
@@ -206,7 +206,7 @@ def test_weights_that_do_not_fit_are_refused(images, tmp_path, change, message):
         NetworkSaliency(Redness(), path)(images)
 
 
-def test_files_that_are_none_are_refused(images, tmp_path):
+def test_files_that_are_neither_models_nor_weights_are_refused(images, tmp_path):
     path = tmp_path / "text.pt2"
     path.write_text("no program")
     with pytest.raises(ValueError, match=r"text.pt2 cannot be read.*should be a file written by torch.export.save"):

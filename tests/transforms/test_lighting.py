@@ -51,7 +51,7 @@ def test_white_stays_white_and_black_black_where_mmpretrains_own_wraps_around():
         assert stock(dict(img=white.copy()))["img"].max() < 30
 
 
-def test_nothing_is_done_without_spread_and_the_given_image_stays():
+def test_alphastd_0_changes_nothing_and_the_input_is_not_changed():
     given = image()
     copy = given.copy()
     assert np.array_equal(lit(given, 0, alphastd=0.0), given)
@@ -65,7 +65,7 @@ def test_an_image_of_negative_strides_as_colour_jitter_leaves_it_is_taken():
 
 
 @pytest.mark.parametrize("given", [image().astype(np.float32), image()[..., 0], image()[..., :2], "an image"])
-def test_anything_but_an_image_of_bytes_is_refused(given):
+def test_anything_but_a_uint8_image_is_refused(given):
     with pytest.raises(TypeError, match=r"img should be a uint8 array \(H, W, 3\), got "):
         PCALighting().transform(dict(img=given))
 

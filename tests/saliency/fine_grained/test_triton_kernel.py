@@ -111,7 +111,7 @@ def kernel(numbers, STEPS: tl.constexpr):
 """
 
 
-def test_a_loop_whose_names_start_from_one_value_is_found_out(tmp_path, monkeypatch):
+def test_a_loop_whose_names_start_from_one_value_is_detected(tmp_path, monkeypatch):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
@@ -193,7 +193,7 @@ def test_refuses_cpu_images_unless_interpreted(monkeypatch):
         FineGrainedSaliency("triton")(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 
-def test_names_triton_where_it_is_missing(monkeypatch):
+def test_the_error_without_triton_names_it(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(fine_grained, "HAS_TRITON", False)
     with pytest.raises(ImportError, match="backend='triton' needs a Triton that runs on cpu"):
