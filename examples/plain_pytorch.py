@@ -1,7 +1,7 @@
 """ResNet-18 with SaliencyMix in plain PyTorch: python examples/plain_pytorch.py data/cifar10
 
-The folder holds image files as train/<class>/ and test/<class>/; for CIFAR-10,
-`python tools/prepare_data.py cifar10 --as-folder` makes it.
+The folder contains image files in train/<class>/ and test/<class>/; for CIFAR-10,
+`python tools/prepare_data.py cifar10 --as-folder` writes it.
 """
 
 import sys

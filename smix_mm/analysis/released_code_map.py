@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..batch_augments.official_map import IMAGENET_MEAN, IMAGENET_STD, first_peaks, normalise, released_code_maps
+from ..batch_augments.official import first_peaks, normalize, released_code_maps
 from ..saliency import FineGrainedSaliency
+from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.files import atomic_path
 from ..utils.progress import track
 from ..visualization.image_files import centre_crop, choose, list_images, random_crops, read_image
@@ -75,7 +76,7 @@ class Peaks:
 def _maps(crops: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
     """True and released maps, float32 (N, H, W) each, of uint8 RGB (H, W, 3)."""
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    return FineGrainedSaliency()(images), released_code_maps(normalise(images, mean, std))
+    return FineGrainedSaliency()(images), released_code_maps(normalize(images, mean, std))
 
 
 def show_released_code_map(
@@ -89,7 +90,7 @@ def show_released_code_map(
     """Draw one image, its true saliency map and the map that the released code gets, with both peaks.
 
     The released code hands OpenCV's detector the normalised float image, which the detector
-    reads as bytes (see :func:`smix_mm.batch_augments.official_map.released_code_maps`).
+    reads as bytes (see :func:`smix_mm.batch_augments.official.released_code_maps`).
 
     Args:
         image: a file, of which the middle square is taken, or ``skimage:NAME``.

@@ -1,35 +1,40 @@
-"""What the code released with the paper does, exactly."""
+"""The behaviour of the code released with the paper, and the saliency map that it computes."""
 
 from __future__ import annotations
+
+from typing import Any, Sequence
 
 import numpy as np
 import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..mixing.functional import as_scores, check_alpha
+from ..mixing.functional import as_scores
+from ..mixing.plan import check_alpha
+from ..saliency.normalization import check_finite, check_mean_std
 from ..saliency.opencv import create_opencv_detector
-from .saliency_mix import check_inputs
+from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
+from ..utils.tensors import check_images
 
 
 @BATCH_AUGMENTS.register_module()
 class OfficialSaliencyMix:
-    """The released code's behaviour, batch for batch identical given the same seeds.
+    """The released code's augmentation: from the same seeds it returns identical batches.
 
-    It differs from the paper's text, and from :class:`SaliencyMix`, in this: one λ and one box
-    serve the whole batch; the box is found on one image, and there on the *normalised float*
+    It differs from the paper's text, and from :class:`SaliencyMix`: one λ and one box
+    serve the whole batch, and the box is found on one image, in its *normalized float*
     tensor. OpenCV's detector expects bytes and reads the floats' bit pattern as if it were
-    pixels, so the box is nearly random; it is cut at the borders.
+    pixels, so the box is nearly random; it is cut off at the borders.
 
-    λ comes from numpy's global generator and the permutation from torch's, in this order. The
-    coin that the released training loop throws first is mmpretrain's ``probs``.
+    λ is drawn from numpy's global generator, then the permutation from torch's. The released training
+    loop decides before that whether a batch is mixed; here this is mmpretrain's ``probs``.
 
     Args:
         alpha: positive; λ ~ Beta(alpha, alpha). Defaults to 1.0.
 
     Raises:
         ValueError: ``alpha`` is not a positive number.
-        ImportError: OpenCV's contrib build is missing.
+        ImportError: OpenCV's contrib build is not installed.
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -41,18 +46,17 @@ class OfficialSaliencyMix:
         return self.mix(batch_inputs, batch_scores)
 
     def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The same as calling the object; mmpretrain's name for it."""
-        check_inputs(batch_inputs)
+        """Same as calling the object, under the name of mmpretrain's batch augmentations."""
+        check_images(batch_inputs, "N, 3, H, W", dtype="floating-point", name="batch_inputs")
         scores = as_scores(batch_scores, len(batch_inputs), None)
         if len(batch_inputs) == 0:
             return batch_inputs.clone(), scores.clone()
         lam = np.random.beta(self.alpha, self.alpha)
         partner = torch.randperm(len(batch_inputs))
-        giver = batch_inputs[int(partner[0])]
-        # The box makes a GPU wait at every batch anyway, so this can be asked every time.
-        if not bool(torch.isfinite(batch_inputs).all()):
-            raise ValueError("the batch holds NaN or infinity; wanted finite pixels: look at the data and its pipeline")
-        y1, x1, y2, x2 = self.box(giver, lam)
+        first_partner = batch_inputs[int(partner[0])]
+        # The box makes a GPU wait anyway, so every batch can be checked.
+        check_finite(batch_inputs)
+        y1, x1, y2, x2 = self.box(first_partner, lam)
         height, width = batch_inputs.shape[2:]
         lam = 1 - ((y2 - y1) * (x2 - x1) / (height * width))
         partner = partner.to(batch_inputs.device)
@@ -64,12 +68,10 @@ class OfficialSaliencyMix:
         """The box ``(y1, x1, y2, x2)``, half-open, that the released code finds on one image.
 
         Args:
-            image: normalised floats (3, H, W).
+            image: normalized, floating-point (3, H, W).
             lam: the share of the image that should remain.
         """
-        floats = np.ascontiguousarray(image.detach().float().cpu().numpy().transpose(1, 2, 0))
-        _, saliency_map = self.detector.computeSaliency(floats)
-        peak = np.unravel_index(np.argmax((saliency_map * 255).astype(np.uint8)), saliency_map.shape)
+        peak = first_peaks(released_code_maps(image[None], self.detector))[0].tolist()
         ratio = np.sqrt(1.0 - lam)
         corners = []
         for place, side in zip(peak, image.shape[1:]):
@@ -77,3 +79,63 @@ class OfficialSaliencyMix:
             corners.append((int(np.clip(place - half, 0, side)), int(np.clip(place + half, 0, side))))
         (y1, y2), (x1, x2) = corners
         return y1, x1, y2, x2
+
+
+def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
+    """``(images - mean) / std`` for each channel, as in a data preprocessor.
+
+    Args:
+        images: uint8 RGB (N, 3, H, W).
+        mean: three numbers on the scale of 0 to 255. Defaults to ImageNet's.
+        std: three positive numbers on the same scale. Defaults to ImageNet's.
+
+    Returns:
+        float32 (N, 3, H, W).
+
+    Raises:
+        TypeError, ValueError: an argument is not as above.
+    """
+    check_images(images, "N, 3, H, W", dtype="uint8")
+    mean_of, std_of = (numbers.view(1, 3, 1, 1) for numbers in check_mean_std(mean, std))
+    return (images.float() - mean_of) / std_of
+
+
+def released_code_maps(images: Tensor, detector: Any = None) -> Tensor:
+    """The maps of OpenCV's fine-grained detector for normalized floats, as the released code calls it.
+
+    The detector converts the image to grey, which stays floating-point, and then reads that buffer as if
+    it contained bytes: the map shows the bit patterns of floats, not saliency.
+
+    Args:
+        images: normalized, floating-point (N, 3, H, W), in any channel order: the network's input.
+        detector: OpenCV's detector object. Defaults to a new one.
+
+    Returns:
+        float32 (N, H, W) in [0, 1], on the CPU, rounded down to 256 levels as in the released code.
+
+    Raises:
+        ImportError: OpenCV's contrib build is not installed.
+        TypeError, ValueError: ``images`` are not as above.
+    """
+    check_images(images, "N, 3, H, W", dtype="floating-point")
+    detector = create_opencv_detector("fine_grained") if detector is None else detector
+    maps = np.zeros((len(images), *images.shape[2:]), np.uint8)
+    for index, image in enumerate(images.detach().float().cpu().numpy()):
+        found, saliency_map = detector.computeSaliency(np.ascontiguousarray(image.transpose(1, 2, 0)))
+        if not found:
+            raise RuntimeError(f"OpenCV found no saliency in an image of shape {image.shape}")
+        maps[index] = (saliency_map * 255).astype(np.uint8)
+    return torch.from_numpy(maps).float() / 255
+
+
+def first_peaks(maps: Tensor) -> Tensor:
+    """The first maximum in row order of each map.
+
+    Args:
+        maps: floating-point (N, H, W), on the CPU.
+
+    Returns:
+        int64 (N, 2), (y, x).
+    """
+    index = torch.from_numpy(maps.flatten(1).numpy().argmax(1))
+    return torch.stack((index // maps.shape[2], index % maps.shape[2]), 1)

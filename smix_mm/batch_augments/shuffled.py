@@ -1,4 +1,4 @@
-"""SaliencyMix with the maps of other images: the control that leaves all but the saliency as it is."""
+"""SaliencyMix with the maps of other images: the control that changes only the saliency."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..saliency.normalized import NormalizedImages
+from ..saliency.normalization import NormalizedImages
 from .saliency_mix import SaliencyMix
 
 
@@ -19,28 +19,27 @@ class _RolledImages(SaliencyMix):
 
 @BATCH_AUGMENTS.register_module()
 class ShuffledSaliencyMix:
-    """SaliencyMix whose every box comes from the map of another image than the one that is cut.
+    """SaliencyMix with boxes from the map of another image: a control, which is not in the paper.
 
     A patch of image j lies around the peak of image j - 1 of the batch. Over shuffled batches its
-    place, and with ``border='clip'`` its area, have the very distribution that they have in
-    :class:`SaliencyMix`, with all its love of borders or of the middle; only the tie between the place
-    and what is shown there is cut. With the same seed, partners and λ are the same too. Not in the
-    paper: a control.
+    place, and with ``border='clip'`` its area, have the same distribution as in :class:`SaliencyMix`,
+    such as a preference for borders or for the middle, but do not depend on the image's content.
+    With the same seed, partners and λ are the same, too.
 
     Args:
-        **options: as for :class:`SaliencyMix`; a ``'random'`` source is not changed by this.
+        **options: as for :class:`SaliencyMix`; with ``source='random'`` the boxes are the same.
 
     Raises:
-        ValueError: as there.
+        ValueError: as for :class:`SaliencyMix`.
     """
 
-    # It has a SaliencyMix and is none: who draws the boxes of a SaliencyMix would draw others than these.
+    # Not a subclass of SaliencyMix: code that draws the boxes of a SaliencyMix would draw wrong ones.
     def __init__(self, **options: Any) -> None:
         self._mix = _RolledImages(**options)
 
     @property
     def generator(self) -> torch.Generator | None:
-        """What λ and partners are drawn from; None before the first batch."""
+        """The generator of λ and partners; None before the first batch."""
         return self._mix.generator
 
     @generator.setter
@@ -52,5 +51,5 @@ class ShuffledSaliencyMix:
         return self.mix(batch_inputs, batch_scores)
 
     def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The same as calling the object; mmpretrain's name for it."""
+        """Same as calling the object, under the name of mmpretrain's batch augmentations."""
         return self._mix.mix(batch_inputs, batch_scores)

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from ..analysis import padding_peaks, released_code_map
-    from ..batch_augments.official_map import IMAGENET_MEAN, IMAGENET_STD
+    from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
     from ..utils.files import write_json
     from ..visualization.image_files import list_images
 

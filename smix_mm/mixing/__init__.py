@@ -2,17 +2,16 @@
 
 from .functional import saliency_mix
 from .patch import blend_targets, paste
-from .plan import MixDraw, MixPlan, draw_mix, plan_mix
-from .scheme import Scheme
+from .plan import MixDraw, MixOptions, MixPlan, draw_mix, plan_mix
 from .transforms import SaliencyMixCollate, SaliencyMixTransform
 from .video import saliency_mix_video
 
 __all__ = [
     "MixDraw",
+    "MixOptions",
     "MixPlan",
     "SaliencyMixCollate",
     "SaliencyMixTransform",
-    "Scheme",
     "blend_targets",
     "draw_mix",
     "paste",

@@ -1,6 +1,7 @@
 """Pasting compiled for GPUs with Triton: every pixel of the mixed batch is read once and written once.
 
-Proven in Triton's interpreter alone; not yet run on a GPU, where :func:`works` tries it before its first use.
+So far it has only been run in Triton's interpreter, not measured on a GPU; there :func:`works` tests it before its
+first use.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def paste_kernel(
     stride_w,
     BLOCK: tl.constexpr,
 ):
-    """A block of an image's elements in the order of memory, channels first or last."""
+    """Paste into one block of an image's elements, in the order of memory, channels first or last."""
     image = tl.program_id(0).to(tl.int64)
     element = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = element < size
@@ -46,7 +47,7 @@ def paste_kernel(
 
 @functools.cache
 def works(device: torch.device) -> bool:
-    """Whether the kernel pastes on ``device`` what it should; if not, a log line says so."""
+    """Whether the kernel pastes correctly on ``device``; logs a warning if not."""
     images = torch.arange(2 * 3 * 5 * 7, dtype=torch.float32, device=device).view(2, 3, 5, 7)
     source = torch.tensor([[0, 1, 2, 4], [0, 0, 0, 0]], device=device)
     target = torch.tensor([[3, 4, 5, 7], [0, 0, 0, 0]], device=device)
@@ -57,15 +58,17 @@ def works(device: torch.device) -> bool:
         for layout in (torch.contiguous_format, torch.channels_last):
             pasted = paste(images.contiguous(memory_format=layout), partner, source, target)
             if not torch.equal(pasted, expected):
-                raise RuntimeError("it pastes wrongly")
-    except Exception as error:  # Triton's own are many
-        logging.getLogger("smix_mm").warning("no Triton kernel pastes on %s (%s): plain torch does", device, error)
+                raise RuntimeError("its result is wrong")
+    except Exception as error:  # Triton raises many kinds
+        logging.getLogger("smix_mm").warning(
+            "the Triton kernel cannot paste on %s (%s); plain torch is used", device, error
+        )
         return False
     return True
 
 
 def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: Tensor) -> Tensor:
-    """:func:`smix_mm.mixing.paste` of images on a GPU without gaps in memory, channels first or last."""
+    """:func:`smix_mm.mixing.paste` on a GPU, of images that are contiguous, channels first or last."""
     mixed = torch.empty_like(images)
     count, _, height, width = images.shape
     size = images[0].numel()

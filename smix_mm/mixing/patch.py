@@ -1,4 +1,4 @@
-"""From λ to the patch: its size, its box, the pasted image and the exact label.
+"""The patch: its size, its box, the pasted image and the exact label.
 
 A box is ``(y1, x1, y2, x2)`` in pixels, half-open: rows y1 to y2 - 1, columns x1 to x2 - 1.
 """
@@ -20,6 +20,7 @@ def patch_size(lam: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         lam: float64 (N,) in [0, 1], on the CPU.
+        height, width: of the images.
 
     Returns:
         int64 (N, 2): height and width of each patch.
@@ -31,19 +32,20 @@ def patch_size(lam: Tensor, height: int, width: int) -> Tensor:
 def place_patches(
     source: Tensor, target: Tensor, size: Tensor, height: int, width: int, border: str
 ) -> tuple[Tensor, Tensor]:
-    """Boxes around the points to cut from and to paste to, of one size and inside the image.
+    """Boxes around the points to cut from and to paste to: of equal size, inside the image.
 
     Args:
         source: int64 (N, 2), (y, x) to cut around.
         target: int64 (N, 2), (y, x) to paste around.
-        size: int64 (N, 2), wanted height and width.
-        border: ``'shift'`` moves a patch that would stand out back inside, whole (the paper,
-            section 3.2); ``'clip'`` cuts off what stands out, of either box (the released code).
+        size: int64 (N, 2), height and width of the patches.
+        height, width: of the images.
+        border: ``'shift'`` moves a patch that crosses a border inside, whole (the paper,
+            section 3.2); ``'clip'`` cuts it off where either box crosses a border (the released code).
 
     Returns:
         int64 (N, 4) twice: source boxes and target boxes.
     """
-    # Filled on the device: copying two numbers there would wait for a GPU.
+    # Filled on the device: copying two numbers to a GPU would wait for it.
     sides = torch.stack([torch.full((), side, device=source.device) for side in (height, width)])
     half = size // 2
     if border == "shift":
@@ -56,7 +58,7 @@ def place_patches(
 
 
 def box_area(boxes: Tensor) -> Tensor:
-    """int64 (N,): pixels in each of the boxes (N, 4)."""
+    """int64 (N,): number of pixels in each of the boxes (N, 4)."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
@@ -77,7 +79,7 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
         partner: int64 (N,), the index of each image's partner.
         source_boxes: int64 (N, 4), in the partner.
         target_boxes: int64 (N, 4) of the same sizes, in the image.
-        same_place: the two sets of boxes are known to be equal, which spares a gather.
+        same_place: whether the two sets of boxes are known to be equal, which saves a gather.
 
     Returns:
         a new tensor of the dtype, device and memory format of ``images``.
@@ -102,7 +104,7 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
 
 
 def _compiled_paste(images: Tensor) -> Callable[..., Tensor] | None:
-    """The GPU kernel where it runs and ``images`` lie as it reads them; torch.compile fuses the plain form itself."""
+    """The GPU kernel if it runs and supports this memory format; torch.compile fuses the plain form itself."""
     if images.device.type != "cuda" or is_compiling() or gpu_kernel(images.device) is None or not images.numel():
         return None
     if not images.is_contiguous() and not images.is_contiguous(memory_format=torch.channels_last):
@@ -118,15 +120,15 @@ def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int)
     Args:
         targets: floating scores (N, K); not changed.
         partner: int64 (N,).
-        pasted: int64 (N,), pixels of each image that come from its partner.
-        pixels: pixels of an image.
+        pasted: int64 (N,), number of pixels of each image that come from its partner.
+        pixels: number of pixels of an image.
 
     Returns:
-        (N, K) of the same dtype; the weights are quotients of whole numbers, rounded once.
+        (N, K) of the same dtype; the weights are quotients of integers, rounded once.
     """
     exact = torch.float64 if targets.dtype == torch.float64 else torch.float32
     scores = targets.to(exact)
-    # By a tensor, since by a number a GPU multiplies with its rounded reciprocal.
+    # Divided by a tensor: a GPU multiplies by the rounded reciprocal of a Python number.
     whole = torch.full((), pixels, dtype=exact, device=pasted.device)
     own = (pixels - pasted).to(exact) / whole
     others = pasted.to(exact) / whole

@@ -1,28 +1,89 @@
-"""What is random about a mix, drawn in one place; and the plan that follows from it."""
+"""The options of a mix, the random numbers that it needs, and the boxes that follow from both."""
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass, fields
+from numbers import Real
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from ..saliency import SaliencyDetector
-from ..saliency.normalized import NormalizedImages
-from .patch import box_area, patch_size, place_patches
-from .scheme import Scheme, choose_points
+from ..saliency.normalization import NormalizedImages
+from ..utils.choices import check_option
+from .patch import BORDERS, box_area, patch_size, place_patches
+
+SOURCES = ("salient", "non_salient", "random")
+TARGETS = ("corresponding", "salient", "non_salient")
+PER = ("sample", "batch")
+TIES = ("first", "random")
+
+# Above it the sum of the two parameters of the Beta distribution overflows, and every λ is 0.
+MAX_ALPHA = 1e307
+
+
+@dataclass(frozen=True)
+class MixOptions:
+    """What :func:`smix_mm.saliency_mix` does; the defaults are the paper's method (schemes: section 3.4).
+
+    Attributes:
+        alpha: positive; λ ~ Beta(alpha, alpha).
+        source: where the patch is cut: around the ``'salient'`` or ``'non_salient'`` pixel of the partner, or
+            around a ``'random'`` one (CutMix's centre: the control).
+        target: where it is pasted: at the ``'corresponding'`` place, or around the ``'salient'`` or
+            ``'non_salient'`` pixel of the image itself.
+        border: ``'shift'`` moves a patch that crosses a border inside, whole (section 3.2); ``'clip'`` cuts it
+            off there (the released code).
+        box_per: ``'sample'``, or ``'batch'`` for one box, and so one λ, from the first pair.
+        lam_per: ``'sample'``, or ``'batch'`` for one λ.
+        ties: which of several equal extremes: the ``'first'`` in row order, or a ``'random'`` one.
+
+    Raises:
+        ValueError: a value is not one of these.
+    """
+
+    alpha: float = 1.0
+    source: str = "salient"
+    target: str = "corresponding"
+    border: str = "shift"
+    box_per: str = "sample"
+    lam_per: str = "sample"
+    ties: str = "first"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", check_alpha(self.alpha))
+        check_option("source", self.source, SOURCES)
+        check_option("target", self.target, TARGETS)
+        check_option("border", self.border, BORDERS)
+        check_option("box_per", self.box_per, PER)
+        check_option("lam_per", self.lam_per, PER)
+        check_option("ties", self.ties, TIES)
+
+
+def check_alpha(alpha: object) -> float:
+    """``alpha`` as a float; a ValueError unless it is a positive, finite number."""
+    try:
+        value = float(alpha) if isinstance(alpha, Real) and not isinstance(alpha, bool) else 0.0
+    except OverflowError:  # an integer larger than any float
+        value = math.inf
+    if not 0 < value < MAX_ALPHA:
+        raise ValueError(f"alpha should be a positive number, got {alpha!r}; 1.0 makes λ uniform")
+    return value
 
 
 @dataclass(frozen=True)
 class MixDraw:
-    """Everything random about one batch's mix, on the CPU, so that a mix can be replayed.
+    """All random numbers of one batch's mix, on the CPU, so that a mix can be repeated.
 
-    The same numbers are drawn whatever the options, so two arms of a comparison that start
-    from one seed share partners and λ.
+    They do not depend on the options, so two arms of a comparison that start from one seed share
+    partners and λ.
 
     Attributes:
-        partner: int64 (N,), a permutation: which image each one gets its patch from.
+        partner: int64 (N,), a permutation: the image that each one gets its patch from.
         lam: float64 (N,), Beta(alpha, alpha), the share of the image that should remain.
         uniform: float64 (N, 2, 3) in [0, 1): for source and target the tie-breaker and
             the random centre's (y, x).
@@ -33,43 +94,15 @@ class MixDraw:
     uniform: Tensor
 
 
-@dataclass(frozen=True)
-class MixPlan:
-    """Who gets what from whom.
-
-    Attributes:
-        partner: int64 (N,) on the images' device.
-        source_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the partner.
-        target_boxes: int64 (N, 4), in the image itself.
-        pasted: int64 (N,), pixels that change hands; 0 for an image paired with itself.
-        pixels: pixels of one image.
-        same_place: whether every source box is its target box by the scheme.
-    """
-
-    partner: Tensor
-    source_boxes: Tensor
-    target_boxes: Tensor
-    pasted: Tensor
-    pixels: int
-    same_place: bool
-
-    @property
-    def lam(self) -> Tensor:
-        """float64 (N,): the share of each image that is its own, exact."""
-        # By a tensor, since by a number a GPU multiplies with its rounded reciprocal.
-        pixels = torch.full((), self.pixels, dtype=torch.float64, device=self.pasted.device)
-        return 1 - self.pasted.to(torch.float64) / pixels
-
-
 def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = None) -> MixDraw:
     """Draw partners, λ ~ Beta(alpha, alpha) and the uniform numbers for a batch.
 
     Args:
         samples: images in the batch.
         alpha: positive; 1 makes λ uniform (the paper, section 3.2).
-        generator: a CPU generator; default torch's global one.
+        generator: a CPU generator. Defaults to torch's global one.
     """
-    # torch draws no Beta from a generator of one's own; numpy does, seeded from it.
+    # torch cannot draw from a Beta distribution with a given generator; numpy can, seeded from it.
     seed = int(torch.randint(0, 2**63 - 1, (1,), generator=generator))
     random = np.random.default_rng(seed)
     partner = torch.from_numpy(random.permutation(samples))
@@ -79,7 +112,7 @@ def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = Non
 
 @dataclass(frozen=True)
 class MixNumbers:
-    """A draw in the form that a plan needs it in: whole pixels, and on the images' device.
+    """A draw in pixels of images of one size, which can be moved to the images' device.
 
     P is N, or 1 with ``box_per='batch'``.
 
@@ -96,72 +129,140 @@ class MixNumbers:
     centre: Tensor
 
     def to(self, device: torch.device) -> MixNumbers:
-        """The same on another device; a GPU is not waited for."""
+        """The same numbers on another device, without waiting for a GPU."""
         return MixNumbers(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 
     def copy_(self, other: MixNumbers) -> None:
-        """Overwrite these tensors with others of the same shapes; a GPU is not waited for."""
+        """Overwrite these tensors with others of the same shapes, without waiting for a GPU."""
         for field in fields(self):
             getattr(self, field.name).copy_(getattr(other, field.name), non_blocking=True)
 
 
-def mix_numbers(draw: MixDraw, height: int, width: int, box_per: str = "sample", lam_per: str = "sample") -> MixNumbers:
-    """What a draw means for images of a size; on the CPU. Options as for :func:`plan_mix`."""
-    planned = 1 if box_per == "batch" else len(draw.lam)
-    lam = draw.lam[:1].expand(planned) if lam_per == "batch" else draw.lam[:planned]
+def mix_numbers(draw: MixDraw, height: int, width: int, options: MixOptions) -> MixNumbers:
+    """A draw for images of ``height`` x ``width`` pixels, on the CPU."""
+    planned = 1 if options.box_per == "batch" else len(draw.lam)
+    lam = draw.lam[:1].expand(planned) if options.lam_per == "batch" else draw.lam[:planned]
     sides = torch.tensor([height, width])
     # The product can round up to the side itself.
     centre = torch.minimum((draw.uniform[:planned, :, 1:] * sides).long(), sides - 1)
     return MixNumbers(draw.partner, patch_size(lam, height, width), draw.uniform[:planned, :, 0], centre)
 
 
+@dataclass(frozen=True)
+class MixPlan:
+    """Which pixels of a batch are replaced, and by which.
+
+    Attributes:
+        partner: int64 (N,) on the images' device.
+        source_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the partner.
+        target_boxes: int64 (N, 4), in the image itself.
+        pasted: int64 (N,), pixels that are replaced; 0 for an image that is its own partner.
+        pixels: pixels of one image.
+        same_place: whether the options make every source box equal to its target box.
+    """
+
+    partner: Tensor
+    source_boxes: Tensor
+    target_boxes: Tensor
+    pasted: Tensor
+    pixels: int
+    same_place: bool
+
+    @property
+    def lam(self) -> Tensor:
+        """float64 (N,): the exact share of each image that is its own."""
+        # Divided by a tensor: a GPU multiplies by the rounded reciprocal of a Python number.
+        pixels = torch.full((), self.pixels, dtype=torch.float64, device=self.pasted.device)
+        return 1 - self.pasted.to(torch.float64) / pixels
+
+
 def plan_mix(
-    images: Tensor | NormalizedImages,
-    draw: MixDraw | MixNumbers,
-    scheme: Scheme,
-    detector: SaliencyDetector,
-    border: str = "shift",
-    box_per: str = "sample",
-    lam_per: str = "sample",
+    images: Tensor | NormalizedImages, draw: MixDraw | MixNumbers, options: MixOptions, detector: SaliencyDetector
 ) -> MixPlan:
-    """Turn drawn numbers and images into boxes.
+    """Turn random numbers and images into boxes.
 
     Args:
-        images: what the detector looks at: uint8 RGB (N, 3, H, W), or normalized where it reads that.
-        draw: see :func:`draw_mix`; or the numbers that follow from it, on the images' device.
-        scheme: where to cut and where to paste.
-        detector: asked only where the scheme needs it, and with ``box_per='batch'`` only
-            about the first pair.
-        border: see :func:`~smix_mm.mixing.patch.place_patches`.
-        box_per: ``'sample'``, or ``'batch'`` for one box (and so one λ) from the first pair.
-        lam_per: ``'sample'``, or ``'batch'`` for one λ.
+        images: the detector's input: uint8 RGB (N, 3, H, W), or normalized where the detector reads that.
+        draw: see :func:`draw_mix`; or its :func:`mix_numbers`, on the images' device.
+        options: all but ``alpha`` are used.
+        detector: called only where ``source`` or ``target`` needs it, and with ``box_per='batch'`` only on the
+            first pair.
     """
     samples, _, height, width = images.shape
     if isinstance(draw, MixDraw):
-        draw = mix_numbers(draw, height, width, box_per, lam_per).to(images.device)
-    partner = draw.partner
-    if box_per == "batch":
-        pick = draw.pick[:, 0]
-        source = choose_points(images[partner[:1]], scheme.source, scheme.ties, detector, pick, draw.centre[:, 0])
+        draw = mix_numbers(draw, height, width, options).to(images.device)
+    partner, pick, centre = draw.partner, draw.pick[:, 0], draw.centre[:, 0]
+    if options.box_per == "batch":
+        source = choose_points(images[partner[:1]], options.source, options.ties, detector, pick, centre)
     else:
-        source = _points_of_partners(images, draw, scheme, detector)
+        # Instead of copying the images into their partners' order, the numbers are put into the images' order.
+        own_pick, own_centre = torch.empty_like(pick), torch.empty_like(centre)
+        own_pick[partner], own_centre[partner] = pick, centre
+        source = choose_points(images, options.source, options.ties, detector, own_pick, own_centre)[partner]
+    same_place = options.target == "corresponding"
     target = source
-    if scheme.target != "corresponding":
-        takers = images[: len(draw.size)]
-        target = choose_points(takers, scheme.target, scheme.ties, detector, draw.pick[:, 1], draw.centre[:, 1])
-    source_boxes, target_boxes = place_patches(source, target, draw.size, height, width, border)
-    source_boxes, target_boxes = source_boxes.expand(samples, 4), target_boxes.expand(samples, 4)
+    if not same_place:
+        receivers, pick, centre = images[: len(draw.size)], draw.pick[:, 1], draw.centre[:, 1]
+        target = choose_points(receivers, options.target, options.ties, detector, pick, centre)
+    source_boxes, target_boxes = place_patches(source, target, draw.size, height, width, options.border)
 
     with_itself = (partner == torch.arange(samples, device=partner.device))[:, None]
-    source_boxes, target_boxes = source_boxes.masked_fill(with_itself, 0), target_boxes.masked_fill(with_itself, 0)
-    same_place = scheme.target == "corresponding"
+    source_boxes = source_boxes.expand(samples, 4).masked_fill(with_itself, 0)
+    target_boxes = target_boxes.expand(samples, 4).masked_fill(with_itself, 0)
     return MixPlan(partner, source_boxes, target_boxes, box_area(target_boxes), height * width, same_place)
 
 
-def _points_of_partners(
-    images: Tensor | NormalizedImages, numbers: MixNumbers, scheme: Scheme, detector: SaliencyDetector
+def choose_points(
+    images: Tensor | NormalizedImages, where: str, ties: str, detector: SaliencyDetector, pick: Tensor, centre: Tensor
 ) -> Tensor:
-    """Each partner's place to cut around; the images stay where they are, their places are permuted."""
-    pick, centre = torch.empty_like(numbers.pick[:, 0]), torch.empty_like(numbers.centre[:, 0])
-    pick[numbers.partner], centre[numbers.partner] = numbers.pick[:, 0], numbers.centre[:, 0]
-    return choose_points(images, scheme.source, scheme.ties, detector, pick, centre)[numbers.partner]
+    """A point in each image. An image without any contrast has no extreme pixel: its point is the random one.
+
+    Args:
+        images: uint8 RGB (N, 3, H, W), or normalized where the detector reads that.
+        where: ``'salient'``, ``'non_salient'`` or ``'random'``.
+        ties: ``'first'`` or ``'random'``, see :class:`MixOptions`.
+        detector: called unless ``where`` is ``'random'``.
+        pick: float64 (N,) in [0, 1): which of equal extremes is taken with ``ties='random'``.
+        centre: int64 (N, 2), (y, x) of a random point, on the images' device.
+
+    Returns:
+        int64 (N, 2), (y, x), on the images' device.
+    """
+    if where == "random":
+        return centre
+    points, found = detector.extreme(images, where == "salient", pick if ties == "random" else None)
+    return torch.where(found[:, None], points, centre)
+
+
+def own_generator(*stream: int) -> torch.Generator:
+    """A CPU generator for an object to keep, seeded from ``torch.initial_seed()`` and the rank.
+
+    Args:
+        stream: numbers that separate the draws of objects with the same seed and rank. Defaults to none.
+    """
+    return _seeded(torch.initial_seed(), this_rank(), *stream)
+
+
+def call_generator() -> torch.Generator:
+    """A CPU generator for one call, seeded from one number of torch's global generator, and the rank.
+
+    A data loader seeds torch's global generator anew in each worker and epoch, so this is right
+    wherever an object may be copied into workers; ranks with equal seeds still draw differently.
+    """
+    return _seeded(int(torch.randint(0, 2**63 - 1, (1,))), this_rank())
+
+
+def this_rank() -> int:
+    """The rank of this process; 0 outside of distributed training.
+
+    A spawned worker is in no process group, but inherits ``RANK`` from ``torchrun``.
+    """
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank()
+    rank = os.environ.get("RANK", "")
+    return int(rank) if rank.isdecimal() else 0
+
+
+def _seeded(*numbers: int) -> torch.Generator:
+    seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64).item() >> 1
+    return torch.Generator().manual_seed(seed)

@@ -1,7 +1,8 @@
-"""SaliencyMix for a data loader or a loop of one's own, in the form of torchvision's v2 transforms."""
+"""SaliencyMix for a data loader or a training loop in plain PyTorch, in the form of torchvision's v2 transforms."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Callable, List, Mapping, Sequence
 
 import torch
@@ -9,11 +10,10 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from ..saliency import SaliencyDetector, build_detector
-from ..saliency.normalized import NormalizedImages
-from ..saliency.unnormalize import Unnormalize
-from .functional import as_scores, check_images, saliency_mix
-from .generator import call_generator
-from .options import mix_options
+from ..saliency.normalization import Unnormalize
+from ..utils.tensors import check_images
+from .functional import as_scores, saliency_mix
+from .plan import MixOptions, call_generator
 
 Samples = List[Any]
 
@@ -21,27 +21,27 @@ Samples = List[Any]
 class SaliencyMixTransform(nn.Module):
     """SaliencyMix of a batch: ``images, targets = transform(images, labels)``.
 
-    It stands where torchvision's ``v2.CutMix`` or timm's ``Mixup`` would: after the data loader, in
+    Use it as torchvision's ``v2.CutMix`` or timm's ``Mixup``: after the data loader, in
     ``v2.RandomChoice``, as timm's ``mixup_fn``, or in Lightning's ``on_after_batch_transfer``. The
-    loss has to take scores, as ``torch.nn.functional.cross_entropy`` does.
+    loss has to accept scores, as ``torch.nn.functional.cross_entropy`` does.
 
     Args:
-        num_classes: for labels that are class numbers; not needed for scores.
-        prob: the chance that a batch is mixed, in [0, 1]; the others are passed on with one-hot
+        num_classes: number of classes, for labels that are class numbers; not needed for scores.
+        prob: probability that a batch is mixed, in [0, 1]; the others are returned unmixed, with one-hot
             targets. Defaults to 1.0 (the paper: 0.5 for CIFAR, 1.0 for ImageNet).
-        mean, std: where images are normalised, what they were normalised with, in torchvision's
-            units (``v2.Normalize`` of floats in [0, 1]: ImageNet's mean is 0.485, 0.456, 0.406).
-            Left out, images are uint8, or floats in [0, 1].
-        detector: default :class:`~smix_mm.saliency.FineGrainedSaliency`; a config dict will do.
-        options: ``alpha``, ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties``
+        mean, std: what normalized images were normalized with, in torchvision's units
+            (``v2.Normalize`` of floats in [0, 1]: ImageNet's mean is 0.485, 0.456, 0.406).
+            Defaults to None: images are uint8, or floats in [0, 1].
+        detector: a detector or its config. Defaults to :class:`~smix_mm.saliency.FineGrainedSaliency`.
+        **options: ``alpha``, ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties``
             of :func:`smix_mm.saliency_mix`.
 
     Raises:
         ValueError: an argument is not as above.
 
     .. note::
-        What is random follows ``torch.manual_seed`` and a data loader's seeds for its workers, and
-        differs from rank to rank where the seeds are equal.
+        Random numbers depend on ``torch.manual_seed``, on a data loader's seeds for its workers, and on the
+        rank, so that ranks with equal seeds draw different ones.
     """
 
     def __init__(
@@ -56,68 +56,67 @@ class SaliencyMixTransform(nn.Module):
     ) -> None:
         super().__init__()
         if num_classes is not None and (isinstance(num_classes, bool) or not isinstance(num_classes, int)):
-            raise ValueError(f"num_classes is {num_classes!r}; wanted the number of classes, such as 10")
+            raise ValueError(f"num_classes should be an integer, got {num_classes!r}")
         if isinstance(prob, bool) or not isinstance(prob, (int, float)) or not 0 <= prob <= 1:
-            raise ValueError(f"prob is {prob!r}; wanted a number from 0 to 1")
+            raise ValueError(f"prob should be a number from 0 to 1, got {prob!r}")
         if (mean is None) != (std is None):
-            raise ValueError(f"mean is {mean!r} and std is {std!r}; wanted both, or neither")
+            raise ValueError(f"mean and std should be given both, or neither, got {mean!r} and {std!r}")
         self.num_classes = num_classes
         self.prob = float(prob)
         self.unnormalize = None
         if mean is not None and std is not None:
-            advice = "give the mean and std of the Normalize that the images went through"
+            advice = "give the mean and std of the images' Normalize transform"
             self.unnormalize = Unnormalize(mean, std, unit=1, advice=advice)
         self.detector = build_detector(detector)
-        self.options = mix_options(**options)
-        # timm's name: its loop sets it to False for the last epochs.
+        self.options = MixOptions(**options)
+        # timm's name: its training script sets it to False for the last epochs.
         self.mixup_enabled = True
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mix a batch.
 
         Args:
-            images: (N, 3, H, W), H and W at least 3: uint8, floats in [0, 1], or normalised floats
-                where ``mean`` and ``std`` were given. Never changed.
+            images: (N, 3, H, W), H and W at least 3: uint8, floats in [0, 1], or normalized floats
+                where ``mean`` and ``std`` were given. Not changed.
             labels: class numbers (N,), or scores (N, K).
 
         Returns:
-            ``(mixed_images, targets)``: of the dtype and device of ``images``, ``images`` itself
-            where the batch is not mixed; floating (N, K).
+            ``(mixed_images, targets)``: images of the dtype and device of ``images``, or ``images`` itself
+            where the batch is not mixed; targets floating-point (N, K).
 
         Raises:
-            TypeError, ValueError: something is not as above.
+            TypeError, ValueError: an argument is not as above.
         """
-        check_images(images)
+        check_images(images, "N, C, H, W")
         generator = call_generator()
         scores = as_scores(labels, len(images), self.num_classes)
         if not self.mixup_enabled or float(torch.rand(1, generator=generator)) >= self.prob:
             return images, scores
-        uint8_images: Tensor | NormalizedImages | None = None
+        uint8_images = None
         if self.unnormalize is not None:
-            if images.shape[1] != 3:
-                raise ValueError(f"images has shape {tuple(images.shape)}; wanted (N, 3, H, W) in RGB")
-            reads = self.detector.reads_normalized(images.device)
-            uint8_images = self.unnormalize.wrap(images) if reads else self.unnormalize(images)
-        options = dict(self.options, detector=self.detector, generator=generator)
+            check_images(images, "N, 3, H, W")
+            uint8_images = self.unnormalize.for_detector(images, self.detector)
+        options = dict(asdict(self.options), detector=self.detector, generator=generator)
         return saliency_mix(images, scores, uint8_images=uint8_images, **options)
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in dict(prob=self.prob, **self.options).items())
+        return ", ".join(f"{name}={value!r}" for name, value in dict(prob=self.prob, **asdict(self.options)).items())
 
 
 class SaliencyMixCollate:
-    """``DataLoader(..., collate_fn=SaliencyMixCollate(num_classes=10))``: batches come out mixed.
+    """``DataLoader(..., collate_fn=SaliencyMixCollate(num_classes=10))`` returns mixed batches.
 
     It mixes in the loader's workers, on the CPU; :class:`SaliencyMixTransform` after the loader
-    mixes where the batch is.
+    mixes on the batch's device.
 
     Args:
-        num_classes: see :class:`SaliencyMixTransform`, as for all others that are not named here.
-        collate: what makes a batch ``(images, labels)`` of samples. Defaults to torch's
+        num_classes: see :class:`SaliencyMixTransform`.
+        collate: makes a batch ``(images, labels)`` of samples. Defaults to torch's
             ``default_collate``; for timm's prefetching loader, ``timm.data.loader.fast_collate``.
+        **options: the other arguments of :class:`SaliencyMixTransform`.
 
     Raises:
-        ValueError: an argument is not as there.
+        ValueError: see :class:`SaliencyMixTransform`.
     """
 
     def __init__(
@@ -134,11 +133,11 @@ class SaliencyMixCollate:
         """``(mixed_images, targets)`` from a list of ``(image, label)``.
 
         Raises:
-            TypeError: samples that are no pairs, or of something that is no tensor.
+            TypeError: a sample is not a pair, or its image or label does not become a tensor.
             ValueError: see :class:`SaliencyMixTransform`.
         """
         batch = self.collate(samples)
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             given = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
-            raise TypeError(f"a batch is {given}; wanted two, (images, labels), from a data set of such pairs")
+            raise TypeError(f"a batch should be a pair (images, labels), got {given}")
         return self.transform(*batch)

@@ -1,4 +1,4 @@
-"""The labels of a batch in one tensor: a data preprocessor that makes them and a head that takes them."""
+"""Labels of a batch in one tensor, with a data preprocessor and a head that use them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 
 
 class LabelBatch(Sequence):
-    """Labels of a batch; to whoever asks for single ones, a sequence of mmpretrain's ``DataSample``.
+    """Labels of a batch in one tensor, and at the same time a sequence of mmpretrain's ``DataSample``.
 
     Args:
         labels: class numbers, int64 (N,).
-        scores: (N, K), or None.
+        scores: (N, K), or None. Integers become float32.
     """
 
     def __init__(self, labels: Tensor, scores: Tensor | None = None) -> None:
-        # A loss takes class probabilities as floats alone; one-hot labels come as integers.
+        # A loss accepts class probabilities only as floats, but one-hot labels are integers.
         if scores is not None and not scores.is_floating_point():
             scores = scores.float()
         self.labels = labels
@@ -28,11 +28,11 @@ class LabelBatch(Sequence):
 
     @property
     def targets(self) -> Tensor:
-        """What the loss compares with: the scores where there are any, else the labels."""
+        """The targets of the loss: the scores if given, else the labels."""
         return self.labels if self.scores is None else self.scores
 
     def cpu(self) -> LabelBatch:
-        """The same on the CPU."""
+        """The same labels on the CPU."""
         return LabelBatch(self.labels.cpu(), None if self.scores is None else self.scores.cpu())
 
     def __len__(self) -> int:
@@ -42,36 +42,36 @@ class LabelBatch(Sequence):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of a batch of {len(self)}")
+            raise IndexError(f"index should be less than the batch size, {len(self)}, got {index}")
         sample = DataSample().set_gt_label(self.labels[index].view(1))
         return sample if self.scores is None else sample.set_gt_score(self.scores[index])
 
 
 @MODELS.register_module()
 class BatchClsDataPreprocessor(ClsDataPreprocessor):
-    """mmpretrain's ``ClsDataPreprocessor``, which in training hands the labels of a batch over together.
+    """mmpretrain's ``ClsDataPreprocessor``, which in training returns the labels of a batch in one tensor.
 
-    Same arguments, same images, same labels. ``ClsDataPreprocessor`` makes one-hot labels sample by
+    Arguments, images and labels are the same. ``ClsDataPreprocessor`` makes one-hot labels sample by
     sample, with several GPU kernels each, and writes them back into the samples; here a batch of labels
-    is one copy to the GPU and one scatter there, and goes on as a :class:`LabelBatch`. Meant for heads
-    that take one, such as :class:`BatchLinearClsHead`; any other head sees a sequence of ``DataSample``.
-    Samples with several labels, with scores or without a label, and every batch outside of training, go
-    the way of ``ClsDataPreprocessor``.
+    takes one copy to the GPU and one scatter there, and becomes a :class:`LabelBatch`. It is meant for heads
+    that use one, such as :class:`BatchLinearClsHead`; for any other head it is a sequence of ``DataSample``.
+    Samples with several labels, with scores or without a label, and every batch outside of training, are
+    left to ``ClsDataPreprocessor``.
     """
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
-        """Normalise and augment a batch.
+        """Normalize and augment a batch.
 
         Args:
-            data: ``inputs`` and ``data_samples``, as ``ClsDataPreprocessor`` takes them.
-            training: whether to apply the batch augmentations.
+            data: ``inputs`` and ``data_samples``, as for ``ClsDataPreprocessor``.
+            training: whether to apply the batch augmentations. Defaults to False.
 
         Returns:
             ``inputs``, float32 (N, 3, H, W), and ``data_samples``, a :class:`LabelBatch` in training.
 
         Raises:
-            ValueError: a label is no class number, or one-hot labels are needed and nothing says of how
-                many classes.
+            ValueError: a label is not a class number, or one-hot labels are needed and the number of
+                classes is not known.
         """
         samples: Any = data.get("data_samples")
         labels = _single_labels(samples) if training else None
@@ -100,22 +100,22 @@ def _single_labels(samples: Any) -> Tensor | None:
 
 def _check_labels(labels: Tensor, classes: int | None) -> None:
     if not classes:
-        raise ValueError("one-hot labels are needed, but data_preprocessor has no num_classes; set it in the config")
+        raise ValueError("data_preprocessor should have num_classes for one-hot labels, got none; set it in the config")
     outside = labels[(labels < 0) | (labels >= classes)]
     if len(outside):
         raise ValueError(
-            f"labels should be class numbers from 0 to {classes - 1}, got {outside[0].item()}; make "
-            "data_preprocessor.num_classes fit the data set"
+            f"labels should be class numbers from 0 to {classes - 1}, got {outside[0].item()}; set "
+            "data_preprocessor.num_classes to the data set's number of classes"
         )
 
 
 @MODELS.register_module()
 class BatchLinearClsHead(LinearClsHead):
-    """mmpretrain's ``LinearClsHead``, for labels that come as a :class:`LabelBatch`.
+    """mmpretrain's ``LinearClsHead`` with a faster path for labels in a :class:`LabelBatch`.
 
-    Same weights, same names, same loss. The labels of a batch are not taken apart into one object a
-    image and put together again, and predictions leave the GPU together. Labels that come in
-    another form it takes as ``LinearClsHead`` does.
+    Weights, their names and the loss are the same. The labels of a batch are not split into one object per
+    image and stacked again, and predictions are copied from the GPU together. Labels in another form are
+    left to ``LinearClsHead``.
     """
 
     def _get_loss(self, cls_score: Tensor, data_samples: Sequence[DataSample], **kwargs: Any) -> dict[str, Tensor]:

@@ -18,13 +18,13 @@ STRIDES = (1, 2, 2)
 class WideBlock(BaseModule):
     """Norm, ReLU, 3x3 convolution; norm, ReLU, dropout, 3x3 convolution; added to the input.
 
-    Where the number of channels changes, the input goes through norm, ReLU and a 1x1 convolution.
+    Where the number of channels changes, the shortcut is norm, ReLU and a 1x1 convolution.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         stride: of the first convolution.
-        dropout: chance of a value between the convolutions to be dropped.
+        dropout: probability of a value between the convolutions to be dropped.
         norm_cfg: config of the norm layers.
     """
 
@@ -43,9 +43,9 @@ class WideBlock(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         active = F.relu(self.norm1(x))
-        kept = x if self.shortcut is None else self.shortcut(active)
+        residual = x if self.shortcut is None else self.shortcut(active)
         out = self.conv1(active)
-        return kept + self.conv2(self.dropout(F.relu(self.norm2(out))))
+        return residual + self.conv2(self.dropout(F.relu(self.norm2(out))))
 
 
 @MODELS.register_module()
@@ -53,22 +53,23 @@ class WideResNet(BaseModule):
     """Wide residual network for images of 32x32: three stages behind a 3x3 stem.
 
     `Wide Residual Networks <https://arxiv.org/abs/1605.07146>`_ (Zagoruyko and Komodakis, BMVC
-    2016), table 1 and section 2: blocks of the order norm, ReLU, convolution, with dropout between
+    2016), table 1 and section 2: blocks in the order norm, ReLU, convolution, with dropout between
     their two convolutions. WRN-28-10 is ``depth=28, widen_factor=10``, and has 36,479,194
     parameters together with a linear head for 10 classes.
 
     Args:
         depth: number of layers, 6 n + 4.
-        widen_factor: the stages have 16, 32 and 64 times as many channels.
-        dropout: chance of a value between a block's convolutions to be dropped. Defaults to 0.
-        in_channels: of the images. Defaults to 3.
-        out_indices: stages, 0 to 2, whose outputs are given. Behind the last stage stand the final
-            norm and ReLU; earlier stages are given as they leave their last block. Defaults to (2,).
-        frozen_stages: 0 freezes the stem, i from 1 to 3 also the first i stages, and 3 the final
-            norm too. Defaults to -1, none.
-        norm_eval: keep norm layers in eval mode while training. Defaults to False.
+        widen_factor: the stages have 16, 32 and 64 times this number of channels.
+        dropout: probability of a value between a block's convolutions to be dropped. Defaults to 0.
+        in_channels: channels of the images. Defaults to 3.
+        out_indices: stages, 0 to 2, whose outputs are returned: the last one after the final norm and ReLU,
+            earlier ones as their last block returns them. Defaults to (2,).
+        frozen_stages: 0 freezes the stem, i from 1 to 3 also the first i stages, and 3 also the final
+            norm. Defaults to -1, none.
+        norm_eval: whether to keep norm layers in eval mode while training. Defaults to False.
         norm_cfg: config of the norm layers. Defaults to batch norm.
-        init_cfg: Defaults to normal weights of variance 2 / fan-out, as in the code of the paper.
+        init_cfg: config of the initialization. Defaults to normal weights of variance 2 / fan-out, as in the
+            paper's code.
 
     Raises:
         ValueError: an argument is not as above.
@@ -91,11 +92,11 @@ class WideResNet(BaseModule):
     ) -> None:
         super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         if depth < 10 or (depth - 4) % 6:
-            raise ValueError(f"depth is {depth}; wanted 6 n + 4, such as 28")
+            raise ValueError(f"depth should be 6 n + 4, such as 28, got {depth}")
         if not out_indices or not set(out_indices) <= {0, 1, 2}:
-            raise ValueError(f"out_indices is {out_indices!r}; wanted some of 0, 1 and 2")
+            raise ValueError(f"out_indices should be one or more of 0, 1 and 2, got {out_indices!r}")
         if frozen_stages not in (-1, 0, 1, 2, 3):
-            raise ValueError(f"frozen_stages is {frozen_stages}; wanted -1 to 3")
+            raise ValueError(f"frozen_stages should be from -1 to 3, got {frozen_stages}")
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -112,13 +113,13 @@ class WideResNet(BaseModule):
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of the stages that ``out_indices`` names.
+        """Compute the features of the stages in ``out_indices``.
 
         Args:
-            x: floating (N, in_channels, H, W).
+            x: floating-point (N, in_channels, H, W).
 
         Returns:
-            a tensor (N, 16 · widen_factor · 2^stage, H / 2^stage, W / 2^stage) for each.
+            a tensor (N, 16 · widen_factor · 2^stage, H / 2^stage, W / 2^stage) for each of these stages.
         """
         x = self.conv1(x)
         outputs = []
@@ -130,7 +131,7 @@ class WideResNet(BaseModule):
         return tuple(outputs)
 
     def train(self, mode: bool = True) -> WideResNet:
-        """Set the mode; what is frozen stays in eval mode."""
+        """Set the mode; frozen layers stay in eval mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from .base import SaliencyDetector, register
 
-# One grey level more in one pixel alone changes a distance by some 0.03; rounding by 1e-5.
+# One grey level in one pixel changes a distance by about 0.03, rounding by 1e-5.
 NO_CONTRAST = 1e-3
 
 
 @register
 class FrequencyTunedSaliency(SaliencyDetector):
-    """Frequency-tuned saliency: how far a pixel's colour is from the image's mean colour.
+    """Frequency-tuned saliency: the distance of a pixel's colour from the image's mean colour.
 
     The distance is Euclidean in CIELAB (sRGB, D65), between the image under a 5x5 binomial
     blur, borders reflected, and the mean of the unblurred image. Each map is scaled so that
-    its minimum is 0 and its maximum 1. A map without contrast, as of a flat image, is zeros.
+    its minimum is 0 and its maximum 1; a flat image gives zeros.
 
     Source: R. Achanta, S. Hemami, F. Estrada and S. Süsstrunk, *Frequency-tuned Salient Region
     Detection*, CVPR 2009, equation 4.

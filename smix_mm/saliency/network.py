@@ -13,47 +13,47 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from .base import SaliencyDetector, register
+from .normalization import check_mean_std
 
-# A map whose values differ by less, as a share of the largest, differs by rounding alone.
+# Values of a map that differ by less than this share of the largest differ only by rounding.
 NO_CONTRAST = 1e-6
 
 
 @register
 class NetworkSaliency(SaliencyDetector):
-    """Saliency that a network finds, such as BASNet or U²-Net.
+    """Saliency maps of a network such as BASNet or U²-Net.
 
-    How it works: images are resized to the network's input (bilinear, antialiased), normalised
-    and put through it in eval mode without gradients. Its map is resized back, and each map is
-    scaled so that its minimum is 0 and its maximum 1. A map that is constant, or not finite
-    everywhere, gives zeros.
+    Images are resized to the network's input size (bilinear, antialiased), normalized, and given to the
+    network in eval mode, without gradients. Its maps are resized back, and each is scaled to a minimum of 0
+    and a maximum of 1. A map that is constant, or not finite everywhere, becomes zeros.
 
     Args:
-        model: the network, which takes float (N, 3, h, w), RGB, and gives maps (N, 1, h', w') or
-            (N, h', w'), or a list or tuple of such. One of: the config of a model registered with
+        model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or
+            (N, h', w'), or to a list or tuple of these. One of: the config of a model registered with
             mmengine's ``MODELS``, such as ``dict(type='mmdet.MyNet')``; an ``nn.Module``, which is
             copied; the path of a program that ``torch.export.save`` wrote (``.pt2``), exported in
             eval mode.
-        weights: file with the network's state dict, plain or under ``'state_dict'``, whose names
-            must be the network's, neither more nor fewer. Needed for a config. None: as it comes.
-        input_size: (height, width) of the network's input, pixels.
-        mean: subtracted from channels R, G, B, in 0..255.
-        std: what they are then divided by, positive.
-        output: which of several outputs is the map. None: the only one, or the first.
-        sigmoid: put the map through a sigmoid, for a network that gives logits. It changes no
-            place of an extreme, but it does change the map.
-        half: compute in half precision where that is safe: float16, on a CPU bfloat16.
+        weights: file with the network's state dict, plain or under ``'state_dict'``, with exactly the
+            names of the network's. Needed for a config. Defaults to None: the network's own weights.
+        input_size: (height, width) of the network's input, pixels. Defaults to (224, 224).
+        mean: subtracted from the channels R, G, B, in 0..255. Defaults to ImageNet's.
+        std: the divisors after that, positive. Defaults to ImageNet's.
+        output: index of the map among several outputs. Defaults to None: the only output, or the first.
+        sigmoid: whether to apply a sigmoid to the map, for a network that returns logits. This changes the
+            map but not the place of an extreme. Defaults to False.
+        half: whether to compute under autocast: in float16, on a CPU in bfloat16. Defaults to False.
 
     Raises:
-        TypeError, ValueError: an argument is not as above, or weights and network differ, or the
-            network gives no such map; the last three at the first call.
-        FileNotFoundError: there is no such file.
+        TypeError, ValueError: an argument is not as above; or, at the first call, the model cannot be built or
+            read, the weights are not the network's, or its output is not such a map.
+        FileNotFoundError: a file does not exist.
         ImportError: ``model`` is a config, and mmengine is not installed.
 
     .. note::
-        Weights, those in an exported program too, are read with ``weights_only=True``: a file that
-        would run code is refused. An exported program is a program nevertheless: torch itself
-        advises to load none from a source that is not trusted.
+        Weights, including those in an exported program, are read with ``weights_only=True``: a file that
+        would run code is refused. Still, an exported program is a program: load none that you do not trust.
     """
 
     def __init__(
@@ -61,30 +61,27 @@ class NetworkSaliency(SaliencyDetector):
         model: Mapping[str, Any] | nn.Module | str | Path,
         weights: str | Path | None = None,
         input_size: Sequence[int] = (224, 224),
-        mean: Sequence[float] = (123.675, 116.28, 103.53),
-        std: Sequence[float] = (58.395, 57.12, 57.375),
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
         output: int | None = None,
         sigmoid: bool = False,
         half: bool = False,
     ) -> None:
         if not isinstance(model, (Mapping, nn.Module, str, Path)):
             raise TypeError(
-                f"model is {type(model).__name__}; wanted a config, an nn.Module or the path of a .pt2 file"
+                f"model should be a config, an nn.Module or the path of a .pt2 file, got {type(model).__name__}"
             )
         if isinstance(model, Mapping) and weights is None:
-            raise ValueError("model is a config and weights is None; wanted a file with the network's state dict")
+            raise ValueError("weights should be a file with the network's state dict if model is a config, got None")
         for name, path in (("model", model), ("weights", weights)):
             if isinstance(path, (str, Path)) and not Path(path).is_file():
-                raise FileNotFoundError(f"{name} {path} is not there; wanted a file")
+                raise FileNotFoundError(f"{name} should be a file, got {path}, which does not exist")
         if len(input_size) != 2 or not all(isinstance(side, int) and side > 0 for side in input_size):
-            raise ValueError(f"input_size is {input_size!r}; wanted (height, width) in pixels")
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError(f"mean is {mean!r} and std is {std!r}; wanted three numbers each, std positive")
+            raise ValueError(f"input_size should be (height, width) in pixels, got {input_size!r}")
         self.model = model
         self.weights = weights
         self.input_size = (input_size[0], input_size[1])
-        self.mean = torch.tensor(mean, dtype=torch.float32).view(3, 1, 1)
-        self.std = torch.tensor(std, dtype=torch.float32).view(3, 1, 1)
+        self.mean, self.std = (numbers.view(3, 1, 1) for numbers in check_mean_std(mean, std))
         self.output = output
         self.sigmoid = sigmoid
         self.half = half
@@ -94,7 +91,7 @@ class NetworkSaliency(SaliencyDetector):
     @torch.no_grad()
     def saliency(self, images: Tensor) -> Tensor:
         size = (images.shape[2], images.shape[3])
-        if len(images) == 0:  # resizing no images is an error
+        if len(images) == 0:  # interpolate refuses an empty batch
             return torch.zeros((0, *size), device=images.device)
         network = self._network_on(images.device)
         resized = F.interpolate(images.float(), self.input_size, mode="bilinear", align_corners=False, antialias=True)
@@ -109,7 +106,7 @@ class NetworkSaliency(SaliencyDetector):
         return scale_to_unit_range(maps)
 
     def _network_on(self, device: torch.device) -> nn.Module:
-        """The network, made at the first call, on a device."""
+        """The network on ``device``; built at the first call."""
         if self.network is None:
             self.network = _build(self.model)
             if self.weights is not None:
@@ -121,26 +118,30 @@ class NetworkSaliency(SaliencyDetector):
         return self.network
 
     def _choose(self, outputs: Any, count: int) -> Tensor:
-        """The map (N, 1, h, w) among what the network gave."""
+        """The maps (N, 1, h, w) of ``count`` images among the network's outputs."""
         if isinstance(outputs, (list, tuple)):
             index = self.output or 0
             if not -len(outputs) <= index < len(outputs):
-                raise ValueError(f"output is {index}, but the network gives {len(outputs)} outputs; wanted one of them")
+                raise ValueError(
+                    f"output should be the index of one of the network's {len(outputs)} outputs, got {index}"
+                )
             outputs = outputs[index]
         elif self.output is not None:
-            raise ValueError(f"output is {self.output}, but the network gives {_describe(outputs)}; wanted None")
+            raise ValueError(
+                f"output should be None for a network with one output, {_describe(outputs)}, got {self.output}"
+            )
         if isinstance(outputs, Tensor) and outputs.dim() == 3:
             outputs = outputs[:, None]
         if not isinstance(outputs, Tensor) or outputs.dim() != 4 or outputs.shape[:2] != (count, 1):
             raise ValueError(
-                f"the network gives {_describe(outputs)} for {count} images; wanted a map, "
-                f"({count}, 1, h, w) or ({count}, h, w): `output` chooses among several"
+                f"the network's output for {count} images should be a map, ({count}, 1, h, w) or ({count}, h, w), "
+                f"got {_describe(outputs)}; `output` selects one of several"
             )
         return outputs
 
 
 def scale_to_unit_range(maps: Tensor) -> Tensor:
-    """Scale each of float (N, H, W) to minimum 0 and maximum 1; zeros without contrast or where not finite."""
+    """Scale each map, float32 (N, H, W), to [0, 1]; to zeros where it has no contrast or is not finite."""
     least, most = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     contrast = most - least
     # Written so that NaN fails it.
@@ -157,26 +158,26 @@ def _build(model: Mapping[str, Any] | nn.Module | str | Path) -> nn.Module:
             from mmengine.registry import MODELS
         except ImportError as error:
             raise ImportError(
-                "model is a config, which needs mmengine; wanted that installed, or an nn.Module"
+                "mmengine is needed to build model from a config; install it, or give an nn.Module"
             ) from error
         try:
             return MODELS.build(dict(model)).eval()
         except KeyError as error:
             raise ValueError(f"model {dict(model)} cannot be built: {error.args[0]}") from error
     try:
-        with _tensors_alone():
-            # An exported program has no other mode than the one it was exported in.
+        with _weights_only():
+            # An exported program cannot be switched to eval mode.
             return torch.export.load(str(model)).module()
-    except Exception as error:  # of many kinds, for what is no exported program
+    except Exception as error:  # the kind depends on what the file is
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"model {model} cannot be read: {reason}; wanted a file that torch.export.save wrote"
+            f"model {model} cannot be read: {reason}; it should be a file written by torch.export.save"
         ) from error
 
 
 @contextmanager
-def _tensors_alone() -> Iterator[None]:
-    """Make torch read with ``weights_only=True`` where it would by itself fall back to less."""
+def _weights_only() -> Iterator[None]:
+    """Make torch read with ``weights_only=True`` even where it would fall back to False."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"
@@ -194,15 +195,15 @@ def _load(network: nn.Module, path: str | Path) -> None:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"weights {path} are refused: the file holds more than tensors and plain values, or is damaged; "
-            "save the network's state_dict alone with torch.save and give that"
+            f"weights {path} are refused: the file contains more than tensors and plain values, or is damaged; "
+            "give a file with only the network's state_dict, saved with torch.save"
         ) from error
     except (RuntimeError, EOFError, KeyError) as error:
         raise ValueError(f"weights {path} cannot be read: {str(error).splitlines()[0]}") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"weights {path} hold no state dict; wanted tensors by name, plain or under 'state_dict'")
+        raise ValueError(f"weights {path} should be a state dict, tensors by name, plain or under 'state_dict'")
     try:
         network.load_state_dict(content, strict=True)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""OpenCV's own saliency detectors: the reference for ours, and what the released code calls."""
+"""OpenCV's saliency detectors: the reference for this package's, and what the paper's released code uses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.choices import check_option
 from .base import SaliencyDetector, register
 
 METHODS = {
@@ -19,29 +20,35 @@ METHODS = {
 def create_opencv_detector(method: str = "fine_grained") -> Any:
     """OpenCV's detector object.
 
+    Args:
+        method: ``'fine_grained'`` or ``'spectral_residual'``. Defaults to ``'fine_grained'``.
+
     Raises:
-        ValueError: ``method`` is none of :data:`METHODS`.
-        ImportError: there is no OpenCV, or one without its ``saliency`` module.
+        ValueError: ``method`` is not one of these.
+        ImportError: OpenCV, or its module ``saliency``, is not installed.
     """
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; wanted one of {sorted(METHODS)}")
+    check_option("method", method, tuple(METHODS))
     try:
         import cv2
 
         return getattr(cv2.saliency, METHODS[method])()
     except (ImportError, AttributeError) as error:
         raise ImportError(
-            "this detector needs cv2.saliency, which only OpenCV's contrib build has; uninstall every "
+            "this detector needs cv2.saliency, which is only in OpenCV's contrib build; uninstall every "
             "opencv-* package, then install opencv-contrib-python-headless (`python -m smix_mm.doctor` checks)"
         ) from error
 
 
 @register
 class OpenCVSaliency(SaliencyDetector):
-    """OpenCV's detectors, one image after another on the CPU, under this package's contract.
+    """OpenCV's detectors, one image after another on the CPU.
 
     Args:
-        method: ``'fine_grained'`` (default) or ``'spectral_residual'``.
+        method: ``'fine_grained'`` or ``'spectral_residual'``. Defaults to ``'fine_grained'``.
+
+    Raises:
+        ValueError: ``method`` is not one of these.
+        ImportError: OpenCV, or its module ``saliency``, is not installed.
     """
 
     def __init__(self, method: str = "fine_grained") -> None:
@@ -62,7 +69,7 @@ class OpenCVSaliency(SaliencyDetector):
 
 
 def to_unit_range(saliency_map: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1]: releases of OpenCV differ in giving bytes or floats."""
+    """float32 in [0, 1]: some releases of OpenCV return uint8 in 0..255, others float32."""
     if saliency_map.dtype == np.uint8:
         return saliency_map.astype(np.float32) / 255
     return saliency_map.astype(np.float32)

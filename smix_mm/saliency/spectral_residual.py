@@ -13,19 +13,19 @@ SIDE = 64
 """Height and width at which the spectrum is taken, pixels."""
 
 SIGMA = 8.0
-"""Standard deviation of the last blur, whose kernel is 5x5: nearly a mean."""
+"""Standard deviation of the last blur, in pixels; its kernel is 5x5, so it is nearly a mean."""
 
-# Below this an amplitude is the rounding of a zero, and its phase would be noise.
+# A smaller amplitude is a rounded zero, whose phase would be noise.
 NO_AMPLITUDE = 1e-6
 
 
 @register
 class SpectralResidualSaliency(SaliencyDetector):
-    """Spectral residual: what the log spectrum has beyond its own local mean.
+    """Spectral residual: the log spectrum of the image less its local mean.
 
-    How it works: the grey image is resized to 64x64 pixels. The log amplitude of its Fourier
-    transform less its 3x3 mean, with the phase as it was, is transformed back; the amplitude of
-    that, blurred and squared, is the map. It is scaled to a maximum of 1 and resized to the
+    The grey image is resized to 64x64 pixels. The log amplitude of its Fourier
+    transform less its 3x3 mean, with the original phase, is transformed back; the amplitude of
+    the result, blurred and squared, is the map. It is scaled to a maximum of 1 and resized to the
     image's size.
 
     Within 1e-3 of OpenCV's ``StaticSaliencySpectralResidual`` on photographs; like OpenCV it
@@ -35,7 +35,7 @@ class SpectralResidualSaliency(SaliencyDetector):
     """
 
     def saliency(self, images: Tensor) -> Tensor:
-        if len(images) == 0:  # the Fourier transform of no images is an error
+        if len(images) == 0:  # fft2 refuses an empty batch
             return torch.zeros((0, *images.shape[2:]), device=images.device)
         small = resize_to_side(grey_image(images))
         maps = spectral_residual(small.to(torch.float64))
@@ -60,7 +60,7 @@ def spectral_residual(images: Tensor) -> Tensor:
 def resize_to_side(grey: Tensor) -> Tensor:
     """Bilinear to 64x64 in 8-bit fixed point, as OpenCV's ``INTER_LINEAR_EXACT``; int32 (N, H, W).
 
-    A dim amplitude amplifies the rounding of a single grey value, so nothing coarser will do.
+    Coarser rounding would not do: where an amplitude is small, one grey level changes the phase visibly.
     """
     top, bottom, down = _taps(grey.shape[1], grey.device)
     left, right, across = _taps(grey.shape[2], grey.device)
@@ -70,7 +70,7 @@ def resize_to_side(grey: Tensor) -> Tensor:
 
 
 def _taps(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Index before, index after, and the latter's weight in 256ths, of each resized pixel."""
+    """Of each resized pixel the index before it, the index after it, and the weight of the latter in 256ths."""
     place = (torch.arange(SIDE, device=device, dtype=torch.float64) + 0.5) * (side / SIDE) - 0.5
     place = place.clamp(0, side - 1)
     before = place.floor()
@@ -79,7 +79,7 @@ def _taps(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _filter(images: Tensor, taps: Tensor) -> Tensor:
-    """Correlate (N, H, W) with the normalised square of ``taps``, borders reflected."""
+    """Correlate (N, H, W) with the outer product of ``taps``, scaled to a sum of 1; borders reflected."""
     kernel = torch.outer(taps, taps).to(images)
     reach = len(taps) // 2
     padded = F.pad(images[:, None], (reach,) * 4, mode="reflect")

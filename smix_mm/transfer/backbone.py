@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..utils.choices import check_option
+from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path, file_hash
 from ..utils.text import first_few
@@ -21,7 +22,7 @@ WEIGHTS = ("averaged", "raw")
 # Names of the parameters of a ResNet, the same in torchvision, timm, mmpretrain and MMDetection.
 _RESNET = re.compile(r"(conv1|bn1|layer[1-4])\.")
 _HEAD = re.compile(r"fc\.")
-_IMAGENET = dict(style="pytorch", channel_order="rgb", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+_IMAGENET = dict(style="pytorch", channel_order="rgb", mean=list(IMAGENET_MEAN), std=list(IMAGENET_STD))
 
 
 def publish_backbone(

@@ -1,4 +1,4 @@
-"""PCA lighting that does not wrap around."""
+"""PCA lighting without integer overflow."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
+from ..utils.choices import check_option
+
 # Principal components of ImageNet's pixels in RGB, on the scale of 0 to 1 (Krizhevsky et al. 2012,
-# section 4.1; the numbers are those of the ImageNet recipes for Torch).
+# section 4.1), with the values of the ImageNet recipes for Torch.
 EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
 EIGENVECTORS = np.array(
     [
@@ -23,13 +25,12 @@ EIGENVECTORS = np.array(
 
 @TRANSFORMS.register_module()
 class PCALighting(BaseTransform):
-    """Change an image's light along the principal components of ImageNet's pixels.
+    """Change an image's lighting along the principal components of ImageNet's pixels.
 
-    To every pixel the same colour is added: ``255 · Σ αᵢ · λᵢ · pᵢ``, with α ~ N(0, ``alphastd``),
+    The same colour is added to every pixel: ``255 · Σ αᵢ · λᵢ · pᵢ``, with α ~ N(0, ``alphastd``),
     λ the eigenvalues and p the eigenvectors. It is added in float, then rounded and clipped to
-    0..255: the nearest image of bytes. (mmpretrain's ``Lighting`` casts to bytes without
-    clipping, so that 257 becomes 1: bright spots get black pixels, which a saliency detector
-    takes for the most salient.)
+    0..255. (mmpretrain's ``Lighting`` casts to uint8 without clipping, so that 257 becomes 1: bright
+    spots get black pixels, which are the most salient ones for a detector.)
 
     Source: Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional
     Neural Networks (NeurIPS 2012), section 4.1.
@@ -37,8 +38,8 @@ class PCALighting(BaseTransform):
     Required and modified key: ``img``, uint8 (H, W, 3).
 
     Args:
-        alphastd: standard deviation of α, not negative. Defaults to 0.1.
-        channel_order: ``'bgr'`` or ``'rgb'``, of the image at this place of the pipeline
+        alphastd: standard deviation of α, at least 0. Defaults to 0.1.
+        channel_order: ``'bgr'`` or ``'rgb'``, of the image at this point of the pipeline
             (OpenMMLab reads files as BGR). Defaults to ``'bgr'``.
 
     Raises:
@@ -48,18 +49,17 @@ class PCALighting(BaseTransform):
 
     def __init__(self, alphastd: float = 0.1, channel_order: str = "bgr") -> None:
         if not alphastd >= 0:
-            raise ValueError(f"alphastd is {alphastd!r}; wanted a number that is not negative, such as 0.1")
-        if channel_order not in ("bgr", "rgb"):
-            raise ValueError(f"channel_order is {channel_order!r}; wanted 'bgr' or 'rgb'")
+            raise ValueError(f"alphastd should be a number of at least 0, got {alphastd!r}")
+        check_option("channel_order", channel_order, ("bgr", "rgb"))
         self.alphastd = alphastd
         self.channel_order = channel_order
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Change the light of ``results['img']``."""
+        """Change the lighting of ``results['img']``."""
         image = results["img"]
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
             given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise TypeError(f"img is {given}; wanted uint8 (H, W, 3)")
+            raise TypeError(f"img should be a uint8 array (H, W, 3), got {given}")
         colour = 255 * (EIGENVECTORS @ (self._draw() * EIGENVALUES))
         if self.channel_order == "bgr":
             colour = colour[::-1]

@@ -14,7 +14,7 @@ from ..datasets.training_batches import (
     training_batches,
     unnormalizer,
 )
-from ..mixing import MixDraw, draw_mix
+from ..mixing import MixDraw, MixOptions, draw_mix
 from ..utils.random_state import preserved_random_state
 from .examples import compare_example, mix_examples, scheme_example
 from .mixes import find_augment, mix_batch
@@ -111,14 +111,14 @@ class _Browser:
         return examples[:number]
 
     def _mix(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
-        alpha = getattr(self.augment, "options", {}).get("alpha", 1.0)
+        alpha = getattr(self.augment, "options", MixOptions()).alpha
         draw = draw_mix(len(batch.labels), alpha, self.generator)
         mix = mix_batch(self.augment, batch.inputs, self.unnormalizer, draw, self.seed + turn)
         return mix_examples(mix, batch.labels)
 
     def _schemes(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
         images = self.augment.uint8_images(batch.inputs)
-        draw = draw_mix(len(images), self.augment.options["alpha"], self.generator)
+        draw = draw_mix(len(images), self.augment.options.alpha, self.generator)
         examples: list[Example] = []
         for index in range(len(images)):
             partner = int(draw.partner[index])
@@ -127,7 +127,7 @@ class _Browser:
                 same = [index, index]
                 two = MixDraw(torch.tensor([1, 0]), draw.lam[same], draw.uniform[same])
                 labels = [batch.labels[each] for each in pair]
-                ties = self.augment.options["ties"]
+                ties = self.augment.options.ties
                 examples.append(scheme_example(images[pair], labels, two, self.augment.detector, ties))
         return examples
 
@@ -139,7 +139,7 @@ class _Browser:
                 break
             # Another image is the first of the batch each time.
             inputs, labels = batch.inputs.roll(-shift, 0), batch.labels[shift:] + batch.labels[:shift]
-            draw = draw_mix(samples, self.augment.options["alpha"], self.generator)
+            draw = draw_mix(samples, self.augment.options.alpha, self.generator)
             seed = self.seed + turn * samples + shift
             example = compare_example(inputs, labels, self.augment, self.unnormalizer, draw, seed)
             examples += [] if example is None else [example]

@@ -8,8 +8,8 @@ from typing import Any, Sequence
 import torch
 from torch import Tensor
 
-from ..mixing import MixDraw, Scheme
-from ..mixing.scheme import SOURCES, TARGETS
+from ..mixing import MixDraw, MixOptions
+from ..mixing.plan import SOURCES, TARGETS
 from ..saliency import SaliencyDetector
 from .mixes import Mix, mix_as_released, mix_images, mix_with_cutmix
 from .panels import LEAST, MOST, TARGET, Example, Mark, Panel, mixed_label, short_name, to_box, to_image, to_mark
@@ -52,7 +52,7 @@ def scheme_example(
         labels: their names.
         draw: for two images that are each other's partner.
         detector: of the maps.
-        ties: see :class:`~smix_mm.mixing.Scheme`.
+        ties: see :class:`~smix_mm.mixing.MixOptions`.
     """
     maps = detector(images.flip(0)).cpu()
     extremes = {
@@ -70,7 +70,8 @@ def scheme_example(
         Panel("its saliency:\n+ most, x least", maps[1].numpy(), marks=marks(1)),
     ]
     for source in SOURCES:
-        mixes = [mix_images(images, draw, Scheme(source, target, ties), detector) for target in TARGETS]
+        options = [MixOptions(source=source, target=target, ties=ties) for target in TARGETS]
+        mixes = [mix_images(images, draw, each, detector) for each in options]
         panels.append(replace(_source(mixes[0], 0), caption=f"cut:\n{_word(source)}"))
         for target, mix in zip(TARGETS, mixes):
             caption = f"{_word(source)} →\n{_word(target)}"
@@ -107,7 +108,7 @@ def compare_example(
 
     from ..batch_augments import OfficialSaliencyMix
 
-    alpha = augment.options["alpha"]
+    alpha = augment.options.alpha
     cut, lam = mix_with_cutmix(CutMix(alpha), inputs, unnormalizer, seed)
     official, lam_again = mix_as_released(OfficialSaliencyMix(alpha), inputs, unnormalizer, seed)
     both_pasted = 0 in cut.shown() and 0 in official.shown()
@@ -116,9 +117,7 @@ def compare_example(
     if not both_pasted:
         return None
     same = replace(draw, partner=cut.partner, lam=torch.full_like(draw.lam, lam))
-    options = {name: augment.options[name] for name in ("border", "box_per", "lam_per")}
-    scheme = Scheme(*(augment.options[name] for name in ("source", "target", "ties")))
-    ours = mix_images(augment.uint8_images(inputs), same, scheme, augment.detector, **options)
+    ours = mix_images(augment.uint8_images(inputs), same, augment.options, augment.detector)
     return _compare(cut, official, ours, labels, lam)
 
 

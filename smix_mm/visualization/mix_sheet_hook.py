@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ..mixing import draw_mix
+from ..mixing import MixOptions, draw_mix
 from ..utils.models import unwrapped
 
 
@@ -78,7 +78,7 @@ class MixSheetHook(Hook):
         with preserved_random_state():
             batch = preprocess(few, preprocessor, class_names(runner.train_dataloader.dataset))
             augment, _ = find_augment(preprocessor)
-            alpha = getattr(augment, "options", {}).get("alpha", 1.0)
+            alpha = getattr(augment, "options", MixOptions()).alpha
             draw = draw_mix(len(batch.labels), alpha, torch.Generator().manual_seed(runner.epoch))
             mix = mix_batch(augment, batch.inputs, unnormalizer(preprocessor), draw, runner.epoch)
             examples = mix_examples(mix, batch.labels)[: self.number]

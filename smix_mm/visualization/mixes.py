@@ -10,10 +10,9 @@ from typing import Any, Iterator
 import torch
 from torch import Tensor
 
-from ..batch_augments.official_map import first_peaks, released_code_maps
-from ..mixing import MixDraw, Scheme, paste, plan_mix
-from ..mixing.plan import mix_numbers
-from ..mixing.scheme import choose_points
+from ..batch_augments.official import first_peaks, released_code_maps
+from ..mixing import MixDraw, MixOptions, paste, plan_mix
+from ..mixing.plan import choose_points, mix_numbers
 from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..utils.random_state import preserved_random_state
 from .panels import MOST, SYMBOLS, Box
@@ -94,44 +93,37 @@ def mix_batch(augment: Any, inputs: Tensor, unnormalizer: Any, draw: MixDraw, se
     from ..batch_augments import OfficialSaliencyMix, SaliencyMix
 
     if isinstance(augment, SaliencyMix):
-        options = dict(augment.options)
-        scheme = Scheme(options["source"], options["target"], options["ties"])
-        options = {name: options[name] for name in ("border", "box_per", "lam_per")}
         # A copy, because on a GPU it counts the batches that it has looked at.
-        return mix_images(copy.copy(augment).uint8_images(inputs), draw, scheme, augment.detector, **options)
+        return mix_images(copy.copy(augment).uint8_images(inputs), draw, augment.options, augment.detector)
     if isinstance(augment, OfficialSaliencyMix):
         return mix_as_released(augment, inputs, unnormalizer, seed)[0]
     return mix_with_cutmix(augment, inputs, unnormalizer, seed)[0]
 
 
-def mix_images(
-    images: Tensor, draw: MixDraw, scheme: Scheme, detector: SaliencyDetector, border: str = "shift",
-    box_per: str = "sample", lam_per: str = "sample",
-) -> Mix:  # fmt: skip
+def mix_images(images: Tensor, draw: MixDraw, options: MixOptions, detector: SaliencyDetector) -> Mix:
     """SaliencyMix of images, by the functions that training uses.
 
     Args:
         images: uint8 RGB (N, 3, H, W).
         draw: see :func:`~smix_mm.mixing.draw_mix`.
-        scheme: where to cut and where to paste.
+        options: see :class:`~smix_mm.mixing.MixOptions`.
         detector: of the maps.
-        border, box_per, lam_per: see :func:`smix_mm.saliency_mix`.
     """
-    plan = plan_mix(images, draw, scheme, detector, border, box_per, lam_per)
+    plan = plan_mix(images, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     givers = images[plan.partner]
 
     height, width = images.shape[2:]
-    numbers = mix_numbers(draw, height, width, box_per, lam_per).to(images.device)
+    numbers = mix_numbers(draw, height, width, options).to(images.device)
     planned = len(numbers.size)
 
     def points(asked: Tensor, where: str, end: int) -> Tensor:
         # With one box a batch it is the first pair's points that count.
         pick, centre = numbers.pick[:, end], numbers.centre[:, end]
-        found = choose_points(asked[:planned], where, scheme.ties, detector, pick, centre)
+        found = choose_points(asked[:planned], where, options.ties, detector, pick, centre)
         return found.expand(len(asked), 2).cpu()
 
-    moved = scheme.target != "corresponding"
+    moved = options.target != "corresponding"
     return Mix(
         name="SaliencyMix",
         images=images.cpu(),
@@ -142,10 +134,10 @@ def mix_images(
         lam=plan.lam.cpu(),
         maps=detector(givers).cpu(),
         map_name="its saliency map",
-        source_points=points(givers, scheme.source, 0),
-        target_points=points(images, scheme.target, 1) if moved else None,
-        source_symbol=SYMBOLS[scheme.source],
-        target_symbol=SYMBOLS.get(scheme.target, MOST),
+        source_points=points(givers, options.source, 0),
+        target_points=points(images, options.target, 1) if moved else None,
+        source_symbol=SYMBOLS[options.source],
+        target_symbol=SYMBOLS.get(options.target, MOST),
     )
 
 

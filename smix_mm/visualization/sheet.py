@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..mixing import Scheme, draw_mix
+from ..mixing import MixOptions, draw_mix
 from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..utils.files import atomic_path
 from .examples import mix_examples
@@ -27,9 +27,8 @@ def draw_mix_sheet(
     *,
     rows: int = 6,
     seed: int = 0,
-    scheme: Scheme | None = None,
+    options: MixOptions | None = None,
     detector: SaliencyDetector | None = None,
-    alpha: float = 1.0,
 ) -> None:
     """Draw how images are mixed: source, its saliency map with the box, target, result.
 
@@ -39,17 +38,17 @@ def draw_mix_sheet(
         path: the PNG to write.
         rows: mixes to show; those of an image with itself are left out.
         seed: of partners and λ.
-        scheme: where to cut and to paste. Defaults to the paper's.
+        options: see :class:`~smix_mm.mixing.MixOptions`. Defaults to the paper's.
         detector: default fine-grained saliency.
-        alpha: λ ~ Beta(alpha, alpha).
 
     Raises:
         ValueError: fewer than two images, or not as many labels.
     """
     if len(images) < 2 or len(labels) != len(images):
         raise ValueError(f"{len(images)} images and {len(labels)} labels; wanted two or more, a label each")
-    draw = draw_mix(len(images), alpha, torch.Generator().manual_seed(seed))
-    mix = mix_images(images, draw, scheme or Scheme(), detector or FineGrainedSaliency())
+    options = options or MixOptions()
+    draw = draw_mix(len(images), options.alpha, torch.Generator().manual_seed(seed))
+    mix = mix_images(images, draw, options, detector or FineGrainedSaliency())
     save_sheet(mix_examples(mix, labels)[:rows], path)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smix_mm import saliency_mix
 from smix_mm.analysis.replaced_area import AreaCount, count_replaced
-from smix_mm.mixing import Scheme, draw_mix, plan_mix
+from smix_mm.mixing import MixOptions, draw_mix, plan_mix
 from smix_mm.saliency import FineGrainedSaliency
 
 SIDE = 32
@@ -38,10 +38,11 @@ def mixing(seed: int, **options):
 @pytest.mark.parametrize("box_per", ["sample", "batch"])
 def test_it_finds_what_the_plan_of_the_mix_says(source, border, box_per):
     given = images()
+    options = MixOptions(source=source, border=border, box_per=box_per)
     for seed in range(5):
         replaced, weight = count_replaced(mixing(seed, source=source, border=border, box_per=box_per), given)
         draw = draw_mix(len(given), 1.0, torch.Generator().manual_seed(seed))
-        plan = plan_mix(make_images(given), draw, Scheme(source), FineGrainedSaliency(), border, box_per)
+        plan = plan_mix(make_images(given), draw, options, FineGrainedSaliency())
         assert replaced.tolist() == plan.pasted.tolist()
         assert weight.tolist() == pytest.approx((plan.pasted / SIDE**2).tolist(), abs=1e-15)
 

@@ -10,14 +10,14 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from mmpretrain.structures import DataSample
 
 import smix_mm  # noqa: F401  (registers)
-from smix_mm.saliency.unnormalize import CHECKED_GPU_BATCHES
+from smix_mm.saliency.normalization import CHECKED_GPU_BATCHES
 
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 SAMPLES = 16
 
 
 @pytest.fixture
-def normalised():
+def normalized():
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (SAMPLES, 3, 24, 31), generator=generator).float()
     return (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
@@ -30,9 +30,9 @@ def build(**options):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_batches_equal_the_cpus(dtype, layout, device, normalised):
+def test_batches_equal_the_cpus(dtype, layout, device, normalized):
     ours, expected = build(), build()
-    images = normalised.to(dtype).contiguous(memory_format=layout)
+    images = normalized.to(dtype).contiguous(memory_format=layout)
     for _ in range(3):
         mixed, scores = ours(images.to(device), torch.eye(SAMPLES).to(device))
         cpu_mixed, cpu_scores = expected(images, torch.eye(SAMPLES))
@@ -58,8 +58,8 @@ def test_a_preprocessor_under_autocast_mixes_as_without(device):
 
 
 @pytest.mark.gpu
-def test_after_the_batches_that_are_checked_it_never_waits(normalised, forbid_waiting):
-    augment, images, scores = build(), normalised.cuda(), torch.eye(SAMPLES).cuda()
+def test_after_the_batches_that_are_checked_it_never_waits(normalized, forbid_waiting):
+    augment, images, scores = build(), normalized.cuda(), torch.eye(SAMPLES).cuda()
     for _ in range(CHECKED_GPU_BATCHES):
         augment(images, scores)
     forbid_waiting(lambda: augment(images, scores))

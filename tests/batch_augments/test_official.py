@@ -1,4 +1,4 @@
-"""OfficialSaliencyMix against a re-enactment of the released code's steps, written apart from it."""
+"""OfficialSaliencyMix against an independent implementation of the released code's steps."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from mmpretrain.registry import BATCH_AUGMENTS
 import smix_mm  # noqa: F401  (registers)
 
 
-def reenact(images: torch.Tensor, scores: torch.Tensor, alpha: float):
+def reimplemented(images: torch.Tensor, scores: torch.Tensor, alpha: float):
     """λ, permutation, one box on the first partner's float image, paste, label by area."""
     images = images.clone()
     lam = np.random.beta(alpha, alpha)
@@ -28,14 +28,14 @@ def reenact(images: torch.Tensor, scores: torch.Tensor, alpha: float):
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.3])
-def test_batches_are_identical_to_the_reenactment_for_many_seeds(alpha):
+def test_batches_equal_the_independent_implementation_for_many_seeds(alpha):
     augment = BATCH_AUGMENTS.build(dict(type="OfficialSaliencyMix", alpha=alpha))
     for seed in range(60):
         shape = [(8, 3, 32, 32), (5, 3, 21, 34), (3, 3, 64, 40)][seed % 3]
         images = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         scores = torch.eye(shape[0])
         results = []
-        for call in (augment, lambda x, y: reenact(x, y, alpha)):
+        for call in (augment, lambda x, y: reimplemented(x, y, alpha)):
             np.random.seed(seed)
             torch.manual_seed(seed)
             results.append(call(images, scores))
@@ -43,7 +43,7 @@ def test_batches_are_identical_to_the_reenactment_for_many_seeds(alpha):
         assert torch.equal(results[0][1], results[1][1]), seed
 
 
-def test_inputs_stay_as_they_were_and_integers_become_float():
+def test_inputs_are_not_changed_and_integers_become_float():
     images, scores = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.eye(6).long()
     copy = images.clone()
     mixed, mixed_scores = BATCH_AUGMENTS.build(dict(type="OfficialSaliencyMix"))(images, scores)
@@ -59,12 +59,12 @@ def test_its_box_is_not_where_the_true_map_peaks():
     uint8_image = cv2.resize(skimage_data.astronaut(), (224, 224), interpolation=cv2.INTER_AREA)
     uint8_images = torch.from_numpy(uint8_image).permute(2, 0, 1)[None]
     y, x = FineGrainedSaliency().peak(uint8_images)[0].tolist()
-    normalised = (uint8_images[0] - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)) / 58.0
-    box = BATCH_AUGMENTS.build(dict(type="OfficialSaliencyMix")).box(normalised, lam=0.99)
+    normalized = (uint8_images[0] - torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)) / 58.0
+    box = BATCH_AUGMENTS.build(dict(type="OfficialSaliencyMix")).box(normalized, lam=0.99)
     assert abs((box[0] + box[2]) / 2 - y) + abs((box[1] + box[3]) / 2 - x) > 20
 
 
-def test_without_the_contrib_opencv_the_error_says_what_to_install(monkeypatch):
+def test_the_error_without_the_contrib_opencv_names_the_package_to_install(monkeypatch):
     monkeypatch.delattr(cv2, "saliency")
     with pytest.raises(ImportError, match="opencv-contrib-python-headless"):
         BATCH_AUGMENTS.build(dict(type="OfficialSaliencyMix"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from smix_mm.batch_augments.official_map import first_peaks, normalise, released_code_maps
+from smix_mm.batch_augments.official import first_peaks, normalize, released_code_maps
 from smix_mm.saliency import FineGrainedSaliency, OpenCVSaliency
 
 
@@ -17,17 +17,17 @@ def photographs(size: int = 96) -> torch.Tensor:
     return torch.from_numpy(np.stack(uint8_images)).permute(0, 3, 1, 2).contiguous()
 
 
-def test_it_is_what_opencv_answers_to_the_normalised_float_image():
-    images = normalise(photographs())
+def test_it_equals_opencvs_map_of_the_normalized_float_image():
+    images = normalize(photographs())
     for image, saliency_map in zip(images, released_code_maps(images)):
         uint8_image = image.numpy().transpose(1, 2, 0).copy()
-        answer = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(uint8_image)[1]
-        assert np.array_equal((saliency_map * 255).round().numpy(), (answer * 255).astype("uint8"))
+        expected = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(uint8_image)[1]
+        assert np.array_equal((saliency_map * 255).round().numpy(), (expected * 255).astype("uint8"))
 
 
 def test_it_has_nothing_to_do_with_the_map_of_the_same_image_as_bytes():
     uint8_images = photographs()
-    released, true = released_code_maps(normalise(uint8_images)), FineGrainedSaliency()(uint8_images)
+    released, true = released_code_maps(normalize(uint8_images)), FineGrainedSaliency()(uint8_images)
     for one, other in zip(released, true):
         assert abs(np.corrcoef(one.flatten(), other.flatten())[0, 1]) < 0.2
     # The detector is the same: handed bytes, it gives the true map.
@@ -38,7 +38,7 @@ def test_it_gives_the_box_that_the_registered_augmentation_cuts():
     pytest.importorskip("mmpretrain")
     from smix_mm.batch_augments import OfficialSaliencyMix
 
-    images = normalise(photographs())
+    images = normalize(photographs())
     augment = OfficialSaliencyMix()
     for image, (y, x) in zip(images, first_peaks(released_code_maps(images)).tolist()):
         # A patch of 2 pixels a side lies around its peak, unless the border cuts it.
@@ -46,8 +46,8 @@ def test_it_gives_the_box_that_the_registered_augmentation_cuts():
         assert (y1, x1) == (max(y - 1, 0), max(x - 1, 0)) and (y2, x2) == (min(y + 1, 96), min(x + 1, 96))
 
 
-def test_images_stay_as_they_were_and_channels_last_makes_no_difference():
-    images = normalise(photographs())
+def test_images_are_not_changed_and_channels_last_makes_no_difference():
+    images = normalize(photographs())
     copy = images.clone()
     maps = released_code_maps(images)
     assert torch.equal(images, copy)
@@ -63,13 +63,13 @@ def test_the_first_of_equal_peaks_is_taken():
     assert first_peaks(maps).tolist() == [[2, 1], [3, 4], [0, 0]]
 
 
-def test_normalising_is_that_of_the_data_preprocessor():
+def test_normalize_equals_the_data_preprocessor():
     pytest.importorskip("mmpretrain")
     from mmpretrain.models import ClsDataPreprocessor
 
     uint8_images, mean, std = photographs(), [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
     expected = ClsDataPreprocessor(mean=mean, std=std)(dict(inputs=uint8_images))["inputs"]
-    assert torch.equal(normalise(uint8_images, mean, std), expected)
+    assert torch.equal(normalize(uint8_images, mean, std), expected)
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,18 @@ def test_normalising_is_that_of_the_data_preprocessor():
     [
         (
             lambda: released_code_maps(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)),
-            "images is torch.uint8; wanted a float",
+            "images should be a floating-point tensor, got torch.uint8",
         ),
-        (lambda: released_code_maps(torch.zeros(3, 8, 8)), r"images has shape \(3, 8, 8\); wanted \(N, 3, H, W\)"),
-        (lambda: released_code_maps(torch.zeros(1, 3, 2, 8)), "with H and W at least 3"),
-        (lambda: normalise(torch.zeros(1, 3, 8, 8)), "images is torch.float32; wanted a uint8"),
-        (lambda: normalise(torch.zeros(1, 3, 8, 8).byte(), std=(1, 0, 1)), "those of std positive"),
-        (lambda: normalise(torch.zeros(1, 3, 8, 8).byte(), mean=(1, 0)), "wanted three numbers each"),
+        (
+            lambda: released_code_maps(torch.zeros(3, 8, 8)),
+            r"images should have the shape \(N, 3, H, W\), .* got \(3, 8, 8\)",
+        ),
+        (lambda: released_code_maps(torch.zeros(1, 3, 2, 8)), "H and W at least 3"),
+        (lambda: normalize(torch.zeros(1, 3, 8, 8)), "images should be a uint8 tensor, got torch.float32"),
+        (lambda: normalize(torch.zeros(1, 3, 8, 8).byte(), std=(1, 0, 1)), "std should be three positive numbers"),
+        (lambda: normalize(torch.zeros(1, 3, 8, 8).byte(), mean=(1, 0)), "mean should be three numbers"),
     ],
 )
-def test_a_mistake_is_answered_with_what_is_wanted(call, message):
+def test_a_wrong_argument_raises_an_error_with_the_expected_and_the_given_value(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()

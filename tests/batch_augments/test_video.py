@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smix_mm.mixing.generator import own_generator
+from smix_mm.mixing.plan import own_generator
 from smix_mm.mixing.video import saliency_mix_video
 
 SAMPLES, FRAMES, HEIGHT, WIDTH = 6, 5, 24, 31
@@ -43,16 +43,16 @@ def child_registry():
     return Registry("model", parent=MODELS, scope="video_project")
 
 
-def normalise(uint8_images: Tensor) -> Tensor:
+def normalize(uint8_images: Tensor) -> Tensor:
     """(N, T, 3, H, W), as MMAction2's preprocessor does it."""
     return (uint8_images.float() - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
 @pytest.mark.parametrize("frames", ["middle", "mean"])
-def test_it_mixes_normalised_clips_of_2d_recognisers_as_the_function_does(frames):
+def test_it_mixes_normalized_clips_of_2d_recognisers_as_the_function_does(frames):
     torch.manual_seed(5)
     augment, samples = blending(frames=frames), [Sample(torch.tensor([number])) for number in range(SAMPLES)]
-    images = normalise(clips())
+    images = normalize(clips())
     before = images.clone()
     mixed, same = augment(images, samples)
     torch.manual_seed(5)
@@ -68,19 +68,19 @@ def test_it_gives_all_clips_of_a_video_one_box_for_3d_recognisers():
     """(N, M, 3, T, H, W) holds the same frames as (N, M * T, 3, H, W), so the two are mixed alike."""
     frames = clips(frames=6)
     torch.manual_seed(5)
-    flat, scores = blending().do_blending(normalise(frames), torch.eye(SAMPLES))
+    flat, scores = blending().do_blending(normalize(frames), torch.eye(SAMPLES))
     torch.manual_seed(5)
-    stacked = normalise(frames).view(SAMPLES, 2, 3, 3, HEIGHT, WIDTH).transpose(2, 3)
+    stacked = normalize(frames).view(SAMPLES, 2, 3, 3, HEIGHT, WIDTH).transpose(2, 3)
     mixed, mixed_scores = blending().do_blending(stacked.contiguous(), torch.arange(SAMPLES))
     assert torch.equal(mixed.transpose(2, 3).flatten(1, 2), flat) and torch.equal(mixed_scores, scores)
 
 
-def test_it_takes_scores_of_several_classes():
+def test_scores_of_several_classes_are_mixed():
     scores = torch.eye(SAMPLES) + torch.eye(SAMPLES)[0]
     torch.manual_seed(5)
-    _, mixed = blending()(normalise(clips()), [Sample(score) for score in scores])
+    _, mixed = blending()(normalize(clips()), [Sample(score) for score in scores])
     torch.manual_seed(5)
-    _, expected = blending().do_blending(normalise(clips()), scores)
+    _, expected = blending().do_blending(normalize(clips()), scores)
     assert torch.equal(torch.stack([sample.gt_label for sample in mixed]), expected)
     assert not torch.equal(expected, scores)
 
@@ -88,14 +88,19 @@ def test_it_takes_scores_of_several_classes():
 @pytest.mark.parametrize(
     "images, labels, error, message",
     [
-        (normalise(clips())[:, 0], torch.eye(SAMPLES), ValueError, r"wanted \(N, T, 3, H, W\) or \(N, M, 3, T, H, W\)"),
-        (clips(), torch.eye(SAMPLES), TypeError, "the batch is torch.uint8; wanted a floating tensor"),
+        (
+            normalize(clips())[:, 0],
+            torch.eye(SAMPLES),
+            ValueError,
+            r"the shape \(N, T, 3, H, W\) or \(N, M, 3, T, H, W\)",
+        ),
+        (clips(), torch.eye(SAMPLES), TypeError, "imgs should be a floating-point tensor, got torch.uint8"),
         (clips().float(), torch.eye(SAMPLES), ValueError, "give VideoSaliencyMix the same mean and std as"),
-        (normalise(clips()), torch.eye(SAMPLES)[:, :3], ValueError, "labels have 3 scores; wanted num_classes=6"),
-        (normalise(clips()), torch.arange(SAMPLES) + 1, ValueError, "wanted 0 to 5"),
+        (normalize(clips()), torch.eye(SAMPLES)[:, :3], ValueError, "label should have num_classes=6 columns, got 3"),
+        (normalize(clips()), torch.arange(SAMPLES) + 1, ValueError, "from 0 to 5 for num_classes=6, got 1 to 6"),
     ],
 )
-def test_it_refuses_what_it_cannot_mix(images, labels, error, message):
+def test_a_wrong_batch_is_refused(images, labels, error, message):
     with pytest.raises(error, match=message):
         blending().do_blending(images, labels)
 
@@ -103,7 +108,7 @@ def test_it_refuses_what_it_cannot_mix(images, labels, error, message):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(num_classes=0), "num_classes is 0"),
+        (dict(num_classes=0), "num_classes should be a positive integer, got 0"),
         (dict(frames="last"), "frames should be one of .*got 'last'"),
         (dict(border="cut"), "border should be one of .*got 'cut'"),
         (dict(std=[1, 0, 1]), "three positive numbers"),

@@ -14,7 +14,7 @@ from mmpretrain.registry import MODELS
 import smix_mm  # noqa: F401  (registers)
 from smix_mm.engine import captured
 from smix_mm.engine.launch import build_runner, load_config
-from smix_mm.saliency import unnormalize as unnormalize
+from smix_mm.saliency import normalization
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/cifar10/fast/resnet18_saliencymix.py"
@@ -73,7 +73,7 @@ def test_it_trains_on_the_gpu_in_bfloat16_and_channels_last(made_up_cifar10, tmp
 def test_captured_steps_train_the_network_that_uncaptured_ones_train(probs, made_up_cifar10, tmp_path, monkeypatch):
     monkeypatch.setenv("SMIX_CIFAR10", str(made_up_cifar10))
     # So that half of 40 iterations suffice until a batch is not looked at any more.
-    monkeypatch.setattr(unnormalize, "CHECKED_GPU_BATCHES", 2)
+    monkeypatch.setattr(normalization, "CHECKED_GPU_BATCHES", 2)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
     def train(name):

@@ -1,7 +1,7 @@
-"""Thousands of drawn calls of the method: each is refused as documented, or all that is promised holds.
+"""Thousands of random calls of the method: each is refused as documented, or its result is as documented.
 
-What a call may look like is decided here by the documentation alone. Where every mixed pixel came from is read off a
-second call with the same draw, whose images' values name their own places.
+Which calls are valid is taken from the documentation only. The origin of every mixed pixel is found by a second call
+with the same draw, on images whose values are their own indices.
 """
 
 import random
@@ -74,7 +74,7 @@ def good_calls(draw) -> Call:
     character = draw(st.sampled_from(["noise", "bits", "dark", "flat"]))
     looks = random_images((samples, 3, height, width), seed, character)
     options: dict[str, Any] = {}
-    # float8 has steps too coarse to be looked at as bytes; whoever mixes that gives the images.
+    # float8 is too coarse to be converted to uint8, so it is given together with uint8 images.
     if draw(st.booleans()) or kind == torch.float8_e5m2:
         options["uint8_images"] = laid_out(looks, draw(st.sampled_from(["plain", "channels last"])))
         images = torch.randn((samples, draw(st.integers(0, 4)), height, width), generator=generator(seed))
@@ -141,7 +141,7 @@ def bad_calls(draw, wrong: str) -> Call:
         options["alpha"] = pick(BAD_ALPHA)
     elif samples:
         options["detector"] = pick(["FineGrainedSaliency", 3, dict(type="Nothing"), lambda maps: maps])
-    else:  # nobody asks a detector about no images
+    else:  # a detector is not called for an empty batch
         options["alpha"] = 0
     return Call(images, targets, options, call.seed, wrong)
 
@@ -258,11 +258,11 @@ def check_patch(options: dict[str, Any], draw: Any, sample: int, size: Tensor, c
     by_batch = options.get("box_per") == "batch"
     first = 0 if by_batch else sample
     sides = torch.tensor(uint8_images.shape[2:])
-    wanted = (sides * (1 - draw.lam[0 if options.get("lam_per") == "batch" else first]).sqrt()).long()
+    expected = (sides * (1 - draw.lam[0 if options.get("lam_per") == "batch" else first]).sqrt()).long()
     if options.get("border") == "clip":
-        assert (size <= wanted).all()
+        assert (size <= expected).all()
         return
-    assert torch.equal(size, wanted)
+    assert torch.equal(size, expected)
     target = options.get("target", "corresponding")
     if target == "corresponding":
         assert torch.equal(*corners)
@@ -291,12 +291,12 @@ def try_all(calls: st.SearchStrategy[Call], number: int, check: Callable[[Call],
     return len(seen)
 
 
-def test_every_allowed_call_keeps_all_promises():
+def test_every_valid_call_returns_what_is_documented():
     assert try_all(good_calls(), 2000, check_mixed) >= 2000
 
 
 @pytest.mark.parametrize(
     "wrong", ["images", "shape", "values", "uint8_images", "targets", "option", "alpha", "detector"]
 )
-def test_every_other_call_is_refused_as_documented(wrong):
+def test_every_invalid_call_is_refused_as_documented(wrong):
     assert try_all(bad_calls(wrong), 400, check_refused) >= 400

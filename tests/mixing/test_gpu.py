@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from smix_mm import saliency_mix
-from smix_mm.mixing import Scheme, draw_mix
+from smix_mm.mixing import MixOptions, draw_mix
 from smix_mm.mixing.functional import apply_mix
 from smix_mm.mixing.plan import mix_numbers
 from smix_mm.saliency import FineGrainedSaliency
@@ -145,15 +145,16 @@ def test_a_captured_mix_replays_with_new_images_and_draws(device):
     uint8_images, targets = batch(device)
     detector = FineGrainedSaliency()
     size = uint8_images.shape[2:]
-    numbers = mix_numbers(draw_mix(SAMPLES, 1.0), *size).to(torch.device(device))
+    numbers = mix_numbers(draw_mix(SAMPLES, 1.0), *size, MixOptions()).to(torch.device(device))
 
     def run():
-        return apply_mix(uint8_images, targets, uint8_images, numbers, Scheme(), detector)
+        return apply_mix(uint8_images, targets, uint8_images, numbers, MixOptions(), detector)
 
     replay = captured(run, device)
     for seed in range(3):
         fresh, _ = batch("cpu", seed)
         uint8_images.copy_(fresh)
-        numbers.copy_(mix_numbers(draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(seed)), *size))
+        draw = draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(seed))
+        numbers.copy_(mix_numbers(draw, *size, MixOptions()))
         expected = saliency_mix(fresh, targets.cpu(), generator=torch.Generator().manual_seed(seed))
         assert_same(replay(), expected)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from smix_mm import saliency_mix
-from smix_mm.mixing import Scheme, draw_mix, plan_mix
+from smix_mm.mixing import MixOptions, draw_mix, plan_mix
 from smix_mm.saliency import FineGrainedSaliency, OpenCVSaliency
 
 SAMPLES, CLASSES, HEIGHT, WIDTH = 12, 5, 40, 53
@@ -44,13 +44,12 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()))
-def test_every_mixed_pixel_is_the_images_own_or_its_partners_by_the_plan(options):
+def test_every_mixed_pixel_is_the_images_own_or_its_partners_as_planned(options):
     uint8_images, images, targets = make_images(), coded(), scores()
     mixed, mixed_targets = saliency_mix(images, targets, uint8_images=uint8_images, generator=generator(), **options)
 
-    scheme = Scheme(options["source"], options["target"], options["ties"])
     draw = draw_mix(SAMPLES, 1.0, generator())
-    plan = plan_mix(uint8_images, draw, scheme, OpenCVSaliency(), options["border"], options["box_per"])
+    plan = plan_mix(uint8_images, draw, MixOptions(**options), OpenCVSaliency())
     for sample in range(SAMPLES):
         partner = int(plan.partner[sample])
         expected = images[sample].clone()
@@ -60,8 +59,8 @@ def test_every_mixed_pixel_is_the_images_own_or_its_partners_by_the_plan(options
         if options["target"] == "corresponding":
             assert (a, b, c, d) == (e, f, g, h)
         pasted = (g - e) * (h - f) / (HEIGHT * WIDTH)
-        wanted = (1 - pasted) * targets[sample] + pasted * targets[partner]
-        torch.testing.assert_close(mixed_targets[sample], wanted, rtol=0, atol=1e-7)
+        expected_targets = (1 - pasted) * targets[sample] + pasted * targets[partner]
+        torch.testing.assert_close(mixed_targets[sample], expected_targets, rtol=0, atol=1e-7)
         assert 0 <= e <= g <= HEIGHT and 0 <= f <= h <= WIDTH and 0 <= a <= c <= HEIGHT and 0 <= b <= d <= WIDTH
 
 
@@ -77,7 +76,7 @@ def test_the_weight_of_the_partner_is_the_share_of_pixels_that_changed():
 def test_the_patch_lies_around_opencvs_peak_and_whole_inside_the_image():
     uint8_images = make_images()
     draw = draw_mix(SAMPLES, 1.0, generator())
-    plan = plan_mix(uint8_images, draw, Scheme(), FineGrainedSaliency())
+    plan = plan_mix(uint8_images, draw, MixOptions(), FineGrainedSaliency())
     for sample in range(SAMPLES):
         partner = int(plan.partner[sample])
         if partner == sample:
@@ -96,7 +95,7 @@ def test_the_patch_lies_around_opencvs_peak_and_whole_inside_the_image():
 def test_clip_cuts_the_patch_at_the_borders_around_opencvs_extreme(where, index):
     uint8_images = make_images()
     draw = draw_mix(SAMPLES, 1.0, generator(3))
-    plan = plan_mix(uint8_images, draw, Scheme(source=where), FineGrainedSaliency(), border="clip")
+    plan = plan_mix(uint8_images, draw, MixOptions(source=where, border="clip"), FineGrainedSaliency())
     for sample in range(SAMPLES):
         partner = int(plan.partner[sample])
         if partner == sample:
@@ -113,9 +112,9 @@ def test_clip_cuts_the_patch_at_the_borders_around_opencvs_extreme(where, index)
 def test_one_box_per_batch_comes_from_the_first_partner_and_has_one_lambda():
     images, targets = coded(), torch.eye(SAMPLES)
     plan = plan_mix(
-        make_images(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency(), box_per="batch"
+        make_images(), draw_mix(SAMPLES, 1.0, generator(1)), MixOptions(box_per="batch"), FineGrainedSaliency()
     )
-    single = plan_mix(make_images(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency())
+    single = plan_mix(make_images(), draw_mix(SAMPLES, 1.0, generator(1)), MixOptions(), FineGrainedSaliency())
     alone = plan.partner != torch.arange(SAMPLES)
     assert plan.partner[0] != 0
     assert (plan.source_boxes[alone] == single.source_boxes[0]).all()
@@ -127,14 +126,14 @@ def test_one_box_per_batch_comes_from_the_first_partner_and_has_one_lambda():
 
 def test_one_lambda_per_batch_gives_patches_of_one_size_at_different_places():
     plan = plan_mix(
-        make_images(), draw_mix(SAMPLES, 1.0, generator(1)), Scheme(), FineGrainedSaliency(), lam_per="batch"
+        make_images(), draw_mix(SAMPLES, 1.0, generator(1)), MixOptions(lam_per="batch"), FineGrainedSaliency()
     )
     boxes = plan.source_boxes[plan.partner != torch.arange(SAMPLES)]
     assert len({(box[2] - box[0], box[3] - box[1]) for box in boxes.tolist()}) == 1
     assert len({tuple(box) for box in boxes.tolist()}) > 3
 
 
-def test_the_same_seed_gives_the_same_batch_and_another_seed_another():
+def test_equal_seeds_give_equal_batches_and_different_seeds_different_ones():
     def run(seed: int) -> Tensor:
         return saliency_mix(coded(), scores(), uint8_images=make_images(), generator=generator(seed))[0]
 
@@ -142,7 +141,7 @@ def test_the_same_seed_gives_the_same_batch_and_another_seed_another():
     assert not torch.equal(run(0), run(1))
 
 
-def test_without_a_generator_torchs_global_seed_decides():
+def test_without_a_generator_torchs_global_one_is_used():
     def run() -> Tensor:
         torch.manual_seed(5)
         return saliency_mix(coded(), scores(), uint8_images=make_images())[0]
@@ -153,11 +152,12 @@ def test_without_a_generator_torchs_global_seed_decides():
 def test_partners_and_lambda_do_not_depend_on_the_scheme():
     one, two = (draw_mix(SAMPLES, 1.0, generator(4)) for _ in range(2))
     assert torch.equal(one.partner, two.partner) and torch.equal(one.lam, two.lam)
-    plans = [plan_mix(make_images(), one, scheme, FineGrainedSaliency()) for scheme in (Scheme(), Scheme("random"))]
+    schemes = MixOptions(), MixOptions(source="random")
+    plans = [plan_mix(make_images(), one, scheme, FineGrainedSaliency()) for scheme in schemes]
     assert torch.equal(plans[0].partner, plans[1].partner) and torch.equal(plans[0].pasted, plans[1].pasted)
 
 
-def test_inputs_stay_as_they_were():
+def test_inputs_are_not_changed():
     images, targets, uint8_images = coded(), scores(), make_images()
     copies = [tensor.clone() for tensor in (images, targets, uint8_images)]
     mixed, mixed_targets = saliency_mix(images, targets, uint8_images=uint8_images, generator=generator())
@@ -166,7 +166,7 @@ def test_inputs_stay_as_they_were():
     assert all(torch.equal(*pair) for pair in zip((images, targets, uint8_images), copies))
 
 
-def test_a_batch_of_one_comes_out_unchanged_with_its_own_label():
+def test_a_batch_of_one_is_returned_unchanged_with_its_own_label():
     images, targets = coded(1), torch.tensor([[0.3, 0.7]])
     mixed, mixed_targets = saliency_mix(images, targets, uint8_images=make_images(1), generator=generator())
     assert torch.equal(mixed, images) and torch.equal(mixed_targets, targets)
@@ -175,7 +175,7 @@ def test_a_batch_of_one_comes_out_unchanged_with_its_own_label():
 def test_a_flat_image_gives_a_patch_around_a_random_place():
     flat = torch.full((400, 3, 16, 16), 90, dtype=torch.uint8)
     draw = draw_mix(400, 1.0, generator())
-    plan = plan_mix(flat, draw, Scheme(), FineGrainedSaliency(), border="clip")
+    plan = plan_mix(flat, draw, MixOptions(border="clip"), FineGrainedSaliency())
     small = (draw.lam > 0.9) & (plan.partner != torch.arange(400))
     centres = (plan.source_boxes[small][:, :2] + plan.source_boxes[small][:, 2:]) // 2
     assert len({tuple(centre) for centre in centres.tolist()}) > 20
@@ -183,7 +183,7 @@ def test_a_flat_image_gives_a_patch_around_a_random_place():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_dtype_and_memory_format_stay(dtype, memory_format):
+def test_dtype_and_memory_format_are_preserved(dtype, memory_format):
     uint8_images = make_images()
     images = uint8_images.to(dtype).contiguous(memory_format=memory_format)
     for target in ("corresponding", "salient"):
@@ -219,7 +219,7 @@ def test_integer_scores_become_float_and_a_single_column_works():
     assert saliency_mix(make_images(), binary, generator=generator())[1].shape == (SAMPLES, 1)
 
 
-def test_floats_between_zero_and_one_are_looked_at_as_the_bytes_they_came_from():
+def test_floats_between_zero_and_one_are_mixed_as_the_uint8_images_they_were_made_from():
     uint8_images = make_images()
     from_floats, _ = saliency_mix(uint8_images.float() / 255, scores(), generator=generator())
     from_bytes, _ = saliency_mix(uint8_images, scores(), generator=generator())
@@ -229,7 +229,7 @@ def test_floats_between_zero_and_one_are_looked_at_as_the_bytes_they_came_from()
 def test_the_random_source_is_spread_over_the_whole_image():
     draw = draw_mix(4000, 1.0, generator())
     uint8_images = torch.zeros(4000, 3, 8, 8, dtype=torch.uint8)
-    plan = plan_mix(uint8_images, draw, Scheme("random"), FineGrainedSaliency(), border="clip")
+    plan = plan_mix(uint8_images, draw, MixOptions(source="random", border="clip"), FineGrainedSaliency())
     tiny = draw.lam > 1 - (3 / 8) ** 2
     centre = plan.source_boxes[tiny & (plan.pasted == 4)][:, :2] + 1
     assert set(centre.flatten().tolist()) == set(range(1, 8))
@@ -238,24 +238,48 @@ def test_the_random_source_is_spread_over_the_whole_image():
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(images="an image"), "images is str; wanted a floating or uint8 tensor"),
-        (dict(images=torch.zeros(4, 3, 8, 8, dtype=torch.int64)), "images is torch.int64"),
-        (dict(images=torch.zeros(4, 3, 8)), r"images has shape \(4, 3, 8\); wanted \(N, C, H, W\)"),
+        (dict(images="an image"), "images should be a floating-point or uint8 tensor, got str"),
+        (
+            dict(images=torch.zeros(4, 3, 8, 8, dtype=torch.int64)),
+            "images should be a floating-point or uint8 tensor, got torch.int64",
+        ),
+        (dict(images=torch.zeros(4, 3, 8)), r"images should have the shape \(N, C, H, W\), .* got \(4, 3, 8\)"),
         (dict(images=torch.zeros(4, 3, 2, 8)), "H and W at least 3"),
-        (dict(images=torch.zeros(4, 1, 8, 8)), "images has 1 channels"),
-        (dict(images=torch.full((4, 3, 8, 8), 1.5)), "outside 0 to 1"),
-        (dict(images=torch.full((4, 3, 8, 8), float("nan"))), "outside 0 to 1"),
-        (dict(targets=torch.zeros(4, dtype=torch.int64)), r"give num_classes as well"),
-        (dict(targets=torch.zeros(3, 5)), "targets has 3 rows; wanted one for each of the 4 images"),
-        (dict(targets=torch.tensor([0, 1, 2, 5]), num_classes=5), "class numbers 0 to 5; wanted 0 to 4"),
-        (dict(targets=torch.tensor([0.0, 1, 2, 3]), num_classes=5), "wanted whole class numbers"),
-        (dict(targets=[0, 1, 2, 3]), "targets is list"),
-        (dict(uint8_images=torch.zeros(4, 3, 8, 8)), "images is torch.float32; wanted a uint8 tensor"),
-        (dict(uint8_images=torch.zeros(4, 3, 9, 8, dtype=torch.uint8)), "wanted as many and as large as"),
-        (dict(alpha=0), "alpha is 0; wanted a positive number"),
-        (dict(alpha=-1.0), "alpha is -1.0"),
-        (dict(alpha=float("nan")), "alpha is nan"),
-        (dict(alpha="1"), "alpha is '1'"),
+        (
+            dict(images=torch.zeros(4, 1, 8, 8)),
+            r"images should have 3 channels \(RGB\) .* got 1; or give it its RGB images as uint8_images",
+        ),
+        (
+            dict(images=torch.full((4, 3, 8, 8), 1.5)),
+            "floats from 0 to 1, .*; give it the RGB images .* as uint8_images",
+        ),
+        (dict(images=torch.full((4, 3, 8, 8), float("nan"))), "images should be uint8, or floats from 0 to 1"),
+        (
+            dict(targets=torch.zeros(4, dtype=torch.int64)),
+            r"targets should be scores .* got shape \(4,\); .* give num_classes as well",
+        ),
+        (dict(targets=torch.zeros(4, 0)), "targets should have at least one column, got none"),
+        (dict(targets=torch.zeros(3, 5)), "targets should have one row for each of the 4 images, got 3 rows"),
+        (
+            dict(targets=torch.tensor([0, 1, 2, 5]), num_classes=5),
+            "class numbers from 0 to 4 for num_classes=5, got 0 to 5",
+        ),
+        (
+            dict(targets=torch.tensor([0.0, 1, 2, 3]), num_classes=5),
+            "should be integer class numbers, got torch.float32",
+        ),
+        (dict(targets=torch.arange(4), num_classes=2.5), "num_classes should be an integer, got 2.5"),
+        (dict(targets=torch.arange(4), num_classes=0), "num_classes should be at least 1, got 0"),
+        (dict(targets=[0, 1, 2, 3]), "targets should be a tensor, got list"),
+        (dict(uint8_images=torch.zeros(4, 3, 8, 8)), "uint8_images should be a uint8 tensor, got torch.float32"),
+        (
+            dict(uint8_images=torch.zeros(4, 3, 9, 8, dtype=torch.uint8)),
+            r"uint8_images should have the number and size of images, \(4, 3, 8, 8\), got \(4, 3, 9, 8\)",
+        ),
+        (dict(alpha=0), "alpha should be a positive number, got 0; 1.0 makes"),
+        (dict(alpha=-1.0), "alpha should be .* got -1.0"),
+        (dict(alpha=float("nan")), "alpha should be .* got nan"),
+        (dict(alpha="1"), "alpha should be .* got '1'"),
         (dict(source="best"), "source should be one of 'salient', 'non_salient', 'random'.*got 'best'"),
         (dict(target="random"), "target should be one of"),
         (dict(border="wrap"), "border should be one of .*got 'wrap'"),
@@ -264,7 +288,7 @@ def test_the_random_source_is_spread_over_the_whole_image():
         (dict(ties="last"), "ties should be one of .*got 'last'"),
     ],
 )
-def test_a_mistake_is_answered_with_what_was_given_and_what_is_wanted(change, message):
+def test_a_wrong_argument_raises_an_error_with_the_expected_and_the_given_value(change, message):
     call = dict(images=torch.rand(4, 3, 8, 8), targets=torch.eye(5)[:4]) | change
     with pytest.raises((TypeError, ValueError), match=message):
         saliency_mix(call.pop("images"), call.pop("targets"), **call)

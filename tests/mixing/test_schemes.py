@@ -1,6 +1,7 @@
 """The schemes of the paper and the control, on photographs, against the extremes of OpenCV's map."""
 
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from smix_mm.mixing import MixDraw, Scheme, plan_mix
+from smix_mm.mixing import MixDraw, MixOptions, plan_mix
 from smix_mm.saliency import FineGrainedSaliency
 
 HEIGHT, WIDTH, SAMPLES = 48, 64, 8
 PAPER = [
-    Scheme("salient", "corresponding"),
-    Scheme("salient", "salient"),
-    Scheme("salient", "non_salient", "random"),
-    Scheme("non_salient", "salient", "random"),
-    Scheme("non_salient", "non_salient", "random"),
+    MixOptions(source="salient", target="corresponding"),
+    MixOptions(source="salient", target="salient"),
+    MixOptions(source="salient", target="non_salient", ties="random"),
+    MixOptions(source="non_salient", target="salient", ties="random"),
+    MixOptions(source="non_salient", target="non_salient", ties="random"),
 ]
-FIRST = [Scheme(scheme.source, scheme.target) for scheme in PAPER[2:]]
+FIRST = [MixOptions(source=scheme.source, target=scheme.target) for scheme in PAPER[2:]]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def photographs(smix_data) -> Tensor:
 
 
 def extremes(uint8_image: Tensor, where: str, ties: str) -> list[tuple[int, int]]:
-    """Every place that OpenCV's map of an image allows."""
+    """All extremes of OpenCV's map of an image, or the first one."""
     bgr = np.ascontiguousarray(uint8_image.numpy().transpose(1, 2, 0)[..., ::-1])
     _, saliency_map = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(bgr)
     equal = np.argwhere(saliency_map == (saliency_map.max() if where == "salient" else saliency_map.min()))
@@ -69,9 +70,9 @@ def draw(samples: int, lam: list[float]) -> MixDraw:
 
 @pytest.mark.parametrize("border", ["shift", "clip"])
 @pytest.mark.parametrize("scheme", PAPER + FIRST, ids=lambda scheme: f"{scheme.source}-{scheme.target}-{scheme.ties}")
-def test_patches_lie_where_opencvs_map_says(photographs, scheme, border):
+def test_patches_lie_around_the_extremes_of_opencvs_map(photographs, scheme, border):
     drawn = draw(SAMPLES, [0.97, 0.2, 0.7, 0.9, 0.5, 0.99, 0.02, 0.8])
-    plan = plan_mix(photographs, drawn, scheme, FineGrainedSaliency(), border=border)
+    plan = plan_mix(photographs, drawn, replace(scheme, border=border), FineGrainedSaliency())
     for sample, partner in enumerate(drawn.partner.tolist()):
         sources = extremes(photographs[partner], scheme.source, scheme.ties)
         if scheme.target == "corresponding":
@@ -86,25 +87,26 @@ def test_patches_lie_where_opencvs_map_says(photographs, scheme, border):
         assert plan.pasted[sample] == (v2 - v1) * (u2 - u1)
 
 
-def test_the_places_of_one_scheme_are_not_those_of_another(photographs):
+def test_different_schemes_give_different_boxes(photographs):
     found = []
-    for scheme in (*PAPER, Scheme("random")):
+    for scheme in (*PAPER, MixOptions(source="random")):
         plan = plan_mix(photographs, draw(SAMPLES, [0.95]), scheme, FineGrainedSaliency())
         found.append((plan.source_boxes.tolist(), plan.target_boxes.tolist()))
     assert all(one != two for one, two in itertools.combinations(found, 2))
 
 
-def test_of_many_equal_troughs_each_is_taken_and_nothing_else():
+def test_of_many_equal_least_salient_points_each_is_taken_and_no_other():
     uint8_image = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
     uint8_image[:, 4::8, 4::8] = 200
     least_salient_points = set(extremes(uint8_image, "non_salient", "random"))
     inner = {(y, x) for y, x in least_salient_points if 0 < y < HEIGHT - 1 and 0 < x < WIDTH - 1}
     assert len(inner) > 100
     samples = 20 * len(least_salient_points)
-    # Patches of 2x2 pixels tell the place that they lie around.
+    # The place of a patch of 2x2 pixels shows the point that it lies around.
     drawn = draw(samples, [1 - (2.5 / HEIGHT) ** 2])
     uint8_images = uint8_image.expand(samples, *uint8_image.shape)
-    plan = plan_mix(uint8_images, drawn, Scheme("non_salient", "non_salient", "random"), FineGrainedSaliency(), "clip")
+    options = MixOptions(source="non_salient", target="non_salient", border="clip", ties="random")
+    plan = plan_mix(uint8_images, drawn, options, FineGrainedSaliency())
     whole = plan.pasted == 4
     for found in (plan.source_boxes[whole], plan.target_boxes[whole]):
         assert {(y1 + 1, x1 + 1) for y1, x1, _, _ in found.tolist()} == inner
@@ -115,25 +117,25 @@ def test_of_many_equal_troughs_each_is_taken_and_nothing_else():
 class Recording(FineGrainedSaliency):
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[int, bool]] = []
+        self.calls: list[tuple[int, bool]] = []
 
     def extreme(self, images, salient, pick):
-        self.asked.append((len(images), salient))
+        self.calls.append((len(images), salient))
         return super().extreme(images, salient, pick)
 
 
 @pytest.mark.parametrize(
-    "scheme, box_per, asked",
+    "scheme, box_per, calls",
     [
-        (Scheme("random"), "sample", []),
-        (Scheme("salient"), "sample", [(SAMPLES, True)]),
-        (Scheme("random", "non_salient"), "sample", [(SAMPLES, False)]),
-        (Scheme("salient", "salient"), "sample", [(SAMPLES, True)] * 2),
-        (Scheme("non_salient", "salient"), "sample", [(SAMPLES, False), (SAMPLES, True)]),
-        (Scheme("salient", "non_salient"), "batch", [(1, True), (1, False)]),
+        (MixOptions(source="random"), "sample", []),
+        (MixOptions(source="salient"), "sample", [(SAMPLES, True)]),
+        (MixOptions(source="random", target="non_salient"), "sample", [(SAMPLES, False)]),
+        (MixOptions(source="salient", target="salient"), "sample", [(SAMPLES, True)] * 2),
+        (MixOptions(source="non_salient", target="salient"), "sample", [(SAMPLES, False), (SAMPLES, True)]),
+        (MixOptions(source="salient", target="non_salient"), "batch", [(1, True), (1, False)]),
     ],
 )
-def test_the_detector_is_asked_about_what_the_scheme_needs_alone(photographs, scheme, box_per, asked):
+def test_the_detector_is_called_only_where_the_scheme_needs_it(photographs, scheme, box_per, calls):
     detector = Recording()
-    plan_mix(photographs, draw(SAMPLES, [0.5]), scheme, detector, box_per=box_per)
-    assert detector.asked == asked
+    plan_mix(photographs, draw(SAMPLES, [0.5]), replace(scheme, box_per=box_per), detector)
+    assert detector.calls == calls

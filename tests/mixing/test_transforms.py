@@ -1,7 +1,8 @@
-"""SaliencyMix in a data loader and in a loop of one's own."""
+"""SaliencyMix in a data loader and in a training loop."""
 
 import copy
 import pickle
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -25,29 +26,28 @@ def labels(samples: int = SAMPLES) -> Tensor:
     return torch.arange(samples) % CLASSES
 
 
-def normalise(images: Tensor) -> Tensor:
-    from torchvision.transforms.v2.functional import normalize
+def normalize(images: Tensor) -> Tensor:
+    from torchvision.transforms.v2 import functional
 
-    return normalize(images.float() / 255, MEAN, STD)
+    return functional.normalize(images.float() / 255, MEAN, STD)
 
 
 def mixed_by_the_function(
     images: Tensor, transform: SaliencyMixTransform, uint8_images: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What `saliency_mix` makes of the batch with the generator that the transform's next call would have."""
-    from smix_mm.mixing.generator import call_generator
+    from smix_mm.mixing.plan import call_generator
 
     generator = call_generator()
     torch.rand(1, generator=generator)  # the coin
-    return saliency_mix(
-        images, labels(), num_classes=CLASSES, uint8_images=uint8_images, generator=generator, **transform.options
-    )
+    options = dict(asdict(transform.options), num_classes=CLASSES, uint8_images=uint8_images, generator=generator)
+    return saliency_mix(images, labels(), **options)
 
 
-@pytest.mark.parametrize("kind", ["bytes", "floats", "normalised"])
-def test_a_batch_is_mixed_as_by_the_function_whatever_its_pixels_are(kind):
-    images = dict(bytes=make_images(), floats=make_images() / 255, normalised=normalise(make_images()))[kind]
-    options = dict(mean=MEAN, std=STD) if kind == "normalised" else {}
+@pytest.mark.parametrize("kind", ["bytes", "floats", "normalized"])
+def test_batches_of_any_pixels_are_mixed_as_by_the_function(kind):
+    images = dict(bytes=make_images(), floats=make_images() / 255, normalized=normalize(make_images()))[kind]
+    options = dict(mean=MEAN, std=STD) if kind == "normalized" else {}
     transform = SaliencyMixTransform(CLASSES, target="salient", alpha=0.7, **options)
     before = images.clone()
     torch.manual_seed(3)
@@ -88,7 +88,7 @@ def test_scores_need_no_number_of_classes_and_the_detector_may_be_another():
     assert not torch.equal(one[0], other[0])
 
 
-def test_torchs_seed_decides_and_ranks_draw_apart(monkeypatch):
+def test_results_depend_on_torchs_seed_and_on_the_rank(monkeypatch):
     def run(rank: str) -> Tensor:
         monkeypatch.setenv("RANK", rank)
         torch.manual_seed(1)
@@ -97,7 +97,7 @@ def test_torchs_seed_decides_and_ranks_draw_apart(monkeypatch):
     assert torch.equal(run("0"), run("0")) and not torch.equal(run("0"), run("1"))
 
 
-def test_it_stands_where_torchvisions_own_mixes_stand():
+def test_it_can_replace_torchvisions_mixes():
     from torchvision import tv_tensors
     from torchvision.transforms import v2
 
@@ -122,14 +122,14 @@ def batches(workers: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_data_loader_gives_every_batch_of_every_worker_and_epoch_a_mix_of_its_own_and_repeats_them(workers):
+def test_every_batch_of_every_worker_and_epoch_is_mixed_differently_and_repeatably(workers):
     first, again = batches(workers), batches(workers)
     assert len(first) == 8
     assert not any(torch.equal(one, two) for i, one in enumerate(first) for two in first[:i])
     assert all(torch.equal(one, two) for one, two in zip(first, again))
 
 
-def test_a_collate_function_that_was_used_before_its_workers_started_gives_each_of_them_its_own_mixes():
+def test_workers_mix_differently_even_if_the_collate_function_was_used_before_they_started():
     collate = SaliencyMixCollate(CLASSES)
     collate([(uint8_image, label) for uint8_image, label in zip(make_images(), labels())])
     loader = DataLoader(
@@ -153,7 +153,7 @@ def test_it_can_be_pickled_copied_and_shown():
     )
 
 
-def test_cross_entropy_takes_what_comes_out():
+def test_cross_entropy_accepts_the_targets():
     _, targets = SaliencyMixTransform(CLASSES)(make_images(), labels())
     logits = torch.zeros(SAMPLES, CLASSES, requires_grad=True)
     torch.nn.functional.cross_entropy(logits, targets).backward()
@@ -163,17 +163,17 @@ def test_cross_entropy_takes_what_comes_out():
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(num_classes=2.0), "num_classes is 2.0"),
-        (dict(prob=1.5), "prob is 1.5; wanted a number from 0 to 1"),
-        (dict(prob=True), "prob is True"),
-        (dict(mean=MEAN), "wanted both, or neither"),
+        (dict(num_classes=2.0), "num_classes should be an integer, got 2.0"),
+        (dict(prob=1.5), "prob should be a number from 0 to 1, got 1.5"),
+        (dict(prob=True), "prob should be .* got True"),
+        (dict(mean=MEAN), "mean and std should be given both, or neither"),
         (dict(mean=MEAN, std=[1, 0, 1]), "three positive numbers"),
-        (dict(alpha=-1), "alpha is -1"),
+        (dict(alpha=-1), "alpha should be a positive number, got -1"),
         (dict(ties="last"), "ties should be one of .*got 'last'"),
-        (dict(detector=dict(type="None")), "saliency type is 'None'"),
+        (dict(detector=dict(type="None")), "type of the saliency detector should be one of .* got 'None'"),
     ],
 )
-def test_a_wrong_option_is_refused_when_it_is_made(options, message):
+def test_a_wrong_option_is_refused_by_the_constructor(options, message):
     with pytest.raises(ValueError, match=message):
         SaliencyMixTransform(**options)
 
@@ -182,15 +182,15 @@ def test_a_wrong_option_is_refused_when_it_is_made(options, message):
     "options, images, targets, error, message",
     [
         ({}, make_images(), labels(), ValueError, "for class numbers .N,. give num_classes"),
-        (dict(num_classes=3), make_images(), labels(), ValueError, "wanted 0 to 2, by num_classes=3"),
-        (dict(num_classes=4), normalise(make_images()), labels(), ValueError, "floats outside 0 to 1"),
+        (dict(num_classes=3), make_images(), labels(), ValueError, "from 0 to 2 for num_classes=3, got 0 to 3"),
+        (dict(num_classes=4), normalize(make_images()), labels(), ValueError, "images should be uint8, or floats"),
         (dict(num_classes=4, mean=MEAN, std=STD), make_images() * 1.0, labels(), ValueError, "to 58.*give the mean"),
-        (dict(num_classes=4, mean=MEAN, std=STD), make_images()[:, :1] / 255, labels(), ValueError, "wanted .N, 3, H,"),
-        (dict(num_classes=4), list(make_images()), labels(), TypeError, "images is list"),
-        (dict(num_classes=4, mean=MEAN, std=STD), normalise(make_images()) * torch.nan, labels(), ValueError, "NaN"),
+        (dict(num_classes=4, mean=MEAN, std=STD), make_images()[:, :1] / 255, labels(), ValueError, "shape .N, 3, "),
+        (dict(num_classes=4), list(make_images()), labels(), TypeError, "images should be a .* got list"),
+        (dict(num_classes=4, mean=MEAN, std=STD), normalize(make_images()) * torch.nan, labels(), ValueError, "NaN"),
     ],
 )  # fmt: skip
-def test_a_batch_that_cannot_be_mixed_is_refused_with_what_is_wanted(options, images, targets, error, message):
+def test_a_wrong_batch_raises_an_error_with_the_expected_and_the_given_value(options, images, targets, error, message):
     with pytest.raises(error, match=message):
         SaliencyMixTransform(**options)(images, targets)
 
@@ -203,6 +203,6 @@ def test_a_batch_that_cannot_be_mixed_is_refused_with_what_is_wanted(options, im
         ([dict(image=make_images()[0], label=1)], "dict"),
     ],
 )
-def test_samples_that_are_no_pairs_are_refused(samples, given):
-    with pytest.raises(TypeError, match=f"a batch is {given}; wanted two, "):
+def test_samples_that_are_not_pairs_are_refused(samples, given):
+    with pytest.raises(TypeError, match=f"a batch should be a pair .images, labels., got {given}"):
         SaliencyMixCollate(CLASSES)(samples)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from smix_mm import saliency_mix
-from smix_mm.mixing import Scheme, draw_mix, plan_mix
+from smix_mm.mixing import MixOptions, draw_mix, plan_mix
 from smix_mm.mixing.video import saliency_mix_video
 from smix_mm.saliency import FineGrainedSaliency, SaliencyDetector
 
@@ -28,19 +28,19 @@ def coded(channels: int = 3) -> Tensor:
 
 
 class Brightness(SaliencyDetector):
-    """The red channel is the map; it counts the images that it was asked about."""
+    """The red channel is the map; it counts its images."""
 
-    asked = 0
+    images_seen = 0
 
     def saliency(self, images: Tensor) -> Tensor:
-        self.asked += len(images)
+        self.images_seen += len(images)
         return images[:, 0].float() / 255
 
 
 def test_one_box_found_on_the_middle_frame_of_the_partner_serves_every_frame():
     mixed, targets = saliency_mix_video(coded(), torch.eye(SAMPLES), uint8_images=clips(), generator=generator())
     uint8_images = clips()[:, FRAMES // 2]
-    plan = plan_mix(uint8_images, draw_mix(SAMPLES, 1.0, generator()), Scheme(), FineGrainedSaliency())
+    plan = plan_mix(uint8_images, draw_mix(SAMPLES, 1.0, generator()), MixOptions(), FineGrainedSaliency())
     expected = coded()
     for sample, (y1, x1, y2, x2) in enumerate(plan.target_boxes.tolist()):
         expected[sample, :, :, y1:y2, x1:x2] = coded()[plan.partner[sample], :, :, y1:y2, x1:x2]
@@ -70,7 +70,7 @@ def test_the_weight_of_a_label_is_the_share_of_its_own_pixels_in_the_clip():
     assert len(set(own.tolist())) > 3
 
 
-def test_the_mean_looks_at_every_frame_and_the_middle_at_one():
+def test_mean_uses_every_frame_and_middle_one():
     """A spot at one place in all frames but the middle one, a brighter one elsewhere in the middle one."""
     uint8_images = torch.zeros(2, FRAMES, 3, HEIGHT, WIDTH, dtype=torch.uint8)
     uint8_images[:, :, :, 4, 5] = 200
@@ -82,7 +82,7 @@ def test_the_mean_looks_at_every_frame_and_the_middle_at_one():
     lam = draw_mix(2, 1.0, generator(2))
     assert lam.partner.tolist() == [1, 0]
     where = {}
-    for frames, asked in (("middle", 2), ("mean", 2 * FRAMES)):
+    for frames, images_seen in (("middle", 2), ("mean", 2 * FRAMES)):
         detector = Brightness()
         mixed, _ = saliency_mix_video(
             images,
@@ -92,13 +92,13 @@ def test_the_mean_looks_at_every_frame_and_the_middle_at_one():
             detector=detector,
             generator=draw.manual_seed(2),
         )
-        assert detector.asked == asked
+        assert detector.images_seen == images_seen
         where[frames] = mixed[0, 0, 0].bool()
     assert where["middle"][19, 25] and not where["middle"][4, 5]
     assert where["mean"][4, 5] and not where["mean"][19, 25]
 
 
-def test_inputs_stay_and_dtype_stays():
+def test_inputs_are_not_changed_and_dtype_is_preserved():
     for dtype in (torch.uint8, torch.float16, torch.float32):
         given = (clips() / 255 if dtype.is_floating_point else clips()).to(dtype)
         before = given.clone()
@@ -112,20 +112,24 @@ def test_inputs_stay_and_dtype_stays():
 @pytest.mark.parametrize(
     "change, error, message",
     [
-        (dict(clips=[1]), TypeError, "clips is list; wanted a floating or uint8 tensor"),
-        (dict(clips=clips()[0]), ValueError, r"clips has shape \(5, 3, 24, 31\); wanted \(N, T, C, H, W\)"),
+        (dict(clips=[1]), TypeError, "clips should be a floating-point or uint8 tensor, got list"),
+        (dict(clips=clips()[0]), ValueError, r"clips should have the shape \(N, T, C, H, W\), .* got \(5, 3, 24, 31\)"),
         (dict(clips=clips()[:, :0]), ValueError, "T at least 1"),
-        (dict(clips=clips()[:, :, :2]), ValueError, "clips has 2 channels"),
-        (dict(clips=clips() * 2.0), ValueError, "floats outside 0 to 1"),
-        (dict(uint8_images=clips()[:2]), ValueError, r"images has shape \(2, 5"),
-        (dict(uint8_images=clips()[:, 0]), ValueError, "images has shape"),
-        (dict(uint8_images=clips() / 255), TypeError, "images is torch.float32"),
+        (dict(clips=clips()[:, :, :2]), ValueError, r"clips should have 3 channels \(RGB\) .* got 2"),
+        (dict(clips=clips() * 2.0), ValueError, "clips should be uint8, or floats from 0 to 1"),
+        (
+            dict(uint8_images=clips()[:2]),
+            ValueError,
+            r"uint8_images should have the number and size of clips, .* got \(2, 5",
+        ),
+        (dict(uint8_images=clips()[:, 0]), ValueError, r"uint8_images should have the shape \(N, T, 3, H, W\)"),
+        (dict(uint8_images=clips() / 255), TypeError, "uint8_images should be a uint8 tensor, got torch.float32"),
         (dict(frames="first"), ValueError, "frames should be one of 'middle', 'mean'.*got 'first'"),
         (dict(source="red"), ValueError, "source should be one of .*got 'red'"),
-        (dict(alpha=0), ValueError, "alpha is 0"),
+        (dict(alpha=0), ValueError, "alpha should be a positive number, got 0"),
     ],
 )
-def test_what_is_no_clip_is_refused_with_what_is_wanted(change, error, message):
+def test_a_wrong_argument_raises_an_error_with_the_expected_and_the_given_value(change, error, message):
     arguments = dict(clips=clips(), targets=torch.eye(SAMPLES)) | change
     with pytest.raises(error, match=message):
         saliency_mix_video(arguments.pop("clips"), arguments.pop("targets"), **arguments)

@@ -34,7 +34,7 @@ def test_mixed_images_and_scores_equal_mmpretrains(augment):
     torch.testing.assert_close(actual["data_samples"].scores, scores, rtol=0, atol=0)
 
 
-def test_without_augments_only_labels_are_handed_over():
+def test_without_augments_only_labels_are_returned():
     output = BatchClsDataPreprocessor(**SETTINGS)(batch(), training=True)
     assert output["data_samples"].targets.tolist() == LABELS and output["data_samples"].scores is None
 
@@ -45,7 +45,7 @@ def test_outside_of_training_samples_stay_what_they_are():
     assert BatchClsDataPreprocessor(**SETTINGS)(data)["data_samples"] is samples
 
 
-def test_several_labels_scores_and_tasks_go_mmpretrains_way():
+def test_several_labels_scores_and_tasks_are_left_to_mmpretrain():
     for sample in (
         DataSample().set_gt_label([1, 2]),
         DataSample().set_gt_score(torch.full((10,), 0.1)).set_gt_label(1),
@@ -57,14 +57,14 @@ def test_several_labels_scores_and_tasks_go_mmpretrains_way():
 
 
 @pytest.mark.parametrize("label", [-1, 10])
-def test_a_label_that_is_no_class_is_refused(label):
-    with pytest.raises(ValueError, match=f"labels should be class numbers from 0 to 9, got {label}; make "):
+def test_a_label_that_is_not_a_class_is_refused(label):
+    with pytest.raises(ValueError, match=f"labels should be class numbers from 0 to 9, got {label}; set "):
         BatchClsDataPreprocessor(**SETTINGS, to_onehot=True)(batch([1, label]), training=True)
 
 
 def test_scores_without_a_number_of_classes_are_refused():
     settings = {**SETTINGS, "num_classes": None}
-    with pytest.raises(ValueError, match="has no num_classes"):
+    with pytest.raises(ValueError, match="should have num_classes for one-hot labels"):
         BatchClsDataPreprocessor(**settings, to_onehot=True)(batch(), training=True)
 
 

@@ -45,8 +45,8 @@ def test_where_channels_change_the_shortcut_convolves_the_activated_input():
     x = torch.randn(2, 32, 8, 8)
     block.norm1.running_mean.normal_()
     active = torch.relu(block.norm1(x))
-    wanted = block.shortcut(active) + block.conv2(torch.relu(block.norm2(block.conv1(active))))
-    assert torch.equal(block(x), wanted) and block(x).shape == (2, 64, 4, 4)
+    expected = block.shortcut(active) + block.conv2(torch.relu(block.norm2(block.conv1(active))))
+    assert torch.equal(block(x), expected) and block(x).shape == (2, 64, 4, 4)
 
 
 def test_dropout_acts_between_the_convolutions_in_training_alone():
@@ -59,7 +59,7 @@ def test_dropout_acts_between_the_convolutions_in_training_alone():
     assert torch.equal(net(x)[0], net(x)[0])
 
 
-def test_stages_are_given_as_asked_and_the_last_one_activated():
+def test_the_chosen_stages_are_returned_the_last_one_activated():
     x = torch.randn(2, 3, 32, 32)
     outputs = small(out_indices=(0, 1, 2)).eval()(x)
     assert [tuple(out.shape) for out in outputs] == [(2, 32, 32, 32), (2, 64, 16, 16), (2, 128, 8, 8)]
@@ -81,7 +81,7 @@ def test_weights_begin_as_in_the_papers_code():
 
 
 @pytest.mark.parametrize("frozen", [-1, 0, 2, 3])
-def test_frozen_stages_neither_learn_nor_count(frozen):
+def test_frozen_stages_neither_learn_nor_update_statistics(frozen):
     net = small(frozen_stages=frozen).train()
     modules = dict(conv1=0, layer1=1, layer2=2, layer3=3, norm=3)
     for name, stage in modules.items():
@@ -104,13 +104,13 @@ def test_norm_eval_keeps_the_statistics_and_trains_the_weights():
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(depth=27), "depth is 27; wanted 6 n \\+ 4"),
-        (dict(depth=4), "depth is 4"),
-        (dict(out_indices=(3,)), "out_indices is \\(3,\\); wanted some of 0, 1 and 2"),
-        (dict(out_indices=()), "out_indices is \\(\\)"),
-        (dict(frozen_stages=4), "frozen_stages is 4; wanted -1 to 3"),
+        (dict(depth=27), "depth should be 6 n \\+ 4, such as 28, got 27"),
+        (dict(depth=4), "depth should be .* got 4"),
+        (dict(out_indices=(3,)), "out_indices should be one or more of 0, 1 and 2, got \\(3,\\)"),
+        (dict(out_indices=()), "out_indices should be .* got \\(\\)"),
+        (dict(frozen_stages=4), "frozen_stages should be from -1 to 3, got 4"),
     ],
 )
-def test_what_cannot_be_built_is_said(options, message):
+def test_a_wrong_argument_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         WideResNet(**dict(depth=16, widen_factor=1) | options)

@@ -71,7 +71,7 @@ def test_a_config_names_it_and_the_preprocessor_mixes_as_the_function_does(model
         images=clips,
         frames="mean",
         detector=SpectralResidualSaliency(),
-        generator=smix_mm.mixing.generator.own_generator(),
+        generator=smix_mm.mixing.plan.own_generator(),
     )
     mixed = out["inputs"] if layout == "NCHW" else out["inputs"].squeeze(1).transpose(1, 2)
     assert torch.equal(mixed, expected) and not torch.equal(mixed, plain)

@@ -71,7 +71,7 @@ def test_plan_status_and_report_of_a_study_need_no_torch(imported, tmp_path):
 def test_modules_of_the_package_are_its_attributes_and_other_names_are_not():
     code = (
         "import smix_mm\n"
-        "assert smix_mm.saliency.FineGrainedSaliency and smix_mm.mixing.generator and smix_mm.transfer.prove_loaded\n"
+        "assert smix_mm.saliency.FineGrainedSaliency and smix_mm.mixing.plan and smix_mm.transfer.prove_loaded\n"
         "assert not hasattr(smix_mm, 'nothing') and not hasattr(smix_mm, '_nothing')\n"
         "assert {'saliency_mix', 'SaliencyMixCollate', '__version__'} <= set(dir(smix_mm))\n"
     )

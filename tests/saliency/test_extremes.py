@@ -29,7 +29,7 @@ def place(saliency_map: torch.Tensor, find=np.argmax) -> list[int]:
 
 
 @pytest.mark.parametrize("size", [(3, 3), (32, 32), (57, 133), (224, 224)])
-def test_peak_and_trough_are_the_first_extremes_in_row_order(detector, size, made_up_images):
+def test_peak_and_least_salient_point_are_the_first_extremes_in_row_order(detector, size, made_up_images):
     images = torch.stack(list(made_up_images(*size).values()))
     maps = detector(images)
     assert detector.peak(images).tolist() == [place(each) for each in maps]
@@ -89,5 +89,5 @@ def test_random_ties_repeat_with_the_generator_and_leave_the_global_one_alone(de
 
 
 def test_unknown_ties_are_refused(detector):
-    with pytest.raises(ValueError, match="ties is 'last'; wanted 'first' or 'random'"):
+    with pytest.raises(ValueError, match="ties should be one of 'first', 'random', got 'last'"):
         detector.peak(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), ties="last")

@@ -122,7 +122,7 @@ def test_one_of_several_outputs_is_chosen(images):
     assert torch.equal(second, NetworkSaliency(redness(outputs=2), output=-1, **OPTIONS)(images))
 
 
-def test_a_sigmoid_bends_the_map_and_moves_no_peak(images):
+def test_a_sigmoid_changes_the_map_but_no_peak(images):
     linear, bent = (NetworkSaliency(redness(), sigmoid=sigmoid, **OPTIONS) for sigmoid in (False, True))
     assert not torch.equal(linear(images), bent(images))
     assert torch.equal(linear.peak(images), bent.peak(images))
@@ -135,13 +135,13 @@ def test_half_precision_is_close(images):
 
 
 @pytest.mark.parametrize("value", [0.0, 7.5, float("nan"), float("inf")])
-def test_a_map_that_says_nothing_gives_zeros(images, value):
+def test_a_constant_or_non_finite_map_gives_zeros(images, value):
     detector = NetworkSaliency(Gives(lambda inputs: torch.full((len(inputs), 1, 8, 8), value)))
     assert not detector(images).any()
     assert not detector.extreme(images, salient=True, pick=None)[1].any()
 
 
-def test_one_nan_spoils_its_own_image_alone(images):
+def test_nan_in_a_map_affects_only_its_own_image(images):
     def give(inputs):
         maps = inputs[:, :1].clone()
         maps[0, 0, 3, 3] = float("nan")
@@ -164,7 +164,7 @@ def test_weights_that_would_run_code_are_refused(images, tmp_path, monkeypatch):
     monkeypatch.setenv("SMIX_TRAP", str(tmp_path / "sprung"))
     path = tmp_path / "trap.pth"
     torch.save({"state_dict": redness().state_dict(), "extra": Trap()}, path)
-    with pytest.raises(ValueError, match=r"trap.pth are refused: the file holds more than tensors"):
+    with pytest.raises(ValueError, match=r"trap.pth are refused: the file contains more than tensors"):
         NetworkSaliency(Redness(), path)(images)
     assert not (tmp_path / "sprung").exists()
 
@@ -194,7 +194,7 @@ def test_an_exported_program_whose_tensors_would_run_code_is_refused(images, tmp
         (lambda state: state.pop("mix.bias"), r"not those of the network.*Missing key.*mix\.bias"),
         (lambda state: state.update(other=torch.zeros(1)), r"not those of the network.*Unexpected key.*other"),
         (lambda state: state.update({"mix.bias": torch.zeros(2)}), "not those of the network.*size mismatch"),
-        (lambda state: state.update(epoch=3), "hold no state dict"),
+        (lambda state: state.update(epoch=3), "should be a state dict"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(images, tmp_path, change, message):
@@ -206,10 +206,10 @@ def test_weights_that_do_not_fit_are_refused(images, tmp_path, change, message):
         NetworkSaliency(Redness(), path)(images)
 
 
-def test_files_that_are_none_are_refused(images, tmp_path):
+def test_files_that_are_neither_models_nor_weights_are_refused(images, tmp_path):
     path = tmp_path / "text.pt2"
     path.write_text("no program")
-    with pytest.raises(ValueError, match=r"text.pt2 cannot be read.*wanted a file that torch.export.save wrote"):
+    with pytest.raises(ValueError, match=r"text.pt2 cannot be read.*should be a file written by torch.export.save"):
         NetworkSaliency(path)(images)
     with pytest.raises(ValueError, match=r"text.pt2 (are refused|cannot be read)"):
         NetworkSaliency(Redness(), path)(images)
@@ -218,12 +218,20 @@ def test_files_that_are_none_are_refused(images, tmp_path):
 @pytest.mark.parametrize(
     ("give", "options", "message"),
     [
-        (lambda inputs: inputs, {}, r"gives shape \(2, 3, 224, 224\) for 2 images; wanted a map"),
-        (lambda inputs: inputs[:1, :1], {}, r"gives shape \(1, 1, 224, 224\) for 2 images"),
-        (lambda inputs: inputs.mean((1, 2, 3)), {}, r"gives shape \(2,\) for 2 images"),
-        (lambda inputs: {"out": inputs}, {}, "gives dict for 2 images"),
-        (lambda inputs: inputs[:, :1], {"output": 0}, r"output is 0, but the network gives shape .*; wanted None"),
-        (lambda inputs: (inputs[:, :1],), {"output": 1}, "output is 1, but the network gives 1 outputs"),
+        (lambda inputs: inputs, {}, r"output for 2 images should be a map, .* got shape \(2, 3, 224, 224\)"),
+        (lambda inputs: inputs[:1, :1], {}, r"output for 2 images .* got shape \(1, 1, 224, 224\)"),
+        (lambda inputs: inputs.mean((1, 2, 3)), {}, r"output for 2 images .* got shape \(2,\)"),
+        (lambda inputs: {"out": inputs}, {}, "output for 2 images should be a map, .* got dict"),
+        (
+            lambda inputs: inputs[:, :1],
+            {"output": 0},
+            r"output should be None for a network with one output, shape .*, got 0",
+        ),
+        (
+            lambda inputs: (inputs[:, :1],),
+            {"output": 1},
+            "output should be the index of one of the .* 1 outputs, got 1",
+        ),
     ],
 )
 def test_an_output_that_is_no_map_is_an_error(images, give, options, message):
@@ -234,13 +242,13 @@ def test_an_output_that_is_no_map_is_an_error(images, give, options, message):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (dict(model=3), TypeError, "model is int; wanted a config"),
-        (dict(model=dict(type="X")), ValueError, "model is a config and weights is None"),
-        (dict(model="nowhere.pt2"), FileNotFoundError, "model nowhere.pt2 is not there"),
-        (dict(model=Redness(), weights="nowhere.pth"), FileNotFoundError, "weights nowhere.pth is not there"),
-        (dict(model=Redness(), input_size=(224,)), ValueError, r"input_size is \(224,\)"),
-        (dict(model=Redness(), input_size=(0, 3)), ValueError, r"input_size is \(0, 3\)"),
-        (dict(model=Redness(), std=(1, 0, 1)), ValueError, r"std is \(1, 0, 1\); wanted three"),
+        (dict(model=3), TypeError, "model should be a config, .* got int"),
+        (dict(model=dict(type="X")), ValueError, "weights should be a file .* if model is a config, got None"),
+        (dict(model="nowhere.pt2"), FileNotFoundError, "model should be a file, got nowhere.pt2, which does not exist"),
+        (dict(model=Redness(), weights="nowhere.pth"), FileNotFoundError, "weights should be a file, got nowhere.pth"),
+        (dict(model=Redness(), input_size=(224,)), ValueError, r"input_size should be .* got \(224,\)"),
+        (dict(model=Redness(), input_size=(0, 3)), ValueError, r"input_size should be .* got \(0, 3\)"),
+        (dict(model=Redness(), std=(1, 0, 1)), ValueError, r"std should be three positive numbers, got \(1, 0, 1\)"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, error, message):

@@ -29,8 +29,8 @@ def test_the_colour_of_the_recipe_is_added_rounded_and_clipped(seed):
     for x, y in ((0, 0), (3, 7), (19, 29)):
         for channel, component in enumerate(EIGENVECTORS):
             colour = 255 * sum(component[i] * alpha[i] * EIGENVALUES[i] for i in range(3))
-            wanted = min(max(round(float(given[x, y, channel]) + colour), 0), 255)
-            assert lit(given, seed, alphastd=0.5, channel_order="rgb")[x, y, channel] == wanted
+            expected = min(max(round(float(given[x, y, channel]) + colour), 0), 255)
+            assert lit(given, seed, alphastd=0.5, channel_order="rgb")[x, y, channel] == expected
 
 
 def test_a_bgr_image_gets_the_same_light_as_the_rgb_one():
@@ -51,7 +51,7 @@ def test_white_stays_white_and_black_black_where_mmpretrains_own_wraps_around():
         assert stock(dict(img=white.copy()))["img"].max() < 30
 
 
-def test_nothing_is_done_without_spread_and_the_given_image_stays():
+def test_alphastd_0_changes_nothing_and_the_input_is_not_changed():
     given = image()
     copy = given.copy()
     assert np.array_equal(lit(given, 0, alphastd=0.0), given)
@@ -65,17 +65,17 @@ def test_an_image_of_negative_strides_as_colour_jitter_leaves_it_is_taken():
 
 
 @pytest.mark.parametrize("given", [image().astype(np.float32), image()[..., 0], image()[..., :2], "an image"])
-def test_anything_but_an_image_of_bytes_is_refused(given):
-    with pytest.raises(TypeError, match=r"img is .*; wanted uint8 \(H, W, 3\)"):
+def test_anything_but_a_uint8_image_is_refused(given):
+    with pytest.raises(TypeError, match=r"img should be a uint8 array \(H, W, 3\), got "):
         PCALighting().transform(dict(img=given))
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(alphastd=-1), "alphastd is -1"),
-        (dict(alphastd=float("nan")), "alphastd is nan"),
-        (dict(channel_order="hsv"), "channel_order is 'hsv'; wanted 'bgr' or 'rgb'"),
+        (dict(alphastd=-1), "alphastd should be a number of at least 0, got -1"),
+        (dict(alphastd=float("nan")), "alphastd should be .* got nan"),
+        (dict(channel_order="hsv"), "channel_order should be one of 'bgr', 'rgb', got 'hsv'"),
     ],
 )
 def test_a_wrong_option_is_refused(options, message):

@@ -8,7 +8,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from PIL import Image
 
-from smix_mm.batch_augments.official_map import IMAGENET_MEAN, IMAGENET_STD
+from smix_mm.utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from smix_mm.visualization.mix_sheet_hook import MixSheetHook
 
 MIXES = {

@@ -46,7 +46,7 @@ def test_a_shown_saliency_mix_is_the_batch_that_training_would_get(options):
     augment = SaliencyMix(**options)
     augment.generator = torch.Generator().manual_seed(5)
     mixed, weights = augment(inputs, torch.eye(SAMPLES))
-    draw = draw_mix(SAMPLES, augment.options["alpha"], torch.Generator().manual_seed(5))
+    draw = draw_mix(SAMPLES, augment.options.alpha, torch.Generator().manual_seed(5))
     mix = mix_batch(augment, inputs, LOOKER, draw, seed=0)
     assert torch.equal(mix.mixed, augment.uint8_images(mixed))
     assert torch.equal(mix.images, augment.uint8_images(inputs))

@@ -10,7 +10,7 @@ from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...mixing.generator import own_generator
+from ...mixing.plan import own_generator
 from ...models.label_batch import LabelBatch
 
 # Separates the draws from those of a batch augmentation with the same seed and rank.

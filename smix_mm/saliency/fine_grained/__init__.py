@@ -1,4 +1,4 @@
-"""Fine-grained saliency: ``definition`` in plain torch, and kernels that equal it on CPUs and GPUs."""
+"""Fine-grained saliency: ``definition`` in plain torch, and kernels with equal results on CPUs and GPUs."""
 
 from .definition import HALF_WIDTHS, fine_grained_saliency
 from .detector import BACKENDS, FineGrainedSaliency

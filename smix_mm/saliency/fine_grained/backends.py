@@ -1,9 +1,8 @@
-"""Compiled forms of the default detector; the definition they equal is in ``fine_grained.py``.
+"""Which compiled kernel runs on a device; each equals ``definition``.
 
-A kernel is a module with two functions: ``saliency(images)`` and
-``extreme(images, salient, pick)``, with the contracts of
-:class:`~smix_mm.saliency.SaliencyDetector`. ``operators`` is one, too: the GPU kernel in a form
-that ``torch.compile`` takes.
+A kernel is a module with two functions, ``saliency(images)`` and ``extreme(images, salient, pick)``,
+defined as for :class:`~smix_mm.saliency.SaliencyDetector`: ``numba_kernel``, ``triton_kernel``, and
+``operators``, which is the GPU kernel in a form that ``torch.compile`` supports.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import torch
 
 @functools.cache
 def cpu_kernel() -> ModuleType | None:
-    """The CPU kernel, or None, with one log line, where numba cannot be imported."""
+    """The CPU kernel; None, with one warning, if numba cannot be imported."""
     try:
         from . import numba_kernel as cpu
     except ImportError as error:
         logging.getLogger("smix_mm").warning(
-            "no numba (%s): fine-grained saliency runs in torch, which is many times slower on a CPU; "
-            "`pip install numba` helps",
+            "numba cannot be imported (%s): fine-grained saliency runs in plain torch, which is many times slower on "
+            "a CPU; `pip install numba` helps",
             error,
         )
         return None
@@ -32,14 +31,14 @@ def cpu_kernel() -> ModuleType | None:
 
 @functools.cache
 def gpu_kernel(device: torch.device) -> ModuleType | None:
-    """The Triton kernel, or None, with one log line, where it does not run or computes another map on ``device``."""
+    """The Triton kernel; None, with one warning, if it does not run on ``device`` or its results differ."""
     try:
         from . import triton_kernel as gpu
 
         gpu.check(device)
-    except Exception as error:  # what is missing may be Triton, a C compiler or the GPU's support: each has its own
+    except Exception as error:  # Triton, a C compiler or the support of this GPU may be missing
         logging.getLogger("smix_mm").warning(
-            "no Triton kernel on %s (%s: %s): fine-grained saliency runs in torch, which is slower there",
+            "the Triton kernel cannot be used on %s (%s: %s): fine-grained saliency runs in plain torch, more slowly",
             device,
             type(error).__name__,
             (str(error).strip() or "no reason given").splitlines()[0],
@@ -49,6 +48,6 @@ def gpu_kernel(device: torch.device) -> ModuleType | None:
 
 
 def is_compiling() -> bool:
-    """Whether torch.compile is tracing, which cannot look into numba; old releases cannot tell."""
-    ask = getattr(getattr(torch, "compiler", None), "is_compiling", None)
-    return ask is not None and ask()
+    """Whether torch.compile, which cannot trace numba, is tracing; False in releases of torch without this check."""
+    check = getattr(getattr(torch, "compiler", None), "is_compiling", None)
+    return check is not None and check()

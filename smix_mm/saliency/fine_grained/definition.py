@@ -1,4 +1,4 @@
-"""Fine-grained saliency (Montabone & Soto 2010), as OpenCV has it: the definition, in plain torch."""
+"""Fine-grained saliency (Montabone & Soto 2010) as in OpenCV: the definition, in plain torch."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 HALF_WIDTHS = (12, 24, 48, 28, 56, 112)
 """Half-widths of the six centre-surround windows, pixels, at every image size."""
 
-# Sums up to here are exact in float32, in which OpenCV keeps its integral image.
+# Sums up to here are exact in float32, the dtype of OpenCV's integral image.
 EXACT_SUM = 1 << 24
 
 
 def fine_grained_saliency(images: Tensor) -> Tensor:
-    """The whole definition: uint8 (N, 3, H, W) to float32 (N, H, W) in [0, 1], on any device."""
+    """Maps, float32 (N, H, W) in [0, 1], of uint8 RGB images (N, 3, H, W), on any device."""
     grey = blur(blur(grey_image(images)))
     bright, dark = centre_surround(grey)
     mixed = (_scale_to_255(bright) + _scale_to_255(dark)) & 255
-    # A product, not a quotient: these are the very floats that OpenCV gives.
+    # A product, not a quotient, for the same floats as OpenCV's.
     return mixed.to(torch.float32) * (1 / 255)
 
 
@@ -29,8 +29,8 @@ def grey_image(images: Tensor) -> Tensor:
 
 
 def blur(grey: Tensor) -> Tensor:
-    """3x3 binomial blur rounded to whole grey values, borders reflected; int32 (N, H, W)."""
-    # Reflection padding is not written for integers; whole numbers this small are exact in floats.
+    """3x3 binomial blur rounded to integers, borders reflected; int32 (N, H, W)."""
+    # torch has no reflection padding for integers; integers this small are exact in floats.
     padded = F.pad(grey[:, None].to(torch.float32), (1, 1, 1, 1), mode="reflect")[:, 0].to(torch.int32)
     rows = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     return (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:] + 8) >> 4
@@ -43,7 +43,7 @@ def centre_surround(grey: Tensor) -> tuple[Tensor, Tensor]:
         grey: int32 (N, H, W) in 0..255.
 
     Returns:
-        ``(bright, dark)``: by how much the pixel is above, and below, its surround.
+        ``(bright, dark)``: the differences of pixels above, and below, their surround.
     """
     height, width = grey.shape[1:]
     integral = integral_image(grey)
@@ -53,7 +53,7 @@ def centre_surround(grey: Tensor) -> tuple[Tensor, Tensor]:
         top, bottom = _window(height, half, grey.device)
         left, right = _window(width, half, grey.device)
         upper, lower = integral[:, top], integral[:, bottom]
-        # The order of these terms is OpenCV's; beyond EXACT_SUM it matters.
+        # The order of these terms is OpenCV's; it matters above EXACT_SUM.
         total = lower[:, :, right] + upper[:, :, left] - lower[:, :, left] - upper[:, :, right]
         others = (bottom - top)[:, None] * (right - left) - 1
         difference = centre - (total - centre) / others.to(torch.float32)
@@ -63,7 +63,7 @@ def centre_surround(grey: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def integral_image(grey: Tensor) -> Tensor:
-    """float32 (N, H + 1, W + 1) sums of all pixels above and left, rounded as OpenCV rounds."""
+    """float32 (N, H + 1, W + 1): sums of all pixels above and left, rounded as in OpenCV."""
     rows = grey.cumsum(2, dtype=torch.int32)
     if grey.shape[1] * grey.shape[2] * 255 <= EXACT_SUM:
         sums = rows.cumsum(1, dtype=torch.int32).to(torch.float32)
@@ -78,7 +78,7 @@ def integral_image(grey: Tensor) -> Tensor:
 
 
 def _window(side: int, half: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """First and last-plus-one index of the window around each place along one side."""
+    """Start and end, exclusive, of the window around each index of one side."""
     place = torch.arange(side, device=device)
     return (place - half + 1).clamp(0, side), (place + half + 1).clamp(0, side)
 
@@ -86,6 +86,6 @@ def _window(side: int, half: int, device: torch.device) -> tuple[Tensor, Tensor]
 def _scale_to_255(total: Tensor) -> Tensor:
     """Scale each image's sum to a maximum of 255, truncated; a sum of zeros stays zeros."""
     most = total.amax((1, 2), keepdim=True).clamp(min=1)
-    # Divide in float32, then multiply in float64, as OpenCV does: both roundings show.
+    # Divide in float32, then multiply in float64, as OpenCV does: both roundings affect the result.
     ratio = total.to(torch.float32) / most.to(torch.float32)
     return (ratio.to(torch.float64) * 255).to(torch.int32)

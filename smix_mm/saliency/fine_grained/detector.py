@@ -1,4 +1,4 @@
-"""The fine-grained detector: chooses what computes the map."""
+"""The fine-grained detector, which chooses the kernel that computes the map."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from ...utils.choices import check_option
 from ..base import SaliencyDetector, register
-from ..normalized import NormalizedImages
+from ..normalization import NormalizedImages
 from . import operators
 from .backends import cpu_kernel, gpu_kernel, is_compiling
 from .definition import fine_grained_saliency
@@ -22,36 +23,35 @@ HAS_TRITON = find_spec("triton") is not None
 
 @register
 class FineGrainedSaliency(SaliencyDetector):
-    """Fine-grained saliency: a pixel against the means of six windows around it.
+    """Fine-grained saliency: the difference of a pixel from the means of six windows around it.
 
     Equal to OpenCV's ``StaticSaliencyFineGrained`` on the same image: ``round(255 * map)``
     is identical on every pixel. On a GPU the Triton kernel is compared with the definition before its first
-    use, and left out where it differs; it has not yet been run on one.
+    use, and not used if it differs; so far it has only been run in Triton's interpreter, not measured on a GPU.
 
-    How it works: the grey image is blurred twice. For each of six windows, clipped at the
-    borders, the difference of the pixel and the mean of the others goes truncated into a
-    bright-on-dark or a dark-on-bright sum. Each sum is scaled to a maximum of 255, and the
-    two are added as bytes. Part of the definition, because OpenCV does so: that last addition
-    wraps around at 256; a sum that is zero everywhere stays zero; a flat image gives zeros.
+    The grey image is blurred twice. For each of six windows, clipped at the borders, the truncated
+    difference of the pixel and the mean of the window's other pixels is added to a bright-on-dark or to a
+    dark-on-bright sum. Each sum is scaled to a maximum of 255, and the two are added as bytes. As in
+    OpenCV, this last addition wraps around at 256, a sum that is zero everywhere stays zero, and a flat
+    image gives zeros.
 
     Args:
-        backend: what computes it; the result is the same. ``'torch'``: plain torch, on any
+        backend: what computes the map; the result is the same. ``'torch'``: plain torch, on any
             device. ``'numba'``: a compiled kernel for CPU tensors. ``'triton'``: a compiled kernel
             for GPU tensors, also under ``torch.compile`` and, after a first call, in CUDA graphs.
-            ``'auto'`` (default): the kernel for the device where that runs, else torch, as also
-            for CPU tensors under ``torch.compile``.
+            ``'auto'``: the kernel for the device if it runs there, else torch; for CPU tensors under
+            ``torch.compile``, torch. Defaults to ``'auto'``.
 
     Raises:
-        ValueError: ``backend`` is none of these, or none for the device that the images are on.
-        ImportError: what ``backend`` names is not installed, or does not run here.
+        ValueError: ``backend`` is not one of these, or does not support the images' device.
+        ImportError: numba, or Triton, is not installed or does not run here.
 
     Source: S. Montabone and A. Soto, *Human detection using a mobile platform and novel
     features derived from a visual saliency mechanism*, Image and Vision Computing 28, 2010.
     """
 
     def __init__(self, backend: str = "auto") -> None:
-        if backend not in BACKENDS:
-            raise ValueError(f"backend is {backend!r}; wanted one of {BACKENDS}")
+        check_option("backend", backend, BACKENDS)
         self.backend = backend
 
     def saliency(self, images: Tensor) -> Tensor:
@@ -73,14 +73,14 @@ class FineGrainedSaliency(SaliencyDetector):
     def _kernel(self, device: torch.device) -> ModuleType | None:
         if self.backend == "numba":
             if device.type != "cpu":
-                raise ValueError(f"backend='numba' got images on {device}; wanted CPU tensors, or 'auto'")
+                raise ValueError(f"images should be on a CPU for backend='numba', got {device}; or use 'auto'")
             kernel = cpu_kernel()
             if kernel is None:
                 raise ImportError("backend='numba' needs numba: `pip install numba`, or use 'auto'")
             return kernel
         if self.backend == "triton":
             if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-                raise ValueError(f"backend='triton' got images on {device}; wanted GPU tensors, or 'auto'")
+                raise ValueError(f"images should be on a GPU for backend='triton', got {device}; or use 'auto'")
             if not HAS_TRITON or not (is_compiling() or gpu_kernel(device)):
                 raise ImportError(f"backend='triton' needs a Triton that runs on {device}: install it, or use 'auto'")
             return self._gpu_kernel(device)
@@ -92,5 +92,5 @@ class FineGrainedSaliency(SaliencyDetector):
 
     @staticmethod
     def _gpu_kernel(device: torch.device) -> ModuleType | None:
-        # An operator costs a call more time than the kernel itself, so it serves where it is needed alone.
+        # Calling an operator takes longer than the kernel itself, so it is used only where it is needed.
         return operators if is_compiling() else gpu_kernel(device)

@@ -1,8 +1,8 @@
-"""Fine-grained saliency compiled for the CPU with numba: equal to the torch definition, faster.
+"""Fine-grained saliency compiled for the CPU with numba: equal to the torch definition, but faster.
 
 All loops run along rows of contiguous float32, so that the compiler turns them into vector
-instructions. Grey values and window sizes are whole numbers below 2**24, which float32 holds
-exactly; the two divisions are those of the definition, with the same rounding.
+instructions. Grey values and window sizes are integers below 2**24, which are exact in float32; the two
+divisions are those of the definition, with the same rounding.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch import Tensor
 from .definition import HALF_WIDTHS
 
 MARGIN = max(HALF_WIDTHS)
-"""Columns added on each side of the integral image: no window leaves it, so none needs clipping."""
+"""Columns added on each side of the integral image, so that no window has to be clipped."""
 
-# A thread is worth waking for no fewer pixels than this, about 0.1 ms of work.
+# The least number of pixels for which another thread is worthwhile, about 0.1 ms of work.
 PIXELS_PER_THREAD = 1 << 15
 
 f32 = np.float32
-# numpy's error model: Python's would test every divisor for zero, which forbids vector instructions.
+# numpy's error model: Python's tests every divisor for zero, which prevents vector instructions.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 inner = numba.njit(**OPTIONS)
 
@@ -42,10 +42,10 @@ def extreme(images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor,
     """:meth:`SaliencyDetector.extreme` of CPU images, without float maps in memory."""
     points = torch.empty((len(images), 2), dtype=torch.int64)
     found = torch.empty(len(images), dtype=torch.bool)
-    # The one a share of 0 along the equal extremes is the first of them.
+    # A share of 0 picks the first of equal extremes.
     shares = np.zeros(len(images)) if pick is None else pick.to("cpu", torch.float64).contiguous().numpy()
-    wanted = np.full(len(images), salient)
-    _over_images(_extremes, images.numpy(), wanted, shares, points.numpy(), found.numpy())
+    sought = np.full(len(images), salient)
+    _over_images(_extremes, images.numpy(), sought, shares, points.numpy(), found.numpy())
     return points, found
 
 
@@ -64,12 +64,12 @@ def _over_images(kernel: Callable[..., None], *arrays: np.ndarray) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _helpers(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads to help the caller's; ``process`` is its id, because a fork inherits no threads."""
+    """Threads beside the caller's; new ones for each ``process``, because a fork inherits no threads."""
     return ThreadPoolExecutor(threads, thread_name_prefix="smix_mm")
 
 
 def _compiled(signature: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorator: compile now, and keep the machine code on disk where that can be written."""
+    """Decorator: compile now, and cache the machine code on disk if it is writable."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         try:
@@ -105,7 +105,7 @@ def _blur(source, blurred, padded):
 
 @inner
 def _integral_image(grey, integral, row):
-    """``integral[y, MARGIN + x]``: the sum of the pixels above row y, up to and with column x."""
+    """``integral[y, MARGIN + x]``: the sum of the pixels above row y, up to and including column x."""
     height, width = grey.shape
     integral[0] = 0
     for y in range(height):
@@ -174,7 +174,7 @@ def _mix(bright, dark, most_bright, most_dark, mixed):
 
 @inner
 def _scratch(height, width):
-    """Everything an image needs on the way, made once for all images of a thread."""
+    """Memory for the intermediate results of an image, allocated once for all images of a thread."""
     return (
         np.empty((height, width), np.float32),
         np.empty((height, width), np.float32),
@@ -189,7 +189,7 @@ def _scratch(height, width):
 
 @inner
 def _byte_map(image, scratch):
-    """255 times the map, uint8 (H, W), in memory of the scratch."""
+    """255 times the map, uint8 (H, W), in the scratch memory."""
     grey, blurred, integral, row, widths, bright, dark, mixed = scratch
     _grey_image(image, grey)
     _blur(grey, blurred, row)
@@ -218,14 +218,14 @@ def _extremes(images, salient, shares, points, found):
     for index in range(count):
         flat = _byte_map(images[index], scratch).ravel()
         least, most = flat.min(), flat.max()
-        wanted = most if salient[index] else least
+        extreme = most if salient[index] else least
         ties = 0
         for value in flat:
-            ties += value == wanted
+            ties += value == extreme
         to_skip = int(shares[index] * ties)
         place = 0
-        while flat[place] != wanted or to_skip > 0:
-            to_skip -= flat[place] == wanted
+        while flat[place] != extreme or to_skip > 0:
+            to_skip -= flat[place] == extreme
             place += 1
         points[index, 0], points[index, 1] = place // width, place % width
         found[index] = most > least

@@ -1,7 +1,7 @@
-"""The GPU kernel as operators of torch, which ``torch.compile`` puts into its graph as they are.
+"""The GPU kernel as custom operators of torch, which ``torch.compile`` puts into its graph unchanged.
 
-Where Triton does not run, the operators compute the definition. Releases of torch before 2.4
-have no such operators; these are plain functions there, and compilation breaks the graph at them.
+Where Triton does not run, the operators compute the definition. Before torch 2.4, which introduced custom
+operators, these are plain functions, and compilation breaks the graph at them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ..base import map_extreme
 from .backends import gpu_kernel
+from .definition import fine_grained_saliency
 
 
 def _operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: register under the function's name; ``fake`` says shapes and types alone."""
+    """Decorator: register under the function's name; ``fake`` computes only shapes and dtypes."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if not hasattr(torch.library, "custom_op"):
@@ -42,18 +43,13 @@ def _fake_extreme(images: Tensor, salient: bool, pick: Tensor | None) -> tuple[T
 def saliency(images: Tensor) -> Tensor:
     """Maps, float32 (N, H, W) in [0, 1], of images, uint8 (N, 3, H, W)."""
     kernel = gpu_kernel(images.device)
-    return kernel.saliency(images) if kernel else _definition(images)
+    return kernel.saliency(images) if kernel else fine_grained_saliency(images)
 
 
 @_operator("(Tensor images, bool salient, Tensor? pick) -> (Tensor, Tensor)", _fake_extreme)
 def extreme(images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
     """:meth:`SaliencyDetector.extreme` of images."""
     kernel = gpu_kernel(images.device)
-    return kernel.extreme(images, salient, pick) if kernel else map_extreme(_definition(images), salient, pick)
-
-
-def _definition(images: Tensor) -> Tensor:
-    # Imported here, because it imports this module.
-    from .definition import fine_grained_saliency
-
-    return fine_grained_saliency(images)
+    return (
+        kernel.extreme(images, salient, pick) if kernel else map_extreme(fine_grained_saliency(images), salient, pick)
+    )

@@ -1,15 +1,15 @@
-"""Fine-grained saliency compiled for GPUs with Triton: equal to the torch definition, fused.
+"""Fine-grained saliency compiled for GPUs with Triton: equal to the torch definition, in few launches.
 
-An image of at most 64x64 pixels is one program: read once, the rest in registers. Larger ones take five
-launches for all images of a part of the batch: the grey image, from uint8 or straight from normalized
+An image of at most 64x64 pixels is one program, which reads it once and keeps the rest in registers. Larger
+images take five launches for one part of the batch: the grey image, from uint8 or directly from normalized
 floats; both blurs; the integral image; the differences from the six windows, with their maxima; and the
 map, written over the differences, or the extreme, found without a map. Nothing waits for the GPU.
 
-On the way a pixel costs 1 byte (grey, twice) + 4 (integral image) + 4 (both sums of differences, where the
-map will be); of these all but the last are kept for one part alone.
+Memory per pixel: 2 bytes for the grey image before and after the blurs and 4 for the integral image, both for
+one part of the batch only, and 4 for both sums of differences, which the map overwrites.
 
-Proven in Triton's interpreter alone, and compiled for sm_80 and sm_90; not yet run on a GPU, where :func:`check`
-compares it with the definition before its first use.
+The programs have only been run in Triton's interpreter and compiled for sm_80 and sm_90, not measured on a GPU;
+there :func:`check` compares them with the definition before their first use.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ import triton
 from torch import Tensor
 
 from ..base import map_extreme
-from ..normalized import NormalizedImages
-from . import triton_programs as programs
+from ..normalization import NormalizedImages
+from . import triton_extreme_programs as extreme_programs
+from . import triton_map_programs as map_programs
 from .definition import EXACT_SUM, fine_grained_saliency
 
 Images = Union[Tensor, NormalizedImages]
 
-# Larger batches go in parts, so that what is kept on the way stays small, most of it in the L2 cache.
+# Larger batches are split into parts, so that intermediate results stay small, most of them in the L2 cache.
 PART_PIXELS = 1 << 23
 
-# Sides of the largest image that one program takes.
+# Sides of the largest image that is one program.
 SMALL = 64
 
-# A program goes down its columns ROWS rows at a time, BLUR_STEPS and STEPS times.
+# A program goes down its columns: BLUR_ROWS or ROWS rows at a time, BLUR_STEPS or STEPS times.
 BLUR_ROWS, BLUR_STEPS = 1, 32
 ROWS, STEPS = 2, 8
 
@@ -42,12 +43,12 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def check(device: torch.device) -> None:
-    """Compare with the definition, on one image that is a program of its own and on one that takes several.
+    """Compare with the definition, on a small and on a large image.
 
-    Triton compiles for each kind of GPU anew, and a map that is wrong shows nowhere else.
+    Triton compiles for each kind of GPU anew, and a wrong map would not be noticed anywhere else.
 
     Raises:
-        ValueError: ``device`` is no GPU, and Triton does not interpret.
+        ValueError: ``device`` is not a GPU, and Triton does not interpret.
         RuntimeError: a map or a peak differs from the definition's.
         Exception: Triton's own, where it cannot compile for the device.
     """
@@ -59,7 +60,7 @@ def check(device: torch.device) -> None:
         maps = fine_grained_saliency(images)
         if not torch.equal(saliency(images), maps):
             raise RuntimeError(f"its map of {height}x{width} pixels differs from the definition's")
-        # As a training has them: normalized, and channels last.
+        # As in training: normalized, channels last.
         values = images.to(torch.float32, memory_format=torch.channels_last) / 64 - 2
         normalized = NormalizedImages(values, torch.full((3,), 128.0), torch.full((3,), 64.0))
         for given in (images, normalized):
@@ -82,7 +83,7 @@ def saliency(images: Images) -> Tensor:
             packed = into.view(torch.int32)
             most = _centre_surround(part, packed)
             blocks = triton.cdiv(height * width, 2048)
-            programs.map_kernel[(len(part), blocks)](packed, most, height * width, BLOCK=2048, num_warps=8)
+            map_programs.map_kernel[(len(part), blocks)](packed, most, height * width, BLOCK=2048, num_warps=8)
     return maps
 
 
@@ -93,7 +94,7 @@ def extreme(images: Images, salient: bool, pick: Tensor | None) -> tuple[Tensor,
     found = torch.empty(count, dtype=torch.uint8, device=images.device)
     if count == 0:
         return points, found.view(torch.bool)
-    # From ordinary memory such a copy is staged before the call returns, so `pick` may go away.
+    # From pageable memory such a copy is staged before the call returns, so `pick` may be freed.
     shares = found if pick is None else pick.to(images.device, torch.float64, non_blocking=True).contiguous()
     pixels = height * width
     with torch.cuda.device_of(points):
@@ -105,19 +106,19 @@ def extreme(images: Images, salient: bool, pick: Tensor | None) -> tuple[Tensor,
             most = _centre_surround(part, packed)
             if pick is None:
                 keys = torch.full((len(part), 2), -1, dtype=torch.int64, device=images.device)
-                programs.first_extreme_kernel[(len(part), triton.cdiv(pixels, 4096))](
+                extreme_programs.first_extreme_kernel[(len(part), triton.cdiv(pixels, 4096))](
                     packed, most, keys, pixels, SALIENT=salient, BLOCK=4096, num_warps=8
                 )
-                programs.first_point_kernel[(len(part),)](keys, point, exists, width, num_warps=1)
+                extreme_programs.first_point_kernel[(len(part),)](keys, point, exists, width, num_warps=1)
             else:
-                programs.drawn_extreme_kernel[(len(part),)](
+                extreme_programs.drawn_extreme_kernel[(len(part),)](
                     packed, most, share, point, exists, pixels, width, SALIENT=salient, BLOCK=8192, num_warps=16
                 )
     return points, found.view(torch.bool)
 
 
 def _parts(images: Images, *others: Tensor) -> list[tuple[Any, ...]]:
-    """Slices along the first axis, the same of each."""
+    """Split each argument into the same slices along the first axis."""
     count = len(images)
     most = max(1, PART_PIXELS // (images.shape[2] * images.shape[3]))
     size = triton.cdiv(count, triton.cdiv(count, most))
@@ -125,7 +126,7 @@ def _parts(images: Images, *others: Tensor) -> list[tuple[Any, ...]]:
 
 
 def _reading(images: Images) -> tuple[Tensor, Sequence[int], Sequence[float], bool]:
-    """How a program reads images: the tensor from red on, strides, mean, std and scale, and whether normalized."""
+    """A program's arguments to read images: tensor from red on; strides; mean, std and scale; whether normalized."""
     if isinstance(images, Tensor):
         return images, images.stride(), (0.0,) * 6 + (1.0,), False
     order = slice(None, None, -1) if images.bgr else slice(None)
@@ -141,10 +142,9 @@ def _small(images: Images, maps: Tensor | None, *others: Tensor | None, **option
     tensor, strides, numbers, normalized = _reading(images)
     height, width = images.shape[2:]
     block_h, block_w = triton.next_power_of_2(height), triton.next_power_of_2(width)
-    # An argument that this kind of launch does not use.
-    unused = tensor
-    arguments = [unused if each is None else each for each in (maps, *others)]
-    programs.small_kernel[(len(images),)](
+    # A kernel takes no None; `tensor` replaces the arguments that this launch does not use.
+    arguments = [tensor if each is None else each for each in (maps, *others)]
+    extreme_programs.small_kernel[(len(images),)](
         tensor,
         *arguments,
         height,
@@ -155,17 +155,17 @@ def _small(images: Images, maps: Tensor | None, *others: Tensor | None, **option
         BLOCK_H=block_h,
         BLOCK_W=block_w,
         **options,
-        # One thread for 4 pixels; fewer threads would spill registers.
+        # One thread per 4 pixels; fewer threads would spill registers.
         num_warps=max(1, min(8, block_h * block_w // 128)),
         enable_fp_fusion=False,
     )
 
 
 def _centre_surround(images: Images, packed: Tensor) -> Tensor:
-    """Fill ``packed``, int32 (N, H, W), with ``bright + (dark << 16)``; return their maxima.
+    """Fill ``packed``, int32 (N, H, W), with ``bright + (dark << 16)``.
 
     Returns:
-        int32 (N, 2): the largest of bright, and of dark, of every image.
+        int32 (N, 2): the maxima of bright and dark of every image.
     """
     count, _, height, width = images.shape
     pitch = triton.cdiv(width, 16) * 16
@@ -177,26 +177,26 @@ def _centre_surround(images: Images, packed: Tensor) -> Tensor:
     tensor, strides, numbers, normalized = _reading(images)
     gapless = strides[2] == width * strides[3]
     rows, columns = (1, height * width) if gapless else (height, width)
-    programs.luma_kernel[(count, triton.cdiv(columns, 1024), rows)](
+    map_programs.luma_kernel[(count, triton.cdiv(columns, 1024), rows)](
         tensor, luma, rows, columns, *strides, *numbers, NORMALIZED=normalized, BLOCK=1024, enable_fp_fusion=False
     )
     block = min(256, max(32, triton.next_power_of_2(width)))
     blocks = triton.cdiv(width, block)
-    programs.blur_kernel[(count, blocks, triton.cdiv(height, BLUR_ROWS * BLUR_STEPS))](
+    map_programs.blur_kernel[(count, blocks, triton.cdiv(height, BLUR_ROWS * BLUR_STEPS))](
         luma, grey, height, width, pitch, STEPS=BLUR_STEPS, ROWS=BLUR_ROWS, BLOCK=block, num_warps=block // 32
     )
     exact = height * width * 255 <= EXACT_SUM
     if exact and pitch <= 512:
         block_w = triton.next_power_of_2(pitch)
-        programs.integral_kernel[(count,)](
+        map_programs.integral_kernel[(count,)](
             grey, sums, height, width, pitch, ROWS=4096 // block_w, BLOCK=block_w, num_warps=8
         )
     else:
-        programs.row_sums_kernel[(count, triton.cdiv(height, 8))](
+        map_programs.row_sums_kernel[(count, triton.cdiv(height, 8))](
             grey, sums, height, width, pitch, ROWS=8, BLOCK=256, num_warps=4
         )
-        programs.column_sums_kernel[(count, triton.cdiv(pitch, 64))](sums, height, pitch, BLOCK=64, num_warps=2)
-    programs.centre_surround_kernel[(count, blocks, triton.cdiv(height, ROWS * STEPS))](
+        map_programs.column_sums_kernel[(count, triton.cdiv(pitch, 64))](sums, height, pitch, BLOCK=64, num_warps=2)
+    map_programs.centre_surround_kernel[(count, blocks, triton.cdiv(height, ROWS * STEPS))](
         grey,
         sums,
         packed,
@@ -208,7 +208,7 @@ def _centre_surround(images: Images, packed: Tensor) -> Tensor:
         STEPS=STEPS,
         ROWS=ROWS,
         BLOCK=block,
-        # A thread has 4 pixels.
+        # One thread per 4 pixels.
         num_warps=max(1, block * ROWS // 128),
     )
     return most

@@ -18,7 +18,7 @@ from mmpretrain.structures import DataSample
 
 import smix_mm.batch_augments  # noqa: F401  (registers)
 from smix_mm.datasets.in_memory.preprocessor import STREAM, InMemoryClsDataPreprocessor, crop_and_flip, draw_crops
-from smix_mm.mixing.generator import own_generator
+from smix_mm.mixing.plan import own_generator
 from smix_mm.models.label_batch import BatchLinearClsHead, LabelBatch
 from smix_mm.saliency import FineGrainedSaliency
 

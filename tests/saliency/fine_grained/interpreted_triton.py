@@ -15,9 +15,9 @@ from PIL import Image
 from smix_mm.mixing import paste, paste_kernel
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.saliency.fine_grained import triton_kernel as gpu
-from smix_mm.saliency.fine_grained import triton_programs as programs
+from smix_mm.saliency.fine_grained import triton_map_programs as programs
 from smix_mm.saliency.fine_grained.backends import gpu_kernel
-from smix_mm.saliency.normalized import NormalizedImages
+from smix_mm.saliency.normalization import NormalizedImages
 
 SHARES = (0.0, 0.37, 1 - 2**-53)
 DEFINITION = FineGrainedSaliency("torch")
@@ -80,7 +80,7 @@ def test_a_gpus_own_launch_parameters_give_the_definition(detector, made_up_imag
     assert_same_extreme(detector, image, True, None)
 
 
-def test_a_kernel_that_computes_another_map_is_not_used_and_a_line_says_so(monkeypatch, caplog):
+def test_a_kernel_that_computes_another_map_is_not_used_and_a_warning_is_logged(monkeypatch, caplog):
     device = torch.device("cpu")
     assert gpu_kernel(device) is gpu
     gpu_kernel.cache_clear()
@@ -93,7 +93,7 @@ def test_a_kernel_that_computes_another_map_is_not_used_and_a_line_says_so(monke
         gpu_kernel.cache_clear()
 
 
-def test_a_paste_that_is_wrong_is_not_used_and_a_line_says_so(monkeypatch, caplog):
+def test_a_wrong_paste_is_not_used_and_a_warning_is_logged(monkeypatch, caplog):
     device = torch.device("cpu")
     assert paste_kernel.works(device)
     paste_kernel.works.cache_clear()
@@ -101,7 +101,7 @@ def test_a_paste_that_is_wrong_is_not_used_and_a_line_says_so(monkeypatch, caplo
     try:
         with caplog.at_level(logging.WARNING, logger="smix_mm"):
             assert not paste_kernel.works(device)
-        assert "no Triton kernel pastes on cpu (it pastes wrongly)" in caplog.text
+        assert "the Triton kernel cannot paste on cpu (its result is wrong)" in caplog.text
     finally:
         paste_kernel.works.cache_clear()
 

@@ -140,23 +140,27 @@ def test_a_config_chooses_the_backend():
 
 
 def test_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match=r"backend is 'gpu'; wanted one of \('auto', 'torch', 'numba'"):
+    with pytest.raises(ValueError, match="backend should be one of 'auto', 'torch', 'numba', 'triton', got 'gpu'"):
         FineGrainedSaliency("gpu")
 
 
 def test_numba_refuses_images_that_are_not_on_the_cpu():
     images = torch.zeros(1, 3, 8, 8, dtype=torch.uint8, device="meta")
-    with pytest.raises(ValueError, match="backend='numba' got images on meta"):
+    with pytest.raises(ValueError, match="images should be on a CPU for backend='numba', got meta"):
         FineGrainedSaliency("numba")(images)
 
 
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [
-        (torch.zeros(1, 3, 8, 8), TypeError, "torch.float32; wanted a uint8"),
-        (np.zeros((1, 3, 8, 8), np.uint8), TypeError, "ndarray; wanted a uint8"),
-        (torch.zeros(3, 8, 8, dtype=torch.uint8), ValueError, r"shape \(3, 8, 8\); wanted \(N, 3, H, W\)"),
-        (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), ValueError, r"shape \(1, 1, 8, 8\)"),
+        (torch.zeros(1, 3, 8, 8), TypeError, "images should be a uint8 tensor, got torch.float32"),
+        (np.zeros((1, 3, 8, 8), np.uint8), TypeError, "images should be a uint8 tensor, got ndarray"),
+        (
+            torch.zeros(3, 8, 8, dtype=torch.uint8),
+            ValueError,
+            r"should have the shape \(N, 3, H, W\), .* got \(3, 8, 8\)",
+        ),
+        (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), ValueError, r"got \(1, 1, 8, 8\)"),
         (torch.zeros(1, 3, 2, 8, dtype=torch.uint8), ValueError, "H and W at least 3"),
     ],
 )

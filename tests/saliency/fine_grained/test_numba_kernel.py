@@ -47,7 +47,7 @@ def test_each_image_goes_to_one_of_as_many_threads_as_torch_has(three_threads, b
     assert sorted(numbers for _, numbers in seen) == [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
 
 
-def test_few_pixels_are_not_worth_a_thread(batch):
+def test_few_pixels_use_one_thread(batch):
     calls = []
     cpu._over_images(lambda images: calls.append(len(images)), batch.numpy()[:2])
     assert calls == [2]
@@ -92,7 +92,7 @@ def test_works_in_a_forked_worker_after_its_threads_were_used_in_the_parent(thre
     assert all(map(torch.equal, loader, expected))
 
 
-def test_without_numba_the_definition_steps_in_and_says_so_once(monkeypatch, caplog, batch):
+def test_without_numba_the_definition_is_used_and_one_warning_logged(monkeypatch, caplog, batch):
     monkeypatch.delattr("smix_mm.saliency.fine_grained.numba_kernel")
     monkeypatch.setitem(sys.modules, "smix_mm.saliency.fine_grained.numba_kernel", None)
     kernels.cpu_kernel.cache_clear()
@@ -109,13 +109,13 @@ def test_without_numba_the_definition_steps_in_and_says_so_once(monkeypatch, cap
         kernels.cpu_kernel.cache_clear()
 
 
-def test_machine_code_is_kept_on_disk():
+def test_machine_code_is_cached_on_disk():
     folder = Path(cpu._maps.stats.cache_path)
     assert list(folder.glob("numba_kernel._maps*.nbi")) and list(folder.glob("numba_kernel._extremes*.nbi"))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), OSError("no space left")])
-def test_compiles_where_nothing_can_be_kept_on_disk(monkeypatch, error):
+def test_compiles_where_the_disk_cache_is_not_writable(monkeypatch, error):
     compile_ = numba.njit
 
     def without_disk(*args, cache=False, **options):

@@ -8,6 +8,7 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -49,12 +50,17 @@ PROGRAMS = {
 }
 
 
-def program(name: str):
+def modules() -> tuple[ModuleType, ...]:
     from smix_mm.mixing import paste_kernel
-    from smix_mm.saliency.fine_grained import triton_programs as programs
+    from smix_mm.saliency.fine_grained import triton_extreme_programs, triton_map_programs
 
+    return triton_map_programs, triton_extreme_programs, paste_kernel
+
+
+def program(name: str):
     name = name.partition(",")[0]
-    return getattr(paste_kernel if name == "paste_kernel" else programs, name)
+    (module,) = [module for module in modules() if name in vars(module)]
+    return getattr(module, name)
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +86,8 @@ def compiled(tmp_path_factory):
 
 
 def test_every_program_is_compiled_here():
-    from smix_mm.saliency.fine_grained import triton_programs as programs
-
-    kernels = {name for name in vars(programs) if name.endswith("_kernel")}
-    assert kernels | {"paste_kernel"} == {name.partition(",")[0] for name in PROGRAMS}
+    kernels = {name for module in modules() for name in vars(module) if name.endswith("_kernel")}
+    assert kernels == {name.partition(",")[0] for name in PROGRAMS}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -107,7 +111,7 @@ def kernel(numbers, STEPS: tl.constexpr):
 """
 
 
-def test_a_loop_whose_names_start_from_one_value_is_found_out(tmp_path, monkeypatch):
+def test_a_loop_whose_names_start_from_one_value_is_detected(tmp_path, monkeypatch):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
@@ -185,18 +189,18 @@ def test_compiles_to_divisions_that_round_and_no_fused_products_that_do(name, ca
 
 def test_refuses_cpu_images_unless_interpreted(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(ValueError, match="backend='triton' got images on cpu; wanted GPU tensors, or 'auto'"):
+    with pytest.raises(ValueError, match="images should be on a GPU for backend='triton', got cpu; or use 'auto'"):
         FineGrainedSaliency("triton")(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 
-def test_names_triton_where_it_is_missing(monkeypatch):
+def test_the_error_without_triton_names_it(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(fine_grained, "HAS_TRITON", False)
     with pytest.raises(ImportError, match="backend='triton' needs a Triton that runs on cpu"):
         FineGrainedSaliency("triton")(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 
-def test_where_triton_does_not_run_the_definition_steps_in_and_says_so_once(monkeypatch, caplog, made_up_images):
+def test_where_triton_does_not_run_the_definition_is_used_and_one_warning_logged(monkeypatch, caplog, made_up_images):
     from smix_mm.saliency.fine_grained import operators
 
     # A GPU that Triton cannot compile for is stood in for by a CPU, for which it cannot compile either.
@@ -209,6 +213,6 @@ def test_where_triton_does_not_run_the_definition_steps_in_and_says_so_once(monk
                 assert torch.equal(FineGrainedSaliency()(images), fine_grained.fine_grained_saliency(images))
             assert FineGrainedSaliency().peak(images).tolist() == FineGrainedSaliency("torch").peak(images).tolist()
         assert [record.name for record in caplog.records] == ["smix_mm"]
-        assert "no Triton kernel on cpu" in caplog.text
+        assert "the Triton kernel cannot be used on cpu" in caplog.text
     finally:
         gpu_kernel.cache_clear()

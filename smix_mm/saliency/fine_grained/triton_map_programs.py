@@ -1,10 +1,12 @@
-"""The Triton programs that ``gpu.py`` launches, in the order in which they run.
+"""The Triton programs that compute the map of large images, in the order in which ``triton_kernel`` launches them.
 
-The result is that of the definition in ``fine_grained.py``, to the last bit. Sums are whole numbers in
-float32, added in the definition's order. :func:`_differences` takes the place of its divisions.
+They have only been run in Triton's interpreter, not measured on a GPU.
 
-Every name that a loop carries starts from a value of its own: Triton takes a name that is assigned
-the very value it came in with for a constant, and two names that start from one value look like that.
+The result equals that of ``definition`` to the last bit. Sums are integers in float32, added in the
+definition's order. :func:`_difference` replaces its divisions.
+
+Every name that a loop carries starts from its own value: Triton treats a name that is assigned its initial
+value as a constant, and mistakes two names with one initial value for that.
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ from .definition import HALF_WIDTHS
 
 HALVES = tl.constexpr(HALF_WIDTHS)
 SCALES = tl.constexpr(len(HALF_WIDTHS))
-# Adding and subtracting 1.5 * 2**23 rounds a float32 below 2**22 to a whole number, halves to the even one.
+# Adding and subtracting 1.5 * 2**23 rounds a float32 below 2**22 to an integer, halves to the even one.
 ROUND = tl.constexpr(12582912.0)
-FIRST_PLACE = tl.constexpr(0x7FFFFFFF)
 
 
 @triton.jit
@@ -59,7 +60,7 @@ def luma_kernel(
     NORMALIZED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The grey image, uint8. An image whose rows follow each other without a gap comes as one row."""
+    """The grey image, uint8. An image whose rows follow each other without a gap is given as one row."""
     image = tl.program_id(0).to(tl.int64)
     x = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     y = tl.program_id(2).to(tl.int64)
@@ -71,15 +72,15 @@ def luma_kernel(
 
 @triton.jit
 def _mirrored(place, side):
-    """Places one or two steps outside of 0..side-1, reflected into it."""
+    """Indices, reflected into 0..side-1 from one or two steps outside."""
     return (side - 1) - tl.abs((side - 1) - tl.abs(place))
 
 
 @triton.jit
 def blur_kernel(luma, grey, height, width, pitch, STEPS: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """The grey image blurred twice. Goes down ROWS strips side by side, the last two rows in registers.
+    """The grey image blurred twice. Goes down ROWS strips at once, with the last two rows of each in registers.
 
-    Blurring the mirrored image gives the mirrored blurred image, so both blurs can mirror at once.
+    Blurring the mirrored image gives the mirrored blurred image, so the image is mirrored once for both blurs.
     """
     image = tl.program_id(0).to(tl.int64)
     x = (tl.program_id(1) * BLOCK + tl.arange(0, BLOCK))[None, :]
@@ -120,9 +121,9 @@ def blur_kernel(luma, grey, height, width, pitch, STEPS: tl.constexpr, ROWS: tl.
 
 @triton.jit
 def integral_kernel(grey, sums, height, width, pitch, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """The integral image where its sums are exact in any order and a block is as wide as the image.
+    """The integral image, where its sums are exact in any order and a block is as wide as the image.
 
-    ``sums`` has a row of zeros above the image; to the right of it the last column goes on up to ``pitch``.
+    ``sums`` has a row of zeros above the image; to the right of it the last column is repeated up to ``pitch``.
     """
     image = tl.program_id(0).to(tl.int64)
     grey += image * height * pitch
@@ -144,7 +145,7 @@ def integral_kernel(grey, sums, height, width, pitch, ROWS: tl.constexpr, BLOCK:
 
 @triton.jit
 def row_sums_kernel(grey, sums, height, width, pitch, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Running sums of whole numbers along each row, then rounded to float32; up to ``pitch``."""
+    """Running sums of integers along each row, then rounded to float32; up to ``pitch``."""
     image = tl.program_id(0).to(tl.int64)
     y = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
     read = ((image * height + y) * pitch)[:, None]
@@ -179,22 +180,23 @@ def column_sums_kernel(sums, height, pitch, BLOCK: tl.constexpr):
 
 @triton.jit
 def _difference(centre, total, area, inverse, WRAP: tl.constexpr):
-    """By how much a pixel lies above (positive) or below the mean of the others in its window, truncated.
+    """The difference of a pixel and the mean of the others in its window, truncated.
 
     The definition's float32 ``centre - (total - centre) / (area - 1)``, truncated, is the truncated
-    quotient of two whole numbers, ``(centre * area - total) / (area - 1)``: no window has more than
-    224 * 224 pixels, so that quotient lies at least 1/50175 beside every whole number that it is not,
-    and the definition's two roundings move it by less. Numerator and divisor are exact in float32. The
-    reciprocal ``inverse * inverse + inverse`` is that of ``area - 1`` but for about ``inverse ** 2`` of it;
-    for windows of 23 pixels and more it gives the quotient within a half, and the rest tells on which side.
+    quotient of two integers, ``(centre * area - total) / (area - 1)``: no window has more than
+    224 * 224 pixels, so a quotient that is not an integer is at least 1/50175 away from every integer,
+    and the definition's two roundings change it by less. Numerator and divisor are exact in float32.
+    ``inverse * inverse + inverse`` is the reciprocal of ``area - 1`` with a relative error of about
+    ``inverse ** 2``; for windows of 23 pixels and more it gives the quotient within a half, and the
+    remainder decides between the two integers beside it.
 
     Args:
-        centre, total, area: float32, whole numbers: the pixel, the sum of its window, and the window's pixels.
-        inverse: float32, ``1 / area``, rounded anyhow.
-        WRAP: whether sums may be rounded so far that a difference reaches 256, where OpenCV's bytes wrap around.
+        centre, total, area: float32 integers: the pixel, the sum of its window, and the window's number of pixels.
+        inverse: float32, ``1 / area`` in any rounding.
+        WRAP: whether rounded sums may make a difference reach 256, where OpenCV's bytes wrap around.
 
     Returns:
-        float32, the difference and its size.
+        float32, the difference and its absolute value.
     """
     numerator = centre * area - total
     size = tl.abs(numerator)
@@ -236,14 +238,14 @@ def centre_surround_kernel(
         # Lanes below the image repeat its last row, which changes no maximum.
         y = tl.minimum(row, height - 1)
         centre = tl.load(grey + y * pitch + x, x < pitch, 0).to(tl.float32)
-        # Of the differences above and below the surround: the former less the latter, and both.
+        # Sums of the differences, and of their absolute values.
         balance = tl.zeros([ROWS, BLOCK], tl.float32)
         both = tl.zeros([ROWS, BLOCK], tl.float32)
         for scale in tl.static_range(SCALES):
             half = HALVES[scale]
             top, bottom = tl.maximum(y - half + 1, 0), tl.minimum(y + half + 1, height)
             rows = (bottom - top).to(tl.float32)
-            # At least 1 for the sake of lanes to the right of the image, whose results count nowhere.
+            # At least 1 because of the lanes to the right of the image, whose results are not used.
             columns = tl.maximum(tl.minimum(x + half + 1, width) - tl.maximum(x - half + 1, 0), 1).to(tl.float32)
             # `sums` counts the column itself, so a window's left neighbour is x - half and its last column x + half.
             upper, lower = sums + top * pitch, sums + bottom * pitch
@@ -290,167 +292,3 @@ def map_kernel(packed, most, pixels, BLOCK: tl.constexpr):
     mixed = _mix(tl.load(packed + place, inside, 0), most + 2 * image)
     saliency_map = mixed.to(tl.float32) * (1 / 255)
     tl.store(packed + place, saliency_map.to(tl.int32, bitcast=True), inside)
-
-
-@triton.jit
-def _goal(packed, place, inside, most, SALIENT: tl.constexpr):
-    """What is to be largest, 0..255; -1 outside the image."""
-    mixed = _mix(tl.load(packed + place, inside, 0), most)
-    return tl.where(inside, mixed if SALIENT else 255 - mixed, -1)
-
-
-@triton.jit
-def first_extreme_kernel(packed, most, keys, pixels, SALIENT: tl.constexpr, BLOCK: tl.constexpr):
-    """Of each image the largest of the keys ``goal * 2**32 + 2**31 - 1 - place``, and of the opposite goals."""
-    image = tl.program_id(0).to(tl.int64)
-    place = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < pixels
-    goal = _goal(packed + image * pixels, place, inside, most + 2 * image, SALIENT)
-    key = (goal.to(tl.int64) << 32) | (place ^ FIRST_PLACE).to(tl.int64)
-    opposite = tl.where(inside, 255 - goal, -1).to(tl.int64)
-    tl.atomic_max(keys + 2 * image, tl.max(tl.where(inside, key, -1)), sem="relaxed")
-    tl.atomic_max(keys + 2 * image + 1, tl.max(opposite), sem="relaxed")
-
-
-@triton.jit
-def first_point_kernel(keys, points, found, width):
-    """Of each image the place that its key holds, and whether the goals differ."""
-    image = tl.program_id(0).to(tl.int64)
-    key = tl.load(keys + 2 * image)
-    index = (key & FIRST_PLACE).to(tl.int32) ^ FIRST_PLACE
-    tl.store(points + 2 * image, (index // width).to(tl.int64))
-    tl.store(points + 2 * image + 1, (index % width).to(tl.int64))
-    tl.store(found + image, ((key >> 32) + tl.load(keys + 2 * image + 1) > 255).to(tl.uint8))
-
-
-@triton.jit
-def drawn_extreme_kernel(
-    packed,
-    most,
-    shares,
-    points,
-    found,
-    pixels,
-    width,
-    SALIENT: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Of an image the extreme pixel that its share names; one program goes through all pixels thrice."""
-    image = tl.program_id(0).to(tl.int64)
-    packed += image * pixels
-    most += 2 * image
-    lanes = tl.arange(0, BLOCK)
-    best, least = tl.full([BLOCK], -1, tl.int32), tl.full([BLOCK], 256, tl.int32)
-    first = 0
-    while first < pixels:
-        goal = _goal(packed, first + lanes, first + lanes < pixels, most, SALIENT)
-        best = tl.maximum(best, goal)
-        least = tl.minimum(least, tl.where(goal < 0, 256, goal))
-        first += BLOCK
-    extreme = tl.max(best, 0)
-    ties = tl.zeros([BLOCK], tl.int32)
-    first = 0
-    while first < pixels:
-        ties += (_goal(packed, first + lanes, first + lanes < pixels, most, SALIENT) == extreme).to(tl.int32)
-        first += BLOCK
-    chosen = (tl.load(shares + image) * tl.sum(ties, 0).to(tl.float64)).to(tl.int32) + 1
-    index = tl.zeros([], tl.int32)
-    seen = tl.zeros([], tl.int32)
-    first = 0
-    while first < pixels:
-        goal = _goal(packed, first + lanes, first + lanes < pixels, most, SALIENT)
-        tie = (goal == extreme).to(tl.int32)
-        before = (seen + tl.cumsum(tie, 0) < chosen) & (goal >= 0)
-        index += tl.sum(before.to(tl.int32), 0)
-        seen += tl.sum(tie, 0)
-        first += BLOCK
-    tl.store(points + 2 * image, (index // width).to(tl.int64))
-    tl.store(points + 2 * image + 1, (index % width).to(tl.int64))
-    tl.store(found + image, (extreme > tl.min(least, 0)).to(tl.uint8))
-
-
-@triton.jit
-def _blur_tile(grey, up, down, left, right):
-    """A blurred image, int32, in registers; the places are those of each pixel's four neighbours."""
-    rows = tl.gather(grey, up, 0) + 2 * grey + tl.gather(grey, down, 0)
-    return (tl.gather(rows, left, 1) + 2 * rows + tl.gather(rows, right, 1) + 8) >> 4
-
-
-@triton.jit
-def small_kernel(
-    images,
-    maps,
-    shares,
-    points,
-    found,
-    height,
-    width,
-    stride_n,
-    stride_c,
-    stride_h,
-    stride_w,
-    mean_r,
-    mean_g,
-    mean_b,
-    std_r,
-    std_g,
-    std_b,
-    scale,
-    NORMALIZED: tl.constexpr,
-    MAP: tl.constexpr,
-    SALIENT: tl.constexpr,
-    DRAWN: tl.constexpr,
-    BLOCK_H: tl.constexpr,
-    BLOCK_W: tl.constexpr,
-):
-    """Everything for one small image in one program: its map, or its extreme pixel."""
-    image = tl.program_id(0).to(tl.int64)
-    y = tl.arange(0, BLOCK_H)[:, None]
-    x = tl.arange(0, BLOCK_W)[None, :]
-    inside = (y < height) & (x < width)
-    pixel = images + image * stride_n + y * stride_h + x * stride_w
-    grey = _luma(pixel, inside, stride_c, mean_r, mean_g, mean_b, std_r, std_g, std_b, scale, NORMALIZED)
-    full = tl.zeros([BLOCK_H, BLOCK_W], tl.int32)
-    up, down = tl.abs(y - 1) + full, tl.maximum(_mirrored(y + 1, height), 0) + full
-    left, right = tl.abs(x - 1) + full, tl.maximum(_mirrored(x + 1, width), 0) + full
-    grey = _blur_tile(grey, up, down, left, right)
-    grey = tl.where(inside, _blur_tile(grey, up, down, left, right), 0)
-    integral = tl.cumsum(tl.cumsum(grey, 1), 0)
-    centre = grey.to(tl.float32)
-    bright, dark = tl.zeros([BLOCK_H, BLOCK_W], tl.int32), tl.zeros([BLOCK_H, BLOCK_W], tl.int32)
-    for scale_index in tl.static_range(SCALES):
-        half = HALVES[scale_index]
-        # Last row and column of the window, and the last ones before it, below 0 where there is none.
-        bottom, top = tl.minimum(y + half, height - 1), tl.maximum(y - half, -1)
-        last, before = tl.minimum(x + half, width - 1), tl.maximum(x - half, -1)
-        # Outside the image the places only have to lie in the tile.
-        lower = tl.gather(integral, tl.maximum(bottom, 0) + full, 0)
-        upper = tl.where(top >= 0, tl.gather(integral, tl.minimum(tl.maximum(top, 0), height - 1) + full, 0), 0)
-        rows = lower - upper
-        to_last = tl.gather(rows, tl.maximum(last, 0) + full, 1)
-        to_first = tl.where(before >= 0, tl.gather(rows, tl.minimum(tl.maximum(before, 0), width - 1) + full, 1), 0)
-        others = tl.maximum((bottom - top) * (last - before) - 1, 1).to(tl.float32)
-        # Sums this small are exact in float32 in any order.
-        difference = (centre - tl.div_rn((to_last - to_first - grey).to(tl.float32), others)).to(tl.int32)
-        bright += tl.maximum(difference, 0) & 255
-        dark += tl.maximum(-difference, 0) & 255
-    most_bright = tl.max(tl.max(tl.where(inside, bright, 0), 1), 0)
-    most_dark = tl.max(tl.max(tl.where(inside, dark, 0), 1), 0)
-    mixed = (_scale_to_255(bright, most_bright) + _scale_to_255(dark, most_dark)) & 255
-    place = y * width + x
-    if MAP:
-        tl.store(maps + image * height * width + place, mixed.to(tl.float32) * (1 / 255), inside)
-    else:
-        goal = tl.where(inside, mixed if SALIENT else 255 - mixed, -1)
-        extreme = tl.max(tl.max(goal, 1), 0)
-        tie = goal == extreme
-        if DRAWN:
-            in_row = tl.sum(tie.to(tl.int32), 1)
-            rank = tl.cumsum(tie.to(tl.int32), 1) + (tl.cumsum(in_row, 0) - in_row)[:, None]
-            chosen = (tl.load(shares + image) * tl.sum(in_row, 0).to(tl.float64)).to(tl.int32) + 1
-            tie = tie & (rank == chosen)
-        index = tl.min(tl.min(tl.where(tie, place, height * width), 1), 0)
-        opposite = tl.max(tl.max(tl.where(inside, 255 - goal, -1), 1), 0)
-        tl.store(points + 2 * image, (index // width).to(tl.int64))
-        tl.store(points + 2 * image + 1, (index % width).to(tl.int64))
-        tl.store(found + image, (extreme + opposite > 255).to(tl.uint8))
