@@ -1,5 +1,5 @@
 # Smoke run: six iterations of a narrow net. It shows that the road holds, and nothing else.
-_base_ = "../cifar10/baseline.py"
+_base_ = "pretrain_cifar10.py"
 model = dict(backbone=dict(stem_channels=8, base_channels=8), head=dict(in_channels=64))
 train_dataloader = dict(batch_size=32)
 train_cfg = dict(_delete_=True, by_epoch=False, max_iters=6, val_interval=6)

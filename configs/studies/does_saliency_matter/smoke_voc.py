@@ -1,4 +1,4 @@
-_base_ = "../../first_study/voc.py"
+_base_ = "../first_study/voc.py"
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=2)
 param_scheduler = [dict(type="ConstantLR", factor=1.0, by_epoch=False)]
 default_hooks = dict(
