@@ -1,4 +1,4 @@
-# mean and std undo CIFAR's normalization. The data preprocessor has made the images RGB, however they are stored.
+# With CIFAR's mean and std. The data preprocessor has converted the images to RGB.
 batch_augments = dict(
     augments=dict(
         type="SaliencyMix",

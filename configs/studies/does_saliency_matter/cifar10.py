@@ -6,5 +6,5 @@ pretraining_seeds = [0, 1, 2, 3, 4]
 planned = [("random-shift", "saliency-shift")]
 metric = "accuracy/top1"
 sheet = "saliency-shift"
-# 100 less the paper's top-1 errors. Which of the two its SaliencyMix was is not known; it stands at what the text says.
+# 100 less the paper's top-1 errors. Whether its SaliencyMix was that of the text or of the code is not known.
 paper = {"baseline": 95.28, "cutout": 96.01, "cutmix": 96.22, "saliency-shift": 96.35}

@@ -7,5 +7,5 @@ pretraining_seeds = [0, 1, 2, 3, 4]
 planned = [("random-shift", "saliency-shift")]
 metric = "accuracy/top1"
 sheet = "saliency-shift"
-# 100 less the paper's top-1 errors. Which of the two its SaliencyMix was is not known; it stands at what the text says.
+# 100 less the paper's top-1 errors. Whether its SaliencyMix was that of the text or of the code is not known.
 paper = {"baseline": 77.54, "cutout": 78.04, "cutmix": 80.58, "saliency-shift": 80.71}

@@ -1,4 +1,4 @@
-# The stem that a detector can take.
+# The stem that a detector can start from.
 _base_ = [
     "../../_base_/models/resnet18_imagenet-stem.py",
     "../../_base_/datasets/cifar10_in_memory.py",

@@ -1,4 +1,4 @@
-# Smoke run: the net that a detector takes, with the rest of the smoke study's.
+# Smoke run: the stem that a detector can start from; the rest is that of pretrain_smoke.py.
 _base_ = "pretrain_smoke.py"
 model = dict(
     backbone=dict(_delete_=True, type="ResNet", depth=18, num_stages=4, out_indices=(3,), style="pytorch"),

@@ -1,4 +1,4 @@
-# Smoke run: six iterations of a narrow net. It shows that the road holds, and nothing else.
+# Smoke run: six iterations of a narrow net. It shows that every step works, and nothing else.
 _base_ = "pretrain_cifar10.py"
 model = dict(backbone=dict(stem_channels=8, base_channels=8), head=dict(in_channels=64))
 train_dataloader = dict(batch_size=32)

@@ -1,4 +1,4 @@
-# Smoke run: two iterations of each detector. It shows that the road holds; its figures mean nothing.
+# Smoke run: two iterations of each detector. It shows that every step works; its figures mean nothing.
 _base_ = "_base_/arms.py"
 name = "Smoke run, no result: transfer"
 arms = {

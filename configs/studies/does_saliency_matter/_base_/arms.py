@@ -1,4 +1,5 @@
-# What each arm lays over the pretraining of a study, which mixes nothing. Cutout is in every batch, as in its paper.
+# The settings that each arm merges into the pretraining of a study, which mixes nothing.
+
 # The method as the paper's text has it: a box for each image, around the peak of its true map, kept inside.
 shift = dict(
     type="SaliencyMix",
@@ -10,6 +11,7 @@ shift = dict(
 )
 clip = dict(shift, border="clip")
 augments = {
+    # In every batch, as in its paper.
     "cutout": dict(type="Cutout", length=16),
     # One λ and one box a batch, around a random place, clipped.
     "cutmix": dict(type="CutMix", alpha=1.0),
