@@ -33,7 +33,7 @@ def test_the_config_and_tools_of_every_row_exist():
 def test_every_config_of_the_paper_belongs_to_a_row_or_is_the_variant_of_one_that_does():
     rows = {experiment.config for experiment in EXPERIMENTS}
     configs = [path for folder in FOLDERS for path in (ROOT / "configs" / folder).glob("*.py")]
-    assert len(configs) > 100
+    assert len(configs) > 90
     for path in configs:
         usual = str(path.relative_to(ROOT)).replace("-100e", "")
         # The ImageNet stem on CIFAR is for detectors, and no row of the paper.
@@ -147,7 +147,7 @@ def test_hours_come_from_a_measured_step_and_the_steps_of_the_config(tmp_path):
         (
             "robustness.json",
             '{"config": "c", "figures": {"fgsm 8/255": {}}}',
-            "numbers by name, got {'fgsm 8/255': None}.",
+            "got {'fgsm 8/255': None}.",
         ),
         ("gpu/card.json", "{", "card.json is no JSON"),
         ("gpu/card.json", '{"machine": {}}', "card.json should be a record of `make gpu`"),

@@ -1,5 +1,5 @@
-# The part that all pretrainings of this study share: the fast path. The result is the last epoch's checkpoint, so that no
-# epoch is chosen on test images. An interrupted run loses five epochs at most.
+# The part that all pretrainings of this study share: the fast path. The result is the last checkpoint, so that no epoch
+# is chosen on test images. An interrupted run loses five epochs at most.
 _base_ = "../../../_base_/fast_cifar.py"
 custom_imports = dict(
     imports=[
