@@ -3,5 +3,5 @@
 _base_ = ["schedules/cifar_200e.py", "runtime.py"]
 optim_wrapper = dict(type="Bfloat16OptimWrapper")
 custom_hooks = [dict(type="ChannelsLastHook")]
-# Every batch has the same shape, so the time that cuDNN spends on trying comes back.
+# Every batch has the same shape, so cuDNN's search for the fastest kernels pays off.
 env_cfg = dict(cudnn_benchmark=True)

@@ -1,5 +1,5 @@
-# Schedule and runtime for those without two GPU-weeks: 100 epochs, cosine, bfloat16, channels last. The rest, batch and
-# weight decay too, is the paper's.
+# Schedule and runtime of the short recipe: 100 epochs, cosine, bfloat16, channels last. The rest, such as batch and
+# weight decay, is the paper's.
 _base_ = ["schedules/imagenet_300e.py", "runtime.py"]
 max_epochs = 100
 optim_wrapper = dict(type="Bfloat16OptimWrapper")
@@ -8,5 +8,5 @@ param_scheduler = dict(
 )
 train_cfg = dict(max_epochs=max_epochs)
 custom_hooks = [dict(type="ChannelsLastHook")]
-# Every batch has the same shape, so the time that cuDNN spends on trying comes back.
+# Every batch has the same shape, so cuDNN's search for the fastest kernels pays off.
 env_cfg = dict(cudnn_benchmark=True)

@@ -1,4 +1,4 @@
-# What every classification config shares.
+# Hooks, environment and seed of every classification config.
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
 default_scope = "mmpretrain"
 default_hooks = dict(
@@ -19,5 +19,6 @@ visualizer = dict(type="UniversalVisualizer", vis_backends=vis_backends)
 log_level = "INFO"
 load_from = None
 resume = False
-# A fixed seed, so that arms start from the same weights; other runs: --cfg-options randomness.seed=1
+# A fixed seed, so that the configs of a comparison start from the same weights. For another run:
+# --cfg-options randomness.seed=1
 randomness = dict(seed=0, deterministic=False)

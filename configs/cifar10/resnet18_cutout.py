@@ -1,6 +1,2 @@
-_base_ = [
-    "../_base_/models/resnet18_cifar-stem.py",
-    "../_base_/arms/cifar10_cutout.py",
-    "../_base_/schedules/cifar_200e.py",
-    "../_base_/runtime.py",
-]
+_base_ = ["resnet18_baseline.py", "../_base_/augments/cutout.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

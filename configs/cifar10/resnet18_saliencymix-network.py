@@ -1,5 +1,5 @@
-# A salient-object network of your own, as torch.export.save writes it: SMIX_SALIENCY_NETWORK=network.pt2. It looks at
-# 224x224, as the paper's did; what else it wants is at smix_mm.saliency.NetworkSaliency, such as
+# A salient-object network of your own, saved by torch.export.save: SMIX_SALIENCY_NETWORK=network.pt2. Its input is
+# 224x224, as in the paper. For its other options see smix_mm.saliency.NetworkSaliency; set them as in
 # --cfg-options data_preprocessor.batch_augments.augments.saliency.sigmoid=True
 _base_ = "resnet18_saliencymix.py"
 data_preprocessor = dict(

@@ -1,4 +1,2 @@
-_base_ = "wrn-28-10_saliencymix.py"
-# Images as they are: neither cropped nor flipped.
-train_pipeline = {{_base_.test_pipeline}}
-train_dataloader = dict(dataset=dict(pipeline={{_base_.test_pipeline}}))
+_base_ = ["wrn-28-10-plain_baseline.py", "../_base_/augments/saliencymix.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,6 +1,2 @@
-_base_ = [
-    "../_base_/models/wrn-28-10.py",
-    "../_base_/arms/cifar10_official-saliencymix.py",
-    "../_base_/schedules/cifar_200e.py",
-    "../_base_/runtime.py",
-]
+_base_ = ["wrn-28-10_baseline.py", "../_base_/augments/official-saliencymix.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

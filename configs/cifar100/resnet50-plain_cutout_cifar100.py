@@ -1,4 +1,2 @@
-_base_ = "resnet50_cutout_cifar100.py"
-# Images as they are: neither cropped nor flipped.
-train_pipeline = {{_base_.test_pipeline}}
-train_dataloader = dict(dataset=dict(pipeline={{_base_.test_pipeline}}))
+_base_ = ["resnet50-plain_baseline_cifar100.py", "../_base_/augments/cutout_cifar100.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,6 +1,2 @@
-_base_ = [
-    "../_base_/models/resnet50_cifar-stem_100.py",
-    "../_base_/arms/cifar100_cutmix.py",
-    "../_base_/schedules/cifar_200e.py",
-    "../_base_/runtime.py",
-]
+_base_ = ["resnet50_baseline_cifar100.py", "../_base_/augments/cutmix.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,6 +1,2 @@
-_base_ = [
-    "../_base_/models/resnet101.py",
-    "../_base_/arms/imagenet_official-saliencymix.py",
-    "../_base_/schedules/imagenet_300e.py",
-    "../_base_/runtime.py",
-]
+_base_ = ["resnet101_baseline_in1k.py", "../_base_/augments/official-saliencymix_imagenet.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,5 +1,2 @@
-_base_ = [
-    "../_base_/models/resnet50.py",
-    "../_base_/arms/imagenet_cutout.py",
-    "../_base_/fast_imagenet.py",
-]
+_base_ = ["resnet50-100e_baseline_in1k.py", "../_base_/augments/cutout_imagenet.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,6 +1,8 @@
 _base_ = [
     "../_base_/models/resnet50_200.py",
-    "../_base_/arms/tiny-imagenet_saliencymix.py",
+    "../_base_/datasets/tiny_imagenet.py",
+    "../_base_/augments/saliencymix_imagenet.py",
     "../_base_/schedules/tiny-imagenet_100e.py",
     "../_base_/runtime.py",
 ]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

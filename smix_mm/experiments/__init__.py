@@ -1,4 +1,4 @@
-"""The rows of the paper's tables: what reproduces each, what it costs, and what it gave."""
+"""The rows of the paper's tables: the config and commands of each, its cost, and measured results."""
 
 from .listing import format_rows, list_experiments
 from .rows import EXPERIMENTS, Experiment

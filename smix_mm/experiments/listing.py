@@ -1,36 +1,40 @@
-"""The list of the paper's rows as text."""
+"""The list of the paper's rows, as dicts and as text."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Sequence
 
+from .paper import NONE
 from .records import describe_cost, describe_result, read_results, read_step_times
-from .rows import EXPERIMENTS, NONE
+from .rows import EXPERIMENTS
 
 Row = dict[str, Any]
 
+BATCH_256 = "--cfg-options train_dataloader.batch_size=256 auto_scale_lr.base_batch_size=256"
 NOTE = (
-    "GPU-hours are those of the training steps alone, estimated from the measured time of one. For the batch of the\n"
-    "paper's text, 256, the CIFAR configs have a sibling with _b256 in its name; ImageNet's short recipe is -100e."
+    "GPU-hours are those of the training steps alone, estimated from the measured time of one.\n"
+    "The CIFAR configs have batch 128, as the released command. For batch 256, as in the paper's text, add:\n"
+    f"  {BATCH_256} --work-dir ANOTHER\n"
+    "The short recipe for ImageNet is the config with -100e in its name."
 )
 
 
 def list_experiments(words: Sequence[str] = (), results: str | Path = "results", root: str | Path = ".") -> list[Row]:
-    """Every row of the paper's tables with what belongs to it.
+    """List the rows of the paper's tables with their configs, commands, costs and results.
 
     Args:
-        words: only rows that have all of these somewhere, in any case.
-        results: folder with results of runs and with ``gpu/``, what ``make gpu`` measured; neither need
-            exist. See :mod:`smix_mm.experiments.records`.
-        root: the project's folder, which the configs lie in.
+        words: only rows that contain all of these, ignoring case. Defaults to none: all rows.
+        results: folder of results of runs, with the records of ``make gpu`` in its ``gpu/``; neither needs to
+            exist. See :func:`smix_mm.experiments.records.read_results`.
+        root: the project's folder, which has ``configs/``.
 
     Returns:
-        a dict for each: ``table``, ``row``, ``config``, ``commands``, ``pretraining``, ``paper``,
-        ``gpu_hours`` and ``ours``, all text but ``commands``, a list.
+        a dict for each row: ``table``, ``row``, ``config``, ``commands``, ``pretraining``, ``paper``,
+        ``gpu_hours`` and ``ours``; ``commands`` is a list of strings, all others are strings.
 
     Raises:
-        DataError: a file under ``results`` is not as wanted.
+        DataError: a file under ``results`` is invalid.
     """
     found, times = read_results(results), read_step_times(results)
     rows = []
@@ -52,7 +56,7 @@ def list_experiments(words: Sequence[str] = (), results: str | Path = "results",
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-    """The rows as text: a line of figures, then what to type."""
+    """Format rows of :func:`list_experiments` as text: for each a line of figures, its config and its commands."""
     lines: list[str] = []
     table = None
     for row in rows:

@@ -1,4 +1,4 @@
-"""What was measured: results of runs, and times of training steps."""
+"""Measured results of runs and times of training steps."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .rows import Experiment
 
 RESULT, ROBUSTNESS = "result.json", "robustness.json"
 
-# Images of the training part.
+# Training images of the data set in configs/<name>/.
 IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_imagenet": 100_000}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one run gave.
+    """The result of one run.
 
     Attributes:
         config: the row's config, a path from the project's root.
         pretraining: None, or the config of the pretraining that it started from.
-        protocol: ``'paper'``, or what is different, such as ``'30 epochs'``.
+        protocol: ``'paper'``, or what differs from it, such as ``'30 epochs'``.
         metrics: figures by name.
     """
 
@@ -36,15 +36,17 @@ class Result:
 
 
 def read_results(folder: str | Path) -> list[Result]:
-    """Every result under a folder, in the order of the paths; none where there is no such folder.
+    """Read every ``result.json`` and ``robustness.json`` under a folder, ordered by path.
 
-    A ``result.json`` holds ``config``, the config of the row that it belongs to, ``metrics``, figures
-    by name as the test gave them, and perhaps ``protocol`` (default ``'paper'``) and ``pretraining``.
-    One without ``config`` is a study's, and not read. A ``robustness.json`` is what
-    ``tools/test_robustness.py`` writes.
+    A ``result.json`` has ``config``, the config of its row, ``metrics``, the figures of the test by name, and
+    optionally ``protocol`` (default ``'paper'``) and ``pretraining``. One without ``config`` belongs to a study and
+    is skipped. ``robustness.json`` is written by ``tools/test_robustness.py``.
+
+    Args:
+        folder: need not exist.
 
     Raises:
-        DataError: a file is not as above.
+        DataError: a file is not JSON, not an object, or has metrics that are not numbers.
     """
     found = []
     for path in sorted(Path(folder).rglob("*.json")):
@@ -63,26 +65,29 @@ def read_results(folder: str | Path) -> list[Result]:
 
 
 def describe_result(experiment: Experiment, results: list[Result]) -> str:
-    """What our runs of a row gave, such as ``'4.81±0.12 (3 runs)'``, by protocol; else ``'not run'``."""
+    """Mean and deviation of a row's runs by protocol, such as ``'4.81±0.12 (3 runs)'``, or ``'not run'``."""
     by_protocol: dict[str, list[list[float]]] = {}
     for result in results:
         same = (result.config, result.pretraining) == (experiment.config, experiment.pretraining)
         if same and all(name in result.metrics for name in experiment.metrics):
-            figures = [_as_in_the_table(result.metrics[name], experiment.kind) for name in experiment.metrics]
+            figures = [_table_figure(result.metrics[name], experiment.kind) for name in experiment.metrics]
             by_protocol.setdefault(result.protocol, []).append(figures)
-    said = []
+    parts = []
     for protocol, runs in by_protocol.items():
         figure = "/".join(_mean_and_deviation(column) for column in zip(*runs))
         notes = [f"{len(runs)} run{'s' if len(runs) > 1 else ''}"] + ([] if protocol == "paper" else [protocol])
-        said.append(f"{figure} ({', '.join(notes)})")
-    return "; ".join(said) or "not run"
+        parts.append(f"{figure} ({', '.join(notes)})")
+    return "; ".join(parts) or "not run"
 
 
 def read_step_times(folder: str | Path) -> dict[str, list[Mapping[str, Any]]]:
-    """By config, ``seconds`` of a training step at the config's batch and the ``device``, for each card under ``gpu/``.
+    """Read the measured training steps of each card from ``gpu/`` in a folder of results.
+
+    Returns:
+        by config a list of ``seconds``, of a training step at the config's batch, and ``device``.
 
     Raises:
-        DataError: a file there is no record of ``make gpu``.
+        DataError: a file there is not a record of ``make gpu``.
     """
     found: dict[str, list[Mapping[str, Any]]] = {}
     try:
@@ -95,11 +100,11 @@ def read_step_times(folder: str | Path) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def describe_cost(experiment: Experiment, times: Mapping[str, list[Mapping[str, Any]]], root: Path) -> str:
-    """GPU-hours of a row's training steps by the measured time of one; else ``'not measured'``.
+    """GPU-hours of a row's training steps on each measured card, or ``'not measured'``.
 
-    Crop and flip are done by the loader, so that a row without them takes the time of its sibling.
+    A row without crop and flip has the time of the row with them: both are done by the loader.
     """
-    # What is tested only was trained for another row.
+    # The commands of such a row only test; its training is another row.
     if experiment.config is None or experiment.config == experiment.pretraining:
         return "-"
     config = experiment.config if experiment.config in times else experiment.config.replace("-plain_", "_")
@@ -110,10 +115,10 @@ def describe_cost(experiment: Experiment, times: Mapping[str, list[Mapping[str, 
 
 
 def training_steps(config: Path) -> int:
-    """Training steps of a config, on one GPU.
+    """Training steps of a config on one GPU.
 
     Raises:
-        DataError: its epochs are of data whose size is not known here.
+        DataError: the config counts epochs, and the number of images of its data set is unknown.
     """
     from ..utils.config import read_config
 
@@ -121,7 +126,9 @@ def training_steps(config: Path) -> int:
     if cfg.train_cfg.get("max_iters"):
         return int(cfg.train_cfg.max_iters)
     if config.parent.name not in IMAGES:
-        raise DataError(f"{config} counts epochs of unknown size; wanted one in {', '.join(IMAGES)}, or iterations")
+        raise DataError(
+            f"{config} should be in {', '.join(IMAGES)} or count iterations: its number of images is unknown."
+        )
     images = IMAGES[config.parent.name]
     return int(cfg.train_cfg.max_epochs) * -(-images // int(cfg.train_dataloader.batch_size))
 
@@ -130,24 +137,24 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is no JSON: {error}") from error
+        raise DataError(f"{path} should be a JSON file: {error}.") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds {type(content).__name__}; wanted an object")
+        raise DataError(f"{path} should contain a JSON object, got {type(content).__name__}.")
     return content
 
 
 def _from_root(config: Any) -> str | None:
-    """A config's path as the rows have it, however it was typed."""
+    """The path of a config from the project's root; paths from elsewhere may be absolute."""
     return None if config is None else f"configs/{str(config).rpartition('configs/')[2]}"
 
 
 def _metrics(path: Path, metrics: Any) -> Mapping[str, float]:
     if not isinstance(metrics, dict) or not all(isinstance(value, (int, float)) for value in metrics.values()):
-        raise DataError(f"{path} has {metrics!r} for figures; wanted numbers by name")
+        raise DataError(f"{path} should contain metrics as numbers by name, got {metrics!r}.")
     return metrics
 
 
-def _as_in_the_table(figure: float, kind: str) -> float:
+def _table_figure(figure: float, kind: str) -> float:
     return {"error": 100 - figure, "share": 100 * figure, "plain": figure}[kind]
 
 

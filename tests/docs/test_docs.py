@@ -87,6 +87,8 @@ def test_every_tool_and_every_family_of_configs_is_described():
 @pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     """From top to bottom, in one folder with the project's configs; a block headed by a file's name is that file."""
+    # Registers all augmentations before the registry's content is saved.
+    import mmpretrain.models  # noqa: F401
     from mmpretrain.registry import BATCH_AUGMENTS
 
     from smix_mm.saliency import SALIENCY

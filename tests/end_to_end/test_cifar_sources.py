@@ -1,4 +1,4 @@
-"""CIFAR from the official files and from image files: the same tensors, whichever they came from."""
+"""CIFAR from the official files and from image files gives the same tensors."""
 
 import pickle
 
@@ -22,7 +22,7 @@ def rgb(few_cifar10) -> tuple[np.ndarray, list[int]]:
 
 
 def write_official(folder, name: str, labels_name: str, images: np.ndarray, labels: list[int], monkeypatch) -> None:
-    """Files laid out as the official ones, whose sums are then not asked for."""
+    """Files laid out as the official ones; their checksums are not compared."""
     kind = CIFAR10 if name == "cifar-10-batches-py" else CIFAR100
     monkeypatch.setattr(kind, "train_list", [["some_train", None]])
     monkeypatch.setattr(kind, "test_list", [["some_test", None]])
@@ -44,7 +44,7 @@ def batch(cfg, loader: str) -> tuple:
     "data, name, labels_name",
     [("cifar10", "cifar-10-batches-py", "labels"), ("cifar100", "cifar-100-python", "fine_labels")],
 )
-def test_both_sources_give_the_same(data, name, labels_name, few_cifar10, rgb, read, tmp_path, monkeypatch):
+def test_both_sources_give_the_same_images(data, name, labels_name, few_cifar10, rgb, read, tmp_path, monkeypatch):
     images, labels = rgb
     write_official(tmp_path, name, labels_name, images, labels, monkeypatch)
     ending = "" if data == "cifar10" else "_cifar100"
@@ -53,7 +53,7 @@ def test_both_sources_give_the_same(data, name, labels_name, few_cifar10, rgb, r
     found = []
     for folder in (few_cifar10, tmp_path):
         monkeypatch.setenv(f"SMIX_{data.upper()}", str(folder))
-        # Without crop and flip the training part is what lies in the files, too.
+        # Without crop and flip the training images are those of the files, too.
         cfg = read(f"configs/{data}/resnet18-plain_saliencymix{ending}.py")
         inputs, classes, preprocessor = batch(cfg, "test_dataloader")
         seen = preprocessor.batch_augments.augments[0].uint8_images(inputs)
@@ -66,7 +66,7 @@ def test_both_sources_give_the_same(data, name, labels_name, few_cifar10, rgb, r
     assert torch.equal(found[0][0][0, :, 5, 9], (torch.from_numpy(images[0, 5, 9].copy()) - mean) / std)
 
 
-def test_official_files_that_are_not_whole_are_no_reason_to_fetch_anything(read, tmp_path, monkeypatch):
+def test_incomplete_official_files_raise_an_error_and_nothing_is_downloaded(read, tmp_path, monkeypatch):
     (tmp_path / "cifar-10-batches-py").mkdir()
     monkeypatch.setenv("SMIX_CIFAR10", str(tmp_path))
     cfg = read.__wrapped__("configs/cifar10/resnet18_baseline.py")

@@ -30,8 +30,8 @@ def detects(config: str) -> bool:
 
 CLASSIFIERS = [config for config in TRAINED if not detects(config)]
 # The smallest net of the paper with everything that mixes; the others train in the long tests.
-ARMS = ("baseline", "cutout", "cutmix", "saliencymix", "saliencymix-network", "official-saliencymix")
-QUICK = [f"configs/cifar10/resnet18_{arm}.py" for arm in ARMS]
+AUGMENTS = ("baseline", "cutout", "cutmix", "saliencymix", "saliencymix-network", "official-saliencymix")
+QUICK = [f"configs/cifar10/resnet18_{augment}.py" for augment in AUGMENTS]
 # One of each net on each data set, for the evaluation.
 FAMILIES = [
     *(name for name in CLASSIFIERS if re.search(r"_cutmix(_in1k|_cifar100)?\.py$", name) and "plain" not in name),
@@ -55,7 +55,7 @@ def image_files(tmp_path_factory) -> dict[bool, Path]:
 
 
 def classification_batch(dataset, image_files) -> dict:
-    """Two made-up samples as the config's loader would hand them over, out of its own pipeline."""
+    """Two made-up samples as the config's loader would collate them, from its own pipeline."""
     if dataset.type == "InMemoryDataset":
         images = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
         return dict(inputs=images, data_samples=torch.tensor([0, 1]))
@@ -86,7 +86,7 @@ def cfg_of(read, image_files, request):
     def get(config: str):
         if "-network" in config:
             request.getfixturevalue("saliency_network")
-        # A test changes what it is given.
+        # A test changes its config.
         cfg = read.__wrapped__(config)
         init_default_scope(cfg.default_scope)
         if cfg.default_scope == "mmdet":
@@ -95,7 +95,7 @@ def cfg_of(read, image_files, request):
         batches = [
             classification_batch(loader.dataset, image_files) for loader in (cfg.train_dataloader, cfg.test_dataloader)
         ]
-        # The coin must not decide whether the augmentation is tried.
+        # So that the augmentation is always applied.
         if cfg.data_preprocessor.get("batch_augments"):
             cfg.data_preprocessor.batch_augments.probs = 1.0
         cfg.model.data_preprocessor = cfg.data_preprocessor
@@ -105,7 +105,7 @@ def cfg_of(read, image_files, request):
 
 
 def parts(cfg) -> list:
-    """The data sets in a config, out of what wraps them."""
+    """The data sets of a config without their wrappers."""
     found = []
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         dataset = loader.dataset
@@ -198,7 +198,7 @@ def test_an_evaluation_step_gives_a_figure(config, cfg_of):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_a_study_is_whole(study):
+def test_a_study_loads_and_begins_with_its_baseline(study):
     from smix_mm.study.config import load_study
 
     loaded = load_study(ROOT / study)
@@ -209,7 +209,7 @@ def test_a_study_is_whole(study):
 def test_imagenets_short_recipe_trains_on_photographs(smix_data, run_tool, losses, tmp_path):
     files = sorted((smix_data / "imagenet-samples").glob("*.JPEG"))[:4]
     for part in ("train", "val"):
-        # A thousand classes are wanted; most have no image here.
+        # The data set needs a thousand classes; most have no image here.
         for number in range(1000):
             (tmp_path / part / f"n{number:08d}").mkdir(parents=True)
         for number, file in enumerate(files):

@@ -1,5 +1,6 @@
 """The study of saliency: arms that differ in the mixing alone, areas that match where claimed, and a smoke run."""
 
+import functools
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from smix_mm.study.config import load_study
+from smix_mm.study.config import Study, load_study
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "configs/studies/does_saliency_matter"
@@ -20,16 +21,16 @@ LISTED = [
 ALL = [*LISTED, "shuffled-clip", "shuffled-shift"]
 SHORT = ["baseline", "cutmix", "random-shift", "official", "saliency-batch", "saliency-shift"]
 TRANSFER = ["baseline", "cutmix", "official", "saliency-shift"]
-# Arms, their folder, seeds.
+# Arms, the config of their pretraining, number of seeds.
 STUDIES = {
-    "cifar10": (ALL, "cifar10", 5),
-    "cifar100": (ALL, "cifar100", 5),
-    "short": (SHORT, "short", 3),
-    "transfer": (TRANSFER, "imagenet-stem", 5),
-    "smoke": (ALL, "smoke", 1),
-    "smoke_transfer": (TRANSFER, "smoke-transfer", 1),
-    "reflect": (["baseline", "random-shift", "saliency-shift"], "reflect", 5),
-    "plain": (["baseline", "cutmix", "random-shift", "saliency-shift"], "plain", 5),
+    "cifar10": (ALL, "pretrain_cifar10", 5),
+    "cifar100": (ALL, "pretrain_cifar100", 5),
+    "short": (SHORT, "pretrain_cifar10", 3),
+    "transfer": (TRANSFER, "pretrain_imagenet-stem", 5),
+    "smoke": (ALL, "pretrain_smoke", 1),
+    "smoke_transfer": (TRANSFER, "pretrain_smoke-transfer", 1),
+    "reflect": (["baseline", "random-shift", "saliency-shift"], "pretrain_cifar10", 5),
+    "plain": (["baseline", "cutmix", "random-shift", "saliency-shift"], "pretrain_cifar10", 5),
 }
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 OURS = dict(alpha=1.0, mean=MEAN, std=STD, channel_order="rgb")
@@ -48,20 +49,22 @@ def differences(one, two, place: str = "") -> set[str]:
     return set() if one == two else {place}
 
 
-@pytest.fixture(scope="module")
-def arm(read):
-    """An arm's config by folder and name."""
-    return lambda folder, name: read(f"configs/studies/does_saliency_matter/{folder}/{name}.py").to_dict()
+@functools.cache
+def study_of(name: str) -> Study:
+    return load_study(FOLDER / f"{name}.py")
+
+
+def arm(study: str, name: str) -> dict:
+    """The config of an arm's pretraining, with the arm's settings merged in."""
+    return study_of(study).arms[name].pretraining.read().to_dict()
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_study_has_its_arms_and_seeds(study):
-    arms, folder, seeds = STUDIES[study]
-    loaded = load_study(FOLDER / f"{study}.py")
-    assert {name: each.pretraining for name, each in loaded.arms.items()} == {
-        name: FOLDER / folder / f"{name}.py" for name in arms
-    }
+    arms, pretraining, seeds = STUDIES[study]
+    loaded = study_of(study)
     assert list(loaded.arms) == arms and loaded.pretraining_seeds == tuple(range(seeds))
+    assert {each.pretraining.path for each in loaded.arms.values()} == {FOLDER / f"{pretraining}.py"}
     assert loaded.metric == ("voc/mAP_11point" if "transfer" in study else "accuracy/top1")
     assert set(loaded.detectors) == ({"bccd", "voc"} if "transfer" in study else set())
     label = dict(smoke="Smoke run", smoke_transfer="Smoke run", short="short protocol").get(study)
@@ -69,19 +72,18 @@ def test_a_study_has_its_arms_and_seeds(study):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_arms_differ_in_the_mixing_alone(study, arm):
-    names, folder, _ = STUDIES[study]
-    baseline = arm(folder, "baseline")
+def test_arms_differ_in_the_mixing_alone(study):
+    names, _, _ = STUDIES[study]
+    baseline = arm(study, "baseline")
+    assert "batch_augments" not in baseline["data_preprocessor"]
     for name in names[1:]:
-        cfg = arm(folder, name)
-        assert differences(baseline, cfg) == {"mixing", "data_preprocessor.batch_augments"}, name
-        assert cfg["mixing"] == cfg["data_preprocessor"]["batch_augments"], name
+        assert differences(baseline, arm(study, name)) == {"data_preprocessor.batch_augments"}, name
 
 
-def test_the_mixings_are_those_of_the_list(arm):
+def test_the_mixings_are_those_of_the_list():
     shift, batch = dict(type="SaliencyMix", border="shift", **OURS), dict(box_per="batch", lam_per="batch")
     clip = dict(shift, border="clip")
-    wanted = {
+    expected = {
         "cutout": dict(type="Cutout", length=16),
         "cutmix": dict(type="CutMix", alpha=1.0),
         "random-shift": dict(shift, source="random"),
@@ -95,16 +97,16 @@ def test_the_mixings_are_those_of_the_list(arm):
         "shuffled-clip": dict(clip, type="ShuffledSaliencyMix"),
         "shuffled-shift": dict(shift, type="ShuffledSaliencyMix"),
     }
-    for names, folder, _ in STUDIES.values():
+    for study, (names, _, _) in STUDIES.items():
         for name in names[1:]:
-            mixing = arm(folder, name)["mixing"]
-            length = dict(length=8) if (folder, name) == ("cifar100", "cutout") else {}
-            assert mixing == dict(augments={**wanted[name], **length}, probs=1.0 if name == "cutout" else 0.5), name
-            preprocessor = arm(folder, name)["data_preprocessor"]
+            preprocessor = arm(study, name)["data_preprocessor"]
+            length = dict(length=8) if (study, name) == ("cifar100", "cutout") else {}
+            mixing = dict(augments={**expected[name], **length}, probs=1.0 if name == "cutout" else 0.5)
+            assert preprocessor["batch_augments"] == mixing, (study, name)
             assert (preprocessor["mean"], preprocessor["std"]) == (MEAN, STD)
 
 
-def test_the_protocol_is_the_papers_on_the_fast_path(arm, read):
+def test_the_protocol_is_the_papers_on_the_fast_path(read):
     fast = read("configs/cifar10/fast/resnet18_baseline.py").to_dict()
     own = {"custom_imports.imports", "train_cfg.val_interval"}
     own |= {f"default_hooks.checkpoint.{name}" for name in ("interval", "save_best")}
@@ -118,12 +120,12 @@ def test_the_protocol_is_the_papers_on_the_fast_path(arm, read):
     classes = {"model.head.num_classes", "data_preprocessor.num_classes"}
     assert differences(ten, hundred) == {"data_root", *places, *classes}
     assert hundred["model"]["head"]["num_classes"] == hundred["data_preprocessor"]["num_classes"] == 100
-    stem = arm("imagenet-stem", "baseline")
+    stem = arm("transfer", "baseline")
     assert {name.partition(".")[0] for name in differences(ten, stem)} == {"model"}
     assert stem["model"]["backbone"]["type"] == "ResNet"
 
 
-def test_the_short_protocol_scales_the_schedule_alone(arm):
+def test_the_short_protocol_scales_the_schedule_alone():
     full, short = arm("cifar10", "baseline"), arm("short", "baseline")
     assert differences(full, short) == {"train_cfg.max_epochs", "param_scheduler.milestones"}
     assert short["train_cfg"]["max_epochs"] == 25
@@ -131,13 +133,13 @@ def test_the_short_protocol_scales_the_schedule_alone(arm):
     assert short["param_scheduler"]["milestones"] == [int(epoch + 0.5) for epoch in scaled]
 
 
-def test_what_is_not_in_the_list_differs_in_the_padding_alone(arm):
+def test_what_is_not_in_the_list_differs_in_the_padding_alone():
     full = arm("cifar10", "baseline")
     assert differences(full, arm("reflect", "baseline")) == {"data_preprocessor.type"}
     assert differences(full, arm("plain", "baseline")) == {"data_preprocessor.padding", "data_preprocessor.flip_prob"}
     assert arm("plain", "baseline")["data_preprocessor"]["padding"] == 0
     for study in ("reflect", "plain"):
-        assert load_study(FOLDER / f"{study}.py").name.startswith("Not in the list")
+        assert study_of(study).name.startswith("Not in the list")
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +152,7 @@ def areas(few_cifar10):
         yield measure_area(FOLDER / "cifar10.py", batches=60)
 
 
-def test_all_that_is_kept_inside_replaces_the_very_area_of_arm_8_whatever_the_place(areas):
+def test_patches_kept_inside_replace_the_same_area_as_arm_8_wherever_they_are(areas):
     eighth = areas["saliency-shift"]
     for name in ("random-shift", "spectral-residual", "non-salient", "random-ties", "shuffled-shift"):
         assert areas[name] == eighth, name
@@ -159,7 +161,7 @@ def test_all_that_is_kept_inside_replaces_the_very_area_of_arm_8_whatever_the_pl
     assert abs(eighth["area"] - expected) < 3 * eighth["area_error"] < 0.02
 
 
-def test_the_control_of_clipped_patches_has_their_area_and_a_random_place_has_not(areas):
+def test_the_control_of_clipped_patches_has_their_area_and_a_random_place_does_not(areas):
     clip, control = areas["saliency-clip"], areas["shuffled-clip"]
     error = (clip["area_error"] ** 2 + control["area_error"] ** 2) ** 0.5
     assert abs(clip["area"] - control["area"]) < 3 * error < 0.02
@@ -176,7 +178,7 @@ def test_with_one_box_a_batch_areas_are_those_of_the_same_boxes_for_each(areas):
     assert abs(areas["saliency-batch"]["area"] - areas["saliency-clip"]["area"]) < 3 * both < 0.12
 
 
-def test_labels_go_with_the_area_and_cutouts_stay(areas):
+def test_the_labels_weight_is_the_area_except_for_cutout(areas):
     for name in ALL[2:]:
         assert areas[name]["weight"] == pytest.approx(areas[name]["area"], abs=1e-9), name
         assert areas[name]["probability"] == 0.5
@@ -186,23 +188,23 @@ def test_labels_go_with_the_area_and_cutouts_stay(areas):
     assert abs(areas["cutout"]["area"] - (side / 32) ** 2) < 3 * areas["cutout"]["area_error"] < 0.01
 
 
-def test_the_command_says_how_it_is_called():
+def test_the_command_without_arguments_prints_its_usage():
     failed = subprocess.run(["bash", FOLDER / "run.sh"], capture_output=True, text=True)
-    assert failed.returncode == 2 and failed.stderr.startswith("run.sh: wanted a work dir and studies")
+    assert failed.returncode == 2 and failed.stderr.startswith("run.sh: a work dir and studies are needed")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_the_whole_study_runs_at_smoke_size_from_one_command_in_pieces(few_cifar10, smix_data, tmp_path):
+def test_the_study_runs_at_smoke_size_by_one_command_that_is_interrupted_and_repeated(few_cifar10, smix_data, tmp_path):
     """One command, ended by a timeout in the middle, and given again."""
     command = ["bash", FOLDER / "run.sh", tmp_path, "smoke", "smoke_transfer"]
     places = dict(SMIX_CIFAR10=few_cifar10, SMIX_BCCD=smix_data / "BCCD", SMIX_VOC=smix_data / "VOCdevkit")
     variables = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS="1", **{k: str(v) for k, v in places.items()})
-    kept = dict(cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    piece = subprocess.run(["timeout", "60", *command], **kept)
+    options = dict(cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    piece = subprocess.run(["timeout", "60", *command], **options)
     assert piece.returncode == 124, piece.stdout[-3000:]
     assert not (tmp_path / "smoke_transfer").exists()
-    whole = subprocess.run(command, **kept)
+    whole = subprocess.run(command, **options)
     assert whole.returncode == 0, whole.stdout[-4000:]
     for study, arms, runs in (("smoke", ALL, 13), ("smoke_transfer", TRANSFER, 12)):
         folder = tmp_path / study

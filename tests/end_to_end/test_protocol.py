@@ -1,5 +1,6 @@
-"""Every config of the paper's rows is the paper's protocol, and arms of a comparison differ in what is compared."""
+"""Every config of the paper's rows has the paper's settings; those of a comparison differ in what is compared."""
 
+import copy
 import inspect
 import itertools
 import re
@@ -11,6 +12,7 @@ import torch
 from mmengine.registry import PARAM_SCHEDULERS
 
 from smix_mm.batch_augments import SaliencyMix
+from smix_mm.experiments.listing import BATCH_256
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = tomllib.loads((ROOT / "tests/data/protocol.toml").read_text())
@@ -20,34 +22,41 @@ PAPER = [
     for config in CONFIGS
     if Path(config).parent.name in EXPECTED["data"] and "imagenet-stem" not in config and len(Path(config).parts) == 3
 ]
-ARM = re.compile(r"_(cutout|mixup|cutmix|official-saliencymix|saliencymix)(?=[_.])")
-MIXED = [config for config in CONFIGS if ARM.search(config) and "captured" not in config]
+AUGMENT = re.compile(r"_(cutout|mixup|cutmix|official-saliencymix|saliencymix)(?=[_.])")
+MIXED = [config for config in CONFIGS if AUGMENT.search(config) and "captured" not in config]
 CHOSEN = [config for config in PAPER if "_saliencymix-" in config]
 LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
 
 
 def name_parts(config: str) -> tuple[dict, str, str, list[str], str | None]:
-    """What a config's name says: data set, net, arm, variants, choice."""
+    """The parts of a config's name: data set, net, augmentation, variants, choice."""
     path = Path(config)
     data = EXPECTED["data"][path.parent.name]
     assert path.stem.endswith(data["ending"])
-    net, arm, *more = path.stem.removesuffix(data["ending"]).split("_")
-    variants = [*re.findall(r"-(plain|100e)$", net), *more]
-    chosen = re.fullmatch(r"saliencymix-(.+)", arm)
-    return data, re.sub(r"-(plain|100e)$", "", net), "saliencymix" if chosen else arm, variants, chosen and chosen[1]
+    net, augment = path.stem.removesuffix(data["ending"]).split("_")
+    variants = re.findall(r"-(plain|100e)$", net)
+    chosen = re.fullmatch(r"saliencymix-(.+)", augment)
+    return (
+        data,
+        re.sub(r"-(plain|100e)$", "", net),
+        "saliencymix" if chosen else augment,
+        variants,
+        chosen and chosen[1],
+    )
 
 
-def wanted(config: str) -> dict:
-    """What the protocol says of a config."""
-    data, net, arm, variants, choice = name_parts(config)
+def expected(config: str, *more_variants: str) -> dict:
+    """The settings of the protocol for a config."""
+    data, net, augment, variants, choice = name_parts(config)
     base = dict(wrapper="OptimWrapper", hooks=[], **data)
-    for variant in variants:
+    for variant in (*variants, *more_variants):
         base |= EXPECTED["variant"][variant]
     backbone = dict(type=base["resnet"]) | EXPECTED["net"][net]
-    mixing = None if arm == "baseline" else EXPECTED["arm"][arm] | (EXPECTED["choice"][choice] if choice else {})
-    if arm == "cutout":
+    mixed = augment != "baseline"
+    mixing = EXPECTED["augment"][augment] | (EXPECTED["choice"][choice] if choice else {}) if mixed else None
+    if augment == "cutout":
         mixing |= dict(length=base["cutout_length"])
-    if arm == "saliencymix":
+    if augment == "saliencymix":
         mixing |= dict(mean=base["mean"], std=base["std"], channel_order="rgb")
     return dict(
         classes=(base["classes"], base["classes"]),
@@ -63,13 +72,13 @@ def wanted(config: str) -> dict:
         wrapper=(base["wrapper"], None, 1),
         decay=base["decay"],
         mixing=mixing,
-        probability=None if arm == "baseline" else 1.0 if arm == "cutout" else base["mixing_probability"],
+        probability=None if not mixed else 1.0 if augment == "cutout" else base["mixing_probability"],
         hooks=base["hooks"],
     )
 
 
-def facts(cfg) -> dict:
-    """The same, of what mmengine makes of a config."""
+def settings_of(cfg) -> dict:
+    """The same settings in a config that mmengine has read."""
     model, wrapper, loaders = cfg.model, cfg.optim_wrapper, (cfg.train_dataloader, cfg.test_dataloader)
     backbone = dict(model.backbone)
     for same_for_all in ("num_stages", "out_indices", "style"):
@@ -107,13 +116,13 @@ def mixing_of(augment: dict) -> dict:
     return settings | dict(saliency=settings["saliency"]["type"])
 
 
-def test_the_grid_of_the_papers_configs_is_whole():
+def test_the_grid_of_the_papers_configs_is_complete():
     names = set()
     for data, row in EXPECTED["rows"].items():
         folder, ending = data, EXPECTED["data"][data]["ending"]
-        forms = [("", ""), ("-100e", "")] if data == "imagenet" else itertools.product(("", "-plain"), ("", "_b256"))
-        for net, arm, (form, size) in itertools.product(row["nets"], row["arms"], list(forms)):
-            names.add(f"configs/{folder}/{net}{form}_{arm}{size}{ending}.py")
+        variants = ("", "-100e") if data == "imagenet" else ("", "-plain")
+        for net, augment, variant in itertools.product(row["nets"], row["augments"], variants):
+            names.add(f"configs/{folder}/{net}{variant}_{augment}{ending}.py")
     names |= {f"configs/cifar10/resnet18_saliencymix-{choice}.py" for choice in EXPECTED["choice"]}
     for detector in ("", "-spectral-residual", "-frequency-tuned", "-network"):
         names.add(f"configs/tiny_imagenet/resnet50_saliencymix{detector}_tiny-imagenet.py")
@@ -121,8 +130,8 @@ def test_the_grid_of_the_papers_configs_is_whole():
 
 
 @pytest.mark.parametrize("config", PAPER)
-def test_a_config_is_the_protocol(config, read):
-    assert facts(read(config)) == wanted(config)
+def test_a_config_has_the_settings_of_the_protocol(config, read):
+    assert settings_of(read(config)) == expected(config)
 
 
 @pytest.mark.parametrize("data, official", [("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")])
@@ -133,7 +142,7 @@ def test_with_the_official_files_the_protocol_is_the_same(data, official, read, 
     for net in ("resnet18", "resnet18-plain"):
         config = f"configs/{data}/{net}_saliencymix{ending}.py"
         cfg = read.__wrapped__(config)
-        assert facts(cfg) == wanted(config)
+        assert settings_of(cfg) == expected(config)
         for loader, split in ((cfg.train_dataloader, "train"), (cfg.test_dataloader, "test")):
             assert (loader.dataset.type, loader.dataset.split) == (data.upper(), split)
             assert loader.dataset.data_root == str(tmp_path) and not loader.dataset.download
@@ -148,8 +157,8 @@ def differences(one, two, place: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize("config", [config for config in MIXED if "tiny" not in config])
-def test_arms_differ_in_their_augmentation_alone(config, read):
-    baseline = read(ARM.sub("_baseline", config))
+def test_configs_of_a_comparison_differ_in_their_augmentation_alone(config, read):
+    baseline = read(AUGMENT.sub("_baseline", config))
     assert not baseline.data_preprocessor.get("batch_augments")
     assert differences(baseline.to_dict(), read(config).to_dict()) == {"data_preprocessor.batch_augments"}
 
@@ -159,21 +168,34 @@ def test_detectors_and_schemes_differ_in_what_is_chosen_alone(config, read):
     choice = name_parts(config)[4]
     usual = read(config.replace(f"-{choice}", ""))
     place = "data_preprocessor.batch_augments.augments"
-    wanted = {f"{place}.{name}" for name in EXPECTED["choice"][choice]}
-    assert differences(usual.to_dict(), read(config).to_dict()) == wanted
+    changed = {f"{place}.{name}" for name in EXPECTED["choice"][choice]}
+    assert differences(usual.to_dict(), read(config).to_dict()) == changed
 
 
-@pytest.mark.parametrize("config", [config for config in PAPER if "-plain" in config or "_b256" in config])
-def test_variants_differ_in_what_they_vary_alone(config, read):
-    plain, large = "-plain" in config, "_b256" in config
-    usual = read(config.replace("-plain", "").replace("_b256", ""))
-    wanted = {"train_pipeline", "train_dataloader.dataset.pipeline"} if plain else set()
-    wanted |= {"train_dataloader.batch_size", "auto_scale_lr.base_batch_size"} if large else set()
-    assert differences(usual.to_dict(), read(config).to_dict()) == wanted
+@pytest.mark.parametrize("config", [config for config in PAPER if "-plain" in config])
+def test_without_crop_and_flip_the_training_pipeline_alone_differs(config, read):
+    usual = read(config.replace("-plain", ""))
+    assert differences(usual.to_dict(), read(config).to_dict()) == {
+        "train_pipeline",
+        "train_dataloader.dataset.pipeline",
+    }
+
+
+@pytest.mark.parametrize("config", [config for config in PAPER if "/cifar" in config])
+def test_the_options_of_batch_256_change_the_batch_alone_to_that_of_the_papers_text(config, read):
+    options = {name: int(value) for name, value in re.findall(r"(\S+)=(\d+)", BATCH_256)}
+    cfg = copy.deepcopy(read(config))
+    cfg.merge_from_dict(options)
+    assert settings_of(cfg) == expected(config, "b256")
+    assert differences(read(config).to_dict(), cfg.to_dict()) == set(options)
+
+
+def test_the_options_of_batch_256_are_those_of_the_documentation():
+    assert BATCH_256 in (ROOT / "docs/configs.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("config", [config for config in CONFIGS if "_saliencymix" in config])
-def test_saliencymix_undoes_the_very_normalisation_of_its_config(config, read):
+def test_saliencymix_has_the_mean_and_std_of_its_data_preprocessor(config, read):
     cfg = read(config)
     preprocessor, augment = cfg.data_preprocessor, cfg.data_preprocessor.batch_augments.augments
     assert (augment.mean, augment.std) == (preprocessor.mean, preprocessor.std)

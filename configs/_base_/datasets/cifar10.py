@@ -1,7 +1,6 @@
-# CIFAR-10. It is read from the official binary files where
-# data_root holds them (cifar-10-batches-py/), else from image files: train/<class>/ and test/<class>/.
-# Which of them: SMIX_CIFAR10=<folder>. With crop after padding by 4 and flip, which the paper marks "+".
-# Empty, yet needed: without it mmengine 0.10.7 takes a file that imports for a config of its other kind.
+# CIFAR-10 with crop after padding by 4 and flip, which the paper marks "+". SMIX_CIFAR10 is its folder: it has the
+# official binary files (cifar-10-batches-py/), or image files in train/<class>/ and test/<class>/.
+# An empty _base_ is necessary: without it mmengine 0.10.7 takes a file with imports for a lazy config.
 _base_ = []
 
 import os  # noqa: E402
@@ -13,7 +12,7 @@ data_preprocessor = dict(
     num_classes=10,
     mean=[125.3, 123.0, 113.9],
     std=[63.0, 62.1, 66.7],
-    # Files are read as BGR; the official files hold RGB.
+    # Image files are read as BGR; the official files are RGB.
     to_rgb=not official,
 )
 

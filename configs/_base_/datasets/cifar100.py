@@ -1,5 +1,5 @@
-# CIFAR-100, as CIFAR-10 and with its normalisation. It is read from the official binary files where
-# data_root holds them (cifar-100-python/), else from image files. Which of them: SMIX_CIFAR100=<folder>.
+# CIFAR-100, with the normalisation of CIFAR-10. SMIX_CIFAR100 is its folder: it has the official binary files
+# (cifar-100-python/), or image files in train/<class>/ and test/<class>/.
 _base_ = "cifar10.py"
 
 import os  # noqa: E402
@@ -10,7 +10,7 @@ official = os.path.isdir(os.path.join(data_root, "cifar-100-python"))
 data_preprocessor = dict(num_classes=100, to_rgb=not official)
 
 load = [] if official else [dict(type="LoadImageFromFile")]
-# CIFAR-10's own steps, but for how its images are loaded.
+# The steps of CIFAR-10 except the loading.
 train_pipeline = [*load, *_base_.train_pipeline[-3:]]
 test_pipeline = [*load, *_base_.test_pipeline[-1:]]
 

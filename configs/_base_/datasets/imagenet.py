@@ -1,7 +1,7 @@
 # ImageNet (ILSVRC 2012) as image files: train/<class>/ and val/<class>/. The augmentation of the paper: random
 # resized crop, flip, colour jitter and PCA lighting, in the order of the released script.
-# Batch 256 on one GPU. On N GPUs: --cfg-options train_dataloader.batch_size=256/N, so that the batch stays what the
-# learning rate is meant for; where it cannot, --auto-scale-lr.
+# Batch 256 on one GPU. On N GPUs: --cfg-options train_dataloader.batch_size=256/N, so that the batch stays the
+# one that the learning rate is for; otherwise --auto-scale-lr.
 data_root = "{{$SMIX_IMAGENET:data/imagenet}}"
 
 data_preprocessor = dict(

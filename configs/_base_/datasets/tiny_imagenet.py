@@ -1,5 +1,5 @@
-# Tiny-ImageNet as image files: train/<class>/ and val/<class>/, which may have folders inside. The paper says no more
-# than the net and the epochs. The rest is the released ImageNet script's, which in its first public state reads
+# Tiny-ImageNet as image files: train/<class>/ and val/<class>/, which may have subfolders. The paper gives only the
+# net and the epochs. The rest is the released ImageNet script's, which in its first public state reads
 # Tiny-ImageNet, and enlarges it to 224.
 _base_ = "imagenet.py"
 data_root = "{{$SMIX_TINY_IMAGENET:data/tiny-imagenet}}"

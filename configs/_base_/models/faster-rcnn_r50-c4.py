@@ -1,4 +1,4 @@
-# Faster R-CNN on C4: the backbone's first three stages make the features, its last one is the RoI head. MMDetection's
+# Faster R-CNN on C4: the backbone's first three stages compute features, its last one is the RoI head. MMDetection's
 # base is made for weights that came from Caffe: BGR, std 1, the stride in a bottleneck's first convolution; and its
 # anchors begin at 32 pixels (scales 2 to 32 on stride 16). Weights of mmpretrain, torchvision and timm need the values
 # below. Both parts load from the same file, each its own share.

@@ -7,7 +7,7 @@ model = dict(
         num_stages=4,
         out_indices=(3,),
         style="pytorch",
-        # The released code does not begin with blocks that do nothing, which is mmpretrain's default.
+        # As in the released code; mmpretrain's default is True.
         zero_init_residual=False,
     ),
     neck=dict(type="GlobalAveragePooling"),

@@ -1,2 +1,2 @@
-_base_ = "resnet18_baseline.py"
-data_preprocessor = dict(batch_augments=dict(augments=dict(type="CutMix", alpha=1.0), probs=0.5))
+_base_ = ["resnet18_baseline.py", "../../_base_/augments/cutmix.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

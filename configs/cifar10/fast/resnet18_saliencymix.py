@@ -1,13 +1,2 @@
-_base_ = "resnet18_baseline.py"
-data_preprocessor = dict(
-    batch_augments=dict(
-        augments=dict(
-            type="SaliencyMix",
-            alpha=1.0,
-            mean={{_base_.data_preprocessor.mean}},
-            std={{_base_.data_preprocessor.std}},
-            channel_order="rgb",
-        ),
-        probs=0.5,
-    )
-)
+_base_ = ["resnet18_baseline.py", "../../_base_/augments/saliencymix.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,11 +1,13 @@
 # Not in the list: saliency against a random place in images as they are, where the paper reports its largest gains.
+_base_ = "_base_/arms.py"
 name = "Not in the list: CIFAR-10 without crop and flip"
+options = {"data_preprocessor.padding": 0, "data_preprocessor.flip_prob": 0.0}
 arms = {
-    "baseline": "plain/baseline.py",
-    "cutmix": "plain/cutmix.py",
-    "random-shift": "plain/random-shift.py",
-    "saliency-shift": "plain/saliency-shift.py",
+    arm: dict(config="pretrain_cifar10.py", cfg_options={**_base_.arms[arm].cfg_options, **options})
+    for arm in ("baseline", "cutmix", "random-shift", "saliency-shift")
 }
+arms["_delete_"] = True
+del options
 pretraining_seeds = [0, 1, 2, 3, 4]
 metric = "accuracy/top1"
 sheet = "saliency-shift"

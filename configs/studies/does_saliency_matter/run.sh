@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs studies of this folder one after the other, each in a folder of its own; started again, it goes on.
+# Runs studies of this folder one after the other, each in its own folder; run again, it continues.
 #   bash configs/studies/does_saliency_matter/run.sh WORK_DIR STUDY...
 set -euo pipefail
-[ $# -ge 2 ] || { echo "run.sh: wanted a work dir and studies, such as work_dirs/does_saliency_matter cifar10" >&2; exit 2; }
+[ $# -ge 2 ] || { echo "run.sh: a work dir and studies are needed, such as work_dirs/does_saliency_matter cifar10" >&2; exit 2; }
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 work_dir=$1
 shift

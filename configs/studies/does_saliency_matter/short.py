@@ -1,13 +1,13 @@
 # Short protocol: 25 epochs, three seeds, six arms. Not the paper's protocol.
+_base_ = "_base_/arms.py"
 name = "Does saliency matter? CIFAR-10, short protocol"
+options = {"train_cfg.max_epochs": 25, "param_scheduler.milestones": [8, 15, 20]}
 arms = {
-    "baseline": "short/baseline.py",
-    "cutmix": "short/cutmix.py",
-    "random-shift": "short/random-shift.py",
-    "official": "short/official.py",
-    "saliency-batch": "short/saliency-batch.py",
-    "saliency-shift": "short/saliency-shift.py",
+    arm: dict(config="pretrain_cifar10.py", cfg_options={**_base_.arms[arm].cfg_options, **options})
+    for arm in ("baseline", "cutmix", "random-shift", "official", "saliency-batch", "saliency-shift")
 }
+arms["_delete_"] = True
+del options
 pretraining_seeds = [0, 1, 2]
 planned = [("random-shift", "saliency-shift")]
 metric = "accuracy/top1"

@@ -1,11 +1,11 @@
-# Smoke run: two iterations of each detector. It shows that the road holds; its figures mean nothing.
+# Smoke run: two iterations of each detector. It shows that every step works; its figures mean nothing.
+_base_ = "_base_/arms.py"
 name = "Smoke run, no result: transfer"
 arms = {
-    "baseline": "smoke-transfer/baseline.py",
-    "cutmix": "smoke-transfer/cutmix.py",
-    "official": "smoke-transfer/official.py",
-    "saliency-shift": "smoke-transfer/saliency-shift.py",
+    arm: dict(config="pretrain_smoke-transfer.py", cfg_options=_base_.arms[arm].cfg_options)
+    for arm in ("baseline", "cutmix", "official", "saliency-shift")
 }
+arms["_delete_"] = True
 pretraining_seeds = [0]
-detectors = dict(bccd="smoke-transfer/bccd.py", voc="smoke-transfer/voc.py")
+detectors = dict(bccd="smoke_bccd.py", voc="smoke_voc.py")
 sheet = "saliency-shift"

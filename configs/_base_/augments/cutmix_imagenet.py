@@ -1,0 +1,2 @@
+_base_ = "cutmix.py"
+batch_augments = dict(probs=1.0)

@@ -1,0 +1,2 @@
+_base_ = "cutout.py"
+batch_augments = dict(augments=dict(length=8))

@@ -1,0 +1,2 @@
+_base_ = "official-saliencymix.py"
+batch_augments = dict(probs=1.0)

@@ -1,3 +1,0 @@
-_base_ = "wrn-28-10-plain_baseline.py"
-train_dataloader = dict(batch_size=256)
-auto_scale_lr = dict(base_batch_size=256)

@@ -1,3 +1,0 @@
-_base_ = "resnet18_saliencymix_cifar100.py"
-train_dataloader = dict(batch_size=256)
-auto_scale_lr = dict(base_batch_size=256)

@@ -1,2 +1,0 @@
-_base_ = "cutout.py"
-mixing = dict(augments=dict(length=8))

@@ -1,2 +1,0 @@
-_base_ = "saliency-shift.py"
-mixing = dict(augments=dict(border="clip"))

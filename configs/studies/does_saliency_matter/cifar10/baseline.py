@@ -1,6 +1,0 @@
-_base_ = [
-    "../../../_base_/models/resnet18_cifar-stem.py",
-    "../../../_base_/datasets/cifar10_in_memory.py",
-    "../_base_/run.py",
-]
-model = dict(head=dict(type="BatchLinearClsHead"))

@@ -1,2 +1,0 @@
-_base_ = ["baseline.py", "../_base_/arms/random-ties.py"]
-data_preprocessor = dict(batch_augments={{_base_.mixing}})

@@ -1,7 +1,0 @@
-# The stem that a detector can take.
-_base_ = [
-    "../../../_base_/models/resnet18_imagenet-stem.py",
-    "../../../_base_/datasets/cifar10_in_memory.py",
-    "../_base_/run.py",
-]
-model = dict(head=dict(type="BatchLinearClsHead"))

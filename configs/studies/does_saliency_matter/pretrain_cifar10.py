@@ -1,0 +1,6 @@
+_base_ = [
+    "../../_base_/models/resnet18_cifar-stem.py",
+    "../../_base_/datasets/cifar10_in_memory.py",
+    "_base_/pretraining.py",
+]
+model = dict(head=dict(type="BatchLinearClsHead"))

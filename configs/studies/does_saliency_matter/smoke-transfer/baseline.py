@@ -1,6 +1,0 @@
-# Smoke run: the net that a detector takes, with the rest of the smoke study's.
-_base_ = "../smoke/baseline.py"
-model = dict(
-    backbone=dict(_delete_=True, type="ResNet", depth=18, num_stages=4, out_indices=(3,), style="pytorch"),
-    head=dict(in_channels=512),
-)
