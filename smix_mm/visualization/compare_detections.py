@@ -87,10 +87,10 @@ def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list
 
     figure = Figure(figsize=(3.6 * len(found), 2.9 * len(paths) + 0.3), layout="constrained")
     grid = figure.subplots(len(paths), len(found), squeeze=False)
-    for line, (image, path) in zip(grid, paths.items()):
+    for row, (image, path) in enumerate(paths.items()):
         pixels = read_image(path)
         index = known.index(image)
-        for axes, (name, each) in zip(line, found.items()):
+        for axes, (name, each) in zip(grid[row], found.items()):
             axes.imshow(pixels)
             axes.axis("off")
             true = each.true_boxes[each.true_image_of == index]
@@ -100,7 +100,7 @@ def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list
             for (x1, y1, x2, y2), label, value in zip(each.boxes[shown], each.labels[shown], each.scores[shown]):
                 axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=f"C{label % 10}", lw=1.3))
                 axes.text(x1, y1 - 2, f"{each.classes[label]} {value:.2f}", fontsize=6, color=f"C{label % 10}")
-            title = f"{shown.sum()} boxes, {len(true)} objects"
-            axes.set_title(f"{name}\n{title}" if line is grid[0] else title, fontsize=8)
+            title = f"detections: {shown.sum()}, objects: {len(true)}"
+            axes.set_title(f"{name}\n{title}" if row == 0 else title, fontsize=8)
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=110)

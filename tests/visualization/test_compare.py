@@ -123,6 +123,8 @@ def test_detections_of_two_arms_are_drawn_on_the_same_images(blood, tmp_path):
     assert compare_detections(config, files, tmp_path / "e.png", number=2).read_bytes() == drawn
     assert compare_detections(config, files, tmp_path / "f.png", images=images[:1]).read_bytes() != drawn
     assert compare_detections(config, files, tmp_path / "g.png", number=2, score=0.95).read_bytes() != drawn
+    renamed = dict(zip(("first", "second"), files.values()))
+    assert compare_detections(config, renamed, tmp_path / "h.png", number=2).read_bytes() != drawn, "no names shown"
 
 
 def test_detections_of_different_images_raise(blood, tmp_path):
