@@ -59,13 +59,13 @@ def test_an_address_opens_its_example(browser, page, fragment, shown):
 
 
 def test_it_needs_no_network_and_logs_no_errors(browser, page):
-    browser.complaints()
+    browser.console_messages()
     browser.open(page)
     entries = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name.slice(0, 5))")
     assert set(entries) <= {"data:"}
-    assert browser.complaints() == []
+    assert browser.console_messages() == []
     blocked = browser.run("return fetch('http://127.0.0.1:1/').then(() => 'sent', () => 'refused')")
-    assert blocked == "refused" and "Content Security Policy" in " ".join(browser.complaints())
+    assert blocked == "refused" and "Content Security Policy" in " ".join(browser.console_messages())
 
 
 def test_every_image_is_complete_and_has_an_alt_text(browser, page):
