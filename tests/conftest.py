@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""Fixtures and helpers shared by the tests of several packages."""
 
 import json
 import os
@@ -20,7 +20,7 @@ import torch
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-import smix_mm  # noqa: F401  (before a test imports mmdet: from here on mmcv.ops finds operators)
+import smix_mm  # noqa: F401  (before a test imports mmdet, so that mmcv.ops has operators)
 
 ROOT = Path(__file__).parents[1]
 NEEDS_GPU = "needs a GPU"
@@ -42,13 +42,13 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request) -> str:
-    """Each device: what a test does on a GPU, it does on the CPU as well."""
+    """The CPU, and a GPU if there is one."""
     return request.param
 
 
 @pytest.fixture
 def forbid_waiting():
-    """A function that calls another one, in which torch raises where the CPU would wait for the GPU."""
+    """A function that calls another function and raises if that makes the CPU wait for the GPU."""
 
     def run(call):
         torch.cuda.synchronize()
@@ -74,35 +74,35 @@ FLAGS = [
 
 
 @pytest.fixture(autouse=True)
-def default_scope_kept():
-    """What a test does to mmengine's default scope, as each Runner does, is not the next one's."""
-    kept = DefaultScope._instance_dict.copy()
+def default_scope_restored():
+    """Restore mmengine's default scope after each test, because every Runner changes it."""
+    saved = DefaultScope._instance_dict.copy()
     yield
     DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(kept)
+    DefaultScope._instance_dict.update(saved)
 
 
 @pytest.fixture(scope="session")
 def smix_data() -> Path:
-    """The folder of real data that ``SMIX_DATA`` names; tests that need it are skipped without it."""
+    """The folder of real data that ``SMIX_DATA`` names; tests that need it are skipped if it does not exist."""
     default = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("SMIX_DATA", default))
     if not folder.is_dir():
-        pytest.skip(f"no data: set SMIX_DATA to the folder of real data ({folder} is none)")
+        pytest.skip(f"no data: set SMIX_DATA to the folder of real data ({folder} does not exist)")
     return folder
 
 
 @pytest.fixture(scope="session")
 def few_cifar10(smix_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real CIFAR-10 images as folders, 24 a class to train and 4 to test."""
+    """Real CIFAR-10 images in class folders: 24 per class for training and 4 for testing."""
     out = tmp_path_factory.mktemp("cifar10")
-    wanted = {"train": 24, "test": 4}
+    needed = {"train": 24, "test": 4}
     taken: dict[str, int] = {}
     with tarfile.open(smix_data / "cifar10-jpeg.tar.xz") as archive:
         for member in archive:
             parts = Path(member.name).parts[-3:]
             folder = "/".join(parts[:-1])
-            if member.isfile() and len(parts) == 3 and taken.get(folder, 0) < wanted.get(parts[0], 0):
+            if member.isfile() and len(parts) == 3 and taken.get(folder, 0) < needed.get(parts[0], 0):
                 taken[folder] = taken.get(folder, 0) + 1
                 path = out.joinpath(*parts)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def few_cifar10(smix_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def mmcv_without_operators(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PYTHONPATH that begins with an mmcv like the installed one, but for its compiled operators."""
+    """A PYTHONPATH that begins with a copy of the installed mmcv without its compiled operators."""
     folder = tmp_path_factory.mktemp("without_operators")
     (folder / "mmcv").mkdir()
     for part in Path(find_spec("mmcv").origin).parent.iterdir():
@@ -124,7 +124,7 @@ def mmcv_without_operators(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def made_up_cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of noise in folders as those of ``few_cifar10``, for tests that need no real ones."""
+    """Images of noise in the folders of ``few_cifar10``, for tests that need no real images."""
     out = tmp_path_factory.mktemp("made_up_cifar10")
     random = np.random.default_rng(0)
     for split, number in (("train", 24), ("test", 4)):
@@ -138,7 +138,7 @@ def made_up_cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_tool(*command: object, check: bool = True, timeout: float = 500, cwd: Path = ROOT, **environment: object):
-    """Run a program of the project as a user would, from its root unless told otherwise."""
+    """Run a command as a user would, from the project's root by default."""
     command = tuple(map(str, command))
     if command[0].endswith(".py"):
         command = (sys.executable, *command)
@@ -163,7 +163,7 @@ def _run_tool():
 
 
 def losses(output: str) -> list[float]:
-    """Every training loss in a log."""
+    """All training losses in a log."""
     return [float(value) for value in re.findall(r"Epoch\(train\).*? loss: (\S+)", output)]
 
 
@@ -173,7 +173,7 @@ def _losses():
 
 
 class Browser:
-    """Chromium through the W3C WebDriver protocol, as far as the tests need it."""
+    """Chromium, driven through the W3C WebDriver protocol."""
 
     def __init__(self, address: str, binary: str, profile: Path) -> None:
         options = {"binary": binary, "args": [*FLAGS, f"--user-data-dir={profile}"]}
@@ -188,11 +188,11 @@ class Browser:
             {"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)["value"]
 
     def open(self, path: Path, fragment: str = "") -> None:
-        # A page of its own each time: another fragment alone would not load it again.
+        # A blank page first: a change of the fragment alone would not load the page again.
         self.call("POST", "/url", url="about:blank")
         address = path.as_uri() + fragment
         self.call("POST", "/url", url=address)
@@ -214,8 +214,8 @@ class Browser:
     def press(self, selector: str, keys: str) -> None:
         self.call("POST", f"/element/{self.find(selector)}/value", text=keys)
 
-    def complaints(self) -> list[str]:
-        """What stands in the browser's console since this was asked last."""
+    def console_messages(self) -> list[str]:
+        """Messages of the browser's console since the last call."""
         return [entry["message"] for entry in self.call("POST", "/se/log", type="browser")]
 
 
@@ -246,15 +246,15 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def photographs() -> Path:
-    """Config of four photographs that scikit-image brings, 224x224, mixed by SaliencyMix."""
+    """Config with four photographs from scikit-image, 224x224, mixed by SaliencyMix."""
     if find_spec("skimage") is None:
-        pytest.skip("no scikit-image, whose photographs are needed: pip install scikit-image")
+        pytest.skip("the photographs come with scikit-image: pip install scikit-image")
     return ROOT / "docs/figures/photographs.py"
 
 
 @pytest.fixture(scope="session")
 def crops(photographs, tmp_path_factory) -> Path:
-    """CIFAR-10 in small, of 32x32 crops of those photographs: train/<class>/*.png and test/<class>/*.png."""
+    """A small CIFAR-10 of 32x32 crops of these photographs: train/<class>/*.png and test/<class>/*.png."""
     import cv2
     import numpy as np
 

@@ -1,6 +1,5 @@
-"""Figures and pages of maps, boxes and mixed batches."""
+"""Sheets and pages of mixed batches, and figures that compare checkpoints."""
 
-from .browse import browse_mix
-from .sheet import draw_mix_sheet
+from .browse import browse_mix, draw_mix_sheet
 
 __all__ = ["browse_mix", "draw_mix_sheet"]

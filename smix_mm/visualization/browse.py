@@ -1,12 +1,16 @@
-"""A look at how a config's own batches are mixed."""
+"""Sheets and pages that show how images, or a config's training batches, are mixed."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
+from ..batch_augments import SaliencyMix
 from ..datasets.training_batches import (
     TrainingBatch,
     build_preprocessor,
@@ -14,16 +18,19 @@ from ..datasets.training_batches import (
     training_batches,
     unnormalizer,
 )
-from ..mixing import MixDraw, MixOptions, draw_mix
+from ..mixing import MixOptions
+from ..saliency import FineGrainedSaliency, SaliencyDetector
+from ..utils.choices import check_option
+from ..utils.errors import UsageError
 from ..utils.random_state import preserved_random_state
-from .examples import compare_example, mix_examples, scheme_example
-from .mixes import find_augment, mix_batch
+from ..utils.tensors import check_images
+from .examples import compare_examples, mix_examples, scheme_examples
+from .mixes import find_augment
 from .page import save_page
 from .panels import Example
 from .sheet import save_sheet
 
-KINDS = ("mix", "schemes", "compare")
-MOST_BATCHES = 50
+MAX_BATCHES = 50
 TITLES = {
     "mix": "Mixed batches of",
     "schemes": "All schemes on batches of",
@@ -42,113 +49,106 @@ def browse_mix(
     small: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> str:
-    """Draw what a config's batch augmentation makes of batches of its own training data.
+    """Draw how a config's batch augmentation mixes batches of its own training data.
 
-    Images come through the config's sampler, pipeline and data preprocessor. Every batch is mixed,
-    whatever the probability that the config gives.
+    Images pass through the config's sampler, pipeline and data preprocessor. Every batch is mixed, regardless of the
+    probability in the config.
 
     Args:
         config: a classification config of mmpretrain, with or without mixing.
-        out: image file of the contact sheet, such as a PNG.
-        html: file of a page with a slider through the examples, which needs no network.
-        kind: ``'mix'``: source, map, target, result. ``'schemes'``: every source with every target of
-            SaliencyMix on one pair. ``'compare'``: CutMix, OfficialSaliencyMix and SaliencyMix on one
-            pair with one λ.
-        number: examples, at least 1.
-        seed: of the data's order, of partners and of λ; 0 or more.
+        out: image file of the contact sheet, such as a PNG. None: no sheet is written.
+        html: HTML file of a page with a slider through the examples, which needs no network. None: no page is written.
+        kind: ``'mix'``: source, saliency map, target, mixed image. ``'schemes'``: every source with every target of
+            SaliencyMix on one pair. ``'compare'``: CutMix, OfficialSaliencyMix and SaliencyMix on one pair with one λ.
+        number: number of examples, at least 1; at most 50 batches are searched for them.
+        seed: seed of the order of the data, of partners and of λ; 0 or more.
         small: write the sheet, a PNG, in 256 colours.
-        cfg_options: settings by dotted name, laid over the config.
+        cfg_options: config settings to override, by dotted name.
 
     Returns:
-        a sentence that says which augmentation was used.
+        a sentence that names the augmentation that was used.
 
     Raises:
-        ValueError: an option, the config or its data is not as wanted.
+        ValueError: an argument is not as above.
+        UsageError: the config or its data does not allow mixing.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; wanted one of {', '.join(KINDS)}")
-    if number < 1 or seed < 0:
-        raise ValueError(f"number is {number} and seed {seed}; wanted at least 1, and 0 or more")
-    cfg = read_classification_config(config, cfg_options)
+    check_option("kind", kind, tuple(TITLES))
+    if number < 1:
+        raise ValueError(f"number should be at least 1, got {number}.")
+    if seed < 0:
+        raise ValueError(f"seed should be 0 or more, got {seed}.")
+    cfg, name = read_classification_config(config, cfg_options), Path(config).name
     with preserved_random_state(seed):
         preprocessor = build_preprocessor(cfg)
-        browser = _Browser(preprocessor, kind, seed, Path(config).name)
-        examples = browser.take(training_batches(cfg, preprocessor, seed), number)
+        augment, probability = find_augment(preprocessor)
+        if kind != "mix" and not isinstance(augment, SaliencyMix):
+            augment = None
+        batches = training_batches(cfg, preprocessor, seed)
+        undo = unnormalizer(preprocessor)
+        examples = list(islice(_examples(kind, batches, augment or undo, undo, seed), number))
+    if not examples:
+        raise UsageError(
+            f"The training batches of {name} should have at least two images, one of which is pasted onto another; "
+            "set train_dataloader.batch_size to 2 or more."
+        )
+    if augment is None:
+        missing = "SaliencyMix, OfficialSaliencyMix or CutMix" if kind == "mix" else "SaliencyMix"
+        note = f"{name} has no {missing}; a SaliencyMix with default options is used."
+    else:
+        note = f"The {type(augment).__name__} of {name} is used; training applies it to {probability:.0%} of batches."
     if out is not None:
         save_sheet(examples, out, small)
     if html is not None:
-        save_page(examples, html, f"{TITLES[kind]} {Path(config).name}", browser.note)
-    return browser.note
+        save_page(examples, html, f"{TITLES[kind]} {name}", note)
+    return note
 
 
-class _Browser:
-    """Makes examples of one kind from batches, with the config's augmentation or, failing it, the default."""
-
-    def __init__(self, preprocessor: Any, kind: str, seed: int, config: str) -> None:
-        from ..batch_augments import SaliencyMix
-
-        self.kind, self.seed = kind, seed
-        self.unnormalizer = unnormalizer(preprocessor)
-        found, probability = find_augment(preprocessor)
-        if kind != "mix" and not isinstance(found, SaliencyMix):
-            found = None
-        self.augment = self.unnormalizer if found is None else found
-        self.note = _note(config, kind, found, probability)
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def take(self, batches: Iterator[TrainingBatch], number: int) -> list[Example]:
-        """The first examples, at most ``number``."""
-        examples: list[Example] = []
-        for turn, batch in enumerate(batches):
-            if len(batch.labels) < 2:
-                raise ValueError("a batch has one image; wanted train_dataloader.batch_size to be 2 or more")
-            make = {"mix": self._mix, "schemes": self._schemes, "compare": self._compare}[self.kind]
-            examples += make(batch, turn, number - len(examples))
-            if len(examples) >= number or turn + 1 >= MOST_BATCHES:
-                break
-        if not examples:
-            raise ValueError("no image was pasted on another; wanted training data of two images or more")
-        return examples[:number]
-
-    def _mix(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
-        alpha = getattr(self.augment, "options", MixOptions()).alpha
-        draw = draw_mix(len(batch.labels), alpha, self.generator)
-        mix = mix_batch(self.augment, batch.inputs, self.unnormalizer, draw, self.seed + turn)
-        return mix_examples(mix, batch.labels)
-
-    def _schemes(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
-        images = self.augment.uint8_images(batch.inputs)
-        draw = draw_mix(len(images), self.augment.options.alpha, self.generator)
-        examples: list[Example] = []
-        for index in range(len(images)):
-            partner = int(draw.partner[index])
-            if partner != index and len(examples) < wanted:
-                pair = [index, partner]
-                same = [index, index]
-                two = MixDraw(torch.tensor([1, 0]), draw.lam[same], draw.uniform[same])
-                labels = [batch.labels[each] for each in pair]
-                ties = self.augment.options.ties
-                examples.append(scheme_example(images[pair], labels, two, self.augment.detector, ties))
-        return examples
-
-    def _compare(self, batch: TrainingBatch, turn: int, wanted: int) -> list[Example]:
-        samples = len(batch.labels)
-        examples: list[Example] = []
-        for shift in range(samples):
-            if len(examples) >= wanted:
-                break
-            # Another image is the first of the batch each time.
-            inputs, labels = batch.inputs.roll(-shift, 0), batch.labels[shift:] + batch.labels[:shift]
-            draw = draw_mix(samples, self.augment.options.alpha, self.generator)
-            seed = self.seed + turn * samples + shift
-            example = compare_example(inputs, labels, self.augment, self.unnormalizer, draw, seed)
-            examples += [] if example is None else [example]
-        return examples
+def _examples(
+    kind: str, batches: Iterable[TrainingBatch], augment: Any, undo: SaliencyMix, seed: int
+) -> Iterator[Example]:
+    generator = torch.Generator().manual_seed(seed)
+    for index, batch in enumerate(islice(batches, MAX_BATCHES)):
+        size = len(batch.labels)
+        if size < 2:
+            continue
+        if kind == "mix":
+            yield from mix_examples(augment, batch, undo, generator, seed + index)
+        elif kind == "schemes":
+            yield from scheme_examples(augment, batch, generator)
+        else:
+            yield from compare_examples(augment, batch, undo, generator, seed + index * size)
 
 
-def _note(config: str, kind: str, found: Any, probability: float) -> str:
-    if found is None:
-        wanted = "SaliencyMix, OfficialSaliencyMix or CutMix" if kind == "mix" else "SaliencyMix"
-        return f"{config} has no {wanted}: shown is SaliencyMix with its default options."
-    name = type(found).__name__
-    return f"Shown is the {name} of {config}, which training applies to {probability:.0%} of its batches."
+def draw_mix_sheet(
+    images: Tensor,
+    labels: Sequence[str],
+    path: str | Path,
+    *,
+    rows: int = 6,
+    seed: int = 0,
+    options: MixOptions | None = None,
+    detector: SaliencyDetector | None = None,
+) -> None:
+    """Draw how images are mixed by SaliencyMix: source, saliency map with the box, target, mixed image.
+
+    Args:
+        images: uint8 RGB (N, 3, H, W), at least two.
+        labels: the class name of each image.
+        path: the image file to write, such as a PNG.
+        rows: maximum number of mixes to show; those of an image with itself are left out.
+        seed: seed of partners and λ.
+        options: see :class:`~smix_mm.mixing.MixOptions`. Defaults to the paper's.
+        detector: the saliency detector. Defaults to fine-grained saliency.
+
+    Raises:
+        TypeError, ValueError: an argument is not as above.
+    """
+    check_images(images, "N, 3, H, W", dtype="uint8")
+    if len(images) < 2 or len(labels) != len(images):
+        raise ValueError(f"There should be at least two images with a label each, got {len(images)} and {len(labels)}.")
+    # With this mean and std, normalized images are the images themselves as floats.
+    augment = SaliencyMix(
+        saliency=detector or FineGrainedSaliency(), mean=(0, 0, 0), std=(1, 1, 1), **asdict(options or MixOptions())
+    )
+    batch = TrainingBatch(images.float(), list(labels))
+    save_sheet(mix_examples(augment, batch, augment, torch.Generator().manual_seed(seed), seed)[:rows], path)

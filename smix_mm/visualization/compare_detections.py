@@ -1,4 +1,4 @@
-"""Detections of several arms beside each other, with what is there."""
+"""Detections of several arms on the same images, with the true boxes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..evaluation import Detections, read_detections
 from ..utils.config import read_config
 from ..utils.errors import UsageError
 from ..utils.files import atomic_path
+from .image_files import read_image
 
 
 def compare_detections(
@@ -27,46 +28,48 @@ def compare_detections(
     """Draw the same test images with the boxes of each arm; true boxes are dashed.
 
     Args:
-        config: of the detector, for where the images are.
-        files: stored detections (``detections.npz``) by the name that stands over the column.
-        out: PNG to write.
-        images: ids of the images. None given: ``number`` of them drawn evenly with ``seed``,
-            not those that look best.
-        number: how many to draw.
-        seed: of that draw.
-        score: boxes below it are left out.
-        cfg_options: settings by dotted name, laid over the config.
+        config: the detector's config, which names the image files.
+        files: stored detections (``detections.npz``) by name; the name is the title of the column.
+        out: the PNG to write.
+        images: ids of the images. Empty: ``number`` images are drawn at random, uniformly.
+        number: how many images to draw at random.
+        seed: seed of that draw.
+        score: boxes with a lower score are left out; in [0, 1].
+        cfg_options: config settings to override, by dotted name.
 
     Returns:
         ``out``.
 
     Raises:
-        UsageError: the files are of different test sets, or name images that the config has not.
-        DataError: a file is not as wanted.
+        UsageError: there are no files, they are of different test sets, or an image is missing.
+        DataError: a file does not contain detections, or an image cannot be read.
     """
     if not files:
-        raise UsageError("got no detections; wanted NAME=detections.npz, one or more")
+        raise UsageError("There should be at least one NAME=detections.npz, got none.")
     found = {name: read_detections(file) for name, file in files.items()}
     first = next(iter(found.values()))
     for name, each in found.items():
         if each.classes != first.classes or list(each.images) != list(first.images):
-            raise UsageError(f"{name} is of other images or classes than {next(iter(found))}; wanted one test set")
+            raise UsageError(
+                f"Detections should be of the same images and classes, but {name} and {next(iter(found))} differ."
+            )
     known = [str(image) for image in first.images]
     if not images:
-        draw = np.random.RandomState(seed).permutation(len(known))[:number]
-        images = [known[place] for place in sorted(draw)]
+        drawn = np.random.RandomState(seed).permutation(len(known))[:number]
+        images = [known[index] for index in sorted(drawn)]
     for image in images:
         if image not in known:
-            raise UsageError(f"image {image} is not in the detections; wanted an id such as {known[0]}")
+            raise UsageError(f"images should be ids of the detections, such as {known[0]}, got {image}.")
     paths = _paths(config, dict(cfg_options or {}))
     absent = [image for image in images if image not in paths]
     if absent:
-        raise UsageError(f"the test set of {config} has no image {absent[0]}; wanted the config of the detections")
-    return _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
+        raise UsageError(f"The test set of {config} has no image {absent[0]}; give the config of the detections.")
+    _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
+    return Path(out)
 
 
 def _paths(config: str | Path, options: dict[str, Any]) -> dict[str, str]:
-    """The files of a test set by the images' ids."""
+    """The image files of the config's test set, by image id."""
     from mmdet.registry import DATASETS
     from mmengine.registry import init_default_scope
 
@@ -74,34 +77,30 @@ def _paths(config: str | Path, options: dict[str, Any]) -> dict[str, str]:
     cfg.merge_from_dict(options)
     init_default_scope("mmdet")
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    infos = (dataset.get_data_info(place) for place in range(len(dataset)))
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     return {str(info["img_id"]): info["img_path"] for info in infos}
 
 
-def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list[str], score: float, out: Path) -> Path:
-    import cv2
+def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list[str], score: float, out: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     figure = Figure(figsize=(3.6 * len(found), 2.9 * len(paths) + 0.3), layout="constrained")
     grid = figure.subplots(len(paths), len(found), squeeze=False)
-    for line, (image, path) in zip(grid, paths.items()):
-        pixels = cv2.imread(path)
-        if pixels is None:
-            raise UsageError(f"image {path} cannot be read; wanted an image file")
-        place = known.index(image)
-        for axes, (name, each) in zip(line, found.items()):
-            axes.imshow(pixels[..., ::-1])
+    for row, (image, path) in enumerate(paths.items()):
+        pixels = read_image(path)
+        index = known.index(image)
+        for axes, (name, each) in zip(grid[row], found.items()):
+            axes.imshow(pixels)
             axes.axis("off")
-            true = each.true_boxes[each.true_image_of == place]
+            true = each.true_boxes[each.true_image_of == index]
             for x1, y1, x2, y2 in true:
                 axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec="white", ls="--", lw=1))
-            mine = (each.image_of == place) & (each.scores >= score)
-            for (x1, y1, x2, y2), label, value in zip(each.boxes[mine], each.labels[mine], each.scores[mine]):
+            shown = (each.image_of == index) & (each.scores >= score)
+            for (x1, y1, x2, y2), label, value in zip(each.boxes[shown], each.labels[shown], each.scores[shown]):
                 axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=f"C{label % 10}", lw=1.3))
                 axes.text(x1, y1 - 2, f"{each.classes[label]} {value:.2f}", fontsize=6, color=f"C{label % 10}")
-            title = f"{mine.sum()} boxes, {len(true)} objects"
-            axes.set_title(f"{name}\n{title}" if line is grid[0] else title, fontsize=8)
+            title = f"detections: {shown.sum()}, objects: {len(true)}"
+            axes.set_title(f"{name}\n{title}" if row == 0 else title, fontsize=8)
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=110)
-    return out

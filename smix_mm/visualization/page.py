@@ -1,4 +1,4 @@
-"""Examples as one web page that needs nothing else: a slider goes through them."""
+"""Examples as one self-contained HTML page with a slider."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .panels import LEAST, MARK, MOST, TARGET, Example, Mark, Panel
 
 DASHES = ' stroke-dasharray="8 5"'
 
-# Without a script every example is shown, one under the other.
+# Without JavaScript every example is shown, one below the other.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -77,22 +77,22 @@ fromAddress();
 
 
 def save_page(examples: Sequence[Example], path: str | Path, title: str, note: str) -> None:
-    """Write examples as one HTML file that opens anywhere, without a network.
+    """Write examples as one self-contained HTML file.
 
-    A slider goes through them, by pointer and by keyboard; ``#3`` at the end of the address opens
+    A slider moves through them, by pointer and by keyboard; ``#3`` at the end of the address opens
     the third.
 
     Args:
         examples: one or more.
-        path: the HTML file.
-        title: of the page.
-        note: a sentence below it.
+        path: the HTML file to write.
+        title: title of the page.
+        note: a sentence below the title.
 
     Raises:
         ValueError: there is no example.
     """
     if not examples:
-        raise ValueError("there is no example for the page; wanted a batch in which images are pasted on others")
+        raise ValueError("There should be at least one example for the page, got none.")
     articles = "\n".join(_article(example) for example in examples)
     write_text(path, PAGE.format(title=escape(title), note=escape(note), count=len(examples), examples=articles))
 
@@ -115,7 +115,7 @@ def _figure(panel: Panel) -> str:
 
 
 def data_uri(image: np.ndarray) -> str:
-    """An image, uint8 (H, W, 3) or a map in [0, 1], as a PNG inside an address."""
+    """A ``data:`` address with the PNG of an image, uint8 RGB (H, W, 3), or of a saliency map (H, W) in [0, 1]."""
     from matplotlib import colormaps
     from PIL import Image
 
@@ -127,7 +127,7 @@ def data_uri(image: np.ndarray) -> str:
 
 
 def _overlay(panel: Panel) -> str:
-    """Box and marks above the image, in its own pixels, black below colour so that they are always seen."""
+    """An SVG of box and marks in pixel coordinates, each line with black below, to be visible on any image."""
     height, width = panel.image.shape[:2]
     paths = []
     if panel.box is not None:
@@ -142,10 +142,12 @@ def _overlay(panel: Panel) -> str:
     return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{drawn}</svg>' if drawn else ""
 
 
-def _mark_path(mark: Mark, arm: float) -> str:
+def _mark_path(mark: Mark, radius: float) -> str:
     x, y = mark.x + 0.5, mark.y + 0.5
     if mark.symbol == MOST:
-        return f"M{x - arm} {y}H{x + arm}M{x} {y - arm}V{y + arm}"
+        return f"M{x - radius} {y}H{x + radius}M{x} {y - radius}V{y + radius}"
     if mark.symbol == LEAST:
-        return f"M{x - arm} {y - arm}L{x + arm} {y + arm}M{x - arm} {y + arm}L{x + arm} {y - arm}"
-    return f"M{x - arm} {y}a{arm} {arm} 0 1 0 {2 * arm} 0a{arm} {arm} 0 1 0 {-2 * arm} 0"
+        return (
+            f"M{x - radius} {y - radius}L{x + radius} {y + radius}M{x - radius} {y + radius}L{x + radius} {y - radius}"
+        )
+    return f"M{x - radius} {y}a{radius} {radius} 0 1 0 {2 * radius} 0a{radius} {radius} 0 1 0 {-2 * radius} 0"

@@ -6,65 +6,28 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..mixing import MixOptions, draw_mix
-from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..utils.files import atomic_path
-from .examples import mix_examples
-from .mixes import mix_images
 from .panels import MARK, SOURCE, TARGET, Example, Panel
 
 PANEL_INCHES, GAP_INCHES, CAPTION_INCHES, TITLE_INCHES = 1.83, 0.08, 0.4, 0.25
 DPI = 100
 
 
-def draw_mix_sheet(
-    images: Tensor,
-    labels: Sequence[str],
-    path: str | Path,
-    *,
-    rows: int = 6,
-    seed: int = 0,
-    options: MixOptions | None = None,
-    detector: SaliencyDetector | None = None,
-) -> None:
-    """Draw how images are mixed: source, its saliency map with the box, target, result.
-
-    Args:
-        images: uint8 RGB (N, 3, H, W), at least two.
-        labels: a name for each.
-        path: the PNG to write.
-        rows: mixes to show; those of an image with itself are left out.
-        seed: of partners and λ.
-        options: see :class:`~smix_mm.mixing.MixOptions`. Defaults to the paper's.
-        detector: default fine-grained saliency.
-
-    Raises:
-        ValueError: fewer than two images, or not as many labels.
-    """
-    if len(images) < 2 or len(labels) != len(images):
-        raise ValueError(f"{len(images)} images and {len(labels)} labels; wanted two or more, a label each")
-    options = options or MixOptions()
-    draw = draw_mix(len(images), options.alpha, torch.Generator().manual_seed(seed))
-    mix = mix_images(images, draw, options, detector or FineGrainedSaliency())
-    save_sheet(mix_examples(mix, labels)[:rows], path)
-
-
 def save_sheet(examples: Sequence[Example], path: str | Path, small: bool = False) -> None:
-    """Write the sheet of examples to an image file.
+    """Write a sheet of examples to an image file.
 
     Args:
         examples: one or more.
-        path: the file; its ending says which format.
-        small: a PNG of 256 colours, which takes a third of the bytes.
+        path: the file; its suffix selects the format.
+        small: write a PNG with 256 colours, which takes a third of the bytes. Defaults to False.
 
     Raises:
-        ValueError: there is no example, or no such format.
+        ValueError: there is no example, the suffix names no image format, or ``small`` is given with a suffix other
+            than ``.png``.
     """
     if small and Path(path).suffix.lower() != ".png":
-        raise ValueError(f"{path} is to be small; wanted a file ending in .png")
+        raise ValueError(f"With small=True the file should end in .png, got {path}.")
     figure = draw_sheet(examples)
     with atomic_path(path) as temporary:
         if small:
@@ -73,19 +36,8 @@ def save_sheet(examples: Sequence[Example], path: str | Path, small: bool = Fals
             figure.savefig(temporary)
 
 
-def _in_256_colours(pixels: np.ndarray) -> Any:
-    from PIL import Image, ImageColor
-
-    image, palette = Image.fromarray(pixels), Image.new("P", (1, 1))
-    # Those drawn with are few pixels, so a palette made for the pixels alone would lose them.
-    drawn = [ImageColor.getrgb(colour) for colour in (SOURCE, TARGET, MARK, "black", "white")]
-    chosen = image.quantize(256 - len(drawn)).getpalette() or []
-    palette.putpalette(chosen[: 3 * (256 - len(drawn))] + [value for colour in drawn for value in colour])
-    return image.quantize(palette=palette)
-
-
 def sheet_image(examples: Sequence[Example]) -> np.ndarray:
-    """The sheet of examples as an image, uint8 RGB (H, W, 3)."""
+    """A sheet of examples as an image, uint8 RGB (H, W, 3)."""
     return _pixels(draw_sheet(examples))
 
 
@@ -94,8 +46,19 @@ def _pixels(figure: Any) -> np.ndarray:
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
+def _in_256_colours(pixels: np.ndarray) -> Any:
+    from PIL import Image, ImageColor
+
+    image, palette = Image.fromarray(pixels), Image.new("P", (1, 1))
+    # Boxes, marks and text cover few pixels, so a palette computed from the pixels alone would lose their colours.
+    fixed = [ImageColor.getrgb(colour) for colour in (SOURCE, TARGET, MARK, "black", "white")]
+    computed = image.quantize(256 - len(fixed)).getpalette() or []
+    palette.putpalette(computed[: 3 * (256 - len(fixed))] + [value for colour in fixed for value in colour])
+    return image.quantize(palette=palette)
+
+
 def draw_sheet(examples: Sequence[Example]) -> Any:
-    """A matplotlib figure of examples, one under the other.
+    """A matplotlib figure with the examples one below the other.
 
     Raises:
         ValueError: there is no example.
@@ -104,16 +67,19 @@ def draw_sheet(examples: Sequence[Example]) -> Any:
     from matplotlib.figure import Figure
 
     if not examples:
-        raise ValueError("there is no example to draw; wanted a batch in which images are pasted on others")
-    heights = [_height(example) for example in examples]
+        raise ValueError("There should be at least one example to draw, got none.")
+    shapes = [example.panels[0].image.shape for example in examples]
+    heights = [
+        TITLE_INCHES + example.rows * (PANEL_INCHES * height / width + CAPTION_INCHES)
+        for example, (height, width, *_) in zip(examples, shapes)
+    ]
     width = (PANEL_INCHES + GAP_INCHES) * max(example.columns for example in examples)
     figure = Figure(figsize=(width, sum(heights)), layout="constrained", dpi=DPI)
     FigureCanvasAgg(figure)
     parts: Any = figure.subfigures(len(examples), 1, squeeze=False, height_ratios=heights)
     for part, example in zip(parts[:, 0], examples):
         part.suptitle(example.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        rows = -(-len(example.panels) // example.columns)
-        grid = part.subplots(rows, example.columns, squeeze=False).ravel()
+        grid = part.subplots(example.rows, example.columns, squeeze=False).ravel()
         for axes in grid:
             axes.axis("off")
         for axes, panel in zip(grid, example.panels):
@@ -121,14 +87,8 @@ def draw_sheet(examples: Sequence[Example]) -> Any:
     return figure
 
 
-def _height(example: Example) -> float:
-    rows = -(-len(example.panels) // example.columns)
-    height, width = example.panels[0].image.shape[:2]
-    return TITLE_INCHES + rows * (PANEL_INCHES * height / width + CAPTION_INCHES)
-
-
 def draw_panel(axes: Any, panel: Panel) -> None:
-    """Draw a panel into matplotlib axes."""
+    """Draw a panel, its box and its marks into matplotlib axes."""
     from matplotlib.patches import Rectangle
 
     axes.imshow(panel.image, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
@@ -138,10 +98,10 @@ def draw_panel(axes: Any, panel: Panel) -> None:
         caption.set_fontsize(9 / too_wide)
     if panel.box is not None:
         y1, x1, y2, x2 = panel.box
-        # Twice, black below, so that it is seen on any image; target boxes are dashed as well.
+        # Twice, with black below, to be visible on any image; target boxes are also dashed.
         dashes = "--" if panel.colour == TARGET else "-"
         for colour, thickness, style in (("black", 3.0, "-"), (panel.colour, 1.6, dashes)):
-            # Pixel centres lie on whole numbers, so a pixel begins half a unit before.
+            # Pixel centres have integer coordinates, so a pixel begins half a unit before.
             place = (x1 - 0.5, y1 - 0.5)
             axes.add_patch(
                 Rectangle(place, x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=thickness, linestyle=style)

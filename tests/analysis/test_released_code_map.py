@@ -111,15 +111,21 @@ def test_the_padding_finding_holds_on_cifar10(few_cifar10):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda folder: show_released_code_map(folder / "none.png"), "none.png is not there; wanted an image file"),
+        (
+            lambda folder: show_released_code_map(folder / "none.png"),
+            "none.png does not exist; it should be an image file",
+        ),
         (lambda folder: show_released_code_map(folder / "00.png", size=2), "size is 2; wanted a side of at least 3"),
         (lambda folder: measure_released_code_map([folder], crops=0), "crops, number and seed are 0, None, 0; wanted"),
         (lambda folder: measure_released_code_map([folder], number=0), "wanted at least 1, 1 and 0"),
         (lambda folder: measure_padding([folder], padding=0), "padding, number and seed are 0, None, 0"),
         (lambda folder: measure_padding([folder], padding=32), "padding is 32 for images of 32x32; wanted less"),
         (lambda folder: measure_padding([folder, FREE[0]]), "differs in size from those before, 32x32 and 512x512"),
-        (lambda folder: list_images([folder / ".." / "none"]), "is not there; wanted an image file or a folder"),
-        (lambda folder: list_images(["skimage:none.png"]), "skimage:none.png is not there"),
+        (
+            lambda folder: list_images([folder / ".." / "none"]),
+            "does not exist; it should be an image file or a folder",
+        ),
+        (lambda folder: list_images(["skimage:none.png"]), "skimage:none.png does not exist"),
     ],
 )
 def test_a_mistake_is_answered_in_a_sentence(photographs, bright, call, message):
@@ -128,7 +134,7 @@ def test_a_mistake_is_answered_in_a_sentence(photographs, bright, call, message)
 
 
 def test_a_folder_without_images_and_a_damaged_image_are_named(tmp_path):
-    with pytest.raises(ValueError, match="there is no image in"):
+    with pytest.raises(ValueError, match="Found no image in"):
         list_images([tmp_path])
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     with pytest.raises(ValueError, match="bad.jpg cannot be read as an image"):
@@ -161,4 +167,5 @@ def test_the_command_line_writes_table_json_and_figure_of_each_kind(photographs,
 def test_wrong_use_of_the_command_line_ends_in_one_sentence_and_status_2(monkeypatch, capsys):
     assert run(monkeypatch, "none.png") == 2
     message = capsys.readouterr().err
-    assert message == "show_released_code_map.py: none.png is not there; wanted an image file or a folder of them\n"
+    sentence = "none.png does not exist; it should be an image file or a folder of images."
+    assert message == f"show_released_code_map.py: {sentence}\n"

@@ -1,4 +1,4 @@
-"""`make demo`, from one command to the report."""
+"""`make demo`: one command from the data to the report."""
 
 import json
 import statistics
@@ -11,7 +11,7 @@ ARMS = ["baseline", "cutmix", "saliencymix"]
 
 
 @pytest.mark.timeout(1300)
-def test_the_demo_gives_its_report_and_its_page_and_is_not_done_twice(tmp_path, run_tool):
+def test_the_demo_writes_its_report_and_page_and_repeats_nothing(tmp_path, run_tool):
     command = ("tools/study.py", "run", "configs/demo/study.py", "--work-dir", tmp_path)
     first = run_tool(*command, timeout=1200)
     assert len(list(tmp_path.rglob("result.json"))) == 12
@@ -28,7 +28,7 @@ def test_the_demo_gives_its_report_and_its_page_and_is_not_done_twice(tmp_path, 
     for results in tuned.values():
         figures = [100 * result["metrics"][METRIC] for result in results]
         assert min(figures) > 60 and max(figures) < 99
-        # What the demo promises, so that its intervals can be seen to be those of the seeds.
+        # The standard deviation over seeds should be at most 3 points.
         assert statistics.stdev(figures) <= 3
         assert f"| {statistics.mean(figures):.2f} | {statistics.stdev(figures):.2f} | 3 fine-tuning seeds |" in text
     assert (tmp_path / "mixed.png").read_bytes().startswith(b"\x89PNG")

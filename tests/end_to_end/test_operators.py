@@ -1,8 +1,8 @@
-"""Detectors trained with mmcv's compiled operators and with torchvision's in their place, on real images on the CPU.
+"""Detectors train alike with mmcv's compiled operators and with torchvision's, on real images on the CPU.
 
     python -m pytest -s tests/end_to_end/test_operators.py
 
-prints the losses beside each other; without compiled operators (`make setup MMCV_OPS=1`) there is one column only.
+prints the losses of both; without compiled operators (`make setup MMCV_OPS=1`) only those with torchvision's.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-# What is small here: images, proposals, and the number of iterations. The learning rate is the schedule's own.
+# Smaller than in the configs: images, proposals and the number of iterations. The learning rate is the same.
 FEW = """
 default_hooks = dict(logger=dict(interval=1), checkpoint=None)
 param_scheduler = []
@@ -53,7 +53,7 @@ DETECTORS = {
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """Random ResNets of mmpretrain, published; by their depth."""
+    """Published ResNets of mmpretrain with random weights, by depth."""
     from mmpretrain.models.backbones import ResNet
 
     from smix_mm.transfer import publish_backbone
@@ -69,7 +69,7 @@ def published(tmp_path_factory):
 
 
 def kinds(mmcv_without_operators: str) -> dict[str, dict[str, str]]:
-    """What there is to train with: the environment by the kind of operators."""
+    """Environment variables that select each available kind of operators."""
     compiled = list(Path(find_spec("mmcv").origin).parent.glob("_ext.*"))
     return {**({"mmcv's": {}} if compiled else {}), "torchvision's": dict(PYTHONPATH=mmcv_without_operators)}
 
@@ -89,7 +89,7 @@ def test_a_detector_trains_alike_with_either_kind_of_operators(
             SMIX_BACKBONE=published(depth), SMIX_BCCD=smix_data / "BCCD", SMIX_VOC=smix_data / "VOCdevkit",
             **environment,
         )  # fmt: skip
-        # On a CPU, MMDetection trains RetinaNet without an operator: it has a focal loss of its own there.
+        # On a CPU, MMDetection's RetinaNet uses no operator of mmcv: the focal loss has another implementation.
         logged = kind == "torchvision's" and name != "RetinaNet"
         assert run.stdout.count("torchvision's in place of mmcv's") == logged
         (log,) = (tmp_path / kind).glob("*/vis_data/scalars.json")

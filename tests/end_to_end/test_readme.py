@@ -1,4 +1,4 @@
-"""What the README and the guide tell people to type, typed."""
+"""The commands and code of the README and the guide run."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 TEXT = README + (ROOT / "docs/guide.md").read_text()
-# Among them what fetches a data set; tests/datasets/test_prepare_*.py do that from a server of their own.
+# Not run here. tests/datasets/test_prepare_*.py fetch data sets from a local server.
 SETUP = {
     "python tools/prepare_data.py cifar10 --check",
     "make demo",
@@ -20,13 +20,13 @@ SETUP = {
     ". .venv/bin/activate",
     "pip install -e .",
 }
-# What makes a command short enough for a test; everything else of it is as it stands there.
+# Options that make a command short enough for a test.
 SHORT = {
     "cifar10": "train_dataloader.batch_size=40 train_cfg.max_epochs=1 default_hooks.logger.interval=1",
     "bccd": "train_dataloader.dataset.indices=2 train_cfg.max_epochs=1 default_hooks.logger.interval=1",
 }
 
-# A command that is right to find something wrong with BCCD as it came.
+# Commands that should end with status 1: check_data.py finds errors in the original BCCD.
 VERDICTS = {"check_data.py": "box-without-area"}
 
 
@@ -39,18 +39,18 @@ def commands() -> list[str]:
     return [line for line in lines if line not in SETUP]
 
 
-def test_the_readme_is_read_in_minutes():
+def test_the_readme_is_short():
     assert len(README.splitlines()) <= 120
 
 
-def test_every_file_that_the_readme_names_is_there():
+def test_every_file_named_in_the_readme_exists():
     named = re.findall(r"\]\(([^)#]+)\)|`((?:tools|configs|tests|docs)/[\w./-]+\.\w+)`", README)
     paths = {link or code for link, code in named if not link.startswith("http")}
     assert len(paths) > 3
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 
 
-def test_every_target_of_make_that_they_name_is_there():
+def test_every_named_target_of_make_exists():
     code = re.findall(r"`([^`\n]+)`", TEXT) + [line for block in blocks("bash") for line in block.splitlines()]
     targets = {target for line in code for target in re.findall(r"^make ([a-z-]+)", line)}
     makefile = (ROOT / "Makefile").read_text()
@@ -67,7 +67,7 @@ def test_the_config_in_the_readme_builds_and_mixes():
     exec(config, names)
     settings = dict(names["data_preprocessor"])
     settings["batch_augments"] = dict(settings["batch_augments"], probs=1.0)
-    import smix_mm  # noqa: F401  (what custom_imports does)
+    import smix_mm  # noqa: F401  (custom_imports does this in a config)
 
     preprocessor = MODELS.build(dict(type="ClsDataPreprocessor", **settings))
     inputs = torch.randint(0, 256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
@@ -86,16 +86,16 @@ def test_the_plain_example_runs():
 
 @pytest.mark.long
 def test_the_commands_run_one_after_another(few_cifar10, smix_data, run_tool, tmp_path):
-    """In a folder of their own, with links to the project's tools and configs and real data in place."""
+    """In a temporary folder with links to the project's tools, configs and real data."""
     for name in ("tools", "configs", "smix_mm"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data").mkdir()
     (tmp_path / "data/cifar10").symlink_to(few_cifar10)
     (tmp_path / "data/BCCD").symlink_to(smix_data / "BCCD")
-    typed = commands()
-    assert len(typed) == 7
-    for line in typed:
-        # One epoch stands for the 200 of the guide.
+    lines = commands()
+    assert len(lines) == 7
+    for line in lines:
+        # One epoch is trained in place of the guide's 200.
         command = shlex.split(line.replace("epoch_200", "epoch_1"))
         assert command[0] == "python"
         if "train.py" in command[1]:

@@ -1,4 +1,4 @@
-"""What is published under results/ follows from the files beside it."""
+"""The reports under results/ are reproduced from the result files beside them."""
 
 import base64
 import json
@@ -16,17 +16,17 @@ STUDIES = sorted(path.parent for path in (ROOT / "results").rglob("study.json"))
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
-def test_a_published_report_is_made_again_byte_for_byte_from_its_result_files(study, tmp_path):
+def test_a_published_report_is_reproduced_from_its_result_files(study, tmp_path):
     report_study(study, tmp_path)
     for name in ("report.md", "report.csv"):
         assert (tmp_path / name).read_bytes() == (study / name).read_bytes()
-    # Another processor may round a figure's pixels otherwise: the page is compared without them.
+    # The pixels of figures may differ between processors, so pages are compared without them.
     pages = [IMAGE.sub("", (folder / "report.html").read_text()) for folder in (tmp_path, study)]
     assert pages[0] == pages[1]
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
-def test_a_published_page_holds_the_figures_published_beside_it(study):
+def test_a_published_page_contains_the_figures_beside_it(study):
     figures = re.findall(r"!\[.*\]\((.*)\)", (study / "report.md").read_text())
     images = IMAGE.findall((study / "report.html").read_text())
     assert [base64.b64decode(image) for image in images] == [(study / name).read_bytes() for name in figures]
@@ -40,7 +40,7 @@ def test_the_guide_quotes_the_first_study():
 
 
 @pytest.mark.parametrize("arm", ["baseline", "cutmix", "official", "saliencymix"])
-def test_the_table_of_attacked_accuracies_is_that_of_its_files(arm):
+def test_the_table_of_accuracies_under_attack_equals_its_files(arm):
     study = ROOT / "results/first_study"
     files = [study / "robustness" / arm / f"seed{seed}/robustness.json" for seed in range(3)]
     figures = [json.loads(path.read_text())["figures"] for path in files]

@@ -1,4 +1,4 @@
-"""The road on real images: pretrain, publish, fine-tune, evaluate, each by the command a user types."""
+"""Pretraining, publishing, fine-tuning and evaluation on real images, by the commands that a user types."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ import torch
 
 PRETRAINING = "configs/cifar10/resnet18-imagenet-stem_saliencymix.py"
 FEW = ["train_dataloader.batch_size=40", "train_cfg.max_epochs=1", "default_hooks.logger.interval=1"]
-# The detectors' own default is ImageNet's normalisation; the backbone comes from CIFAR's.
+# The detectors normalise as for ImageNet by default, but the backbone is trained with CIFAR's mean and std.
 CIFAR_PIXELS = ["model.data_preprocessor.mean=[125.3,123.0,113.9]", "model.data_preprocessor.std=[63.0,62.1,66.7]"]
 SMALL = [
     "model.rpn_head.feat_channels=32",
@@ -25,7 +25,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def pretrained(few_cifar10, run_tool, losses, tmp_path_factory):
-    """ResNet-18 trained for a few iterations with SaliencyMix through tools/train.py."""
+    """A ResNet-18 trained for a few iterations with SaliencyMix by tools/train.py."""
     folder = tmp_path_factory.mktemp("pretrained")
     run = run_tool("tools/train.py", PRETRAINING, "--work-dir", folder, "--cfg-options", *FEW, SMIX_CIFAR10=few_cifar10)
     found = losses(run.stdout)
@@ -41,7 +41,7 @@ def backbone(pretrained, run_tool):
     return out
 
 
-def test_what_is_published_is_the_trained_backbone(pretrained, backbone):
+def test_the_published_backbone_equals_the_trained_one(pretrained, backbone):
     published = torch.load(backbone, weights_only=True)
     trained = torch.load(pretrained, weights_only=False)["state_dict"]
     assert {f"backbone.{name}" for name in published["state_dict"]} == {n for n in trained if n.startswith("backbone.")}
@@ -50,7 +50,7 @@ def test_what_is_published_is_the_trained_backbone(pretrained, backbone):
     assert (meta["mean"], meta["channel_order"], meta["style"]) == ([125.3, 123.0, 113.9], "rgb", "pytorch")
 
 
-def test_tools_test_gives_the_accuracy_as_json(pretrained, few_cifar10, run_tool, tmp_path):
+def test_tools_test_writes_the_accuracy_as_json(pretrained, few_cifar10, run_tool, tmp_path):
     run_tool(
         "tools/test.py", PRETRAINING, pretrained, "--work-dir", tmp_path, "--metrics", tmp_path / "metrics.json",
         "--out", tmp_path / "predictions.pkl", SMIX_CIFAR10=few_cifar10,
@@ -60,7 +60,7 @@ def test_tools_test_gives_the_accuracy_as_json(pretrained, few_cifar10, run_tool
     assert (tmp_path / "predictions.pkl").stat().st_size > 1000
 
 
-def test_mmpretrains_own_train_script_takes_the_config(few_cifar10, run_tool, losses, tmp_path):
+def test_mmpretrains_own_train_script_runs_the_config(few_cifar10, run_tool, losses, tmp_path):
     package = Path(importlib.util.find_spec("mmpretrain").origin).parent
     run = run_tool(
         package / ".mim/tools/train.py", PRETRAINING, "--work-dir", tmp_path, "--no-validate", "--cfg-options", *FEW,
@@ -70,8 +70,8 @@ def test_mmpretrains_own_train_script_takes_the_config(few_cifar10, run_tool, lo
     assert len(found) == 6 and all(map(math.isfinite, found))
 
 
-def test_the_voc_config_as_it_stands_is_fine_tuned_and_evaluated(backbone, smix_data, run_tool, losses, tmp_path):
-    """20 classes, images at the config's own scale; only the counts are small."""
+def test_the_voc_config_is_fine_tuned_and_evaluated(backbone, smix_data, run_tool, losses, tmp_path):
+    """With all 20 classes and the config's own image scale; only the number of images is small."""
     config = tmp_path / "few.py"
     root = f"{smix_data}/VOCdevkit/"
     config.write_text(f"""
@@ -99,7 +99,7 @@ test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(dat
 
 @pytest.fixture
 def bccd_with_bad_boxes(smix_data, tmp_path):
-    """BCCD with a training list of its two images that hold a box without area, and two others."""
+    """BCCD with four training images: the two that have a box without area, and two others."""
     root = tmp_path / "BCCD"
     (root / "ImageSets/Main").mkdir(parents=True)
     for name in ("Annotations", "JPEGImages"):
@@ -120,7 +120,7 @@ def bccd_with_bad_boxes(smix_data, tmp_path):
     return root, bad
 
 
-def test_bccd_trains_past_its_boxes_without_area_and_says_so(backbone, bccd_with_bad_boxes, run_tool, losses, tmp_path):
+def test_bccd_trains_and_its_boxes_without_area_are_reported(backbone, bccd_with_bad_boxes, run_tool, losses, tmp_path):
     root, bad = bccd_with_bad_boxes
     config = "configs/bccd/faster-rcnn_r18_fpn_bccd.py"
     common = [*SMALL, *CIFAR_PIXELS, "train_dataloader.batch_size=1"]
@@ -140,8 +140,8 @@ def test_bccd_trains_past_its_boxes_without_area_and_says_so(backbone, bccd_with
     assert 0 <= json.loads((tmp_path / "metrics.json").read_text())["voc/mAP_11point"] <= 1
 
 
-def test_another_backbone_than_the_one_named_stops_the_run(backbone, bccd_with_bad_boxes, run_tool, tmp_path):
-    """Even with --resume, where no checkpoint is there to resume from."""
+def test_a_backbone_that_is_not_loaded_stops_the_run(backbone, bccd_with_bad_boxes, run_tool, tmp_path):
+    """Also with --resume, if there is no checkpoint to resume from."""
     content = torch.load(backbone, weights_only=True)
     content["state_dict"] = {f"backbone.{name}": value for name, value in content["state_dict"].items()}
     torch.save(content, tmp_path / "prefixed.pth")
@@ -154,7 +154,7 @@ def test_another_backbone_than_the_one_named_stops_the_run(backbone, bccd_with_b
     assert "in the model, not in the checkpoint" in run.stdout and "Epoch(train)" not in run.stdout
 
 
-def test_a_cifar_stem_is_refused_by_the_detector(few_cifar10, bccd_with_bad_boxes, run_tool, tmp_path):
+def test_a_backbone_with_a_cifar_stem_stops_the_detector(few_cifar10, bccd_with_bad_boxes, run_tool, tmp_path):
     from mmpretrain.models import build_backbone
 
     torch.manual_seed(0)
@@ -171,13 +171,13 @@ def test_a_cifar_stem_is_refused_by_the_detector(few_cifar10, bccd_with_bad_boxe
 
 
 @pytest.mark.parametrize("spelling", ["--local-rank=0", "--local_rank=0"])
-def test_both_spellings_of_the_local_rank_are_taken(run_tool, spelling):
+def test_both_spellings_of_the_local_rank_are_accepted(run_tool, spelling):
     run = run_tool("tools/train.py", "configs/none.py", spelling, check=False)
     assert run.returncode == 2 and run.stdout.strip().endswith("give a config file, such as one in configs/")
 
 
 def test_two_processes_on_a_cpu_train_and_test_together(pretrained, few_cifar10, run_tool, losses, tmp_path):
-    """Each rank takes half of the images and draws mixes of its own."""
+    """Each rank reads half of the images and draws different mixes."""
     run = run_tool(
         "tools/dist_train.sh", PRETRAINING, 2, "--work-dir", tmp_path, "--auto-scale-lr", "--cfg-options",
         "train_dataloader.batch_size=30", *FEW[1:], SMIX_CIFAR10=few_cifar10, PORT=29517,
@@ -185,7 +185,7 @@ def test_two_processes_on_a_cpu_train_and_test_together(pretrained, few_cifar10,
     found = losses(run.stdout)
     assert len(found) == 4 and all(map(math.isfinite, found))
     assert "accuracy/top1" in run.stdout
-    assert "lr: 4.6875e-02" in run.stdout  # 0.1 scaled from 128 images an iteration to 60
+    assert "lr: 4.6875e-02" in run.stdout  # 0.1 scaled from 128 to 60 images per iteration
     run = run_tool(
         "tools/dist_test.sh", PRETRAINING, tmp_path / "epoch_1.pth", 2, "--work-dir", tmp_path, "--metrics",
         tmp_path / "metrics.json", SMIX_CIFAR10=few_cifar10, PORT=29518,
@@ -193,7 +193,7 @@ def test_two_processes_on_a_cpu_train_and_test_together(pretrained, few_cifar10,
     assert "accuracy/top1" in json.loads((tmp_path / "metrics.json").read_text())
 
 
-def test_a_run_is_resumed_from_its_last_checkpoint(few_cifar10, run_tool, tmp_path):
+def test_a_run_resumes_from_its_last_checkpoint(few_cifar10, run_tool, tmp_path):
     options = ["--cfg-options", *FEW, "val_dataloader.dataset.indices=4"]
     run_tool("tools/train.py", PRETRAINING, "--work-dir", tmp_path, *options, SMIX_CIFAR10=few_cifar10)
     run = run_tool(
@@ -213,7 +213,7 @@ def test_a_run_is_resumed_from_its_last_checkpoint(few_cifar10, run_tool, tmp_pa
         (["{no_base}", "--auto-scale-lr"], "--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)"),
     ],
 )
-def test_a_wrong_call_ends_in_one_sentence(run_tool, tmp_path, arguments, message):
+def test_wrong_arguments_end_with_one_sentence(run_tool, tmp_path, arguments, message):
     config = tmp_path / "config.py"
     config.write_text("model = dict()\n")
     arguments = [argument.format(no_base=config) for argument in arguments]

@@ -1,4 +1,4 @@
-"""Studies as real processes: killed again and again; a failing arm; a full disk; a changed file."""
+"""Studies as real processes: killed repeatedly, with a failing arm, a full disk or a changed file."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def started(study: Path, work_dir: Path, **environment: object) -> subprocess.Po
 
 
 def results_of(work_dir: Path) -> dict[str, bytes]:
-    """Every result file of a study, by its place."""
+    """All result files of a study, by relative path."""
     found = sorted(work_dir.rglob("result.json"))
     return {str(path.relative_to(work_dir)): path.read_bytes() for path in found}
 
@@ -41,7 +41,7 @@ def digits(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def small_study(tmp_path) -> Path:
-    """The demo's arms with two seeds, on few images."""
+    """The demo's arms with two seeds and few images."""
     demo = ROOT / "configs/demo"
     arms = ("baseline", "cutmix", "saliencymix")
     for arm in arms:
@@ -57,15 +57,15 @@ def small_study(tmp_path) -> Path:
 
 
 @pytest.mark.timeout(1300)
-def test_killed_twenty_times_it_ends_with_the_very_results_of_an_undisturbed_study(small_study, digits, tmp_path):
-    """SIGKILL at random moments: nothing finished is repeated, nothing half-done is taken for finished."""
+def test_a_study_killed_twenty_times_has_the_results_of_an_undisturbed_one(small_study, digits, tmp_path):
+    """SIGKILL at random moments: no finished run is repeated, and no incomplete run counts as finished."""
     undisturbed = started(small_study, tmp_path / "undisturbed", SMIX_DEMO_DATA=digits)
     moments, kills, output = random.Random(0), 0, ""
     while kills < 20:
         study = started(small_study, tmp_path / "killed", SMIX_DEMO_DATA=digits)
         try:
             output += study.communicate(timeout=moments.uniform(3, 12))[0]
-            # Ended before its time: what is left of the kills meets a study that is finished.
+            # The study has finished, so it cannot be killed any more.
             assert study.returncode == 0, output[-3000:]
             break
         except subprocess.TimeoutExpired:
@@ -77,10 +77,10 @@ def test_killed_twenty_times_it_ends_with_the_very_results_of_an_undisturbed_stu
     output += last.communicate(timeout=600)[0]
     assert last.returncode == 0, output[-3000:]
     assert kills == 20, f"the study ended after {kills} kills: its runs are too short for this test"
-    said = undisturbed.communicate(timeout=600)[0]
-    assert undisturbed.returncode == 0, said[-3000:]
-    wanted = results_of(tmp_path / "undisturbed")
-    assert len(wanted) == 12 and results_of(tmp_path / "killed") == wanted
+    printed = undisturbed.communicate(timeout=600)[0]
+    assert undisturbed.returncode == 0, printed[-3000:]
+    expected = results_of(tmp_path / "undisturbed")
+    assert len(expected) == 12 and results_of(tmp_path / "killed") == expected
     done = [line.partition(": done in")[0] for line in output.splitlines() if ": done in" in line]
     assert len(done) == len(set(done)), output
 
@@ -122,7 +122,7 @@ def test_a_failing_arm_is_reported_at_the_end_without_stopping_the_others(small_
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 6 MB, less than one checkpoint with its optimiser."""
+    """A file system of 6 MB, less than one checkpoint with its optimiser."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True)
@@ -133,7 +133,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_a_full_disk_gives_a_clear_error_and_no_half_file(small_study, digits, small_disk):
+def test_a_full_disk_raises_a_clear_error_and_leaves_no_incomplete_file(small_study, digits, small_disk):
     small_study.write_text(small_study.read_text().replace("[0, 1]", "[0]"))
     study = started(small_study, small_disk / "work", SMIX_DEMO_DATA=digits)
     output = study.communicate(timeout=280)[0]

@@ -1,4 +1,4 @@
-"""SaliencyMix in Lightning's loop."""
+"""SaliencyMix in Lightning's training loop."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def loader(collate=None) -> DataLoader:
 
 
 class Classifier(pl.LightningModule):
-    """It notes the targets that it is trained on; ``mix`` mixes where the batch is, after its transfer."""
+    """Records the targets of its training; ``mix`` mixes a batch after its transfer to the device."""
 
     def __init__(self, mix: torch.nn.Module | None = None) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def fit(model: Classifier, data: DataLoader, folder) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("where", ["in the loader", "after the transfer"])
-def test_lightning_trains_on_mixed_batches_and_its_seed_repeats_them(where, tmp_path):
+def test_lightning_trains_on_mixed_batches_reproducibly(where, tmp_path):
     def run() -> torch.Tensor:
         if where == "in the loader":
             return fit(Classifier(), loader(SaliencyMixCollate(CLASSES)), tmp_path)

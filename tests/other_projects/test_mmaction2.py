@@ -1,4 +1,4 @@
-"""VideoSaliencyMix inside MMAction2's own data preprocessor."""
+"""VideoSaliencyMix in MMAction2's data preprocessor."""
 
 import sys
 import types
@@ -6,7 +6,7 @@ import types
 import pytest
 import torch
 
-REASON = "MMAction2 is not installed, or not for this mmcv: its last release wants mmcv below 2.2"
+REASON = "MMAction2 is not installed, or not for this mmcv: its last release needs mmcv below 2.2"
 pytest.importorskip("mmaction", reason=REASON, exc_type=(ImportError, AssertionError))
 
 import smix_mm  # noqa: E402
@@ -24,7 +24,7 @@ def models():
     except ModuleNotFoundError as error:
         if error.name != "mmaction.models.localizers.drn":
             raise
-        # The wheel of 1.2.0 was published without this folder, so that nothing of its models imports.
+        # The wheel of 1.2.0 lacks this folder, so its models cannot be imported.
         for name, content in (("drn", dict(__path__=[])), ("drn.drn", dict(DRN=object))):
             module = types.ModuleType(f"mmaction.models.localizers.{name}")
             vars(module).update(content)
@@ -47,7 +47,7 @@ def batch(shape: tuple[int, ...]):
 
 
 @pytest.mark.parametrize("layout, shape", [("NCHW", (FRAMES, 3, 24, 31)), ("NCTHW", (1, 3, FRAMES, 24, 31))])
-def test_a_config_names_it_and_the_preprocessor_mixes_as_the_function_does(models, layout, shape):
+def test_the_preprocessor_mixes_as_the_function_does(models, layout, shape):
     saliency = dict(type="SpectralResidualSaliency")
     preprocessor = models.build(
         dict(
@@ -78,7 +78,7 @@ def test_a_config_names_it_and_the_preprocessor_mixes_as_the_function_does(model
     assert torch.equal(torch.stack([sample.gt_label for sample in out["data_samples"]]), scores)
 
 
-def test_it_takes_turns_with_mmaction2s_own_blendings(models):
+def test_it_alternates_with_mmaction2s_own_blendings(models):
     names = ("MixupBlending", "CutmixBlending", "VideoSaliencyMix")
     augments = [dict(type=name, num_classes=CLASSES, alpha=1.0) for name in names]
     blending = dict(type="RandomBatchAugment", augments=augments)

@@ -1,4 +1,4 @@
-"""Where mmpretrain calls a batch augmentation, and where it does not."""
+"""When mmpretrain calls a batch augmentation."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def images() -> torch.Tensor:
 
 
 def preprocess(samples, training: bool = True, **options):
-    """What mmpretrain's preprocessor for classification makes of a batch, and the batch without mixing."""
+    """The output of mmpretrain's preprocessor for classification."""
     torch.manual_seed(0)
     settings = dict(mean=[0, 0, 0], std=[255, 255, 255], num_classes=CLASSES) | options
     preprocessor = ClsDataPreprocessor(batch_augments=AUGMENTS, **settings)
@@ -31,14 +31,14 @@ def numbered(number: int) -> DataSample:
     return DataSample().set_gt_label(number % CLASSES)
 
 
-def test_single_label_classification_is_mixed_while_training_and_at_no_other_time():
+def test_single_label_classification_is_mixed_in_training_only():
     out = preprocess([numbered(number) for number in range(SAMPLES)])
     scores = torch.stack([sample.gt_score for sample in out["data_samples"]])
     assert not torch.equal(out["inputs"], PLAIN) and bool(((scores > 0) & (scores < 1)).any())
     assert torch.equal(preprocess([numbered(1)] * SAMPLES, training=False)["inputs"], PLAIN)
 
 
-def test_multi_label_classification_is_mixed_too_with_each_class_weighted_by_area():
+def test_multi_label_classification_is_mixed_with_each_class_weighted_by_area():
     samples = [DataSample().set_gt_label([0, 1 + number % (CLASSES - 1)]) for number in range(SAMPLES)]
     out = preprocess(samples)
     scores = torch.stack([sample.gt_score for sample in out["data_samples"]])
@@ -47,7 +47,7 @@ def test_multi_label_classification_is_mixed_too_with_each_class_weighted_by_are
     torch.testing.assert_close(scores.sum(1), torch.full((SAMPLES,), 2.0))
 
 
-def test_in_a_multi_task_config_nothing_is_mixed_and_mmpretrain_does_not_say_so():
+def test_multi_task_batches_are_silently_not_mixed():
     samples = []
     for number in range(SAMPLES):
         sample = MultiTaskDataSample()
@@ -58,12 +58,12 @@ def test_in_a_multi_task_config_nothing_is_mixed_and_mmpretrain_does_not_say_so(
     assert [int(sample.colour.gt_label) for sample in out["data_samples"]] == [n % CLASSES for n in range(SAMPLES)]
 
 
-def test_without_labels_nothing_is_mixed_and_mmpretrain_does_not_say_so():
+def test_batches_without_labels_are_silently_not_mixed():
     assert torch.equal(preprocess([DataSample() for _ in range(SAMPLES)])["inputs"], PLAIN)
     assert torch.equal(preprocess(None)["inputs"], PLAIN)
 
 
-def test_a_self_supervised_preprocessor_refuses_batch_augmentations():
+def test_a_self_supervised_preprocessor_has_no_batch_augmentations():
     with pytest.raises(TypeError, match="batch_augments"):
         SelfSupDataPreprocessor(mean=[0, 0, 0], std=[1, 1, 1], batch_augments=AUGMENTS)
     with pytest.raises(TypeError, match="batch_augments"):

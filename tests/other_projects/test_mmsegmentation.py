@@ -1,4 +1,4 @@
-"""The same published backbone under a segmentor of MMSegmentation."""
+"""A published backbone in a segmentor of MMSegmentation."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ CLASSES = 3
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """A ResNet-18 of mmpretrain whose batch norms have seen data, published."""
+    """A published ResNet-18 of mmpretrain with updated batch norm statistics."""
     from mmpretrain.registry import MODELS
 
     torch.manual_seed(0)
@@ -36,7 +36,7 @@ def published(tmp_path_factory):
 
 
 def segmentor(backbone, **options):
-    """A small fully convolutional network on ResNet-18, its backbone loaded as a config would have it."""
+    """A small fully convolutional network on a ResNet-18, which loads its backbone by ``init_cfg``."""
     from mmengine.registry import DefaultScope
     from mmseg.registry import MODELS
 
@@ -69,7 +69,7 @@ def segmentor(backbone, **options):
     return model
 
 
-def test_its_backbone_is_the_published_one_and_gives_the_same_features(published):
+def test_its_backbone_equals_the_published_one_and_computes_the_same_features(published):
     path, backbone = published
     model = segmentor(path)
     prove_loaded(model, path)
@@ -81,7 +81,7 @@ def test_its_backbone_is_the_published_one_and_gives_the_same_features(published
         assert torch.equal(model.backbone(images)[-1], backbone(images)[-1])
 
 
-def test_it_trains_from_there(published):
+def test_it_trains(published):
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
@@ -98,7 +98,7 @@ def test_it_trains_from_there(published):
         prove_loaded(model, published[0])
 
 
-def test_a_stem_of_three_convolutions_is_not_taken_for_it(published):
-    """MMSegmentation's own ResNetV1c, which most of its configs have, is another network."""
+def test_a_stem_of_three_convolutions_raises(published):
+    """ResNetV1c, which most configs of MMSegmentation use, is a different network."""
     with pytest.raises(LoadProofError, match="in the model, not in the checkpoint"):
         prove_loaded(segmentor(published[0], type="ResNetV1c"), published[0])

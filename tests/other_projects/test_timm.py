@@ -1,4 +1,4 @@
-"""SaliencyMix in timm's loaders and loop."""
+"""SaliencyMix in timm's loaders and training loop."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def loader(prefetch: bool, collate):
     )
 
 
-def test_timms_prefetching_loader_normalises_what_the_collate_function_mixed():
+def test_timms_prefetching_loader_normalises_the_mixed_batches_of_the_collate_function():
     collate = SaliencyMixCollate(CLASSES, collate=timm.data.loader.fast_collate)
     images, targets = next(iter(loader(True, collate)))
     assert images.dtype == torch.float32 and targets.shape == (8, CLASSES)
@@ -49,8 +49,8 @@ def test_timms_prefetching_loader_normalises_what_the_collate_function_mixed():
     torch.testing.assert_close(targets.sum(1), torch.ones(8))
 
 
-def test_as_timms_mixup_function_it_trains_on_batches_that_timm_normalised():
-    """As timm's train script calls it, with its loss for mixed targets."""
+def test_it_replaces_timms_mixup_function_on_normalised_batches():
+    """Called as in timm's train script, with timm's loss for mixed targets."""
     from timm.loss import SoftTargetCrossEntropy
     from timm.optim import create_optimizer_v2
 

@@ -1,4 +1,4 @@
-"""The package beside OpenMMLab's own releases of 2023 and 2024, in an environment made for it."""
+"""The package with OpenMMLab's own releases of 2023 and 2024, in a separate environment."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Browsing a config's mixed batches, and the sheet that comes of it."""
+"""Sheets of a config's mixed batches."""
 
 import random
 import re
@@ -27,26 +27,30 @@ def cifar(crops, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name, kind, said",
+    "name, kind, expected",
     [
-        ("resnet18_saliencymix.py", "mix", "Shown is the SaliencyMix of .*, which training applies to 50% of"),
-        ("resnet18_cutmix.py", "mix", "Shown is the CutMix of .*, which training applies to 50% of its batches"),
-        ("resnet18_baseline.py", "mix", "has no SaliencyMix, OfficialSaliencyMix or CutMix: shown is SaliencyMix"),
-        ("resnet18_cutmix.py", "schemes", "has no SaliencyMix: shown is SaliencyMix with its default options"),
-        ("resnet18_baseline.py", "compare", "has no SaliencyMix: shown is SaliencyMix with its default options"),
-        ("resnet18-imagenet-stem_saliencymix.py", "compare", "Shown is the SaliencyMix of"),
+        ("resnet18_saliencymix.py", "mix", "The SaliencyMix of .* is used; training applies it to 50% of batches"),
+        ("resnet18_cutmix.py", "mix", "The CutMix of .* is used; training applies it to 50% of batches"),
+        (
+            "resnet18_baseline.py",
+            "mix",
+            "has no SaliencyMix, OfficialSaliencyMix or CutMix; a SaliencyMix with",
+        ),
+        ("resnet18_cutmix.py", "schemes", "has no SaliencyMix; a SaliencyMix with default options is used"),
+        ("resnet18_baseline.py", "compare", "has no SaliencyMix; a SaliencyMix with default options is used"),
+        ("resnet18-imagenet-stem_saliencymix.py", "compare", "The SaliencyMix of"),
     ],
 )
-def test_any_classification_config_can_be_browsed_and_it_is_said_what_is_shown(cifar, tmp_path, name, kind, said):
+def test_any_classification_config_is_drawn_and_the_note_names_the_augmentation(cifar, tmp_path, name, kind, expected):
     note = browse_mix(cifar / name, out=tmp_path / "mix.png", html=tmp_path / "mix.html", kind=kind, number=2)
-    assert re.search(said, note)
+    assert re.search(expected, note)
     page = (tmp_path / "mix.html").read_text()
-    assert page.count("<article") == 2 and note.split(": ")[-1] in page
+    assert page.count("<article") == 2 and note in page
     with Image.open(tmp_path / "mix.png") as image:
         assert image.format == "PNG" and image.width > 700
 
 
-def test_images_that_lie_in_memory_can_be_browsed(cifar, crops, tmp_path):
+def test_configs_with_images_in_memory_are_drawn(cifar, crops, tmp_path):
     browse_mix(cifar / "fast/resnet18_saliencymix.py", html=tmp_path / "mix.html", number=3)
     names = re.findall(r"<figcaption>source:\n(\w+)<", (tmp_path / "mix.html").read_text())
     assert len(names) == 3 and set(names) <= {folder.name for folder in (crops / "train").iterdir()}
@@ -58,7 +62,7 @@ def states() -> tuple:
     return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist(), torch.initial_seed()
 
 
-def test_the_same_seed_gives_the_same_examples_and_leaves_no_trace(photographs, tmp_path):
+def test_the_same_seed_gives_the_same_examples_and_restores_the_random_state(photographs, tmp_path):
     before, pages = states(), []
     for seed in (3, 3, 4):
         browse_mix(photographs, html=tmp_path / "mix.html", number=1, seed=seed)
@@ -67,7 +71,7 @@ def test_the_same_seed_gives_the_same_examples_and_leaves_no_trace(photographs, 
     assert states() == before
 
 
-def test_options_of_the_config_reach_the_mix(photographs, tmp_path):
+def test_options_of_the_config_are_used(photographs, tmp_path):
     options = {"data_preprocessor.batch_augments.augments.target": "salient"}
     targets = []
     for given in ({}, options):
@@ -77,7 +81,13 @@ def test_options_of_the_config_reach_the_mix(photographs, tmp_path):
     assert "most salient pixel" not in plain and "most salient pixel" in salient
 
 
-def test_colours_are_those_of_the_files(photographs, tmp_path):
+def test_batches_of_one_image_are_skipped(photographs, tmp_path):
+    """Four images in batches of three: the second batch of each epoch has one."""
+    browse_mix(photographs, html=tmp_path / "mix.html", number=4, cfg_options={"train_dataloader.batch_size": 3})
+    assert (tmp_path / "mix.html").read_text().count("<article") == 4
+
+
+def test_colours_equal_those_of_the_image_files(photographs, tmp_path):
     """BGR files, an RGB tensor, normalised and back."""
     images, labels = training_images(photographs)
     assert images.dtype == torch.uint8 and images.shape == (4, 3, 224, 224)
@@ -90,29 +100,23 @@ def test_colours_are_those_of_the_files(photographs, tmp_path):
     "change, message",
     [
         (dict(config="none.py"), "config none.py does not exist; give a config file"),
-        (
-            dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"),
-            "has default_scope='mmdet'; expected",
-        ),
-        (dict(number=0), "number is 0 and seed 0; wanted at least 1"),
-        (dict(seed=-1), "seed -1; wanted at least 1, and 0 or more"),
-        (dict(kind="all"), "kind is 'all'; wanted one of mix, schemes, compare"),
+        (dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"), "has default_scope='mmdet'; expected"),
+        (dict(number=0), "number should be at least 1, got 0"),
+        (dict(seed=-1), "seed should be 0 or more, got -1"),
+        (dict(kind="all"), "kind should be one of 'mix', 'schemes', 'compare', got 'all'"),
         (dict(cfg_options={"train_dataloader.dataset.data_prefix": "/nowhere"}), "None"),
-        (
-            dict(cfg_options={"train_dataloader.batch_size": 1}),
-            "a batch has one image; wanted train_dataloader.batch",
-        ),
+        (dict(cfg_options={"train_dataloader.batch_size": 1}), "set train_dataloader.batch_size to 2 or more"),
         (dict(cfg_options={"train_dataloader": None}), "has no train_dataloader; expected"),
         (
             dict(cfg_options={"data_preprocessor.type": "SelfSupDataPreprocessor"}),
             "data_preprocessor should be a ClsDataPreprocessor",
         ),
         (dict(cfg_options={"data_preprocessor.batch_augments.augments.std": [999, 999, 999]}), "the same mean and std"),
-        (dict(out="mix.gif", small=True), "mix.gif is to be small; wanted a file ending in .png"),
+        (dict(out="mix.gif", small=True), "the file should end in .png, got mix.gif"),
         (dict(out="mix.nothing"), "nothing"),
     ],
 )
-def test_a_mistake_is_answered_in_a_sentence_and_writes_nothing(photographs, tmp_path, monkeypatch, change, message):
+def test_wrong_arguments_raise_and_write_nothing(photographs, tmp_path, monkeypatch, change, message):
     monkeypatch.chdir(tmp_path)
     call = {"config": photographs, "out": "mix.png", "number": 1} | change
     with pytest.raises((ValueError, OSError, TypeError), match=None if message == "None" else message):
@@ -123,11 +127,12 @@ def test_a_mistake_is_answered_in_a_sentence_and_writes_nothing(photographs, tmp
 @pytest.mark.parametrize(
     "kind, height, width", [("mix", 40, 90), ("mix", 90, 40), ("schemes", 32, 32), ("compare", 32, 32)]
 )
-def test_no_label_of_the_sheet_overlaps_another_or_an_image(photographs, monkeypatch, tmp_path, kind, height, width):
+def test_captions_overlap_no_other_caption_or_image(photographs, monkeypatch, tmp_path, kind, height, width):
     long = ["great white shark, white shark, man-eater", "W" * 30, "a b c d e f g h i j k l m n o p q", "tiger, big"]
     figures: list = []
-    draw = "smix_mm.visualization.browse.save_sheet"
-    monkeypatch.setattr(draw, lambda examples, *_: figures.append(draw_sheet(examples)))
+    monkeypatch.setattr(
+        "smix_mm.visualization.browse.save_sheet", lambda examples, *_: figures.append(draw_sheet(examples))
+    )
     resize = {"type": "Resize", "scale": (width, height)}
     options = {
         "train_dataloader.dataset.metainfo.classes": long,
@@ -150,13 +155,13 @@ def test_no_label_of_the_sheet_overlaps_another_or_an_image(photographs, monkeyp
 
 def test_boxes_and_images_are_drawn_in_pixels(tmp_path):
     images = torch.randint(0, 256, (6, 3, 20, 30), generator=torch.Generator().manual_seed(0)).byte()
-    kept = []
+    examples = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("smix_mm.visualization.sheet.save_sheet", lambda examples, *_: kept.extend(examples))
+        patch.setattr("smix_mm.visualization.browse.save_sheet", lambda drawn, *_: examples.extend(drawn))
         draw_mix_sheet(images, list("abcdef"), tmp_path / "x.png", rows=2, seed=1)
-    assert len(kept) == 2
-    part = draw_sheet(kept[:1]).subfigs[0]
-    for axes, panel in zip(part.axes, kept[0].panels):
+    assert len(examples) == 2
+    part = draw_sheet(examples[:1]).subfigs[0]
+    for axes, panel in zip(part.axes, examples[0].panels):
         assert np.array_equal(axes.images[0].get_array(), panel.image)
         if panel.box is not None:
             y1, x1, y2, x2 = panel.box
@@ -164,14 +169,14 @@ def test_boxes_and_images_are_drawn_in_pixels(tmp_path):
             assert (drawn.y0, drawn.x0, drawn.y1, drawn.x1) == (y1 - 0.5, x1 - 0.5, y2 - 0.5, x2 - 0.5)
 
 
-def test_the_sheet_needs_two_images_with_a_name_each(tmp_path):
+def test_the_sheet_needs_two_images_with_a_label_each(tmp_path):
     images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
     for call in ((images[:1], ["a"]), (images, ["a", "b"])):
-        with pytest.raises(ValueError, match="wanted two or more, a label each"):
+        with pytest.raises(ValueError, match="at least two images with a label each, got"):
             draw_mix_sheet(*call, tmp_path / "x.png")
 
 
-def test_a_small_sheet_keeps_the_colours_that_are_drawn_with(photographs, tmp_path):
+def test_a_small_sheet_keeps_the_colours_of_boxes_and_marks(photographs, tmp_path):
     for small in (False, True):
         browse_mix(photographs, out=tmp_path / f"{small}.png", kind="schemes", number=1, small=small)
     sizes = [(tmp_path / f"{small}.png").stat().st_size for small in (False, True)]
@@ -189,21 +194,21 @@ def test_a_small_sheet_keeps_the_colours_that_are_drawn_with(photographs, tmp_pa
         ("a name that is long indeed", "a name that is lo…"),
     ],
 )
-def test_names_of_classes_are_made_to_fit(name, short):
+def test_class_names_are_shortened(name, short):
     assert short_name(name) == short and len(short) <= 18
 
 
-def test_the_command_line_says_what_it_used_and_where_it_wrote(photographs, run_tool, tmp_path):
+def test_the_command_line_prints_the_augmentation_and_the_files(photographs, run_tool, tmp_path):
     done = run_tool("tools/browse_mix.py", photographs, "--out", tmp_path / "a.png", "--html", tmp_path / "a.html",
                     "--compare", "--number", 1, "--cfg-options", "train_dataloader.batch_size=3")  # fmt: skip
-    assert "Shown is the SaliencyMix of photographs.py" in done.stdout
+    assert "The SaliencyMix of photographs.py is used" in done.stdout
     assert f"written: {tmp_path / 'a.png'}, {tmp_path / 'a.html'}" in done.stdout
     assert (tmp_path / "a.png").is_file() and (tmp_path / "a.html").is_file()
 
 
-def test_wrong_use_ends_in_one_sentence_and_status_2(photographs, monkeypatch, capsys):
+def test_wrong_arguments_end_with_one_sentence_and_status_2(photographs, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["browse_mix.py", str(photographs), "--number", "0"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "tools/browse_mix.py"), run_name="__main__")
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "browse_mix.py: number is 0 and seed 0; wanted at least 1, and 0 or more\n"
+    assert capsys.readouterr().err == "browse_mix.py: number should be at least 1, got 0.\n"

@@ -1,4 +1,4 @@
-"""Maps and detections of several checkpoints on the same images."""
+"""Class activation maps and detections of several checkpoints on the same images."""
 
 from pathlib import Path
 
@@ -54,34 +54,34 @@ def test_maps_of_two_checkpoints_are_drawn_on_the_same_images(nets, images, tmp_
 
 
 def test_the_map_is_grad_cam_of_the_last_stage(nets):
-    """Written out: weights are the gradient's mean over places, negative sums are cut off."""
+    """Computed by hand: the weights are the gradient's mean over pixels; negative sums are clipped to zero."""
     classifier = PixelClassifier(nets[2])
     pixels = torch.randint(0, 256, (1, 3, 32, 32), generator=torch.Generator().manual_seed(0)).float()
-    kept: list[torch.Tensor] = []
+    features: list[torch.Tensor] = []
     layer = last_map(classifier, pixels)
     assert layer is nets[2].backbone.layer4 or layer in list(nets[2].backbone.layer4.modules())
-    hook = layer.register_forward_hook(lambda module, args, output: kept.append(output))
+    hook = layer.register_forward_hook(lambda module, args, output: features.append(output))
     logits = classifier(pixels)
     hook.remove()
     for label in range(10):
-        (gradient,) = torch.autograd.grad(logits[0, label], kept[0], retain_graph=True)
-        wanted = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1)[0].clamp(min=0).detach().numpy()
-        if wanted.max() > 0:
+        (gradient,) = torch.autograd.grad(logits[0, label], features[0], retain_graph=True)
+        expected = (gradient.mean((2, 3), keepdim=True) * features[0]).sum(1)[0].clamp(min=0).detach().numpy()
+        if expected.max() > 0:
             break
-    assert wanted.max() > 0, "no class of this net has a map that is not black"
+    assert expected.max() > 0, "the map of every class is zero"
     found = class_activation_map(classifier, pixels, label)
     assert found.shape == (32, 32) and found.min() >= 0 and found.max() <= 1
-    # The map is 4x4 before it is enlarged: the cell of its peak is among the brightest.
-    row, column = np.unravel_index(wanted.argmax(), wanted.shape)
-    side = 32 // wanted.shape[0]
+    # The map is 4x4 before it is resized: the cell of its maximum should be among the brightest.
+    row, column = np.unravel_index(expected.argmax(), expected.shape)
+    side = 32 // expected.shape[0]
     cell = found[row * side : (row + 1) * side, column * side : (column + 1) * side]
     assert cell.mean() >= np.quantile(found, 0.85)
 
 
 @pytest.mark.parametrize(
-    "change, message", [("rename", "does not fit the config"), ("label", "class 10 was asked for")]
+    "change, message", [("rename", "does not fit the config"), ("label", "label should be from 0 to 9, got 10")]
 )
-def test_what_does_not_fit_is_refused(nets, images, tmp_path, change, message):
+def test_a_checkpoint_or_label_that_does_not_fit_raises(nets, images, tmp_path, change, message):
     config, files, model = nets
     wrong = tmp_path / "wrong.pth"
     torch.save({f"x.{name}": value for name, value in model.state_dict().items()}, wrong)
@@ -89,8 +89,8 @@ def test_what_does_not_fit_is_refused(nets, images, tmp_path, change, message):
         compare_cam(config, dict(a=wrong if change == "rename" else files["one"]), images, "c.png", label=10)
 
 
-def test_a_missing_image_is_named(nets):
-    with pytest.raises(FileNotFoundError, match="image none.jpg is not there"):
+def test_a_missing_image_raises(nets):
+    with pytest.raises(FileNotFoundError, match="Image none.jpg does not exist"):
         compare_cam(nets[0], nets[1], ["none.jpg"], "c.png")
 
 
@@ -123,12 +123,14 @@ def test_detections_of_two_arms_are_drawn_on_the_same_images(blood, tmp_path):
     assert compare_detections(config, files, tmp_path / "e.png", number=2).read_bytes() == drawn
     assert compare_detections(config, files, tmp_path / "f.png", images=images[:1]).read_bytes() != drawn
     assert compare_detections(config, files, tmp_path / "g.png", number=2, score=0.95).read_bytes() != drawn
+    renamed = dict(zip(("first", "second"), files.values()))
+    assert compare_detections(config, renamed, tmp_path / "h.png", number=2).read_bytes() != drawn, "no names shown"
 
 
-def test_detections_of_other_images_are_refused(blood, tmp_path):
+def test_detections_of_different_images_raise(blood, tmp_path):
     config, files, images = blood
     detections(images[:4], 0).write(tmp_path / "b.npz")
-    with pytest.raises(UsageError, match="b is of other images or classes than a"):
+    with pytest.raises(UsageError, match="should be of the same images and classes, but b and a differ"):
         compare_detections(config, files, tmp_path / "d.png")
-    with pytest.raises(UsageError, match="image x is not in the detections"):
+    with pytest.raises(UsageError, match="images should be ids of the detections, such as .*, got x"):
         compare_detections(config, dict(a=files["a"]), tmp_path / "d.png", images=["x"])

@@ -1,4 +1,4 @@
-"""The hook that puts a sheet of mixed images into the visualizer, in real trainings."""
+"""The hook that adds a sheet of mixed images to the visualizer, in real trainings."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def sheets(folder) -> list[str]:
 
 
 @pytest.mark.parametrize("mix", ["SaliencyMix", "OfficialSaliencyMix"])
-def test_training_is_bit_for_bit_the_same_with_the_hook(crops, tmp_path, mix):
+def test_training_is_bit_identical_with_the_hook(crops, tmp_path, mix):
     ends = []
     for name, hooks in (("without", []), ("with", [dict(type="MixSheetHook", interval=2, number=2)])):
         runner = train(crops, tmp_path / name, mix, hooks)
@@ -82,7 +82,7 @@ def test_training_is_bit_for_bit_the_same_with_the_hook(crops, tmp_path, mix):
     assert sheets(tmp_path / "without") == [] and sheets(tmp_path / "with") == ["mix_sheet_1.png", "mix_sheet_3.png"]
 
 
-def test_the_sheet_shows_mixed_images_of_the_batch_in_their_colours(crops, tmp_path):
+def test_the_sheet_shows_boxes_on_images_of_the_batch(crops, tmp_path):
     train(crops, tmp_path / "run", "CutMix", [dict(type="MixSheetHook", number=3, name="mixes")], epochs=1)
     (sheet,) = (tmp_path / "run").glob("*/vis_data/vis_image/mixes_1.png")
     with Image.open(sheet) as image:
@@ -91,7 +91,7 @@ def test_the_sheet_shows_mixed_images_of_the_batch_in_their_colours(crops, tmp_p
     assert {(0x17, 0xBE, 0xCF), (0xFF, 0x7F, 0x0E)} <= {tuple(colour) for colour in pixels.reshape(-1, 3).tolist()}
 
 
-def test_tensorboard_gets_the_sheet(crops, tmp_path):
+def test_the_sheet_is_written_to_tensorboard(crops, tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="no tensorboard")
     train(crops, tmp_path / "run", "SaliencyMix", [dict(type="MixSheetHook")], 1, "TensorboardVisBackend")
     (folder,) = (tmp_path / "run").glob("*/vis_data")
@@ -99,13 +99,15 @@ def test_tensorboard_gets_the_sheet(crops, tmp_path):
     assert found.Tags()["images"] == ["mix_sheet"]
 
 
-def test_a_run_whose_mixing_cannot_be_shown_is_refused_before_it_trains(crops, tmp_path):
-    with pytest.raises(ValueError, match="found no mixing to show; wanted SaliencyMix, OfficialSaliencyMix or CutMix"):
+def test_a_run_without_mixing_that_can_be_shown_raises_before_training(crops, tmp_path):
+    with pytest.raises(
+        ValueError, match="found no mixing to show: .* should contain SaliencyMix, OfficialSaliencyMix or CutMix"
+    ):
         train(crops, tmp_path / "run", "Mixup", [dict(type="MixSheetHook")])
 
 
 @pytest.mark.parametrize("settings", [dict(interval=0), dict(number=0)])
-def test_settings_below_one_are_refused(settings):
-    with pytest.raises(ValueError, match="wanted both at least 1"):
+def test_settings_below_one_raise(settings):
+    with pytest.raises(ValueError, match="should be at least 1, got"):
         HOOKS.build(dict(type="MixSheetHook", **settings))
     assert isinstance(HOOKS.build(dict(type="MixSheetHook")), MixSheetHook)

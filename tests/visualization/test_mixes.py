@@ -1,4 +1,4 @@
-"""What is shown of a mix is what the batch augmentations really do."""
+"""The mixes that are shown equal those of the batch augmentations in training."""
 
 import random
 
@@ -9,21 +9,22 @@ from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.models.utils.batch_augments import CutMix, Mixup, ResizeMix
 
 from smix_mm.batch_augments import OfficialSaliencyMix, SaliencyMix
+from smix_mm.datasets.training_batches import TrainingBatch
 from smix_mm.mixing import draw_mix
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.utils.random_state import preserved_random_state
-from smix_mm.visualization.examples import compare_example
-from smix_mm.visualization.mixes import find_augment, mix_as_released, mix_batch, mix_with_cutmix
+from smix_mm.visualization.examples import compare_examples
+from smix_mm.visualization.mixes import find_augment, mix_batch
 
 SAMPLES = 9
-LOOKER = SaliencyMix()
+UNNORMALIZER = SaliencyMix()
 
 
 def photographs(samples: int = SAMPLES, height: int = 40, width: int = 48) -> torch.Tensor:
     """Normalised floats whose images are smooth, and no two alike."""
     rough = torch.rand(samples, 3, 5, 6, generator=torch.Generator().manual_seed(3)) * 255
     images = torch.nn.functional.interpolate(rough, (height, width), mode="bicubic").clamp(0, 255).round()
-    return (images - LOOKER.unnormalize.mean.view(1, 3, 1, 1)) / LOOKER.unnormalize.std.view(1, 3, 1, 1)
+    return (images - UNNORMALIZER.unnormalize.mean.view(1, 3, 1, 1)) / UNNORMALIZER.unnormalize.std.view(1, 3, 1, 1)
 
 
 def states() -> tuple:
@@ -41,29 +42,29 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(map(str, options.values())) or "default")
-def test_a_shown_saliency_mix_is_the_batch_that_training_would_get(options):
+def test_a_shown_saliencymix_equals_that_of_training(options):
     inputs = photographs()
     augment = SaliencyMix(**options)
     augment.generator = torch.Generator().manual_seed(5)
     mixed, weights = augment(inputs, torch.eye(SAMPLES))
     draw = draw_mix(SAMPLES, augment.options.alpha, torch.Generator().manual_seed(5))
-    mix = mix_batch(augment, inputs, LOOKER, draw, seed=0)
+    mix = mix_batch(augment, inputs, UNNORMALIZER, draw, seed=0)
     assert torch.equal(mix.mixed, augment.uint8_images(mixed))
     assert torch.equal(mix.images, augment.uint8_images(inputs))
     own = mix.lam[:, None] * torch.eye(SAMPLES) + (1 - mix.lam)[:, None] * torch.eye(SAMPLES)[mix.partner]
     torch.testing.assert_close(own.float(), weights)
-    assert len(mix.shown()) >= 6
+    assert len(mix.changed()) >= 6
 
 
 @pytest.mark.parametrize("make", [lambda: CutMix(1.0), lambda: OfficialSaliencyMix()], ids=["CutMix", "released code"])
-def test_a_shown_mix_of_the_others_is_what_they_do_with_the_same_seeds(make):
+def test_a_shown_cutmix_or_official_saliencymix_equals_that_of_training_with_the_same_seed(make):
     inputs = photographs()
     for seed in range(12):
-        mix = mix_batch(make(), inputs, LOOKER, None, seed)
+        mix = mix_batch(make(), inputs, UNNORMALIZER, None, seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
         mixed, weights = make()(inputs.clone(), torch.eye(SAMPLES))
-        assert torch.equal(mix.mixed, LOOKER.uint8_images(mixed))
+        assert torch.equal(mix.mixed, UNNORMALIZER.uint8_images(mixed))
         for index in range(SAMPLES):
             partner = int(mix.partner[index])
             expected = mix.lam[index] * torch.eye(SAMPLES)[index] + (1 - mix.lam[index]) * torch.eye(SAMPLES)[partner]
@@ -74,13 +75,13 @@ def test_a_shown_mix_of_the_others_is_what_they_do_with_the_same_seeds(make):
             assert torch.equal(mix.mixed[index], by_hand)
 
 
-def test_the_map_of_the_released_code_peaks_where_its_box_lies():
+def test_the_box_of_the_released_code_is_centred_on_the_maximum_of_its_map():
     inputs = photographs()
     for seed in range(12):
-        mix, drawn = mix_as_released(OfficialSaliencyMix(), inputs, LOOKER, seed)
+        mix = mix_batch(OfficialSaliencyMix(), inputs, UNNORMALIZER, None, seed)
         y, x = mix.source_points[0].tolist()
         assert mix.maps[0, y, x] == mix.maps[0].max()
-        height, width = (int(side * np.sqrt(1 - drawn)) // 2 for side in (40, 48))
+        height, width = (int(side * np.sqrt(1 - mix.drawn_lam)) // 2 for side in (40, 48))
         expected = [max(y - height, 0), max(x - width, 0), min(y + height, 40), min(x + width, 48)]
         assert mix.source_boxes[0].tolist() == expected
 
@@ -88,25 +89,25 @@ def test_the_map_of_the_released_code_peaks_where_its_box_lies():
 def test_cutmix_and_the_released_code_draw_the_same_with_the_same_seed():
     inputs = photographs()
     for seed in range(12):
-        cut, lam = mix_with_cutmix(CutMix(1.0), inputs, LOOKER, seed)
-        official, lam_again = mix_as_released(OfficialSaliencyMix(), inputs, LOOKER, seed)
-        assert lam == lam_again
+        cut = mix_batch(CutMix(1.0), inputs, UNNORMALIZER, None, seed)
+        official = mix_batch(OfficialSaliencyMix(), inputs, UNNORMALIZER, None, seed)
+        assert cut.drawn_lam == official.drawn_lam
         if min(cut.lam.max(), official.lam.max()) < 1:
             assert torch.equal(cut.partner, official.partner)
 
 
-def test_compared_are_three_mixes_of_one_pair_with_one_lambda():
+def test_three_mixes_of_one_pair_with_one_lambda_are_compared():
     inputs, labels = photographs(), [f"name {index}" for index in range(SAMPLES)]
-    seed = next(seed for seed in range(50) if 0.3 < mix_with_cutmix(CutMix(1.0), inputs, LOOKER, seed)[1] < 0.6)
-    cut, lam = mix_with_cutmix(CutMix(1.0), inputs, LOOKER, seed)
-    draw = draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(0))
-    example = compare_example(inputs, labels, SaliencyMix(), LOOKER, draw, seed)
-    source, *uint8_images, target, by_cutmix, by_released, by_ours = example.panels
+    cuts = {seed: mix_batch(CutMix(1.0), inputs, UNNORMALIZER, None, seed) for seed in range(50)}
+    seed, cut = next((seed, cut) for seed, cut in cuts.items() if 0.3 < cut.drawn_lam < 0.6)
+    generator = torch.Generator().manual_seed(0)
+    example = next(compare_examples(SaliencyMix(), TrainingBatch(inputs, labels), UNNORMALIZER, generator, seed))
+    source, *sources, target, by_cutmix, by_released, by_ours = example.panels
     other = int(cut.partner[0])
     assert source.caption.endswith(f"name {other}") and target.caption.endswith("name 0")
-    height, width = uint8_images[2].box[2] - uint8_images[2].box[0], uint8_images[2].box[3] - uint8_images[2].box[1]
-    assert (height, width) == (int(40 * np.sqrt(1 - lam)), int(48 * np.sqrt(1 - lam)))
-    for panel, result in zip(uint8_images, (by_cutmix, by_released, by_ours)):
+    height, width = sources[2].box[2] - sources[2].box[0], sources[2].box[3] - sources[2].box[1]
+    assert (height, width) == (int(40 * np.sqrt(1 - cut.drawn_lam)), int(48 * np.sqrt(1 - cut.drawn_lam)))
+    for panel, result in zip(sources, (by_cutmix, by_released, by_ours)):
         y1, x1, y2, x2 = panel.box
         expected = target.image.copy()
         expected[y1:y2, x1:x2] = source.image[y1:y2, x1:x2]
@@ -115,21 +116,21 @@ def test_compared_are_three_mixes_of_one_pair_with_one_lambda():
         assert result.caption.splitlines() == [f"{share:.2f} name 0", f"+ {1 - round(share, 2):.2f} name {other}"]
 
 
-def test_showing_leaves_every_generator_where_it_was():
+def test_showing_a_mix_does_not_change_the_state_of_any_generator():
     inputs = photographs()
     ours = SaliencyMix()
     ours.generator = torch.Generator().manual_seed(1)
     before = states(), ours.generator.get_state().tolist()
     for augment in (ours, SaliencyMix(), CutMix(1.0), OfficialSaliencyMix()):
         draw = draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(2))
-        mix_batch(augment, inputs, LOOKER, draw, seed=7)
+        mix_batch(augment, inputs, UNNORMALIZER, draw, seed=7)
         if augment is not ours:
             assert getattr(augment, "generator", None) is None
         assert "box" not in vars(augment) and "cutmix_bbox_and_lam" not in vars(augment)
     assert (states(), ours.generator.get_state().tolist()) == before
 
 
-def test_the_random_state_comes_back_after_an_error_too():
+def test_the_random_state_is_restored_after_an_error():
     before = states()
     with pytest.raises(KeyError), preserved_random_state(123):
         first = random.random(), np.random.random(), torch.rand(1).item()
@@ -140,7 +141,7 @@ def test_the_random_state_comes_back_after_an_error_too():
 
 
 @pytest.mark.parametrize(
-    "augments, probs, wanted",
+    "augments, probs, expected",
     [
         (dict(type="SaliencyMix"), 0.5, (SaliencyMix, 0.5)),
         ([dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)], None, (CutMix, 0.5)),
@@ -148,21 +149,21 @@ def test_the_random_state_comes_back_after_an_error_too():
         ([dict(type="Mixup", alpha=0.8), dict(type="ResizeMix", alpha=1.0)], None, None),
     ],
 )
-def test_the_first_augmentation_that_can_be_shown_is_found(augments, probs, wanted):
+def test_the_first_augmentation_that_can_be_shown_is_found(augments, probs, expected):
     settings = dict(augments=augments) if probs is None else dict(augments=augments, probs=probs)
     found, probability = find_augment(ClsDataPreprocessor(num_classes=3, batch_augments=settings))
-    if wanted is None:
+    if expected is None:
         assert found is None and not isinstance(found, (Mixup, ResizeMix))
     else:
-        assert (type(found), probability) == wanted
+        assert (type(found), probability) == expected
     assert find_augment(ClsDataPreprocessor()) == (None, 0.0)
 
 
-def test_maps_belong_to_the_partner_and_their_peak_is_marked():
+def test_maps_are_of_the_partner_and_their_maximum_is_marked():
     inputs = photographs()
     draw = draw_mix(SAMPLES, 1.0, torch.Generator().manual_seed(4))
-    mix = mix_batch(SaliencyMix(), inputs, LOOKER, draw, seed=0)
-    maps = FineGrainedSaliency()(LOOKER.uint8_images(inputs))
+    mix = mix_batch(SaliencyMix(), inputs, UNNORMALIZER, draw, seed=0)
+    maps = FineGrainedSaliency()(UNNORMALIZER.uint8_images(inputs))
     assert torch.equal(mix.maps, maps[mix.partner])
     for each, (y, x) in zip(mix.maps, mix.source_points.tolist()):
         assert each[y, x] == each.max()

@@ -25,7 +25,7 @@ def state(browser) -> tuple:
     return browser.run(SHOWN), browser.run("return which.textContent"), browser.run("return location.hash")
 
 
-def test_the_slider_goes_through_the_examples_by_keyboard(browser, page):
+def test_the_keyboard_moves_the_slider_through_the_examples(browser, page):
     browser.open(page)
     assert state(browser) == ([1], "1 of 5", "")
     for keys, number in ((RIGHT, 2), (RIGHT, 3), (LEFT, 2), (END, 5), (RIGHT, 5), (HOME, 1)):
@@ -58,17 +58,17 @@ def test_an_address_opens_its_example(browser, page, fragment, shown):
     assert browser.run(SHOWN) == [2]
 
 
-def test_it_works_without_a_network_and_without_complaint(browser, page):
-    browser.complaints()
+def test_it_needs_no_network_and_logs_no_errors(browser, page):
+    browser.console_messages()
     browser.open(page)
     entries = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name.slice(0, 5))")
     assert set(entries) <= {"data:"}
-    assert browser.complaints() == []
+    assert browser.console_messages() == []
     blocked = browser.run("return fetch('http://127.0.0.1:1/').then(() => 'sent', () => 'refused')")
-    assert blocked == "refused" and "Content Security Policy" in " ".join(browser.complaints())
+    assert blocked == "refused" and "Content Security Policy" in " ".join(browser.console_messages())
 
 
-def test_every_image_is_there_whole_and_in_words(browser, page):
+def test_every_image_is_complete_and_has_an_alt_text(browser, page):
     browser.open(page)
     images = browser.run(
         "return Promise.all([...document.images].map(each => each.decode().then("
@@ -77,15 +77,15 @@ def test_every_image_is_there_whole_and_in_words(browser, page):
     assert len(images) == 20
     assert all(size == [224, 224] and len(alt) > 5 for *size, alt in images)
     words = images[1][2]
-    assert words.startswith("its saliency") and "most salient pixel at row" in words and "a box of" in words
+    assert words.startswith("saliency map of the source") and "most salient pixel at row" in words and "box of" in words
     slider = browser.find("#slider")
     assert browser.call("GET", f"/element/{slider}/computedlabel") == "Example"
     assert browser.call("GET", f"/element/{slider}/computedrole") == "slider"
     assert browser.run("return document.documentElement.lang") == "en"
 
 
-@pytest.mark.parametrize("width", [1200, 520])
-def test_nothing_overlaps_or_stands_out_at_any_width(browser, page, width):
+@pytest.mark.parametrize("width", [1200, 520, 390])
+def test_nothing_overlaps_or_overflows_at_any_width(browser, page, width):
     browser.call("POST", "/window/rect", width=width, height=900)
     browser.open(page)
     assert browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
@@ -100,7 +100,7 @@ def test_nothing_overlaps_or_stands_out_at_any_width(browser, page, width):
             assert apart_x or one["bottom"] <= other["top"] + 0.5 or other["bottom"] <= one["top"] + 0.5
 
 
-def test_box_and_marks_lie_where_they_should_on_the_image(browser, tmp_path):
+def test_box_and_marks_are_at_their_pixels(browser, tmp_path):
     marks = (Mark(10, 20, MOST), Mark(5, 5, LEAST), Mark(0, 39, ANY))
     panel = Panel("map", np.zeros((20, 40), np.float32), (4, 8, 16, 32), TARGET, marks)
     save_page([Example("one", (panel,), 1)], tmp_path / "page.html", "title", "note")
@@ -118,7 +118,7 @@ def test_box_and_marks_lie_where_they_should_on_the_image(browser, tmp_path):
     assert np.allclose(centres, [(10.5, 20.5), (5.5, 5.5), (0.5, 39.5)], atol=0.2)
 
 
-def test_names_that_look_like_code_are_text(browser, tmp_path):
+def test_html_in_names_is_escaped(browser, tmp_path):
     evil = "<script>document.title = 'run'</script>&amp;\"'"
     panel = Panel(evil, np.zeros((4, 4, 3), np.uint8))
     save_page([Example(evil, (panel,), 1)], tmp_path / "page.html", evil, evil)
@@ -129,14 +129,14 @@ def test_names_that_look_like_code_are_text(browser, tmp_path):
     )
 
 
-def test_without_a_script_every_example_is_shown(page):
+def test_without_javascript_every_example_is_shown(page):
     text = page.read_text()
     assert text.count("<article") == 5 and "<article hidden" not in text
     assert 'id="control" hidden' in text
 
 
 def test_the_dumped_page_shows_the_example_of_the_address(page, tmp_path):
-    """Chromium alone, without its driver."""
+    """Chromium without its driver."""
     binary = shutil.which("chromium")
     if binary is None:
         pytest.skip("no chromium on this machine")
@@ -147,7 +147,7 @@ def test_the_dumped_page_shows_the_example_of_the_address(page, tmp_path):
     assert 'aria-valuetext="example 4 of 5"' in dumped and ">4 of 5</output>" in dumped
 
 
-def test_a_page_of_nothing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no example for the page"):
+def test_a_page_without_examples_raises(tmp_path):
+    with pytest.raises(ValueError, match="at least one example for the page"):
         save_page([], tmp_path / "page.html", "title", "note")
     assert not (tmp_path / "page.html").exists()

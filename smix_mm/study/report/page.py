@@ -39,7 +39,8 @@ figure img {{ height: auto; max-width: 100%; }}
   figure.chart img {{ filter: invert(0.9) hue-rotate(180deg); }}
 }}
 @media (max-width: 40rem) {{
-  table {{ font-size: 0.8rem; }} th, td {{ padding: 0.3rem 0.35rem; white-space: normal; }}
+  table {{ font-size: 0.8rem; }} th, td {{ padding: 0.3rem 0.35rem; }} tbody th {{ white-space: normal; }}
+  th:first-child {{ background: Canvas; left: 0; position: sticky; }}
   figure.chart {{ overflow-x: auto; }} figure.chart img {{ max-width: none; width: 40rem; }}
 }}
 @media print {{

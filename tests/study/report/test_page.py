@@ -39,10 +39,10 @@ def test_the_page_holds_every_image_of_the_report_byte_for_byte(report):
 def test_it_opens_without_a_network_script_or_complaint(browser, report, tmp_path):
     alone = tmp_path / "report.html"
     shutil.copyfile(report / "report.html", alone)
-    browser.complaints()
+    browser.console_messages()
     browser.open(alone)
     entries = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name.slice(0, 5))")
-    assert set(entries) <= {"data:"} and browser.complaints() == []
+    assert set(entries) <= {"data:"} and browser.console_messages() == []
     assert browser.run("return document.scripts.length") == 0
     sizes = browser.run(
         "return Promise.all([...document.images].map(each => each.decode().then(() => [each.naturalWidth, each.alt])))"
