@@ -1,4 +1,4 @@
-# Four free photographs that scikit-image brings, for the figures of the documentation.
+# Four free photographs that come with scikit-image, for the figures of the documentation.
 from importlib.util import find_spec
 
 mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
