@@ -40,7 +40,7 @@ def measure_area(
     arms = {arm.name: arm.pretraining for arm in load_study(study).arms.values() if arm.pretraining is not None}
     if batches < 1 or not arms:
         raise UsageError(f"batches is {batches}, arms that pretrain are {len(arms)}; wanted at least one of each")
-    configs = {name: read_classification_config(path) for name, path in arms.items()}
+    configs = {name: read_classification_config(arm.path, arm.cfg_options) for name, arm in arms.items()}
     first, reference = next(iter(configs.items()))
     for name, cfg in configs.items():
         if _data(cfg) != _data(reference):

@@ -166,12 +166,15 @@ def unnormalizer(preprocessor: Any) -> Any:
     )
 
 
-def training_images(config: str | Path, count: int = 24) -> tuple[Tensor, list[str]]:
+def training_images(
+    config: str | Path, count: int = 24, cfg_options: Mapping[str, Any] | None = None
+) -> tuple[Tensor, list[str]]:
     """Images as a classification config's own pipeline gives them, evenly spread over its training set.
 
     Args:
         config: config of mmpretrain; its images come in one size.
         count: how many at most.
+        cfg_options: settings by dotted name, merged into the config.
 
     Returns:
         uint8 RGB (N, 3, H, W), and the class name of each.
@@ -179,7 +182,7 @@ def training_images(config: str | Path, count: int = 24) -> tuple[Tensor, list[s
     from mmengine.registry import FUNCTIONS
     from mmpretrain.registry import DATASETS
 
-    cfg = read_classification_config(config)
+    cfg = read_classification_config(config, cfg_options)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     collate = FUNCTIONS.get(cfg.train_dataloader.get("collate_fn", {}).get("type", "default_collate"))
     chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int)

@@ -79,7 +79,7 @@ def run_study(config: str | Path, work_dir: str | Path, where: Where = Where(), 
             from ..visualization import draw_mix_sheet
             from .report import SHEET
 
-            images, labels = training_images(arm)
+            images, labels = training_images(arm.path, cfg_options=arm.cfg_options)
             draw_mix_sheet(images, labels, folder / SHEET, seed=study.pretraining_seeds[0])
             print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
         view = open_view(study.name)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Mapping
 
+from mmengine.config import Config
+
+from ..utils.command_line import add_cfg_options
 from ..utils.config import read_config
 from ..utils.errors import UsageError
 
@@ -14,17 +19,47 @@ CLUSTER_KEYS = ("partition", "minutes", "cpus", "gpus", "memory_gb", "setup")
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One way to come by a backbone: a pretraining, or a checkpoint that is there.
+class RunConfig:
+    """The config of a pretraining or of a detector: a file, and settings that are merged into it.
 
     Attributes:
-        name: as in the report.
+        path: the config file.
+        cfg_options: settings by dotted name, merged into the config as ``--cfg-options`` does. Values are
+            numbers, strings, booleans, None, and lists or tuples of these. Defaults to none.
+    """
+
+    path: Path
+    cfg_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def read(self) -> Config:
+        """The config with its settings merged in."""
+        config = read_config(self.path)
+        config.merge_from_dict(dict(self.cfg_options))
+        return config
+
+    @cached_property
+    def text(self) -> str:
+        """The whole config with its bases and settings, as text; read once."""
+        text: str = self.read().pretty_text
+        return text
+
+    def arguments(self) -> list[str]:
+        """``KEY=VALUE`` of each setting, for ``--cfg-options``."""
+        return [f"{name}={_format_value(value)}" for name, value in self.cfg_options.items()]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One source of a backbone: a pretraining or an existing checkpoint.
+
+    Attributes:
+        name: its name in the report.
         pretraining: config of the pretraining, or None.
         checkpoint: a file, ``torchvision://NAME`` or ``timm://NAME``, or None.
     """
 
     name: str
-    pretraining: Path | None = None
+    pretraining: RunConfig | None = None
     checkpoint: str | None = None
 
 
@@ -58,7 +93,7 @@ class Study:
 
     name: str
     arms: Mapping[str, Arm]
-    detectors: Mapping[str, Path]
+    detectors: Mapping[str, RunConfig]
     pretraining_seeds: tuple[int, ...] = (0,)
     finetuning_seeds: tuple[int, ...] = (0,)
     metric: str = "voc/mAP_11point"
@@ -72,10 +107,26 @@ class Study:
 
 
 def load_study(config: str | Path) -> Study:
-    """Read a study's config; paths in it are relative to its folder.
+    """Read and check a study's config.
+
+    An arm in ``arms=dict(NAME=..., ...)`` is the path of a pretraining's config, such a config with settings
+    merged into it, or a checkpoint; a detector in ``detectors=dict(NAME=..., ...)`` is one of the first two:
+
+    .. code-block:: python
+
+        arms = dict(
+            baseline="pretrain.py",
+            deep=dict(config="pretrain.py", cfg_options={"model.backbone.depth": 101}),
+            imagenet=dict(checkpoint="torchvision://resnet50"),
+        )
+
+    Paths are relative to the folder of the study's config. ``cfg_options`` may be nested dicts or dotted names and is
+    passed to the training as ``--cfg-options``, so its values are numbers, strings without spaces and commas, booleans,
+    None, or lists and tuples of these; settings with other values, such as lists of dicts, need a config file. They
+    are part of the config's content: a finished run is done again when they change.
 
     Raises:
-        UsageError: the file, or something in it, is missing or unknown.
+        UsageError: the file or a file that it names is missing, or a setting is unknown or has an invalid value.
     """
     path = Path(config)
     if not path.is_file():
@@ -90,7 +141,7 @@ def load_study(config: str | Path) -> Study:
     study = Study(
         name=content.get("name", path.stem),
         arms={name: _arm(path, name, value) for name, value in _mapping(path, content, "arms").items()},
-        detectors={name: path.parent / file for name, file in content.get("detectors", {}).items()},
+        detectors={name: _run_config(path, name, value) for name, value in content.get("detectors", {}).items()},
         pretraining_seeds=_seeds(path, content, "pretraining_seeds"),
         finetuning_seeds=_seeds(path, content, "finetuning_seeds"),
         planned=_pairs(path, content),
@@ -130,15 +181,74 @@ def _pairs(path: Path, content: Mapping[str, Any]) -> tuple[tuple[str, str], ...
 def _arm(path: Path, name: str, value: Any) -> Arm:
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"study {path} has an arm {name!r}; wanted a name of letters, digits, '-', '_' and '.'")
-    if isinstance(value, str):
-        return Arm(name, pretraining=path.parent / value)
     if isinstance(value, dict) and set(value) == {"checkpoint"} and isinstance(value["checkpoint"], str):
         given = value["checkpoint"]
         return Arm(name, checkpoint=given if "://" in given else str(path.parent / given))
-    raise UsageError(
-        f"study {path} has the arm {name}={value!r}; wanted the config of a pretraining, or dict(checkpoint=FILE), "
-        "dict(checkpoint='torchvision://resnet50'), dict(checkpoint='timm://resnet50.a1_in1k')"
-    )
+    if isinstance(value, dict) and "config" not in value:
+        raise UsageError(
+            f"study {path}: arm {name} should be the config of a pretraining, dict(config=FILE, cfg_options=dict(...)) "
+            "or dict(checkpoint=...) with a file, 'torchvision://resnet50' or 'timm://resnet50.a1_in1k', "
+            f"got {value!r}."
+        )
+    return Arm(name, pretraining=_run_config(path, name, value))
+
+
+def _run_config(path: Path, name: str, value: Any) -> RunConfig:
+    if isinstance(value, str):
+        return RunConfig(path.parent / value)
+    settings = value.get("cfg_options", {}) if isinstance(value, dict) else None
+    if (
+        not isinstance(settings, dict)
+        or set(value) - {"cfg_options"} != {"config"}
+        or not isinstance(value["config"], str)
+    ):
+        raise UsageError(
+            f"study {path}: {name} should be the path of a config or dict(config=FILE, cfg_options=dict(...)), "
+            f"got {value!r}."
+        )
+    config = RunConfig(path.parent / value["config"], _flatten(settings))
+    for option, (key, setting) in zip(config.arguments(), config.cfg_options.items()):
+        if _parse_option(option) != repr({key: setting}):
+            raise UsageError(
+                f"study {path}: cfg_options of {name} should hold numbers, strings without spaces and commas, "
+                f"booleans, None, or lists and tuples of these, got {key}={setting!r}. Put it into a config file."
+            )
+    if config.path.is_file():
+        try:
+            config.read()
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # as mmengine's merge raises them
+            raise UsageError(
+                f"study {path}: cfg_options of {name} cannot be merged into {config.path}: {error}"
+            ) from error
+    return config
+
+
+def _flatten(settings: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _format_value(value: Any) -> str:
+    """A value as ``--cfg-options`` reads it."""
+    if isinstance(value, tuple):
+        return f"({''.join(f'{_format_value(item)},' for item in value)})"
+    return f"[{','.join(map(_format_value, value))}]" if isinstance(value, list) else str(value)
+
+
+def _parse_option(option: str) -> str:
+    """What a command line makes of ``KEY=VALUE``."""
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    try:
+        return repr(parser.parse_args(["--cfg-options", option]).cfg_options)
+    except AssertionError:  # a bracket without its counterpart
+        return ""
 
 
 def _check(path: Path, study: Study) -> None:
@@ -149,14 +259,15 @@ def _check(path: Path, study: Study) -> None:
     unknown = sorted(set(study.cluster) - set(CLUSTER_KEYS))
     if unknown:
         raise UsageError(f"study {path} has cluster={', '.join(unknown)}; wanted of {', '.join(CLUSTER_KEYS)} alone")
-    files = [arm.pretraining or arm.checkpoint or "" for arm in study.arms.values()]
-    for needed in (*files, *study.detectors.values()):
-        if "://" not in str(needed) and not Path(needed).is_file():
+    configs = [arm.pretraining for arm in study.arms.values() if arm.pretraining] + list(study.detectors.values())
+    checkpoints = [arm.checkpoint for arm in study.arms.values() if arm.checkpoint and "://" not in arm.checkpoint]
+    for needed in (*(config.path for config in configs), *map(Path, checkpoints)):
+        if not needed.is_file():
             raise UsageError(f"study {path} names {needed}, which is not there; wanted a path beside the study")
     for detector in study.detectors.values():
-        hooks = [hook.get("type") for hook in read_config(detector).get("custom_hooks", ())]
+        hooks = [hook.get("type") for hook in detector.read().get("custom_hooks", ())]
         if "LoadProofHook" not in hooks:
             raise UsageError(
-                f"{detector} has no LoadProofHook, so nothing would show that a backbone was loaded; "
+                f"{detector.path} has no LoadProofHook, so nothing would show that a backbone was loaded; "
                 "wanted custom_hooks=[dict(type='LoadProofHook')] in it"
             )

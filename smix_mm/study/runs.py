@@ -18,10 +18,9 @@ from typing import Any, Iterator, Mapping
 from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
-from ..utils.config import read_config
 from ..utils.errors import CheckpointError, StepError
 from ..utils.files import content_hash, file_hash, write_json
-from .config import Study
+from .config import RunConfig, Study
 from .fork_server import ForkServer
 from .plan import FAILURE, LOCK, RESULT, Run
 from .sources import fetch_checkpoint
@@ -79,7 +78,7 @@ class Worker:
                 source = fetch_checkpoint(self.study.arms[run.arm].checkpoint or "", self.folder / "checkpoints")
                 inputs = {"the checkpoint": file_hash(source)}
                 return self._outer(run, inputs, (BACKBONE, RESULT), lambda step: self._publish(run, step, source))
-            inputs = {"the pretraining's config": resolved(config), "the seed": run.pretraining_seed}
+            inputs = {"the pretraining's config": config.text, "the seed": run.pretraining_seed}
             outputs = (BACKBONE, RESULT)
             return self._outer(run, inputs, outputs, lambda step: self._pretrain(run, step, config, say, watch))
         assert run.needs is not None
@@ -89,7 +88,7 @@ class Worker:
         config = self.study.detectors[run.detector]
         digest = read_checkpoint(backbone)["meta"]["hash"]
         inputs = {
-            "the detector's config": resolved(config),
+            "the detector's config": config.text,
             "the backbone": digest,
             "the seed": run.finetuning_seed,
         }
@@ -103,7 +102,7 @@ class Worker:
         publish_backbone(source, step.output())
         write_json(step.output(1), dict(arm=run.arm, pretraining_seed=None, metrics={}))
 
-    def _pretrain(self, run: Run, step: Step, config: Path, say: Tell, watch: Tell) -> None:
+    def _pretrain(self, run: Run, step: Step, config: RunConfig, say: Tell, watch: Tell) -> None:
         started = time.time()
         assert run.pretraining_seed is not None
 
@@ -121,7 +120,7 @@ class Worker:
         metrics = json.loads(trained.output(1).read_text(encoding="utf-8"))
         write_json(step.output(1), dict(arm=run.arm, pretraining_seed=run.pretraining_seed, metrics=metrics))
 
-    def _detect(self, run: Run, step: Step, config: Path, backbone: Path, say: Tell, watch: Tell) -> None:
+    def _detect(self, run: Run, step: Step, config: RunConfig, backbone: Path, say: Tell, watch: Tell) -> None:
         started = time.time()
         seed, start = f"randomness.seed={run.finetuning_seed}", f"model.backbone.init_cfg.checkpoint={backbone}"
         shared = _shared_head_start(config, backbone)
@@ -132,8 +131,16 @@ class Worker:
         def test(inner: Step) -> None:
             evaluator = ["test_evaluator._delete_=True", "test_evaluator.type=DetectionMetric",
                          f"test_evaluator.out={inner.output(1)}"]  # fmt: skip
-            arguments = ["--work-dir", inner.folder, "--metrics", inner.output(), "--cfg-options", *evaluator]
-            self._run(inner, "test", watch, config, tuned.output(), *arguments)
+            arguments = [
+                "--work-dir",
+                inner.folder,
+                "--metrics",
+                inner.output(),
+                "--cfg-options",
+                *config.arguments(),
+                *evaluator,
+            ]
+            self._run(inner, "test", watch, config.path, tuned.output(), *arguments)
 
         tuned = Step(f"{run.name} training", step.folder / "train", step.inputs, ("checkpoint.pth", PROOF), finetune)
         run_step(tuned, say)
@@ -167,16 +174,17 @@ class Worker:
             command += ["--launcher", "pytorch"]
         run_command(step, command, self.environment, watch)
 
-    def _train(self, step: Step, config: Path, watch: Tell, *options: str) -> None:
-        arguments = ["--work-dir", step.folder, "--resume", "--cfg-options", *options]
-        self._run(step, "train", watch, config, *arguments)
+    def _train(self, step: Step, config: RunConfig, watch: Tell, *options: str) -> None:
+        arguments = ["--work-dir", step.folder, "--resume", "--cfg-options", *config.arguments(), *options]
+        self._run(step, "train", watch, config.path, *arguments)
         last = Path((step.folder / "last_checkpoint").read_text(encoding="utf-8").strip())
         # A second name, the same for every config; the training keeps its own for a later resume.
         _second_name(last, step.output())
 
-    def _provenance(self, step: Step, config: Path, started: float) -> None:
+    def _provenance(self, step: Step, config: RunConfig, started: float) -> None:
         content = dict(
-            config=resolved(config),
+            config=config.text,
+            **(dict(cfg_options=dict(config.cfg_options)) if config.cfg_options else {}),
             inputs={name: content_hash(value) for name, value in step.inputs.items()},
             processes=self.processes,
             started=_utc(started),
@@ -186,19 +194,9 @@ class Worker:
         write_json(step.folder / PROVENANCE, content)
 
 
-_resolved: dict[Path, str] = {}
-
-
-def resolved(config: Path) -> str:
-    """A config's whole text, bases included; read once."""
-    if config not in _resolved:
-        _resolved[config] = read_config(config).pretty_text
-    return _resolved[config]
-
-
-def _shared_head_start(config: Path, backbone: Path) -> list[str]:
+def _shared_head_start(config: RunConfig, backbone: Path) -> list[str]:
     """A C4 detector loads its last stage from the same file."""
-    head = (read_config(config).model.get("roi_head") or {}).get("shared_head")
+    head = (config.read().model.get("roi_head") or {}).get("shared_head")
     return [f"model.roi_head.shared_head.init_cfg.checkpoint={backbone}"] if head and head.get("init_cfg") else []
 
 

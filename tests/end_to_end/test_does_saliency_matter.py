@@ -58,7 +58,7 @@ def arm(read):
 def test_a_study_has_its_arms_and_seeds(study):
     arms, folder, seeds = STUDIES[study]
     loaded = load_study(FOLDER / f"{study}.py")
-    assert {name: each.pretraining for name, each in loaded.arms.items()} == {
+    assert {name: each.pretraining.path for name, each in loaded.arms.items()} == {
         name: FOLDER / folder / f"{name}.py" for name in arms
     }
     assert list(loaded.arms) == arms and loaded.pretraining_seeds == tuple(range(seeds))

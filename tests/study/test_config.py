@@ -1,12 +1,15 @@
 """What a study's config may say."""
 
+import argparse
 import fcntl
 from pathlib import Path
 
 import pytest
 
 from smix_mm.study.commands import run_study
-from smix_mm.study.config import Arm, load_study
+from smix_mm.study.config import Arm, RunConfig, load_study
+from smix_mm.utils.command_line import add_cfg_options
+from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import UsageError
 
 DEMO = Path(__file__).parents[2] / "configs/demo"
@@ -32,7 +35,34 @@ def write(folder: Path, text: str) -> Path:
         (WHOLE + "arms = {'a/b': 'bare.py'}", "has an arm 'a/b'; wanted a name of letters"),
         (
             WHOLE + "arms = dict(a=dict(weights='x.pth'))",
-            r"wanted the config of a pretraining, or dict",
+            r"arm a should be the config of a pretraining, dict\(config=FILE",
+        ),
+        (WHOLE + "arms = dict(a=3)", r"a should be the path of a config or dict\(config=FILE, .*got 3\."),
+        (WHOLE + "arms = dict(a=dict(config='bare.py', options=3))", "a should be the path of a config or dict"),
+        (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options=[1]))", "a should be the path of a config or dict"),
+        (WHOLE + "arms = dict(a=dict(config='none.py', cfg_options={'b': 1}))", "none.py, which is not there"),
+        (
+            WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'hooks': [dict(type='A')]}))",
+            r"cfg_options of a should hold numbers.*got hooks=\[\{'type': 'A'\}\]. Put it into a config file.",
+        ),
+        (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': 'two words'}))", "got b='two words'"),
+        (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': '1'}))", "got b='1'"),
+        (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': {}}))", "got b={}"),
+        (
+            WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': ['a(', ',']}))",
+            "cfg_options of a should hold",
+        ),
+        (
+            WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'many.5.a': 1}))",
+            "cfg_options of a cannot be merged into .*bare.py: ",
+        ),
+        (
+            WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'many.0': 1}))",
+            "cfg_options of a cannot be merged",
+        ),
+        (
+            WHOLE + "detectors = dict(a=dict(config='bare.py', cfg_options={'model.depth': 3}))",
+            "bare.py has no LoadProofHook",
         ),
         (WHOLE + "arms = dict(a=dict(checkpoint='x.pth'))", "x.pth, which is not there"),
         (WHOLE + "pretraining_seeds = [0, 0]", r"has pretraining_seeds=\[0, 0\]; wanted different whole numbers"),
@@ -46,7 +76,7 @@ def write(folder: Path, text: str) -> Path:
     ],
 )
 def test_a_study_that_is_not_whole_is_refused_before_anything_runs(tmp_path, text, message):
-    (tmp_path / "bare.py").write_text("model = dict()\n")
+    (tmp_path / "bare.py").write_text("model = dict()\nmany = [dict(a=1), dict(a=2)]\n")
     with pytest.raises(UsageError, match=message):
         load_study(write(tmp_path, text))
 
@@ -63,11 +93,50 @@ pretraining_seeds = [3, 4]
 """
     study = load_study(write(tmp_path, WHOLE + arms))
     assert study.arms == {
-        "baseline": Arm("baseline", pretraining=DEMO / "pretrain_baseline.py"),
+        "baseline": Arm("baseline", pretraining=RunConfig(DEMO / "pretrain_baseline.py")),
         "mine": Arm("mine", checkpoint=str(tmp_path / "mine.pth")),
         "theirs": Arm("theirs", checkpoint="torchvision://resnet50/IMAGENET1K_V1"),
     }
     assert (study.pretraining_seeds, study.finetuning_seeds) == ((3, 4), (0,))
+
+
+OPTIONS = {
+    "model.depth": 101,
+    "model": dict(lr=1e-5, name="deep", mean=[125.3, -1, "x"], size=(3,), empty=[], nested=[(1, 2), [True, None]]),
+    "model.head._delete_": True,
+    "model.head.type": "New",
+    "many.1.a": 3.0,
+}
+
+
+def test_settings_are_merged_into_the_config_of_an_arm_and_of_a_detector(tmp_path):
+    (tmp_path / "bare.py").write_text(
+        "model = dict(depth=18, width=64, head=dict(type='Old', classes=3))\nmany = [dict(a=1), dict(a=2)]\n"
+        "custom_hooks = [dict(type='LoadProofHook')]\n"
+    )
+    text = f"arms = dict(a='bare.py', b=dict(config='bare.py', cfg_options={OPTIONS}), c=dict(config='bare.py'))\n"
+    text += f"detectors = dict(d='bare.py', e=dict(config='bare.py', cfg_options={OPTIONS}))\n"
+    study = load_study(write(tmp_path, text))
+    plain, changed, same = (arm.pretraining for arm in study.arms.values())
+    assert changed.path == tmp_path / "bare.py" and changed == study.detectors["e"]
+    assert changed.read().model.to_dict() == dict(
+        depth=101, width=64, lr=1e-5, name="deep", mean=[125.3, -1, "x"], size=(3,), empty=[],
+        nested=[(1, 2), [True, None]], head=dict(type="New"),
+    )  # fmt: skip
+    assert changed.read().many == [dict(a=1), dict(a=3.0)]
+    assert plain == same == study.detectors["d"] == RunConfig(tmp_path / "bare.py")
+    assert plain.text == read_config(tmp_path / "bare.py").pretty_text != changed.text and plain.arguments() == []
+
+
+def test_the_command_line_reads_the_settings_as_they_were_given(tmp_path):
+    (tmp_path / "bare.py").write_text("model = dict()\nmany = [dict(a=1), dict(a=2)]\n")
+    study = load_study(write(tmp_path, f"arms = dict(a=dict(config='bare.py', cfg_options={OPTIONS}))\nmetric = 'x'\n"))
+    config = study.arms["a"].pretraining
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    parsed = parser.parse_args(["--cfg-options", *config.arguments()]).cfg_options
+    assert repr(parsed) == repr(config.cfg_options)
+    assert "model.mean=[125.3,-1,x]" in config.arguments() and "model.size=(3,)" in config.arguments()
 
 
 def test_pairs_can_be_planned(tmp_path):
