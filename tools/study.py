@@ -27,7 +27,7 @@ def main() -> int:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="run all that is not finished, then write the report")
-    show = verbs.add_parser("status", help="how far every run is; the last log lines of those that failed")
+    show = verbs.add_parser("status", help="the state of every run, with the last log lines of failed ones")
     for verb in (run, show):
         verb.add_argument("study", help="config of the study")
     run.add_argument("--plan", action="store_true", help="print the plan and stop")
@@ -67,8 +67,8 @@ def _call(options: argparse.Namespace) -> int:
     from smix_mm.study import commands
 
     if options.verb == "run":
-        where = commands.Where(options.executor, tuple(options.gpus), options.processes)
-        commands.run_study(options.study, options.work_dir, where, dry=options.plan)
+        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes)
+        commands.run_study(options.study, options.work_dir, placement, dry=options.plan)
     elif options.verb == "status":
         commands.status(options.study, options.work_dir)
     elif options.verb == "report":

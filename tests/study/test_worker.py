@@ -8,8 +8,8 @@ import torch
 
 from smix_mm.study.config import load_study
 from smix_mm.study.plan import plan_study
-from smix_mm.study.runs import Worker
 from smix_mm.study.steps import read_marker
+from smix_mm.study.worker import Worker
 from smix_mm.utils.config import read_config
 from smix_mm.utils.files import content_hash, write_json
 
@@ -29,7 +29,7 @@ class Recording(Worker):
 
     calls: list = field(default_factory=list)
 
-    def _run(self, step, program, watch, *arguments):
+    def _run(self, step, program, on_line, *arguments):
         self.calls.append((program, [*map(str, arguments)]))
         if program == "test":
             write_json(step.output(), {"voc/mAP_11point": 0.5})
