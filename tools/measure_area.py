@@ -1,4 +1,4 @@
-"""Command line of `smix_mm.analysis.study_areas`."""
+"""Command line of `smix_mm.analysis.replaced_area`."""
 
 import argparse
 import sys
@@ -24,14 +24,14 @@ def main() -> int:
     parser.add_argument("--out", help="JSON file to write")
     options = parser.parse_args()
 
-    from smix_mm.analysis.study_areas import format_areas, measure_area
+    from smix_mm.analysis.replaced_area import format_areas, measure_area
 
     try:
         found = measure_area(
             options.study,
             batches=options.batches,
             seed=options.seed,
-            say=lambda line: print(f"\r{line}", end="", file=sys.stderr, flush=True),
+            log=lambda line: print(f"\r{line}", end="", file=sys.stderr, flush=True),
         )
     except (ValueError, FileNotFoundError) as error:
         print(f"measure_area.py: {error}", file=sys.stderr)

@@ -18,3 +18,9 @@ def check_option(name: str, value: object, expected: tuple[str, ...]) -> None:
     """Raise a ValueError unless ``value`` is one of ``expected``."""
     if value not in expected:
         raise ValueError(f"{name} should be one of {', '.join(map(repr, expected))}, got {value!r}")
+
+
+def check_minimum(name: str, value: int | None, minimum: int) -> None:
+    """Raise a ValueError if ``value`` is a number below ``minimum``."""
+    if value is not None and value < minimum:
+        raise ValueError(f"{name} should be at least {minimum}, got {value}.")
