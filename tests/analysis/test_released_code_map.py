@@ -150,14 +150,14 @@ def run(monkeypatch, *arguments: object) -> int:
 
 def test_the_command_line_writes_table_json_and_figure_of_each_kind(photographs, bright, monkeypatch, tmp_path, capsys):
     out, data = tmp_path / "out.png", tmp_path / "out.json"
-    for arguments, said, known in (
+    for arguments, printed, known in (
         ((FREE[0], "--size", 64), "| peak of the released code's map | row", ("images", 1)),
         ((*FREE, "--crops", 3, "--size", 64), "| images | 12, 64x64, cut from 4 files |", ("images", 12)),
         ((bright, "--number", 20, "--size", 32), "in the top tenth of the rows |", ("images", 20)),
         ((bright, "--padding", 3), "| 40 images of 32x32, padded by 3 and cropped |", ("padding", 3)),
     ):
         assert run(monkeypatch, *arguments, "--out", out, "--json", data) == 0
-        assert said in capsys.readouterr().out
+        assert printed in capsys.readouterr().out
         assert json.loads(data.read_text())[known[0]] == known[1]
         with Image.open(out) as drawn:
             assert drawn.format == "PNG"

@@ -33,12 +33,12 @@ def worker(tmp_path) -> Worker:
 
 def test_jobs_on_this_machine_write_the_same_files_as_local_runs(worker, tmp_path):
     plain = Worker(Study("A study", worker.study.arms, {}), worker.folder, worker.environment, worker.common)
-    runs, said = plan_study(plain.study), []
-    failures = wait_for_jobs(submit_runs(runs, plain, "local"), runs, plain.folder, PlainView(said.append))
+    runs, lines = plan_study(plain.study), []
+    failures = wait_for_jobs(submit_runs(runs, plain, "local"), runs, plain.folder, PlainView(lines.append))
     assert list(failures) == ["none/given/pretraining"] and "none.pth" in failures["none/given/pretraining"]
     assert [run_state(run, plain.folder, check_content=True).state for run in runs] == ["finished", "failed"]
     assert read_checkpoint(plain.folder / "sound/given/pretraining/backbone.pth")["meta"]["hash"]
-    assert "sound/given/pretraining: finished" in said
+    assert "sound/given/pretraining: finished" in lines
 
 
 SBATCH = """#!/bin/sh

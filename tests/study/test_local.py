@@ -46,14 +46,14 @@ def test_runs_are_executed_in_order(tmp_path):
 
 
 def test_a_failed_run_stops_only_the_runs_that_need_it(tmp_path):
-    one, said = worker(tmp_path, failing=("baseline/seed0/pretraining",)), []
-    failures = run_locally(plan_study(STUDY), [one], PlainView(said.append))
+    one, lines = worker(tmp_path, failing=("baseline/seed0/pretraining",)), []
+    failures = run_locally(plan_study(STUDY), [one], PlainView(lines.append))
     assert failures == {
         "baseline/seed0/pretraining": "the reason",
         "baseline/seed0/voc/seed0": "baseline/seed0/pretraining failed",
     }
     assert [name for name, _ in one.done] == ["mix/seed0/pretraining", "mix/seed0/voc/seed0"]
-    assert "baseline/seed0/pretraining failed; the other runs continue\nthe reason" in said
+    assert "baseline/seed0/pretraining failed; the other runs continue\nthe reason" in lines
 
 
 def test_two_workers_execute_two_runs_at_a_time_each_on_its_gpu(tmp_path):

@@ -11,12 +11,12 @@ def test_progress_is_parsed_from_a_log_line():
 
 
 def test_without_a_terminal_progress_is_printed_at_intervals():
-    said = []
-    often, seldom = PlainView(said.append, seconds=0), PlainView(said.append, seconds=3600)
+    lines = []
+    often, seldom = PlainView(lines.append, seconds=0), PlainView(lines.append, seconds=3600)
     often.update("mix/seed0/voc/seed0", LINE)
     seldom.update("mix/seed0/voc/seed0", LINE)
     often.update("mix/seed0/voc/seed0", "a warning\n")
-    assert said == ["  mix/seed0/voc/seed0: Epoch(train) [1][2/3] lr: 1e-1 eta: 0:00:10 loss: 1.5"]
+    assert lines == ["  mix/seed0/voc/seed0: Epoch(train) [1][2/3] lr: 1e-1 eta: 0:00:10 loss: 1.5"]
 
 
 def test_on_a_terminal_a_table_shows_what_runs(monkeypatch, capsys):

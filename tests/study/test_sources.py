@@ -15,16 +15,16 @@ def test_a_file_is_taken_as_it_is(tmp_path):
 def test_torchvisions_weights_are_fetched_once_with_their_hash_checked(tmp_path, monkeypatch):
     import torchvision
 
-    asked = []
+    calls = []
 
     def get_state_dict(self, *args, check_hash=False, **settings):
-        asked.append((self.name, check_hash))
+        calls.append((self.name, check_hash))
         return {"conv1.weight": torch.ones(1)}
 
     monkeypatch.setattr(torchvision.models.ResNet18_Weights, "get_state_dict", get_state_dict)
     path = fetch_checkpoint("torchvision://resnet18", tmp_path)
     assert fetch_checkpoint("torchvision://resnet18", tmp_path) == path
-    assert asked == [("IMAGENET1K_V1", True)]
+    assert calls == [("IMAGENET1K_V1", True)]
     assert read_checkpoint(path) == {"conv1.weight": torch.ones(1)}
 
 

@@ -31,29 +31,29 @@ def step(folder, work, **inputs) -> Step:
 
 
 def test_a_finished_step_is_left_alone(tmp_path):
-    work, said = Recorder(), []
-    assert run_step(step(tmp_path, work), said.append)
-    assert not run_step(step(tmp_path, work), said.append)
-    assert work.runs == 1 and said[-1] == "pretraining: finished before"
+    work, messages = Recorder(), []
+    assert run_step(step(tmp_path, work), messages.append)
+    assert not run_step(step(tmp_path, work), messages.append)
+    assert work.runs == 1 and messages[-1] == "pretraining: finished before"
 
 
 @pytest.mark.parametrize("inputs, named", [(dict(config="b"), "config"), (dict(config="a", data="x"), "data")])
 def test_a_changed_input_is_named_and_the_step_is_executed_again(tmp_path, inputs, named):
-    work, said = Recorder(), []
-    run_step(step(tmp_path, work), said.append)
+    work, messages = Recorder(), []
+    run_step(step(tmp_path, work), messages.append)
     (tmp_path / "pretrain/left_over.txt").write_text("from before")
-    run_step(step(tmp_path, work, **inputs), said.append)
+    run_step(step(tmp_path, work, **inputs), messages.append)
     assert work.runs == 2 and not (tmp_path / "pretrain/left_over.txt").exists()
-    assert any(f"because of a change in: {named}" in line for line in said)
+    assert any(f"because of a change in: {named}" in line for line in messages)
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("other")])
 def test_a_missing_or_changed_output_is_made_again(tmp_path, harm):
-    work, said = Recorder(), []
-    run_step(step(tmp_path, work), said.append)
+    work, messages = Recorder(), []
+    run_step(step(tmp_path, work), messages.append)
     harm(tmp_path / "pretrain/out.txt")
-    run_step(step(tmp_path, work), said.append)
-    assert work.runs == 2 and "out.txt is missing or was changed" in said[-2]
+    run_step(step(tmp_path, work), messages.append)
+    assert work.runs == 2 and "out.txt is missing or was changed" in messages[-2]
 
 
 def test_an_interrupted_step_continues_in_its_folder(tmp_path):

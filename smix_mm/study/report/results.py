@@ -167,7 +167,7 @@ def resample_runs(
         sentence for each problem.
     """
     if metric not in DEFINITIONS:
-        return {}, [f"{metric} cannot be computed from stored predictions, so nothing is said about other test images"]
+        return {}, [f"{metric} cannot be computed from stored predictions, so there is no interval over test images"]
     figures: dict[str, np.ndarray] = {}
     problems: list[str] = []
     first: tuple[str, Detections] | None = None

@@ -166,5 +166,5 @@ def test_a_metric_that_predictions_do_not_give_has_no_interval_over_images():
     comparison = quietly(study(dict(baseline=BASELINE, cutmix=CUTMIX)))
     assert comparison.pairs[0].images is None
     assert comparison.problems == [
-        "pascal_voc/mAP cannot be computed from stored predictions, so nothing is said about other test images"
+        "pascal_voc/mAP cannot be computed from stored predictions, so there is no interval over test images"
     ]
