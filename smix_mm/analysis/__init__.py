@@ -1,1 +1,1 @@
-"""Measurements that the documents quote: replaced area, peaks in padding, the released code's map."""
+"""Measurements quoted in the documentation: replaced area, saliency peaks in padding, the released code's map."""

@@ -1,4 +1,8 @@
-"""The saliency map that the released code gets beside the true one: on an image, and over many."""
+"""The saliency map that the released code computes, compared with the true map: on one image and over many.
+
+The released code passes the normalised float image to OpenCV's detector, which reads its bytes (see
+:func:`smix_mm.batch_augments.official_map.released_code_maps`); the true map is that of the uint8 image.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,11 @@ from torch import Tensor
 
 from ..batch_augments.official import first_peaks, normalize, released_code_maps
 from ..saliency import FineGrainedSaliency
+from ..utils.choices import check_minimum
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.files import atomic_path
 from ..utils.progress import track
+from ..utils.text import markdown_table
 from ..visualization.image_files import centre_crop, choose, list_images, random_crops, read_image
 from ..visualization.panels import ANY, MOST, Example, Panel, to_mark
 from ..visualization.sheet import save_sheet
@@ -25,14 +31,14 @@ COLOURS = {TRUE: "tab:blue", RELEASED: "tab:red"}
 
 @dataclass(frozen=True)
 class Peaks:
-    """Where the two maps of each of N square images peak, and how alike the maps are.
+    """The peaks of the two maps of N square images, and the correlations of the maps.
 
     Attributes:
-        size: side of the images, pixels.
-        files: from how many image files they were cut.
+        size: side of the images in pixels.
+        files: number of image files from which they were cropped.
         true: int64 (N, 2), (y, x) of the true map's first maximum.
-        released: int64 (N, 2), the same of the map that the released code gets.
-        correlations: float64 (N,), Pearson's, of the two maps over all pixels; NaN where one is constant.
+        released: int64 (N, 2), (y, x) of the first maximum of the released code's map.
+        correlations: float64 (N,), Pearson's correlation of the two maps over all pixels; NaN if one is constant.
     """
 
     size: int
@@ -42,13 +48,13 @@ class Peaks:
     correlations: np.ndarray
 
     def distances(self) -> np.ndarray:
-        """float64 (N,): pixels between the two peaks of each image."""
+        """Distances in pixels between the two peaks of each image, float64 (N,)."""
         return np.linalg.norm(self.true - self.released, axis=1)
 
     def distances_to_others(self) -> np.ndarray:
-        """float64 (N * others,): from each released peak to the true peaks of up to 100 other images.
+        """Distances in pixels from each released peak to the true peaks of up to 100 other images, float64 (M,).
 
-        What :meth:`distances` would be if the released code's map knew nothing of its image.
+        These are what :meth:`distances` would be if the released code's map were independent of its image.
         """
         count = len(self.true)
         shifts = np.unique(np.linspace(1, count - 1, min(count - 1, 100)).round().astype(int))
@@ -56,7 +62,7 @@ class Peaks:
         return np.concatenate(apart) if apart else np.zeros(0)
 
     def summary(self) -> dict[str, Any]:
-        """The figures, ready for JSON; distances in pixels, shares from 0 to 1, None for what is unknown."""
+        """The figures for JSON: distances in pixels, shares from 0 to 1, None for undefined figures."""
         others, known = self.distances_to_others(), self.correlations[np.isfinite(self.correlations)]
         return dict(
             images=len(self.true),
@@ -87,35 +93,32 @@ def show_released_code_map(
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> Peaks:
-    """Draw one image, its true saliency map and the map that the released code gets, with both peaks.
-
-    The released code hands OpenCV's detector the normalised float image, which the detector
-    reads as bytes (see :func:`smix_mm.batch_augments.official.released_code_maps`).
+    """Draw one image, its true saliency map and the released code's map, with both peaks.
 
     Args:
-        image: a file, of which the middle square is taken, or ``skimage:NAME``.
-        out: image file to write; None writes none.
-        size: side that the square is resized to, pixels, at least 3.
+        image: a file, of which the central square is used, or ``skimage:NAME``.
+        out: image file to write, or None.
+        size: side in pixels to which the square is resized, at least 3. Default: 224.
         mean, std: of the normalisation, in RGB order. Default: ImageNet's.
 
     Raises:
-        ValueError: the file or a number is not as wanted.
+        ValueError: the file cannot be read, or a number is out of range.
         ImportError: OpenCV's contrib build is missing.
     """
-    _check_size(size)
+    check_minimum("size", size, 3)
     (path,) = list_images([image])
     crop = centre_crop(read_image(path), size)
     true, released = _maps([crop], mean, std)
     peaks = _peaks(size, true, released)
     if out is not None:
-        best, found = to_mark(first_peaks(true)[0], MOST), to_mark(first_peaks(released)[0], ANY)
+        true_mark, released_mark = to_mark(first_peaks(true)[0], MOST), to_mark(first_peaks(released)[0], ANY)
         panels = (
-            Panel("image: + true peak,\no released code's peak", crop, marks=(best, found)),
-            Panel("true map\nof the bytes", true[0].numpy(), marks=(best,)),
-            Panel("map that the released code\ngets of the floats", released[0].numpy(), marks=(found,)),
+            Panel("image: + true peak,\no released code's peak", crop, marks=(true_mark, released_mark)),
+            Panel("true map\nof the bytes", true[0].numpy(), marks=(true_mark,)),
+            Panel("map that the released code\ngets of the floats", released[0].numpy(), marks=(released_mark,)),
         )
-        apart, alike = peaks.distances()[0], peaks.correlations[0]
-        title = f"Peaks {apart:.0f} of {size} pixels apart, correlation of the maps {alike:.3f}"
+        distance, correlation = peaks.distances()[0], peaks.correlations[0]
+        title = f"Peaks {distance:.0f} of {size} pixels apart, correlation of the maps {correlation:.3f}"
         save_sheet([Example(title, panels, 3)], out)
     return peaks
 
@@ -134,19 +137,18 @@ def measure_released_code_map(
 
     Args:
         places: files and folders, as :func:`~smix_mm.visualization.image_files.list_images` takes them.
-        size: side of the images looked at, pixels, at least 3.
-        crops: 1 for the middle square of each file; more for so many random squares of it.
-        number: files at most, drawn at random. Defaults to all.
-        seed: of that draw and of the squares; 0 or more.
+        size: side in pixels to which the squares are resized, at least 3. Default: 224.
+        crops: 1 for the central square of each file, or the number of random squares. Default: 1.
+        number: maximal number of files, drawn at random, at least 1. Defaults to all.
+        seed: of that draw and of the squares, at least 0. Default: 0.
         mean, std: of the normalisation, in RGB order. Default: ImageNet's.
 
     Raises:
-        ValueError: a file or a number is not as wanted.
+        ValueError: a file cannot be read, or a number is out of range.
         ImportError: OpenCV's contrib build is missing.
     """
-    _check_size(size)
-    if crops < 1 or seed < 0 or (number is not None and number < 1):
-        raise ValueError(f"crops, number and seed are {crops}, {number}, {seed}; wanted at least 1, 1 and 0")
+    for name, value, minimum in (("size", size, 3), ("crops", crops, 1), ("number", number, 1), ("seed", seed, 0)):
+        check_minimum(name, value, minimum)
     random = np.random.default_rng(seed)
     files = choose(list_images(places), number, seed)
     parts = []
@@ -160,13 +162,8 @@ def measure_released_code_map(
     return Peaks(size, len(files), true, released, correlations)
 
 
-def _check_size(size: int) -> None:
-    if size < 3:
-        raise ValueError(f"size is {size}; wanted a side of at least 3 pixels")
-
-
 def _peaks(size: int, true: Tensor, released: Tensor) -> Peaks:
-    """Of the maps of one file."""
+    """The peaks in the maps of one file."""
     pairs = zip(true.flatten(1).double(), released.flatten(1).double())
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
@@ -174,7 +171,7 @@ def _peaks(size: int, true: Tensor, released: Tensor) -> Peaks:
 
 
 def format_peaks(peaks: Peaks) -> str:
-    """The summary as a Markdown table; of one image, the peaks themselves."""
+    """The summary as a Markdown table; for one image, with the positions of the peaks."""
     figures = peaks.summary()
     tenth = figures["share_of_peaks_in_top_tenth_of_rows"]
     others = figures["median_distance_to_peaks_of_other_images"]
@@ -189,7 +186,7 @@ def format_peaks(peaks: Peaks) -> str:
         rows.append(("the same to true peaks of other images", _number(others, 1)))
     rows.append(("correlation of the two maps, mean", _number(figures["mean_correlation"], 4)))
     rows.append(("correlation of the two maps, median", _number(figures["median_correlation"], 4)))
-    return "\n".join(["| what | value |", "| --- | ---: |", *(f"| {name} | {value} |" for name, value in rows)])
+    return markdown_table(["what", "value"], rows, "lr")
 
 
 def _number(value: float | None, places: int) -> str:
@@ -197,7 +194,7 @@ def _number(value: float | None, places: int) -> str:
 
 
 def draw_peaks(peaks: Peaks, path: str | Path) -> None:
-    """Draw where the peaks lie, by tenths of the rows, and how far apart they are.
+    """Draw the distribution of the peaks over tenths of the rows, and of the distances between the two peaks.
 
     Raises:
         ValueError: fewer than two images.
@@ -205,7 +202,7 @@ def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     from matplotlib.figure import Figure
 
     if len(peaks.true) < 2:
-        raise ValueError("there is one image; wanted two or more for a distribution")
+        raise ValueError(f"peaks should be of two or more images, got {len(peaks.true)}.")
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     rows, apart = figure.subplots(1, 2)
     tenths = np.arange(10)

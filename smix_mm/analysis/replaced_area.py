@@ -1,47 +1,62 @@
-"""How much of each image a batch augmentation replaces, counted from outside, so that any can be compared."""
+"""The share of its images that a batch augmentation replaces, measured on its input and output.
+
+So augmentations of any implementation can be compared, and the arms of a study.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Tuple
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Tuple
 
 import torch
 from torch import Tensor
 
+from ..datasets.training_batches import build_preprocessor, read_classification_config, training_batches
+from ..study.config import load_study
+from ..utils.errors import UsageError
+from ..utils.progress import track
+from ..utils.random_state import preserved_random_state
+from ..utils.text import markdown_table
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
 Augment = Callable[[Tensor, Tensor], Tuple[Tensor, Tensor]]
 
-# What float32 resolves is 5000 times coarser even for the last of 100 images, so no detector sees the mark.
+# The largest mark, 1e-8, is below half the relative spacing of float32 (at least 3e-8), so rounding removes all marks.
 _MARK = 1e-12
 _MOST_IMAGES = 10_000
 
 
 def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply a batch augmentation once, and count.
+    """Apply a batch augmentation once, and count the replaced pixels.
 
-    The pixels of each image are marked with a factor of its own in float64, which rounding to
-    float32 removes; so a replaced pixel is known even where both images have the same colour.
+    The pixels of each image are multiplied by a factor in float64 that identifies the image and that rounding to
+    float32 removes, so a replaced pixel is found even if both images have the same colour.
 
     Args:
-        augment: takes images and scores, and gives both back, as mmpretrain's batch augmentations do;
+        augment: takes and returns images and scores, as mmpretrain's batch augmentations do;
             it may work in place and must not round the pixels that it moves.
-        images: float32 (N, C, H, W), normalised; no pixel is 0 in all channels. Not changed.
+        images: float32 (N, C, H, W), normalised, with no pixel that is 0 in all channels; N at most 10,000. Not
+            changed.
 
     Returns:
-        replaced: int64 (N,), pixels of each image that are no longer its own; none for an image
-        that is its own partner.
-        weight: float64 (N,), how much of each label is no longer its own, 0 to 1.
+        replaced: int64 (N,), the number of pixels of each image that come from another image.
+        weight: float64 (N,), the weight of other labels in each label, 0 to 1.
 
     Raises:
-        TypeError, ValueError: ``images`` are not as above.
+        TypeError: ``images`` are not float32.
+        ValueError: ``images`` are too many or have a pixel that is 0 in all channels.
     """
     if images.dtype != torch.float32:
-        raise TypeError(f"images are {images.dtype}; wanted float32, which leaves room for the marks")
-    if len(images) > _MOST_IMAGES or bool((images == 0).all(1).any()):
-        raise ValueError(
-            f"images are {len(images)}, or hold pixels that are 0 in all channels; wanted at most {_MOST_IMAGES}, "
-            "normalised so that no pixel is 0"
-        )
+        raise TypeError(f"images should be float32, got {images.dtype}.")
+    if len(images) > _MOST_IMAGES:
+        raise ValueError(f"images should be at most {_MOST_IMAGES}, got {len(images)}.")
+    if bool((images == 0).all(1).any()):
+        raise ValueError("images should be normalised so that no pixel is 0 in all channels.")
     number = torch.arange(1, len(images) + 1, dtype=torch.float64, device=images.device)
     marked = images.double() * (1 + _MARK * number[:, None, None, None])
     scores = torch.eye(len(images), dtype=torch.float64, device=images.device)
@@ -51,11 +66,11 @@ def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class AreaCount:
-    """Shares of replaced pixels over many batches, summed up in whole numbers.
+    """Counts of replaced pixels over many batches, summed exactly as integers.
 
     Attributes:
-        pixels: of an image.
-        batches, images: how many were counted.
+        pixels: number of pixels of an image.
+        batches, images: number of batches and images counted.
     """
 
     pixels: int
@@ -69,7 +84,7 @@ class AreaCount:
     _weight_squares: float = 0.0
 
     def add(self, replaced: Tensor, weight: Tensor) -> None:
-        """Count a batch, given what :func:`count_replaced` found."""
+        """Add a batch, given the result of :func:`count_replaced`."""
         self.batches += 1
         self.images += len(replaced)
         total = int(replaced.sum())
@@ -81,13 +96,13 @@ class AreaCount:
         self._weight_squares += float((weight**2).sum())
 
     def summary(self) -> dict[str, float]:
-        """What was found, as shares of 0 to 1.
+        """Means and standard deviations, as shares of 0 to 1.
 
         Returns:
             ``area`` and ``area_sd``, mean and standard deviation over images of the replaced share;
             ``area_error``, the standard error of that mean, with a batch as the unit, because the
             images of a batch may share one box (NaN for one batch); ``weight`` and ``weight_sd``, of
-            the label's share; ``batches``; ``images``.
+            the weight of other labels; ``batches``; ``images``.
         """
         of_batches = _deviation(self._batch_sum, self._batch_squares, self.batches)
         return dict(
@@ -102,5 +117,79 @@ class AreaCount:
 
 
 def _deviation(total: float, squares: float, number: int) -> float:
-    """Standard deviation of all of a number of values, from their sum and that of their squares."""
+    """Population standard deviation, from the sum of the values and of their squares."""
     return math.sqrt(max(squares / number - (total / number) ** 2, 0))
+
+
+def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Count, for each arm with a pretraining, the pixels that its batch augmentation replaces.
+
+    All arms get the same batches, those of the training: cropped and flipped. Every batch is mixed; the probability
+    with which the training mixes a batch is returned as ``probability``.
+
+    Args:
+        study: config of the study; before the mixing, the arms' batches must not differ.
+        batches: number of batches, at least 1; arms with one box a batch need thousands. Default: 1000.
+        seed: of the batches and of the mixing; an arm's random numbers do not depend on the other arms. Default: 0.
+
+    Returns:
+        by arm, ``probability`` and the values of :meth:`AreaCount.summary`; for an arm
+        without batch augmentation ``probability`` is 0 and the other values are missing.
+
+    Raises:
+        UsageError: the study or a number is invalid, or the arms differ in their data.
+        ValueError: the data cannot be read.
+    """
+    arms = {arm.name: arm.pretraining for arm in load_study(study).arms.values() if arm.pretraining is not None}
+    if batches < 1:
+        raise UsageError(f"batches should be at least 1, got {batches}.")
+    if not arms:
+        raise UsageError(f"study {study} should have an arm with a pretraining.")
+    configs = {name: read_classification_config(arm.path, arm.cfg_options) for name, arm in arms.items()}
+    first, reference = next(iter(configs.items()))
+    for name, cfg in configs.items():
+        if _data(cfg) != _data(reference):
+            raise UsageError(f"arms should differ in the mixing only, but {first} and {name} differ in their data.")
+    found: dict[str, dict[str, float]] = {name: dict(probability=0.0) for name in arms}
+    with preserved_random_state(seed):
+        augments = {name: _augment(name, cfg) for name, cfg in configs.items() if _mixes(cfg)}
+        counts: dict[str, AreaCount] = {}
+        data = training_batches(reference, build_preprocessor(reference), seed)
+        for number, batch in enumerate(track(islice(data, batches), "batches", batches)):
+            for name, (augment, _) in augments.items():
+                with preserved_random_state(batches * seed + number):
+                    replaced, weight = count_replaced(augment, batch.inputs)
+                counts.setdefault(name, AreaCount(batch.inputs[0, 0].numel())).add(replaced, weight)
+    for name, count in counts.items():
+        found[name] = dict(probability=augments[name][1], **count.summary())
+    return found
+
+
+def format_areas(found: dict[str, dict[str, float]]) -> str:
+    """The shares as a Markdown table, in percent."""
+    header = ["arm", "replaced, %", "± standard error", "sd over images", "label's weight, %", "sd", "mixed batches, %"]
+    keys = ("area", "area_error", "area_sd", "weight", "weight_sd")
+    rows = [
+        [name, *(f"{100 * row[key]:.2f}" if key in row else "–" for key in keys), f"{100 * row['probability']:.0f}"]
+        for name, row in found.items()
+    ]
+    return markdown_table(header, rows, "lr")
+
+
+def _mixes(cfg: Config) -> bool:
+    return bool(cfg.data_preprocessor.get("batch_augments"))
+
+
+def _data(cfg: Config) -> dict[str, Any]:
+    """All settings that determine a batch before the mixing."""
+    preprocessor = {key: value for key, value in cfg.data_preprocessor.items() if key != "batch_augments"}
+    return dict(preprocessor=preprocessor, train_dataloader=cfg.train_dataloader)
+
+
+def _augment(name: str, cfg: Config) -> tuple[Any, float]:
+    """The batch augmentation of an arm and its probability."""
+    wrapper = build_preprocessor(cfg).batch_augments
+    mixing = [augment for augment in wrapper.augments if augment is not None]
+    if len(mixing) != 1:
+        raise UsageError(f"arm {name} should have one batch augmentation, got {len(mixing)}.")
+    return mixing[0], 1.0 if wrapper.probs is None else wrapper.probs[0]

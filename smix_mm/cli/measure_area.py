@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..analysis.study_areas import format_areas, measure_area
+    from ..analysis.replaced_area import format_areas, measure_area
     from ..utils.files import write_json
 
     areas = measure_area(options.study, batches=options.batches, seed=options.seed)

@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> int | None:
     from ..study import commands
 
     if options.verb == "run":
-        where = commands.Where(options.executor, tuple(options.gpus), options.processes)
-        commands.run_study(options.study, options.work_dir, where, dry=options.plan)
+        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes)
+        commands.run_study(options.study, options.work_dir, placement, dry=options.plan)
     elif options.verb == "status":
         commands.status(options.study, options.work_dir)
     elif options.verb == "report":

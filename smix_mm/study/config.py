@@ -1,4 +1,4 @@
-"""What a study compares: arms, detectors and seeds, read from a plain config."""
+"""The config of a study: arms, detectors and seeds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class RunConfig:
     def read(self) -> Config:
         """The config with its settings merged in."""
         config = read_config(self.path)
-        config.merge_from_dict(dict(self.cfg_options))
+        if self.cfg_options:
+            config.merge_from_dict(dict(self.cfg_options))
         return config
 
     @cached_property
@@ -68,27 +69,27 @@ class Study:
     """What is compared.
 
     Attributes:
-        name: the title of the report.
-        arms: by name; the first is the one compared with.
-        detectors: configs of detectors with their data, by name; each has a LoadProofHook. None
-            at all: the pretrainings themselves are compared.
-        pretraining_seeds: of the pretrainings; arms are paired by them. Defaults to 0 alone.
-        finetuning_seeds: of the fine-tunings of each backbone. Several of one backbone say nothing
-            about the spread of the pretraining. Defaults to 0 alone.
-        metric: the figure that is compared. Defaults to ``'voc/mAP_11point'``.
-        planned: pairs of arms that the study was made to tell apart. Their p values are corrected for
+        name: title of the report. Defaults to the name of the config file.
+        arms: by name; the first is the reference.
+        detectors: configs of detectors with their data sets, by name; each has a LoadProofHook. If empty,
+            the pretrainings themselves are compared.
+        pretraining_seeds: of the pretrainings; arms are paired by them. Defaults to ``(0,)``.
+        finetuning_seeds: of the fine-tunings of each backbone. Several fine-tunings of one backbone do not show
+            the spread between pretrainings. Defaults to ``(0,)``.
+        metric: name of the compared figure. Defaults to ``'voc/mAP_11point'``.
+        planned: pairs of arms that the study is meant to tell apart. Their p values are corrected for
             each other alone, and those of all other pairs, called exploration, for each other.
-            Defaults to none: every pair counts alike.
-        paper: figures of a paper to set beside, by arm, in the metric's units.
-        sheet: None, or the arm from whose training images the page of mixed images is drawn.
+            Defaults to none: all pairs are corrected together.
+        paper: figures of a paper, by arm, in the metric's units; shown in the report.
+        sheet: None, or the arm from whose training images the sheet of mixed images is drawn.
         prepare: None, or ``dict(call='package.module:function', variable=NAME)``: a function
-            that writes the data into the folder it is given, once; the configs find that folder
+            that writes the data into the folder that it is given; the configs find that folder
             in the environment variable.
-        cluster: what a Slurm job asks for: any of ``partition``, ``minutes``, ``cpus``, ``gpus``,
+        cluster: resources of a Slurm job: any of ``partition``, ``minutes``, ``cpus``, ``gpus``,
             ``memory_gb``, ``setup`` (list of shell lines).
-        seconds: about how long a run takes, by detector's name or ``'pretraining'``: for the time
-            left as long as no run of a kind is finished. Defaults to not known.
-        next: a sentence that the study ends with on the screen, or None.
+        seconds: approximate duration of a run, by detector's name or ``'pretraining'``, for the estimated time
+            left until a run of that kind is finished. Defaults to unknown.
+        next: a sentence to print at the end, or None.
     """
 
     name: str
@@ -110,7 +111,8 @@ def load_study(config: str | Path) -> Study:
     """Read and check a study's config.
 
     An arm in ``arms=dict(NAME=..., ...)`` is the path of a pretraining's config, such a config with settings
-    merged into it, or a checkpoint; a detector in ``detectors=dict(NAME=..., ...)`` is one of the first two:
+    merged into it, or a checkpoint. A detector in ``detectors=dict(NAME=..., ...)`` is a config, with or without
+    settings:
 
     .. code-block:: python
 
@@ -130,96 +132,92 @@ def load_study(config: str | Path) -> Study:
     """
     path = Path(config)
     if not path.is_file():
-        raise UsageError(f"study {config} is not there; wanted a config such as configs/demo/study.py")
+        raise UsageError(f"study {config} does not exist. It should be a config such as configs/demo/study.py.")
+    try:
+        study = _read_study(path)
+        _check(study)
+    except UsageError as error:
+        raise UsageError(f"study {path}: {error}") from error
+    return study
+
+
+def _read_study(path: Path) -> Study:
     content = read_config(path).to_dict()
     known = {field.name for field in dataclasses.fields(Study)}
     unknown = sorted(set(content) - known)
     if unknown:
-        raise UsageError(f"study {config} has {', '.join(unknown)}; wanted of {', '.join(sorted(known))} alone")
+        raise UsageError(f"its settings should be of {', '.join(sorted(known))}, got {', '.join(unknown)}.")
+    arms = content.get("arms")
+    if not isinstance(arms, dict) or not arms:
+        raise UsageError(f"arms should be dict(NAME=CONFIG, ...), got {arms!r}.")
     plain = ("metric", "paper", "sheet", "prepare", "cluster", "seconds", "next")
-    settings = {name: content[name] for name in plain if name in content}
-    study = Study(
+    return Study(
         name=content.get("name", path.stem),
-        arms={name: _arm(path, name, value) for name, value in _mapping(path, content, "arms").items()},
-        detectors={name: _run_config(path, name, value) for name, value in content.get("detectors", {}).items()},
-        pretraining_seeds=_seeds(path, content, "pretraining_seeds"),
-        finetuning_seeds=_seeds(path, content, "finetuning_seeds"),
-        planned=_pairs(path, content),
-        **settings,
+        arms={name: _arm(path.parent, name, value) for name, value in arms.items()},
+        detectors={
+            name: _run_config(path.parent, f"detector {name}", value)
+            for name, value in content.get("detectors", {}).items()
+        },
+        pretraining_seeds=_seeds(content, "pretraining_seeds"),
+        finetuning_seeds=_seeds(content, "finetuning_seeds"),
+        planned=_pairs(content.get("planned", ()), set(arms)),
+        **{name: content[name] for name in plain if name in content},
     )
-    _check(path, study)
-    return study
 
 
-def _mapping(path: Path, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = content.get(name)
-    if not isinstance(value, dict) or not value:
-        raise UsageError(f"study {path} has {name}={value!r}; wanted {name}=dict(NAME=CONFIG, ...)")
-    return value
-
-
-def _seeds(path: Path, content: Mapping[str, Any], name: str) -> tuple[int, ...]:
+def _seeds(content: Mapping[str, Any], name: str) -> tuple[int, ...]:
     seeds = content.get(name, [0])
-    whole = isinstance(seeds, (list, tuple)) and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
-    if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise UsageError(f"study {path} has {name}={seeds!r}; wanted different whole numbers, such as [0, 1, 2]")
+    valid = isinstance(seeds, (list, tuple)) and all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    if not valid or not seeds or len(set(seeds)) < len(seeds):
+        raise UsageError(f"{name} should be different integers of at least 0, such as [0, 1, 2], got {seeds!r}.")
     return tuple(seeds)
 
 
-def _pairs(path: Path, content: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    pairs, arms = content.get("planned", ()), set(content["arms"])
-    whole = isinstance(pairs, (list, tuple)) and all(
+def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
+    valid = isinstance(pairs, (list, tuple)) and all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and len(arms & set(pair)) == 2 for pair in pairs
     )
-    if not whole or len(set(map(frozenset, pairs))) < len(pairs):
-        raise UsageError(
-            f"study {path} has planned={pairs!r}; wanted different pairs of its arms, such as [('one', 'another')]"
-        )
+    if not valid or len(set(map(frozenset, pairs))) < len(pairs):
+        raise UsageError(f"planned should be different pairs of arms, such as [('one', 'another')], got {pairs!r}.")
     return tuple((first, second) for first, second in pairs)
 
 
-def _arm(path: Path, name: str, value: Any) -> Arm:
+def _arm(folder: Path, name: str, value: Any) -> Arm:
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise UsageError(f"study {path} has an arm {name!r}; wanted a name of letters, digits, '-', '_' and '.'")
-    if isinstance(value, dict) and set(value) == {"checkpoint"} and isinstance(value["checkpoint"], str):
-        given = value["checkpoint"]
-        return Arm(name, checkpoint=given if "://" in given else str(path.parent / given))
-    if isinstance(value, dict) and "config" not in value:
+        raise UsageError(f"the name of an arm should be of letters, digits, '-', '_' and '.', got {name!r}.")
+    if not isinstance(value, dict) or "config" in value:
+        return Arm(name, pretraining=_run_config(folder, f"arm {name}", value))
+    checkpoint = value.get("checkpoint")
+    if set(value) != {"checkpoint"} or not isinstance(checkpoint, str):
         raise UsageError(
-            f"study {path}: arm {name} should be the config of a pretraining, dict(config=FILE, cfg_options=dict(...)) "
-            "or dict(checkpoint=...) with a file, 'torchvision://resnet50' or 'timm://resnet50.a1_in1k', "
+            f"arm {name} should be the config of a pretraining, dict(config=FILE, cfg_options=dict(...)) or "
+            "dict(checkpoint=...) with a file, 'torchvision://resnet50' or 'timm://resnet50.a1_in1k', "
             f"got {value!r}."
         )
-    return Arm(name, pretraining=_run_config(path, name, value))
+    return Arm(name, checkpoint=checkpoint if "://" in checkpoint else str(folder / checkpoint))
 
 
-def _run_config(path: Path, name: str, value: Any) -> RunConfig:
+def _run_config(folder: Path, name: str, value: Any) -> RunConfig:
     if isinstance(value, str):
-        return RunConfig(path.parent / value)
-    settings = value.get("cfg_options", {}) if isinstance(value, dict) else None
-    if (
-        not isinstance(settings, dict)
-        or set(value) - {"cfg_options"} != {"config"}
-        or not isinstance(value["config"], str)
-    ):
+        return RunConfig(folder / value)
+    given = value if isinstance(value, dict) else {}
+    file, settings = given.get("config"), given.get("cfg_options", {})
+    if set(given) - {"cfg_options"} != {"config"} or not isinstance(file, str) or not isinstance(settings, dict):
         raise UsageError(
-            f"study {path}: {name} should be the path of a config or dict(config=FILE, cfg_options=dict(...)), "
-            f"got {value!r}."
+            f"{name} should be the path of a config or dict(config=FILE, cfg_options=dict(...)), got {value!r}."
         )
-    config = RunConfig(path.parent / value["config"], _flatten(settings))
-    for option, (key, setting) in zip(config.arguments(), config.cfg_options.items()):
-        if _parse_option(option) != repr({key: setting}):
+    config = RunConfig(folder / file, _flatten(settings))
+    for key, setting in config.cfg_options.items():
+        if not _is_parsed_back(key, setting):
             raise UsageError(
-                f"study {path}: cfg_options of {name} should hold numbers, strings without spaces and commas, "
-                f"booleans, None, or lists and tuples of these, got {key}={setting!r}. Put it into a config file."
+                f"cfg_options of {name} should be numbers, strings without spaces and commas, booleans, None, or lists "
+                f"and tuples of these, got {key}={setting!r}. Put other values into a config file."
             )
     if config.path.is_file():
         try:
             config.read()
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # as mmengine's merge raises them
-            raise UsageError(
-                f"study {path}: cfg_options of {name} cannot be merged into {config.path}: {error}"
-            ) from error
+            raise UsageError(f"cfg_options of {name} cannot be merged into {config.path}: {error}") from error
     return config
 
 
@@ -241,33 +239,37 @@ def _format_value(value: Any) -> str:
     return f"[{','.join(map(_format_value, value))}]" if isinstance(value, list) else str(value)
 
 
-def _parse_option(option: str) -> str:
-    """What a command line makes of ``KEY=VALUE``."""
+def _is_parsed_back(key: str, value: Any) -> bool:
+    """Whether the command line parses a setting to the same value and type."""
     parser = argparse.ArgumentParser()
     add_cfg_options(parser)
     try:
-        return repr(parser.parse_args(["--cfg-options", option]).cfg_options)
+        parsed = parser.parse_args(["--cfg-options", f"{key}={_format_value(value)}"])
     except AssertionError:  # a bracket without its counterpart
-        return ""
+        return False
+    return repr(parsed.cfg_options) == repr({key: value})
 
 
-def _check(path: Path, study: Study) -> None:
+def _check(study: Study) -> None:
     if study.sheet is not None and (study.sheet not in study.arms or study.arms[study.sheet].pretraining is None):
-        raise UsageError(f"study {path} has sheet={study.sheet!r}; wanted one of its arms that pretrain")
+        raise UsageError(f"sheet should be an arm with a pretraining, got {study.sheet!r}.")
     if not study.detectors and any(arm.pretraining is None for arm in study.arms.values()):
-        raise UsageError(f"study {path} has arms without pretraining and no detectors; wanted detectors=dict(...)")
+        raise UsageError("it has arms without pretraining, so it needs detectors: detectors=dict(NAME=CONFIG).")
     unknown = sorted(set(study.cluster) - set(CLUSTER_KEYS))
     if unknown:
-        raise UsageError(f"study {path} has cluster={', '.join(unknown)}; wanted of {', '.join(CLUSTER_KEYS)} alone")
-    configs = [arm.pretraining for arm in study.arms.values() if arm.pretraining] + list(study.detectors.values())
-    checkpoints = [arm.checkpoint for arm in study.arms.values() if arm.checkpoint and "://" not in arm.checkpoint]
-    for needed in (*(config.path for config in configs), *map(Path, checkpoints)):
-        if not needed.is_file():
-            raise UsageError(f"study {path} names {needed}, which is not there; wanted a path beside the study")
+        raise UsageError(f"the keys of cluster should be of {', '.join(CLUSTER_KEYS)}, got {', '.join(unknown)}.")
+    files = [config.path for config in study.detectors.values()]
+    for arm in study.arms.values():
+        if arm.pretraining is not None:
+            files.append(arm.pretraining.path)
+        elif "://" not in str(arm.checkpoint):
+            files.append(Path(str(arm.checkpoint)))
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file} does not exist. Paths are relative to the folder of the study's config.")
     for detector in study.detectors.values():
-        hooks = [hook.get("type") for hook in detector.read().get("custom_hooks", ())]
-        if "LoadProofHook" not in hooks:
+        if "LoadProofHook" not in [hook.get("type") for hook in detector.read().get("custom_hooks", ())]:
             raise UsageError(
-                f"{detector.path} has no LoadProofHook, so nothing would show that a backbone was loaded; "
-                "wanted custom_hooks=[dict(type='LoadProofHook')] in it"
+                f"{detector.path} has no LoadProofHook, which proves that the backbone was loaded. Add "
+                "custom_hooks=[dict(type='LoadProofHook')] to it."
             )

@@ -1,7 +1,7 @@
-"""Starting trainings and tests without importing everything each time.
+"""Starting trainings and tests without repeating their imports.
 
-A process imports OpenMMLab once and then forks a child for each program. In a study of many short
-runs on a CPU the imports would else be most of the work: about 12 s of CPU time for each program.
+A process imports OpenMMLab once and then forks a child for each program. Without it, imports are most of the work
+of a study of many short runs on a CPU: about 12 s of CPU time for each program.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MESSAGE_BYTES = 1 << 16
 
 
 class Process(Protocol):
-    """A program that runs: what is used of :class:`subprocess.Popen`."""
+    """A running program: the used part of :class:`subprocess.Popen`."""
 
     stdout: IO[str] | None
 
@@ -36,19 +36,19 @@ class Process(Protocol):
         """Its exit status, once it has ended."""
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send it SIGTERM."""
 
 
 class ForkServer:
     """Starts programs of this package as children of a process that has imported OpenMMLab.
 
-    For programs on a CPU: a process that has touched CUDA cannot be forked. One program at a time.
-    The server starts with the first, and ends, together with its program, with the thread that
-    started it, however that ends.
+    For programs on a CPU: a process that has initialised CUDA cannot be forked. One program at a time.
+    The server starts with the first program; server and program end, by a signal of the kernel, when the thread that
+    started them ends.
 
     Args:
         environment: variables of the programs.
-        imports: modules that they find imported; what is not installed is left out.
+        imports: modules that the server imports before it forks; those not installed are skipped.
     """
 
     def __init__(self, environment: Mapping[str, str], imports: Sequence[str] = IMPORTS) -> None:
@@ -93,7 +93,7 @@ class ForkServer:
 
 
 class _Forked:
-    """A child of the server, which sends its process id and, once it has ended, its exit status."""
+    """A child of the server. The server sends its process id and, once it has ended, its exit status."""
 
     def __init__(self, server: socket.socket, stdout: IO[str]) -> None:
         self.stdout: IO[str] | None = stdout
@@ -106,50 +106,50 @@ class _Forked:
 
     def wait(self) -> int:
         if self._status is None:
-            self._learn_pid()
-            # A server that is gone took its child along.
+            self._receive_pid()
+            # The child ends with the server.
             self._status = -signal.SIGKILL if self._pid is None else self._receive("status", -signal.SIGKILL)
         return self._status
 
     def terminate(self) -> None:
-        self._learn_pid()
+        self._receive_pid()
         if self._status is None and self._pid is not None:
             os.kill(self._pid, signal.SIGTERM)
 
-    def _learn_pid(self) -> None:
+    def _receive_pid(self) -> None:
         self._pid = self._receive("pid", None) if self._pid is None else self._pid
 
-    def _receive(self, name: str, gone: Any) -> Any:
+    def _receive(self, name: str, default: Any) -> Any:
+        """A value that the server sends, or the default if the server has ended."""
         message = self._server.recv(_MESSAGE_BYTES)
-        return json.loads(message)[name] if message else gone
+        return json.loads(message)[name] if message else default
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process with the one that started it."""
+    """Have the kernel kill this process when its parent ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def serve(connection: socket.socket, imports: Sequence[str]) -> int:
-    """Fork a child for each program that is asked for, until the other end closes.
+    """Fork a child for each requested program, until the other end closes the connection.
 
     Args:
-        connection: where programs are asked for.
-        imports: modules to import before the first.
+        connection: socket that receives the requests.
+        imports: modules to import before the first program.
 
     Returns:
-        an exit status: in the server once it is not needed any more, and in each child once its
-        program has ended, so that it ends as a program of its own would.
+        an exit status: 0 in the server when the connection is closed, and in each child that of its program.
     """
-    silence = os.open(os.devnull, os.O_WRONLY)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE_BYTES, 1)
         if not message:
             return 0
-        # What the imports say, the first time, belongs to the program that they are for.
-        _write_to(descriptors[0])
+        # The first program's output includes that of the imports.
+        _redirect_output(descriptors[0])
         for name in imports:
-            with contextlib.suppress(ImportError):  # a study of pretrainings alone needs no detection
+            with contextlib.suppress(ImportError):  # pretrainings alone do not need MMDetection
                 importlib.import_module(name)
         os.close(descriptors[0])
         child = os.fork()
@@ -159,14 +159,14 @@ def serve(connection: socket.socket, imports: Sequence[str]) -> int:
             program = json.loads(message)
             sys.argv = [program["module"].rpartition(".")[2] + ".py", *program["arguments"]]
             return run_command(partial(importlib.import_module(program["module"]).main, program["arguments"]))
-        _write_to(silence)
+        _redirect_output(devnull)
         connection.send(json.dumps(dict(pid=child)).encode())
         _, ended = os.waitpid(child, 0)
         connection.send(json.dumps(dict(status=os.waitstatus_to_exitcode(ended))).encode())
 
 
-def _write_to(descriptor: int) -> None:
-    """Point stdout and stderr there."""
+def _redirect_output(descriptor: int) -> None:
+    """Redirect stdout and stderr to a file descriptor."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(descriptor, 1)

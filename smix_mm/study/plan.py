@@ -1,82 +1,58 @@
-"""The runs of a study: which there are, what each needs, and how far it is."""
+"""The runs of a study, the state of each, and the time that is left."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any, Iterable, Mapping
 
 from .config import Study
-from .steps import damaged_outputs, read_marker
-
-RESULT = "result.json"
-PRETRAINING = "pretraining"
-GIVEN = "given"
-FAILURE = "failure.json"
-LOCK = ".lock"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A pretraining with the publishing of its backbone, or a fine-tuning with its test.
-
-    Attributes:
-        name: its folder under that of the study, such as ``cutmix/seed0/bccd/seed1``.
-        arm: which arm it belongs to.
-        pretraining_seed: None for an arm that is a checkpoint.
-        detector: None for a pretraining.
-        finetuning_seed: None for a pretraining.
-        needs: the name of the run whose backbone it starts from, or None.
-    """
-
-    name: str
-    arm: str
-    pretraining_seed: int | None
-    detector: str | None = None
-    finetuning_seed: int | None = None
-    needs: str | None = None
-
-    @property
-    def kind(self) -> str:
-        """What runs of about the same length have in common."""
-        return self.detector or PRETRAINING
+from .run import FAILURE, Run
+from .steps import MARKER, damaged_outputs, read_marker
 
 
 def plan_study(study: Study) -> list[Run]:
-    """All runs in the order in which they are done.
+    """All runs, in the order in which they are executed.
 
-    Seeds come before arms, so that a study which ends early has compared its arms over the seeds
-    that it did.
+    Seeds come before arms, so that a study that ends early has compared all arms over the seeds
+    that it finished.
     """
     runs = []
-    for place, seed in enumerate(study.pretraining_seeds):
+    for index, seed in enumerate(study.pretraining_seeds):
         for arm in study.arms.values():
-            if arm.pretraining is None and place:
-                continue
-            mine = None if arm.pretraining is None else seed
-            folder = f"{arm.name}/{GIVEN if mine is None else f'seed{mine}'}"
-            source = Run(f"{folder}/{PRETRAINING}", arm.name, mine)
-            runs.append(source)
+            if arm.pretraining is None and index:
+                continue  # a checkpoint is exported once
+            pretraining = Run(arm.name, None if arm.pretraining is None else seed)
+            runs.append(pretraining)
             for detector in study.detectors:
-                for tuning in study.finetuning_seeds:
-                    name = f"{folder}/{detector}/seed{tuning}"
-                    runs.append(Run(name, arm.name, mine, detector, tuning, source.name))
+                for finetuning_seed in study.finetuning_seeds:
+                    runs.append(Run(arm.name, pretraining.pretraining_seed, detector, finetuning_seed))
+    return runs
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """All runs that were started in a study's folder, also those that the study no longer names; ordered by name."""
+    runs = []
+    for marker in sorted(folder.rglob(MARKER)):
+        with suppress(ValueError):  # a step inside a run
+            runs.append(Run.parse(marker.parent.relative_to(folder).as_posix()))
     return runs
 
 
 @dataclass(frozen=True)
 class RunState:
-    """How far a run is.
+    """The state of a run.
 
     Attributes:
         run: the run.
         state: ``'finished'``, ``'running'``, ``'failed'``, ``'interrupted'``, ``'damaged'`` (a
-            result file is missing or was changed) or ``'waiting'``.
-        seconds: how long it took, where it is finished.
-        lines: the last lines of the log, where it failed; what is damaged, where something is.
+            result file is missing or has changed) or ``'waiting'``.
+        seconds: duration of a finished run, or None.
+        lines: of a failed run the last lines of its log, of a damaged one a sentence that names the files.
     """
 
     run: Run
@@ -85,34 +61,38 @@ class RunState:
     lines: tuple[str, ...] = ()
 
 
-def look_at(run: Run, folder: Path, content: bool = False) -> RunState:
-    """How far a run of the study in ``folder`` is, from its files.
+def run_state(run: Run, folder: Path, check_content: bool = False) -> RunState:
+    """The state of a run, from its files.
 
     Args:
-        run: which.
+        run: the run.
         folder: of the study.
-        content: compare the content of a finished run's files too, not their presence alone.
+        check_content: compare the hashes of a finished run's files as well; otherwise only their existence.
     """
-    place = folder / run.name
-    marker = read_marker(place)
+    run_folder = folder / run.name
+    marker = read_marker(run_folder)
     if marker is not None and marker["outputs"]:
-        if content:
-            damaged = damaged_outputs(place, marker)
+        if check_content:
+            damaged = damaged_outputs(run_folder, marker)
         else:
-            damaged = [name for name in marker["outputs"] if not (place / name).is_file()]
+            damaged = [name for name in marker["outputs"] if not (run_folder / name).is_file()]
         if damaged:
             return RunState(run, "damaged", lines=(f"{', '.join(damaged)} is missing or was changed",))
         return RunState(run, "finished", marker.get("seconds"))
-    if is_locked(place.parent / f"{place.name}{LOCK}"):
+    if _is_locked(lock_path(run, folder)):
         return RunState(run, "running")
-    failure = read_failure(place)
+    failure = read_failure(run, folder)
     if failure is not None:
         return RunState(run, "failed", lines=failure)
     return RunState(run, "waiting" if marker is None else "interrupted")
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock; it goes with the process, however that ends."""
+def lock_path(run: Run, folder: Path) -> Path:
+    """The file that a process locks while it executes a run; the lock ends with the process."""
+    return folder / f"{run.name}.lock"
+
+
+def _is_locked(path: Path) -> bool:
     if not path.is_file():
         return False
     with open(path) as lock:
@@ -123,22 +103,22 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def read_failure(place: Path) -> tuple[str, ...] | None:
-    """The lines that a failed run left, or None."""
+def read_failure(run: Run, folder: Path) -> tuple[str, ...] | None:
+    """The last lines of the log of a failed run, or None."""
     try:
-        lines: list[str] = json.loads((place / FAILURE).read_text(encoding="utf-8"))["lines"]
+        lines: list[str] = json.loads((folder / run.name / FAILURE).read_text(encoding="utf-8"))["lines"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return tuple(lines)
 
 
 def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: int) -> float | None:
-    """Estimated seconds until all is done, or None where a kind of run has not been timed yet.
+    """Estimated seconds until all runs are finished, or None if the duration of some kind of run is unknown.
 
     Args:
         states: of all runs.
-        known: seconds of a run by its kind, for kinds of which none is finished.
-        workers: how many runs go on at a time.
+        known: seconds of a run by its kind, for kinds without a finished run.
+        workers: number of runs at a time.
     """
     states = list(states)
     seconds = dict(known)
@@ -155,15 +135,15 @@ def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: i
 def describe_time(seconds: float | None) -> str:
     """Such as ``'2 h 05 min'``."""
     if seconds is None:
-        return "not known before one run of each kind is finished"
+        return "unknown until one run of each kind is finished"
     minutes = round(seconds / 60)
     if minutes < 1:
         return "under a minute"
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def summary(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
-    """What ``study.json`` says, for the report, which may be shown to anyone: of a whole path the name alone."""
+def study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
+    """The content of ``study.json``; of an absolute config path only the name, since a report may be published."""
     return dict(
         name=study.name,
         config=str(config) if not Path(config).is_absolute() else Path(config).name,

@@ -1,4 +1,4 @@
-"""What a study shows while it works: a live table on a terminal, lines elsewhere."""
+"""Progress of a study on the screen: a live table on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ _PROGRESS = re.compile(r"((?:Epoch|Iter)\(\w+\).*)")
 
 
 class View(Protocol):
-    """What shows how far a study is; its methods may be called from several threads."""
+    """Shows the progress of a study; its methods may be called from several threads."""
 
-    def say(self, text: str) -> None:
-        """Something that stays to be read."""
+    def log(self, text: str) -> None:
+        """Print a message that stays on the screen."""
 
-    def watch(self, run: str, line: str) -> None:
-        """A line of output of a run that goes on."""
+    def update(self, run: str, line: str) -> None:
+        """Show the progress of a run, given a line of its output."""
 
-    def state(self, text: str) -> None:
-        """How many runs are done, and the time left."""
+    def summarize(self, text: str) -> None:
+        """Show how many runs are finished, and the time left."""
 
-    def ended(self, run: str) -> None:
-        """A run goes on no longer."""
+    def finish(self, run: str) -> None:
+        """Remove a run that has ended."""
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """End the view."""
 
 
 def open_view(title: str) -> View:
-    """A live view where there is a terminal, else a plain one."""
+    """A live table on a terminal, else plain lines."""
     return _LiveView(title) if sys.stdout.isatty() else PlainView()
 
 
-def progress_of(line: str) -> str | None:
-    """The part of a training's log line that tells how far it is, or None."""
+def parse_progress(line: str) -> str | None:
+    """The epoch or iteration and the figures of a training's log line, or None for other lines."""
     found = _PROGRESS.search(line)
     return " ".join(found.group(1).split()) if found else None
 
 
 class PlainView:
-    """Lines; those that tell progress only now and then."""
+    """Prints lines; those with the progress of a run at intervals only.
+
+    Args:
+        write: prints a text. Defaults to standard output.
+        seconds: between two lines of one run's progress. Default: 10.
+    """
 
     def __init__(self, write: Callable[[str], None] | None = None, seconds: float = _SECONDS_BETWEEN_LINES) -> None:
         self._write = write or (lambda text: print(text, flush=True))
@@ -51,22 +56,22 @@ class PlainView:
         self._shown: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         with self._lock:
             self._write(text)
 
-    def watch(self, run: str, line: str) -> None:
-        text = progress_of(line)
+    def update(self, run: str, line: str) -> None:
+        text = parse_progress(line)
         with self._lock:
             now = time.monotonic()
             if text is not None and now - self._shown.setdefault(run, now) >= self._seconds:
                 self._shown[run] = now
                 self._write(f"  {run}: {text}"[:150])
 
-    def state(self, text: str) -> None:
-        self.say(text)
+    def summarize(self, text: str) -> None:
+        self.log(text)
 
-    def ended(self, run: str) -> None:
+    def finish(self, run: str) -> None:
         with self._lock:
             self._shown.pop(run, None)
 
@@ -75,12 +80,12 @@ class PlainView:
 
 
 class _LiveView:
-    """A table of what runs now under the lines that stay."""
+    """A table of the running runs below the messages."""
 
     def __init__(self, title: str) -> None:
         from rich.live import Live
 
-        self._title, self._state, self._lock = title, "", threading.Lock()
+        self._title, self._summary, self._lock = title, "", threading.Lock()
         self._running: dict[str, str] = {}
         self._live = Live(refresh_per_second=4, transient=True)
         self._live.start()
@@ -88,29 +93,29 @@ class _LiveView:
     def _draw(self) -> None:
         from rich.table import Table
 
-        table = Table(title=self._title, caption=self._state, title_justify="left", caption_justify="left")
+        table = Table(title=self._title, caption=self._summary, title_justify="left", caption_justify="left")
         table.add_column("running")
-        table.add_column("how far")
+        table.add_column("progress")
         for run, text in self._running.items():
             table.add_row(run, text)
         self._live.update(table)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         with self._lock:
             self._live.console.print(text, markup=False, highlight=False)
 
-    def watch(self, run: str, line: str) -> None:
-        text = progress_of(line)
+    def update(self, run: str, line: str) -> None:
+        text = parse_progress(line)
         with self._lock:
             self._running[run] = text if text is not None else self._running.get(run, "starting")
             self._draw()
 
-    def state(self, text: str) -> None:
+    def summarize(self, text: str) -> None:
         with self._lock:
-            self._state = text
+            self._summary = text
             self._draw()
 
-    def ended(self, run: str) -> None:
+    def finish(self, run: str) -> None:
         with self._lock:
             self._running.pop(run, None)
             self._draw()

@@ -1,4 +1,4 @@
-"""Checkpoints that somebody else has trained."""
+"""Fetching published checkpoints of torchvision and timm."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from ..utils.files import atomic_path
 
 
 def fetch_checkpoint(source: str, folder: Path) -> Path:
-    """The file of a checkpoint, fetched where it is not a file yet.
+    """The file of a checkpoint; one of a library is downloaded and saved first.
 
     Args:
         source: a path; ``torchvision://NAME`` or ``torchvision://NAME/WEIGHTS``, such as
-            ``torchvision://resnet50/IMAGENET1K_V1`` (the default weights where none are named);
+            ``torchvision://resnet50/IMAGENET1K_V1`` (without WEIGHTS, the default weights);
             ``timm://NAME``, such as ``timm://resnet50.a1_in1k``.
-        folder: where fetched ones are kept; one that is there already is not fetched again.
+        folder: where fetched checkpoints are saved; one that is saved already is not fetched again.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or it cannot be fetched.
+        CheckpointError: the checkpoint does not exist, or cannot be fetched.
     """
     if "://" not in source:
         return Path(source)
     library, _, name = source.partition("://")
     fetch = {"torchvision": _torchvision, "timm": _timm}.get(library)
     if fetch is None:
-        raise CheckpointError(f"checkpoint {source} is of no known library; wanted torchvision://NAME or timm://NAME")
+        raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME or timm://NAME, got {source}.")
     path = folder / f"{library}-{name.replace('/', '-')}.pth"
     if not path.is_file():
         try:
             state_dict = fetch(name)
-        except Exception as error:  # whatever a library or the network answers
+        except Exception as error:  # the libraries raise many types
             reason = str(error).split("\n")[0]
             raise CheckpointError(
-                f"checkpoint {source} cannot be fetched ({type(error).__name__}: {reason}); "
-                "give the file of a checkpoint that you have"
+                f"checkpoint {source} cannot be fetched ({type(error).__name__}: {reason}). "
+                "Use the file of a checkpoint instead."
             ) from error
         with atomic_path(path) as temporary:
             torch.save(state_dict, temporary)
@@ -48,7 +48,7 @@ def _torchvision(name: str) -> dict[str, Tensor]:
     from torchvision.models import get_model_weights
 
     model, _, weights = name.partition("/")
-    # The file's name ends in the beginning of its hash, which is compared.
+    # check_hash compares the hash with the one in the file's name.
     state_dict: dict[str, Tensor] = get_model_weights(model)[weights or "DEFAULT"].get_state_dict(check_hash=True)
     return state_dict
 

@@ -1,10 +1,15 @@
-"""The statistics of a comparison: intervals, tests, and how many seeds a difference needs."""
+"""The statistics of a comparison: means over seeds, intervals, tests, and the number of seeds to show a difference.
+
+Several fine-tunings of one backbone do not show the spread between pretrainings, so the pretraining seed is the
+independent unit and fine-tunings are averaged inside it. With a single pretraining, or a given checkpoint, the unit is
+the fine-tuning seed, and the comparison is one of these backbones, not of ways to pretrain.
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
-from typing import Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,7 +17,59 @@ LEVEL = 0.95
 POWER = 0.8
 MOST_SEEDS = 100_000
 
+PRETRAINING_SEEDS, FINETUNING_SEEDS = "pretraining seeds", "fine-tuning seeds"
+
 Interval = Tuple[float, float]
+
+Nested = Dict[Optional[int], Dict[Optional[int], Any]]
+"""Figures by pretraining seed and, inside, by fine-tuning seed: floats, or float64 arrays over resampled test sets."""
+
+
+def subtract_nested(second: Nested, first: Nested) -> Nested:
+    """Differences over the seeds that both have.
+
+    If one side is a given checkpoint, the pretrainings of the other side are averaged for each
+    fine-tuning seed.
+    """
+    if (None in second) != (None in first):
+        second, first = _average_pretrainings(second), _average_pretrainings(first)
+    differences: Nested = {}
+    for outer in second:
+        common = [inner for inner in second[outer] if inner in first.get(outer, {})]
+        if common:
+            differences[outer] = {inner: second[outer][inner] - first[outer][inner] for inner in common}
+    return differences
+
+
+def _average_pretrainings(nested: Nested) -> Nested:
+    seeds = dict.fromkeys(seed for inner in nested.values() for seed in inner)
+    return {
+        None: {seed: np.mean([inner[seed] for inner in nested.values() if seed in inner], axis=0) for seed in seeds}
+    }
+
+
+def independent_unit(nested: Nested) -> str:
+    """``'pretraining seeds'`` or ``'fine-tuning seeds'``; without detectors always the former."""
+    several = len(nested) > 1 or all(None in inner for inner in nested.values())
+    return PRETRAINING_SEEDS if several else FINETUNING_SEEDS
+
+
+def unit_groups(nested: Nested) -> list[list[Any]]:
+    """The figures of each independent unit."""
+    if independent_unit(nested) == PRETRAINING_SEEDS:
+        return [list(inner.values()) for inner in nested.values()]
+    return [[figure] for inner in nested.values() for figure in inner.values()]
+
+
+def unit_means(nested: Nested) -> list[Any]:
+    """The mean of each independent unit."""
+    means = [np.mean(group, axis=0) for group in unit_groups(nested)]
+    return [float(mean) if np.ndim(mean) == 0 else mean for mean in means]
+
+
+def nested_mean(nested: Nested) -> Any:
+    """The mean of the units' means."""
+    return np.mean(unit_means(nested), axis=0)
 
 
 def standard_deviation(values: Sequence[float]) -> float | None:
@@ -21,12 +78,12 @@ def standard_deviation(values: Sequence[float]) -> float | None:
 
 
 def has_spread(values: Sequence[float]) -> bool:
-    """Whether there are two values that differ by more than the rounding of floats."""
+    """Whether two values differ by more than the rounding of floats."""
     return len(values) > 1 and float(np.ptp(values)) > 1e-12 * max(1.0, float(np.abs(values).max()))
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
-    """Student's interval for the mean of independent values; None where they have no spread to go by."""
+    """Student's interval for the mean of independent values; None if they have no spread."""
     from scipy import stats
 
     if not has_spread(values):
@@ -38,7 +95,7 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None
 
 
 def t_test(differences: Sequence[float]) -> float | None:
-    """Two-sided p of paired differences against zero; None where they have no spread to go by."""
+    """Two-sided p of paired differences against zero; None if they have no spread."""
     from scipy import stats
 
     return float(stats.ttest_1samp(differences, 0).pvalue) if has_spread(differences) else None
@@ -49,19 +106,19 @@ def bootstrap_interval(
 ) -> Interval | None:
     """Bootstrap interval for the mean over groups of the mean inside each.
 
-    Where every group is a single value, this is scipy's BCa interval (its percentile interval
-    where BCa is not defined). Otherwise groups are drawn with replacement, then values inside each
+    If every group is a single value, this is scipy's BCa interval (its percentile interval
+    if BCa is not defined). Otherwise groups are drawn with replacement, then values inside each
     drawn group, and the interval is that of the percentiles.
 
     Args:
         groups: the differences, by pretraining seed; inside, by fine-tuning seed.
-        level: of confidence.
-        resamples: how many.
-        seed: of the resampling; equal input gives the equal interval.
+        level: confidence level, 0 to 1.
+        resamples: number of bootstrap samples.
+        seed: of the resampling; equal input gives an equal interval.
 
     Returns:
-        the interval; None for fewer than three groups, or where nothing differs. With few groups it
-        is too narrow: of three there are only ten different resamples.
+        the interval; None for fewer than three groups or without spread. With few groups it
+        is too narrow: three have only ten different resamples.
     """
     means = [float(np.mean(group)) for group in groups]
     if len(groups) < 3 or not has_spread([value for group in groups for value in group]):
@@ -70,7 +127,7 @@ def bootstrap_interval(
         return _bca_interval(means, level, resamples, seed)
     rng = np.random.default_rng(seed)
     count = len(groups)
-    # Of each group, what it would give at each of the places that it may be drawn for.
+    # The resampled mean of each group for each position at which it may be drawn.
     inner = []
     for group in groups:
         drawn = rng.integers(len(group), size=(resamples, count, len(group)))
@@ -85,7 +142,7 @@ def _bca_interval(values: Sequence[float], level: float, resamples: int, seed: i
 
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
-            # A BCa that is not defined is warned about, and is NaN.
+            # An undefined BCa interval is NaN, with a warning.
             warnings.simplefilter("ignore")
             found = stats.bootstrap(
                 (np.asarray(values, float),),
@@ -101,17 +158,17 @@ def _bca_interval(values: Sequence[float], level: float, resamples: int, seed: i
 
 
 def basic_interval(figure: float, resampled: np.ndarray, level: float = LEVEL) -> Interval | None:
-    """The percentile interval mirrored at the figure itself; None where no resampled figure is a number.
+    """The basic bootstrap interval: the percentile interval reflected at the figure; None if all figures are NaN.
 
-    If resampling moves a figure up, as it does average precision on few images, the figure is
-    likely to lie above the truth by as much, and this interval allows for that.
+    If resampling raises a figure, as it does average precision on few images, the figure is
+    likely to exceed the true value by as much, and this interval corrects for that.
     """
     found = percentile_interval(resampled, level)
     return found and (2 * figure - found[1], 2 * figure - found[0])
 
 
 def percentile_interval(resampled: np.ndarray, level: float = LEVEL) -> Interval | None:
-    """The middle part of resampled figures; None where none is a number."""
+    """The percentile interval of resampled figures, without NaN; None if all are NaN."""
     known = resampled[~np.isnan(resampled)]
     if not len(known):
         return None
@@ -120,7 +177,7 @@ def percentile_interval(resampled: np.ndarray, level: float = LEVEL) -> Interval
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction: p values that may each be compared with 0.05, whichever of them is looked at.
+    """Holm's correction of p values, which controls the family-wise error rate.
 
     Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979.
     """
@@ -134,12 +191,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def t_test_power(seeds: int, effect: float, alpha: float = 1 - LEVEL) -> float:
-    """Chance that the two-sided paired t test shows a difference.
+    """Power of the two-sided paired t test.
 
     Args:
-        seeds: the number n of pairs, at least 2.
-        effect: true difference over the standard deviation of the differences.
-        alpha: level of the test.
+        seeds: number of pairs, at least 2.
+        effect: true difference divided by the standard deviation of the differences.
+        alpha: significance level of the test, 0 to 1.
     """
     from scipy import stats
 
@@ -149,16 +206,16 @@ def t_test_power(seeds: int, effect: float, alpha: float = 1 - LEVEL) -> float:
 
 
 def seeds_needed(deviation: float, difference: float, power: float = POWER, alpha: float = 1 - LEVEL) -> int | None:
-    """The smallest number of pairs whose t test shows ``difference`` with a chance of ``power``.
+    """The smallest number of pairs with which the t test has the given power.
 
     Args:
         deviation: standard deviation of paired differences, above 0.
         difference: the true difference, above 0, in the same units.
-        power: wanted chance.
-        alpha: level of the two-sided test.
+        power: probability that the test shows the difference, 0 to 1.
+        alpha: significance level of the two-sided test, 0 to 1.
 
     Returns:
-        the number; None where it is above 100,000.
+        the number; None if it exceeds 100,000.
     """
     effect = difference / deviation
     low, high = 1, 2
@@ -173,7 +230,7 @@ def seeds_needed(deviation: float, difference: float, power: float = POWER, alph
 
 
 def draw_images(images: int, samples: int, seed: int = 0) -> np.ndarray:
-    """How often each image is in each bootstrap sample of the test set, int32 (images, samples)."""
+    """How often each image occurs in each bootstrap sample of the test set, int32 (images, samples)."""
     rng = np.random.default_rng(seed)
     weights = np.empty((images, samples), np.int32)
     for sample in range(samples):

@@ -1,4 +1,4 @@
-"""Steps of a study: each in a folder of its own, done once, and taken up again where it was."""
+"""Steps of a study: each works in its own folder, is executed once, and resumes after an interruption."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from ..utils.errors import StepError
 from ..utils.files import content_hash, file_hash, write_json
@@ -18,7 +18,7 @@ LOG = "step.log"
 MARKER = "step.json"
 LOG_LINES_SHOWN = 5
 
-Tell = Callable[[str], None]
+LineCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Step:
     """One step.
 
     Attributes:
-        name: what the progress line calls it.
-        folder: where it works; nothing else may live there.
-        inputs: what its result depends on, by name, anything JSON can hold. A step that was
-            finished with other inputs is done again, and the name of what changed is said.
-        outputs: files (names inside ``folder``) that exist when it is done.
-        work: does it; is handed the step.
+        name: for messages.
+        folder: its working folder, which holds nothing else.
+        inputs: what its result depends on, by name; values are anything JSON can hold. A finished step is
+            executed again when they change, and the message names the inputs that changed.
+        outputs: names of the files in ``folder`` that exist when it is finished.
+        work: executes it, given the step.
     """
 
     name: str
@@ -44,59 +44,59 @@ class Step:
         return self.folder / self.outputs[index]
 
 
-def run_step(step: Step, say: Tell) -> bool:
-    """Do a step unless it is done; whether there was anything to do.
+def run_step(step: Step, log: LineCallback) -> bool:
+    """Execute a step unless it is finished.
 
-    A step counts as done when its marker says so, its inputs are the same and its outputs still
-    have the content they had. One that was interrupted goes on in its folder; one whose inputs
-    changed begins in an empty folder.
+    A step is finished if its marker file lists its outputs, its inputs have not changed and its outputs still
+    have the same content. An interrupted step continues in its folder; one whose inputs or outputs changed starts in an
+    empty folder.
+
+    Args:
+        step: the step.
+        log: called with each message.
+
+    Returns:
+        whether it was executed.
 
     Raises:
-        StepError: the work failed, or did not leave its outputs.
+        StepError: the work failed, or did not write its outputs.
     """
     inputs = {name: content_hash(value) for name, value in step.inputs.items()}
-    reason = stale_reason(step)
-    if reason is None:
-        say(f"{step.name}: finished before")
-        return False
-    if reason:
-        say(f"{step.name}: done again, because {reason}")
     marker = read_marker(step.folder)
-    if reason or marker is None:
+    changed = None if marker is None else _what_changed(step, inputs, marker)
+    if marker is not None and marker["outputs"] and not changed:
+        log(f"{step.name}: finished before")
+        return False
+    if changed:
+        log(f"{step.name}: done again, because {changed}")
+    if marker is None or changed:
         shutil.rmtree(step.folder, ignore_errors=True)
         step.folder.mkdir(parents=True)
         write_json(step.folder / MARKER, dict(inputs=inputs, outputs={}))
     started = time.monotonic()
     step.work(step)
-    absent = [name for name in step.outputs if not (step.folder / name).is_file()]
-    if absent:
-        raise StepError(f"{step.name} left no {', '.join(absent)} in {step.folder}")
+    missing = [name for name in step.outputs if not (step.folder / name).is_file()]
+    if missing:
+        raise StepError(f"{step.name} did not write {', '.join(missing)} into {step.folder}.")
     seconds = time.monotonic() - started
     hashes = {name: file_hash(step.folder / name) for name in step.outputs}
     write_json(step.folder / MARKER, dict(inputs=inputs, outputs=hashes, seconds=round(seconds, 1)))
-    say(f"{step.name}: done in {seconds:.0f} s")
+    log(f"{step.name}: done in {seconds:.0f} s")
     return True
 
 
-def stale_reason(step: Step) -> str | None:
-    """None for a step that is done; else the reason why it is done anew, empty where it just is not finished."""
-    marker = read_marker(step.folder)
-    if marker is None:
-        return ""
-    inputs = {name: content_hash(value) for name, value in step.inputs.items()}
-    if marker["inputs"] != inputs:
-        changed = sorted(
-            name for name in {*inputs, *marker["inputs"]} if inputs.get(name) != marker["inputs"].get(name)
-        )
+def _what_changed(step: Step, inputs: Mapping[str, str], marker: Mapping[str, Any]) -> str | None:
+    """Why a step that was started before has to start again, or None."""
+    before = marker["inputs"]
+    changed = sorted(name for name in {*inputs, *before} if inputs.get(name) != before.get(name))
+    if changed:
         return f"of a change in: {', '.join(changed)}"
-    if not marker["outputs"]:
-        return ""
     damaged = damaged_outputs(step.folder, marker)
     return f"{', '.join(damaged)} is missing or was changed" if damaged else None
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """What a step's folder says of it: ``inputs``, ``outputs`` (empty: not finished), perhaps ``seconds``."""
+    """The marker file of a step: ``inputs``, ``outputs`` (empty until it is finished) and, if finished, ``seconds``."""
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -106,24 +106,24 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
 
 def damaged_outputs(folder: Path, marker: Mapping[str, Any]) -> list[str]:
-    """Names of outputs that are missing or have not the content they had when the step was finished."""
+    """Names of outputs that are missing or whose content has changed since the step finished."""
     hashes = marker["outputs"]
     return [name for name in hashes if not (folder / name).is_file() or file_hash(folder / name) != hashes[name]]
 
 
-def run_command(step: Step, command: list[str], environment: Mapping[str, str], watch: Tell) -> None:
-    """Run a program as a step's work: its output goes into the step's log.
+def run_command(step: Step, command: list[str], environment: Mapping[str, str], on_line: LineCallback) -> None:
+    """Run a program as a step's work, with its output in the step's log.
 
-    The program does not outlive this process, however that ends.
+    The program ends when this process ends, even if that is killed.
 
     Args:
-        step: in whose folder the log stands.
+        step: the step; its folder holds the log.
         command: program and arguments.
         environment: variables of the program.
-        watch: is handed every line of its output.
+        on_line: called with each line of its output.
 
     Raises:
-        StepError: it ended with a status other than 0.
+        StepError: its exit status was not 0.
     """
     process = subprocess.Popen(
         command,
@@ -135,43 +135,35 @@ def run_command(step: Step, command: list[str], environment: Mapping[str, str], 
         env=dict(environment),
         preexec_fn=die_with_parent,
     )
-    follow_process(step, process, command, watch)
+    follow_process(step, process, command, on_line)
 
 
-def follow_process(step: Step, process: Process, command: Sequence[str], watch: Tell) -> None:
-    """Write what a process says into the step's log until it ends; if this is interrupted, end it.
+def follow_process(step: Step, process: Process, command: Sequence[str], on_line: LineCallback) -> None:
+    """Write a process's output into the step's log until it ends; on an exception, terminate it.
 
     Args:
-        step: in whose folder the log stands.
+        step: the step; its folder holds the log.
         process: was started with ``command``.
-        command: as the log shows it.
-        watch: is handed every line of its output.
+        command: as shown in the log.
+        on_line: called with each line of its output.
 
     Raises:
-        StepError: it ended with a status other than 0.
+        StepError: its exit status was not 0.
     """
     log = step.folder / LOG
     with open(log, "a", encoding="utf-8") as file:
         file.write(f"$ {' '.join(command)}\n")
         try:
             assert process.stdout is not None
-            _copy(process.stdout, file, watch)
+            for line in process.stdout:
+                file.write(line)
+                file.flush()
+                on_line(line)
             status = process.wait()
         finally:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
     if status != 0:
-        raise StepError(f"{step.name} ended with status {status}; the end of {log}:\n    " + "\n    ".join(tail(log)))
-
-
-def tail(log: Path) -> list[str]:
-    """The last lines of a log."""
-    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-
-
-def _copy(lines: Iterable[str], log: Any, watch: Tell) -> None:
-    for line in lines:
-        log.write(line)
-        log.flush()
-        watch(line)
+        end = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        raise StepError("\n    ".join([f"{step.name} ended with status {status}; the end of {log}:", *end]))

@@ -1,4 +1,4 @@
-"""Whether the results of a study are what its files say."""
+"""Comparing the results of a study with what its files give when they are computed again."""
 
 from __future__ import annotations
 
@@ -9,63 +9,60 @@ from typing import Any, Mapping
 from ..transfer.checkpoint import read_checkpoint, state_dict_hash
 from ..utils.errors import CheckpointError
 from ..utils.files import file_hash
-from .plan import PRETRAINING, RESULT
-from .runs import BACKBONE, DETECTIONS
+from .plan import find_runs
+from .run import BACKBONE, DETECTIONS, RESULT, Run
 from .steps import damaged_outputs, read_marker
 
 
 def verify_study(work_dir: str | Path) -> list[str]:
-    """Compare every result of a study with what can be computed again; the disagreements, in sentences.
+    """Verify every result of a study.
 
-    Hashes of all result files, hashes of the backbones' tensors, the backbone that each load proof
-    names, and every figure of the test, from the stored predictions.
+    Compares the hashes of all result files, the hashes of the backbones' tensors, the backbone that each load proof
+    names, and every figure of the test, which is computed again from the stored predictions.
+
+    Returns:
+        a sentence for each difference.
     """
     folder = Path(work_dir).absolute()
-    wrong: list[str] = []
-    results = sorted(path.parent for path in folder.rglob("step.json") if path.parent.name not in ("train", "test"))
-    if not results:
-        wrong.append(f"{work_dir} holds no runs")
-    for place in results:
-        name = str(place.relative_to(folder))
-        marker = read_marker(place)
+    differences: list[str] = []
+    runs = find_runs(folder)
+    if not runs:
+        differences.append(f"{work_dir} contains no runs")
+    for run in runs:
+        run_folder = folder / run.name
+        marker = read_marker(run_folder)
         if marker is None or not marker["outputs"]:
-            wrong.append(f"{name} is not finished")
+            differences.append(f"{run.name} is not finished")
             continue
-        wrong += [f"{name}/{file} is missing or was changed" for file in damaged_outputs(place, marker)]
+        differences += [f"{run.name}/{file} is missing or was changed" for file in damaged_outputs(run_folder, marker)]
         try:
-            result = json.loads((place / RESULT).read_text(encoding="utf-8"))
-            if place.name == PRETRAINING:
-                wrong += _check_backbone(name, place)
+            result = json.loads((run_folder / RESULT).read_text(encoding="utf-8"))
+            if run.detector is None:
+                content = read_checkpoint(run_folder / BACKBONE)
+                if state_dict_hash(content["state_dict"]) != content["meta"]["hash"]:
+                    differences.append(f"{run.name}/{BACKBONE} contains tensors with another hash than the file states")
             else:
-                wrong += _check_detection(name, place, result)
+                differences += _verify_detector(run, folder, result)
         except (OSError, ValueError, KeyError, CheckpointError) as error:
-            wrong.append(f"{name} cannot be checked: {type(error).__name__}: {error}")
-    return wrong
+            differences.append(f"{run.name} cannot be checked: {type(error).__name__}: {error}")
+    return differences
 
 
-def _check_backbone(name: str, place: Path) -> list[str]:
-    content = read_checkpoint(place / BACKBONE)
-    if state_dict_hash(content["state_dict"]) != content["meta"]["hash"]:
-        return [f"{name}/{BACKBONE} holds other tensors than its hash says"]
-    return []
-
-
-def _check_detection(name: str, place: Path, result: Mapping[str, Any]) -> list[str]:
+def _verify_detector(run: Run, folder: Path, result: Mapping[str, Any]) -> list[str]:
     from ..evaluation import recompute
 
-    wrong = []
-    source = read_checkpoint(place.parents[1] / PRETRAINING / BACKBONE)["meta"]["hash"]
-    if not result["backbone_hash"] == result["load_proof"]["backbone_hash"] == source:
-        wrong.append(f"{name} started from another backbone than {place.parents[1].name}/{PRETRAINING} published")
-    if result["detections"] != file_hash(place / DETECTIONS):
-        wrong.append(f"{name}/{DETECTIONS} is not the file that {RESULT} was computed from")
-    again = recompute(place / DETECTIONS)
+    differences = []
+    detections = folder / run.name / DETECTIONS
+    backbone_hash = read_checkpoint(folder / str(run.needs) / BACKBONE)["meta"]["hash"]
+    if not result["backbone_hash"] == result["load_proof"]["backbone_hash"] == backbone_hash:
+        differences.append(f"{run.name} started from another backbone than that of {run.needs}")
+    if result["detections"] != file_hash(detections):
+        differences.append(f"{run.name}/{DETECTIONS} is not the file that {RESULT} was computed from")
+    computed = recompute(detections)
     for metric, figure in result["metrics"].items():
-        if metric not in again or not _same(figure, again[metric]):
-            wrong.append(f"{name}: {metric} is {figure} in {RESULT}, but {again.get(metric)} by the stored predictions")
-    return wrong
-
-
-def _same(one: float, two: float) -> bool:
-    # Sums may differ in their last bit on another machine.
-    return abs(one - two) <= 1e-9
+        # Sums may differ in their last bit on another machine.
+        if metric not in computed or not abs(figure - computed[metric]) <= 1e-9:
+            differences.append(
+                f"{run.name}: {metric} is {figure} in {RESULT}, but {computed.get(metric)} by the stored predictions"
+            )
+    return differences

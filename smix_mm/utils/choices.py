@@ -20,3 +20,9 @@ def check_option(name: str, value: object, expected: tuple[str, ...]) -> None:
     """Raise a :class:`~smix_mm.utils.errors.UsageError`, a ValueError, unless ``value`` is one of ``expected``."""
     if value not in expected:
         raise UsageError(f"{name} should be one of {', '.join(map(repr, expected))}, got {value!r}")
+
+
+def check_minimum(name: str, value: int | None, minimum: int) -> None:
+    """Raise a UsageError if ``value`` is a number below ``minimum``."""
+    if value is not None and value < minimum:
+        raise UsageError(f"{name} should be at least {minimum}, got {value}.")

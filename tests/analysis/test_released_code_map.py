@@ -1,4 +1,4 @@
-"""The released code's map on one image and over many, and peaks in padding."""
+"""The released code's map on one image and over many, and saliency peaks in padding."""
 
 import json
 import runpy
@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smix_mm.analysis.padding_peaks import WAYS, format_padding, measure_padding
+from smix_mm.analysis.padding_peaks import PADDING_MODES, format_padding, measure_padding
 from smix_mm.analysis.released_code_map import (
     RELEASED,
     TRUE,
@@ -69,7 +69,7 @@ def test_one_image_is_drawn_with_both_peaks(photographs, tmp_path):
     assert f"| peak of the true map | row {peaks.true[0, 0]}, column {peaks.true[0, 1]} |" in format_peaks(peaks)
 
 
-def test_an_image_without_contrast_has_figures_all_the_same(tmp_path):
+def test_an_image_without_contrast_has_no_correlation(tmp_path):
     cv2.imwrite(str(tmp_path / "flat.png"), np.full((40, 40, 3), 90, np.uint8))
     peaks = show_released_code_map(tmp_path / "flat.png", tmp_path / "map.png", size=32)
     assert peaks.summary()["mean_correlation"] is None
@@ -93,7 +93,7 @@ def test_peaks_move_into_black_padding_and_not_into_reflections(bright):
     shares = result["share_of_peaks_there"]
     assert shares["no padding"] == {"first": 0, "random": 0} and shares["reflection"] == {"first": 0, "random": 0}
     assert shares["zeros"]["first"] > 0.5
-    assert {name: np.sum(peaks) for name, peaks in result["peaks"].items()} == dict.fromkeys(WAYS, 40)
+    assert {name: np.sum(peaks) for name, peaks in result["peaks"].items()} == dict.fromkeys(PADDING_MODES, 40)
     # A shift of k of 4 pixels pads k / 32 of a side; the mean over both axes and all 9 shifts is 13.4 %.
     assert result["share_of_area_padded"] == pytest.approx(0.134, abs=0.02)
     assert measure_padding([bright], seed=1) == result
@@ -115,12 +115,18 @@ def test_the_padding_finding_holds_on_cifar10(few_cifar10):
             lambda folder: show_released_code_map(folder / "none.png"),
             "none.png does not exist; it should be an image file",
         ),
-        (lambda folder: show_released_code_map(folder / "00.png", size=2), "size is 2; wanted a side of at least 3"),
-        (lambda folder: measure_released_code_map([folder], crops=0), "crops, number and seed are 0, None, 0; wanted"),
-        (lambda folder: measure_released_code_map([folder], number=0), "wanted at least 1, 1 and 0"),
-        (lambda folder: measure_padding([folder], padding=0), "padding, number and seed are 0, None, 0"),
-        (lambda folder: measure_padding([folder], padding=32), "padding is 32 for images of 32x32; wanted less"),
-        (lambda folder: measure_padding([folder, FREE[0]]), "differs in size from those before, 32x32 and 512x512"),
+        (lambda folder: show_released_code_map(folder / "00.png", size=2), "size should be at least 3, got 2"),
+        (lambda folder: measure_released_code_map([folder], crops=0), "crops should be at least 1, got 0"),
+        (lambda folder: measure_released_code_map([folder], number=0), "number should be at least 1, got 0"),
+        (lambda folder: measure_padding([folder], padding=0), "padding should be at least 1, got 0"),
+        (
+            lambda folder: measure_padding([folder], padding=32),
+            "padding should be less than the sides of the images, 32x32, got 32",
+        ),
+        (
+            lambda folder: measure_padding([folder, FREE[0]]),
+            "images should have one size, got 32x32 and 512x512 .*astronaut.png",
+        ),
         (
             lambda folder: list_images([folder / ".." / "none"]),
             "does not exist; it should be an image file or a folder",
@@ -128,12 +134,12 @@ def test_the_padding_finding_holds_on_cifar10(few_cifar10):
         (lambda folder: list_images(["skimage:none.png"]), "skimage:none.png does not exist"),
     ],
 )
-def test_a_mistake_is_answered_in_a_sentence(photographs, bright, call, message):
+def test_invalid_arguments_are_an_error(photographs, bright, call, message):
     with pytest.raises(ValueError, match=message):
         call(bright)
 
 
-def test_a_folder_without_images_and_a_damaged_image_are_named(tmp_path):
+def test_a_folder_without_images_and_a_damaged_image_are_errors(tmp_path):
     with pytest.raises(ValueError, match="Found no image in"):
         list_images([tmp_path])
     (tmp_path / "bad.jpg").write_bytes(b"no image")
@@ -150,21 +156,21 @@ def run(monkeypatch, *arguments: object) -> int:
 
 def test_the_command_line_writes_table_json_and_figure_of_each_kind(photographs, bright, monkeypatch, tmp_path, capsys):
     out, data = tmp_path / "out.png", tmp_path / "out.json"
-    for arguments, said, known in (
+    for arguments, printed, known in (
         ((FREE[0], "--size", 64), "| peak of the released code's map | row", ("images", 1)),
         ((*FREE, "--crops", 3, "--size", 64), "| images | 12, 64x64, cut from 4 files |", ("images", 12)),
         ((bright, "--number", 20, "--size", 32), "in the top tenth of the rows |", ("images", 20)),
         ((bright, "--padding", 3), "| 40 images of 32x32, padded by 3 and cropped |", ("padding", 3)),
     ):
         assert run(monkeypatch, *arguments, "--out", out, "--json", data) == 0
-        assert said in capsys.readouterr().out
+        assert printed in capsys.readouterr().out
         assert json.loads(data.read_text())[known[0]] == known[1]
         with Image.open(out) as drawn:
             assert drawn.format == "PNG"
         out.unlink()
 
 
-def test_wrong_use_of_the_command_line_ends_in_one_sentence_and_status_2(monkeypatch, capsys):
+def test_an_error_on_the_command_line_is_one_line_and_status_2(monkeypatch, capsys):
     assert run(monkeypatch, "none.png") == 2
     message = capsys.readouterr().err
     sentence = "none.png does not exist; it should be an image file or a folder of images."

@@ -1,6 +1,9 @@
-"""Counting what a batch augmentation replaces: every pixel, whatever its colour, and nothing else."""
+"""Counting the pixels that a batch augmentation replaces, and those of a study's arms on real CIFAR-10 images."""
 
+import json
 import math
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +11,12 @@ import torch
 from torch import Tensor
 
 from smix_mm import saliency_mix
-from smix_mm.analysis.replaced_area import AreaCount, count_replaced
+from smix_mm.analysis.replaced_area import AreaCount, count_replaced, format_areas, measure_area
 from smix_mm.mixing import MixOptions, draw_mix, plan_mix
 from smix_mm.saliency import FineGrainedSaliency
+from smix_mm.utils.errors import UsageError
 
+ROOT = Path(__file__).parents[2]
 SIDE = 32
 
 
@@ -36,7 +41,7 @@ def mixing(seed: int, **options):
 @pytest.mark.parametrize("source", ["salient", "random"])
 @pytest.mark.parametrize("border", ["shift", "clip"])
 @pytest.mark.parametrize("box_per", ["sample", "batch"])
-def test_it_finds_what_the_plan_of_the_mix_says(source, border, box_per):
+def test_the_count_is_that_of_the_mix_plan(source, border, box_per):
     given = images()
     options = MixOptions(source=source, border=border, box_per=box_per)
     for seed in range(5):
@@ -47,7 +52,7 @@ def test_it_finds_what_the_plan_of_the_mix_says(source, border, box_per):
         assert weight.tolist() == pytest.approx((plan.pasted / SIDE**2).tolist(), abs=1e-15)
 
 
-def test_pixels_count_where_both_images_are_equal_and_images_that_get_nothing_have_none():
+def test_equal_pixels_are_counted_and_unchanged_images_have_none():
     def paste(inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         inputs[0, :, 2:5, 7:11] = inputs[2, :, 2:5, 7:11].clone()
         return inputs, scores
@@ -58,7 +63,7 @@ def test_pixels_count_where_both_images_are_equal_and_images_that_get_nothing_ha
     assert torch.equal(given, torch.ones(3, 3, SIDE, SIDE)), "in place it is a copy that changes"
 
 
-def test_a_hole_counts():
+def test_a_hole_is_counted():
     def hole(inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         inputs[:, :, :4, :4] = 0
         return inputs, scores
@@ -66,7 +71,7 @@ def test_a_hole_counts():
     assert count_replaced(hole, images(4))[0].tolist() == [16] * 4
 
 
-def test_what_looks_at_floats_of_32_bits_does_not_see_the_marks():
+def test_the_marks_vanish_in_float32():
     seen = []
 
     def look(inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,14 +83,14 @@ def test_what_looks_at_floats_of_32_bits_does_not_see_the_marks():
     assert torch.equal(seen[0], given)
 
 
-def test_images_that_cannot_be_marked_are_refused():
-    with pytest.raises(ValueError, match="pixels that are 0 in all channels"):
+def test_images_that_cannot_be_marked_are_an_error():
+    with pytest.raises(ValueError, match="no pixel is 0 in all channels"):
         count_replaced(mixing(0), torch.zeros(2, 3, 8, 8))
-    with pytest.raises(TypeError, match="images are torch.float64; wanted float32"):
+    with pytest.raises(TypeError, match="images should be float32, got torch.float64"):
         count_replaced(mixing(0), images().double())
 
 
-def test_the_summary_is_that_of_all_images_with_the_batch_as_the_unit_of_the_error():
+def test_the_summary_is_over_images_and_its_error_over_batches():
     batches = [[0, 10, 20, 30], [5, 5, 15, 100], [50, 60, 70]]
     count = AreaCount(pixels=100)
     for batch in batches:
@@ -104,3 +109,72 @@ def test_one_batch_has_no_error():
     count = AreaCount(pixels=100)
     count.add(torch.tensor([3, 4]), torch.zeros(2))
     assert math.isnan(count.summary()["area_error"])
+
+
+@pytest.fixture
+def write_arms(tmp_path, few_cifar10, monkeypatch):
+    """A study of arms on a few images, given the text of each arm's config."""
+    monkeypatch.setenv("SMIX_CIFAR10", str(few_cifar10))
+
+    def write(**texts: str) -> Path:
+        base = ROOT / "configs/cifar10/fast/resnet18_baseline.py"
+        for name, text in texts.items():
+            (tmp_path / f"{name}.py").write_text(f'_base_ = "{base}"\ntrain_dataloader = dict(batch_size=40)\n{text}\n')
+        study = tmp_path / "study.py"
+        study.write_text(f"arms = {dict((name, f'{name}.py') for name in texts)}\nmetric = 'accuracy/top1'\n")
+        return study
+
+    return write
+
+
+def batch_augment(kind: str, **options: object) -> str:
+    return f"data_preprocessor = dict(batch_augments=dict(augments={dict(type=kind, **options)}, probs=0.25))"
+
+
+CUTMIX = batch_augment("CutMix", alpha=1.0)
+CUTOUT = batch_augment("Cutout", length=64)
+
+
+def test_each_arm_is_measured_and_one_without_mixing_has_no_area(write_arms):
+    found = measure_area(write_arms(baseline="", cutmix=CUTMIX, cutout=CUTOUT), batches=7)
+    assert found["baseline"] == dict(probability=0.0)
+    assert (found["cutmix"]["batches"], found["cutmix"]["images"], found["cutmix"]["probability"]) == (7, 280, 0.25)
+    assert 0 < found["cutmix"]["area"] == pytest.approx(found["cutmix"]["weight"], abs=1e-12)
+    # A hole twice as large as the image takes at least a quarter of it, and no label.
+    assert 0.25 < found["cutout"]["area"] <= 1 and found["cutout"]["weight"] == 0
+    table = format_areas(found).splitlines()
+    assert table[2] == "| baseline | – | – | – | – | – | 0 |"
+    assert table[4].startswith(f"| cutout | {100 * found['cutout']['area']:.2f} |") and table[4].endswith("| 25 |")
+
+
+def test_the_random_numbers_of_an_arm_depend_on_the_seed_only(write_arms):
+    alone = measure_area(write_arms(cutmix=CUTMIX), batches=3)["cutmix"]
+    state = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    beside = write_arms(cutout=CUTOUT, cutmix=CUTMIX)
+    assert measure_area(beside, batches=3)["cutmix"] == alone
+    assert measure_area(beside, batches=3, seed=1)["cutmix"] != alone
+    assert (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == state
+
+
+def test_arms_whose_batches_differ_before_the_mixing_are_an_error(write_arms):
+    study = write_arms(cutmix=CUTMIX, wide=f"{CUTMIX}\ndata_preprocessor['padding'] = 2")
+    with pytest.raises(UsageError, match="differ in the mixing only, but cutmix and wide differ in their data"):
+        measure_area(study, batches=1)
+    with pytest.raises(UsageError, match="batches should be at least 1, got 0"):
+        measure_area(study, batches=0)
+
+
+def test_the_tool_prints_the_table_and_an_error_in_one_line(write_arms, tmp_path, monkeypatch, capsys):
+    def run(*arguments: object) -> object:
+        monkeypatch.setattr("sys.argv", ["measure_area.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "tools/measure_area.py"), run_name="__main__")
+        return ended.value.code
+
+    study = write_arms(cutmix=CUTMIX)
+    assert run(study, "--batches", 2, "--out", tmp_path / "areas.json") == 0
+    found = measure_area(study, batches=2)
+    assert format_areas(found) in capsys.readouterr().out
+    assert json.loads((tmp_path / "areas.json").read_text()) == found
+    assert run(tmp_path / "none.py") == 2
+    assert capsys.readouterr().err.startswith(f"measure_area.py: study {tmp_path}/none.py does not exist")

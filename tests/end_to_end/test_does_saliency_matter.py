@@ -145,7 +145,7 @@ def test_what_is_not_in_the_list_differs_in_the_padding_alone():
 @pytest.fixture(scope="module")
 def areas(few_cifar10):
     """What every arm replaces of real images, in 60 batches of the full study."""
-    from smix_mm.analysis.study_areas import measure_area
+    from smix_mm.analysis.replaced_area import measure_area
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SMIX_CIFAR10", str(few_cifar10))

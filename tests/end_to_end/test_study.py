@@ -94,7 +94,7 @@ def test_a_failing_arm_is_reported_at_the_end_without_stopping_the_others(small_
     study = started(small_study, tmp_path / "work", SMIX_DEMO_DATA=digits)
     output = study.communicate(timeout=500)[0]
     assert study.returncode == 1
-    assert "NoSuchBackbone" in output and "baseline/seed0/pretraining failed; going on with the others" in output
+    assert "NoSuchBackbone" in output and "baseline/seed0/pretraining failed; the other runs continue" in output
     assert output.strip().splitlines()[-1].startswith("study.py: failed: baseline/seed0/pretraining")
     assert set(results_of(tmp_path / "work")) == {
         "saliencymix/seed0/pretraining/result.json", "saliencymix/seed0/digits/seed0/result.json",

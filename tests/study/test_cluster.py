@@ -1,4 +1,4 @@
-"""Runs as jobs: through submitit's local executor for real, and the script that Slurm would be given."""
+"""Runs as jobs: executed by submitit's local executor, and the script that is submitted to Slurm."""
 
 import os
 import stat
@@ -9,16 +9,17 @@ import torch
 
 from smix_mm.study.cluster import submit_runs, wait_for_jobs
 from smix_mm.study.config import Arm, Study
-from smix_mm.study.plan import Run, look_at, plan_study
+from smix_mm.study.plan import plan_study, run_state
 from smix_mm.study.progress import PlainView
-from smix_mm.study.runs import Worker
+from smix_mm.study.run import Run
+from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import StepError
 
 
 @pytest.fixture
 def worker(tmp_path) -> Worker:
-    """A study whose arms are two checkpoints, so that a run is a publishing: one sound, one that is none."""
+    """A study whose arms are two checkpoints, so that a run only exports a backbone: one valid, one damaged."""
     from torchvision.models import resnet18
 
     torch.save(resnet18().state_dict(), tmp_path / "sound.pth")
@@ -30,25 +31,25 @@ def worker(tmp_path) -> Worker:
     )
 
 
-def test_jobs_on_this_machine_leave_what_runs_here_would(worker, tmp_path):
+def test_jobs_on_this_machine_write_the_same_files_as_local_runs(worker, tmp_path):
     plain = Worker(Study("A study", worker.study.arms, {}), worker.folder, worker.environment, worker.common)
-    runs, said = plan_study(plain.study), []
-    failures = wait_for_jobs(submit_runs(runs, plain, "local"), runs, plain.folder, PlainView(said.append))
+    runs, lines = plan_study(plain.study), []
+    failures = wait_for_jobs(submit_runs(runs, plain, "local"), runs, plain.folder, PlainView(lines.append))
     assert list(failures) == ["none/given/pretraining"] and "none.pth" in failures["none/given/pretraining"]
-    assert [look_at(run, plain.folder, content=True).state for run in runs] == ["finished", "failed"]
+    assert [run_state(run, plain.folder, check_content=True).state for run in runs] == ["finished", "failed"]
     assert read_checkpoint(plain.folder / "sound/given/pretraining/backbone.pth")["meta"]["hash"]
-    assert "sound/given/pretraining: finished" in said
+    assert "sound/given/pretraining: finished" in lines
 
 
 SBATCH = """#!/bin/sh
-# Stands in for Slurm's: keeps the script and hands out numbers.
+# Replaces Slurm's: copies the script and prints a job number.
 count=$(ls "$KEPT" | wc -l)
 cp "$1" "$KEPT/$count.sh"
 echo "Submitted batch job $((100 + count))"
 """
 
 
-def test_the_script_for_slurm_asks_for_what_the_study_says(worker, tmp_path, monkeypatch):
+def test_the_slurm_script_requests_the_resources_of_the_study(worker, tmp_path, monkeypatch):
     programs, kept = tmp_path / "bin", tmp_path / "kept"
     programs.mkdir()
     kept.mkdir()
@@ -57,9 +58,9 @@ def test_the_script_for_slurm_asks_for_what_the_study_says(worker, tmp_path, mon
         (programs / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("KEPT", str(kept))
-    first = Run("sound/given/pretraining", "sound", None)
-    second = Run("sound/given/voc/seed0", "sound", None, "voc", 0, first.name)
-    third = Run("none/given/pretraining", "none", None)
+    first = Run("sound", None)
+    second = Run("sound", None, "voc", 0)
+    third = Run("none", None)
     jobs = submit_runs([first, second, third], worker)
     assert [job.job_id for job in jobs.values()] == ["100", "101", "102"]
     scripts = [Path(kept / f"{number}.sh").read_text() for number in range(3)]
@@ -73,7 +74,7 @@ def test_the_script_for_slurm_asks_for_what_the_study_says(worker, tmp_path, mon
     assert "dependency" not in scripts[2]
 
 
-def test_without_slurm_a_sentence_says_so(worker, monkeypatch, tmp_path):
+def test_without_slurm_submitting_is_an_error(worker, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(StepError, match="no job can be submitted here .*wanted a machine with Slurm's sbatch"):
+    with pytest.raises(StepError, match="no job can be submitted .*use a machine with Slurm's sbatch"):
         submit_runs(plan_study(worker.study), worker)

@@ -1,4 +1,4 @@
-"""What a study's config may say."""
+"""Reading and checking the config of a study."""
 
 import argparse
 import fcntl
@@ -28,60 +28,63 @@ def write(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("detectors = dict(a='b.py')", r"has arms=None; wanted arms=dict\(NAME=CONFIG"),
-        (WHOLE + "arms = dict(a='none.py')", "none.py, which is not there"),
+        ("detectors = dict(a='b.py')", r"study.py: arms should be dict\(NAME=CONFIG, ...\), got None\."),
+        (WHOLE + "arms = dict(a='none.py')", "none.py does not exist"),
         (WHOLE + "detectors = dict(a='bare.py')", "bare.py has no LoadProofHook"),
-        (WHOLE + "sheet = 'cutmix'", "has sheet='cutmix'; wanted one of its arms"),
-        (WHOLE + "arms = {'a/b': 'bare.py'}", "has an arm 'a/b'; wanted a name of letters"),
+        (WHOLE + "sheet = 'cutmix'", "sheet should be an arm with a pretraining, got 'cutmix'"),
+        (WHOLE + "arms = {'a/b': 'bare.py'}", "name of an arm should be of letters, .*got 'a/b'"),
         (
             WHOLE + "arms = dict(a=dict(weights='x.pth'))",
             r"arm a should be the config of a pretraining, dict\(config=FILE",
         ),
         (WHOLE + "arms = dict(a=3)", r"a should be the path of a config or dict\(config=FILE, .*got 3\."),
-        (WHOLE + "arms = dict(a=dict(config='bare.py', options=3))", "a should be the path of a config or dict"),
-        (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options=[1]))", "a should be the path of a config or dict"),
-        (WHOLE + "arms = dict(a=dict(config='none.py', cfg_options={'b': 1}))", "none.py, which is not there"),
+        (WHOLE + "arms = dict(a=dict(config='bare.py', options=3))", "arm a should be the path of a config or dict"),
+        (
+            WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options=[1]))",
+            "arm a should be the path of a config or dict",
+        ),
+        (WHOLE + "arms = dict(a=dict(config='none.py', cfg_options={'b': 1}))", "none.py does not exist"),
         (
             WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'hooks': [dict(type='A')]}))",
-            r"cfg_options of a should hold numbers.*got hooks=\[\{'type': 'A'\}\]. Put it into a config file.",
+            r"cfg_options of arm a should be.*got hooks=\[\{'type': 'A'\}\]. Put other values into a config file.",
         ),
         (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': 'two words'}))", "got b='two words'"),
         (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': '1'}))", "got b='1'"),
         (WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': {}}))", "got b={}"),
         (
             WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'b': ['a(', ',']}))",
-            "cfg_options of a should hold",
+            "cfg_options of arm a should be",
         ),
         (
             WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'many.5.a': 1}))",
-            "cfg_options of a cannot be merged into .*bare.py: ",
+            "cfg_options of arm a cannot be merged into .*bare.py: ",
         ),
         (
             WHOLE + "arms = dict(a=dict(config='bare.py', cfg_options={'many.0': 1}))",
-            "cfg_options of a cannot be merged",
+            "cfg_options of arm a cannot be merged",
         ),
         (
             WHOLE + "detectors = dict(a=dict(config='bare.py', cfg_options={'model.depth': 3}))",
             "bare.py has no LoadProofHook",
         ),
-        (WHOLE + "arms = dict(a=dict(checkpoint='x.pth'))", "x.pth, which is not there"),
-        (WHOLE + "pretraining_seeds = [0, 0]", r"has pretraining_seeds=\[0, 0\]; wanted different whole numbers"),
-        (WHOLE + "finetuning_seeds = []", r"has finetuning_seeds=\[\]; wanted different"),
-        (WHOLE + "planned = [('baseline', 'cutmix')]", r"has planned=.*wanted different pairs of its arms"),
-        (WHOLE + "planned = 'baseline'", r"has planned='baseline'; wanted different pairs"),
-        (WHOLE + "planned = [1]", r"has planned=\[1\]; wanted different pairs"),
-        (WHOLE + "seed = 1", "has seed; wanted of arms, cluster,"),
-        (WHOLE + "cluster = dict(queue='gpu')", "has cluster=queue; wanted of partition,"),
-        ("arms = dict(a=dict(checkpoint='timm://resnet50'))", "has arms without pretraining and no detectors"),
+        (WHOLE + "arms = dict(a=dict(checkpoint='x.pth'))", "x.pth does not exist"),
+        (WHOLE + "pretraining_seeds = [0, 0]", r"pretraining_seeds should be different integers .*got \[0, 0\]"),
+        (WHOLE + "finetuning_seeds = []", r"finetuning_seeds should be different integers .*got \[\]"),
+        (WHOLE + "planned = [('baseline', 'cutmix')]", r"planned should be different pairs of arms, .*cutmix"),
+        (WHOLE + "planned = 'baseline'", "planned should be different pairs of arms, .*got 'baseline'"),
+        (WHOLE + "planned = [1]", r"planned should be different pairs of arms, .*got \[1\]"),
+        (WHOLE + "seed = 1", r"its settings should be of arms, cluster, .*got seed\."),
+        (WHOLE + "cluster = dict(queue='gpu')", r"the keys of cluster should be of partition, .*got queue\."),
+        ("arms = dict(a=dict(checkpoint='timm://resnet50'))", "it has arms without pretraining, so it needs detectors"),
     ],
 )
-def test_a_study_that_is_not_whole_is_refused_before_anything_runs(tmp_path, text, message):
+def test_an_invalid_study_is_rejected_when_it_is_read(tmp_path, text, message):
     (tmp_path / "bare.py").write_text("model = dict()\nmany = [dict(a=1), dict(a=2)]\n")
     with pytest.raises(UsageError, match=message):
         load_study(write(tmp_path, text))
 
 
-def test_arms_are_pretrainings_files_or_checkpoints_of_a_library(tmp_path):
+def test_an_arm_is_a_config_a_checkpoint_file_or_a_checkpoint_of_a_library(tmp_path):
     (tmp_path / "mine.pth").write_bytes(b"")
     arms = f"""
 arms = dict(
@@ -146,11 +149,11 @@ def test_pairs_can_be_planned(tmp_path):
 
 
 def test_a_missing_study_is_named(tmp_path):
-    with pytest.raises(UsageError, match="none.py is not there"):
+    with pytest.raises(UsageError, match="none.py does not exist"):
         load_study(tmp_path / "none.py")
 
 
-def test_two_studies_do_not_work_in_one_folder(tmp_path):
+def test_two_studies_cannot_run_in_one_folder(tmp_path):
     (tmp_path / "work").mkdir()
     with open(tmp_path / "work/.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Runs on this machine: in order, several at a time, and past a failure."""
+"""Runs on this machine: in order, several at a time, and after a failure."""
 
 import dataclasses
 import threading
@@ -10,19 +10,19 @@ from smix_mm.study.config import Arm, Study
 from smix_mm.study.local import on_gpus, run_locally
 from smix_mm.study.plan import plan_study
 from smix_mm.study.progress import PlainView
-from smix_mm.study.runs import Worker
+from smix_mm.study.worker import Worker
 from smix_mm.utils.errors import StepError
 
 
 @dataclass(frozen=True)
 class Recording(Worker):
-    """Does nothing but remember, and fail where told."""
+    """Records the runs; those in ``failing`` raise an error."""
 
     failing: tuple[str, ...] = ()
     done: list = field(default_factory=list)
     barrier: threading.Barrier | None = None
 
-    def execute(self, run, say, watch):
+    def execute(self, run, log, on_line):
         if self.barrier is not None and run.detector is None:
             self.barrier.wait(timeout=30)
         if run.name in self.failing:
@@ -39,32 +39,32 @@ def worker(tmp_path, **settings) -> Recording:
     return Recording(STUDY, tmp_path, {}, {}, **settings)
 
 
-def test_runs_are_done_in_order(tmp_path):
+def test_runs_are_executed_in_order(tmp_path):
     one = worker(tmp_path)
     assert run_locally(plan_study(STUDY), [one], PlainView(lambda text: None)) == {}
     assert [name for name, _ in one.done] == [run.name for run in plan_study(STUDY)]
 
 
-def test_a_failed_run_stops_only_those_that_need_it(tmp_path):
-    one, said = worker(tmp_path, failing=("baseline/seed0/pretraining",)), []
-    failures = run_locally(plan_study(STUDY), [one], PlainView(said.append))
+def test_a_failed_run_stops_only_the_runs_that_need_it(tmp_path):
+    one, lines = worker(tmp_path, failing=("baseline/seed0/pretraining",)), []
+    failures = run_locally(plan_study(STUDY), [one], PlainView(lines.append))
     assert failures == {
         "baseline/seed0/pretraining": "the reason",
         "baseline/seed0/voc/seed0": "baseline/seed0/pretraining failed",
     }
     assert [name for name, _ in one.done] == ["mix/seed0/pretraining", "mix/seed0/voc/seed0"]
-    assert "baseline/seed0/pretraining failed; going on with the others\nthe reason" in said
+    assert "baseline/seed0/pretraining failed; the other runs continue\nthe reason" in lines
 
 
-def test_two_workers_do_two_runs_at_a_time_each_on_its_gpu(tmp_path):
-    """The barrier opens only when both pretrainings are under way together."""
+def test_two_workers_execute_two_runs_at_a_time_each_on_its_gpu(tmp_path):
+    """The barrier opens only when both pretrainings run at the same time."""
     one = worker(tmp_path, barrier=threading.Barrier(2))
     assert run_locally(plan_study(STUDY), on_gpus(one, ["0", "1"]), PlainView(lambda text: None)) == {}
     assert {gpu for name, gpu in one.done if name.endswith("pretraining")} == {"0", "1"}
     assert len(one.done) == 4
 
 
-def test_a_fault_of_the_programs_own_is_not_swallowed(tmp_path):
+def test_a_bug_is_not_swallowed(tmp_path):
     broken = dataclasses.replace(worker(tmp_path), done=None)
     with pytest.raises(AttributeError):
         run_locally(plan_study(STUDY), [broken], PlainView(lambda text: None))

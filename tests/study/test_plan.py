@@ -1,4 +1,4 @@
-"""Which runs a study has, how far they are, and how long the rest will take."""
+"""The runs of a study, their state, and the time left."""
 
 import fcntl
 import json
@@ -6,7 +6,8 @@ import json
 import pytest
 
 from smix_mm.study.config import Arm, Study
-from smix_mm.study.plan import Run, RunState, describe_time, look_at, plan_study, time_left
+from smix_mm.study.plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
+from smix_mm.study.run import Run
 from smix_mm.study.steps import Step, run_step
 
 
@@ -28,11 +29,42 @@ def test_every_seed_has_all_arms_before_the_next_and_a_checkpoint_is_published_o
         "baseline/seed1/pretraining", "baseline/seed1/voc/seed5", "baseline/seed1/voc/seed6",
         "mix/seed1/pretraining", "mix/seed1/voc/seed5", "mix/seed1/voc/seed6",
     ]  # fmt: skip
-    assert runs[4] == Run("mix/seed0/voc/seed5", "mix", 0, "voc", 5, "mix/seed0/pretraining")
+    assert runs[4] == Run("mix", 0, "voc", 5) and runs[4].needs == "mix/seed0/pretraining"
     assert runs[7].pretraining_seed is None and runs[7].needs == "theirs/given/pretraining"
 
 
-RUN = Run("mix/seed0/pretraining", "mix", 0)
+RUN = Run("mix", 0)
+
+
+@pytest.mark.parametrize(
+    "run, name",
+    [
+        (RUN, "mix/seed0/pretraining"),
+        (Run("mix", 10, "voc", 5), "mix/seed10/voc/seed5"),
+        (Run("theirs.v1", None), "theirs.v1/given/pretraining"),
+        (Run("theirs.v1", None, "voc", 0), "theirs.v1/given/voc/seed0"),
+    ],
+)
+def test_a_run_is_parsed_from_its_name(run, name):
+    assert run.name == name and Run.parse(name) == run
+    assert run.kind == ("voc" if "voc" in name else "pretraining")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "mix",
+        "mix/seed0",
+        "mix/seed0/voc",
+        "mix/0/pretraining",
+        "mix/seed0/pretraining/train",
+        "a/mix/seed0/voc/seed1",
+    ],
+)
+def test_other_names_are_not_those_of_runs(name):
+    with pytest.raises(ValueError, match="the name of a run should be ARM/seed0/pretraining or"):
+        Run.parse(name)
 
 
 def finish(folder) -> None:
@@ -43,32 +75,40 @@ def finish(folder) -> None:
 
 
 def test_a_run_is_waiting_then_running_then_finished(tmp_path):
-    assert look_at(RUN, tmp_path).state == "waiting"
+    assert run_state(RUN, tmp_path).state == "waiting"
     (tmp_path / "mix/seed0").mkdir(parents=True)
     with open(tmp_path / "mix/seed0/pretraining.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert look_at(RUN, tmp_path).state == "running"
-    assert look_at(RUN, tmp_path).state == "waiting"
+        assert run_state(RUN, tmp_path).state == "running"
+    assert run_state(RUN, tmp_path).state == "waiting"
     finish(tmp_path)
-    assert look_at(RUN, tmp_path).state == "finished" and look_at(RUN, tmp_path).seconds == 0.0
+    assert run_state(RUN, tmp_path).state == "finished" and run_state(RUN, tmp_path).seconds == 0.0
+
+
+def test_runs_are_found_in_the_folder_without_the_steps_inside_them(tmp_path):
+    finish(tmp_path)
+    for name in ("mix/seed0/pretraining/train", "mix/seed0/voc/seed1"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "step.json").write_text("{}")
+    assert find_runs(tmp_path) == [RUN, Run("mix", 0, "voc", 1)]
 
 
 def test_a_failure_is_shown_with_its_lines(tmp_path):
     (tmp_path / RUN.name).mkdir(parents=True)
     (tmp_path / RUN.name / "failure.json").write_text(json.dumps(dict(lines=["the reason"])))
-    assert look_at(RUN, tmp_path) == RunState(RUN, "failed", lines=("the reason",))
+    assert run_state(RUN, tmp_path) == RunState(RUN, "failed", lines=("the reason",))
 
 
-def test_a_changed_result_file_is_found_where_content_is_asked_for(tmp_path):
+def test_a_changed_result_file_is_found_if_the_content_is_checked(tmp_path):
     finish(tmp_path)
     (tmp_path / RUN.name / "result.json").write_text("[]")
-    assert look_at(RUN, tmp_path, content=True).state == "damaged"
+    assert run_state(RUN, tmp_path, check_content=True).state == "damaged"
     (tmp_path / RUN.name / "result.json").unlink()
-    assert look_at(RUN, tmp_path) == RunState(RUN, "damaged", lines=("result.json is missing or was changed",))
+    assert run_state(RUN, tmp_path) == RunState(RUN, "damaged", lines=("result.json is missing or was changed",))
 
 
-def test_the_time_left_is_that_of_the_runs_that_are_timed():
-    voc = Run("mix/seed0/voc/seed0", "mix", 0, "voc", 0, RUN.name)
+def test_the_time_left_is_estimated_from_finished_runs():
+    voc = Run("mix", 0, "voc", 0)
     states = [RunState(RUN, "finished", 60.0), RunState(RUN, "waiting"), RunState(voc, "waiting")]
     assert time_left(states, {}, 1) is None
     assert time_left(states, dict(voc=100.0), 1) == 160.0
@@ -76,12 +116,12 @@ def test_the_time_left_is_that_of_the_runs_that_are_timed():
 
 
 @pytest.mark.parametrize("seconds, text", [(20, "under a minute"), (100, "2 min"), (7500, "2 h 05 min")])
-def test_times_are_told_as_a_person_would(seconds, text):
+def test_times_are_rounded_to_minutes(seconds, text):
     assert describe_time(seconds) == text
 
 
-def test_a_thousand_runs_are_planned_and_looked_at_with_no_config_read(tmp_path):
+def test_a_thousand_runs_are_planned_and_their_states_read_without_reading_a_config(tmp_path):
     """Nothing here may grow with the square of the runs, or read a config for each."""
     runs = plan_study(study(pretraining_seeds=tuple(range(200)), finetuning_seeds=(0, 1)))
     assert len(runs) == 200 * 2 * 3 + 3
-    assert {look_at(run, tmp_path).state for run in runs} == {"waiting"}
+    assert {run_state(run, tmp_path).state for run in runs} == {"waiting"}

@@ -1,22 +1,22 @@
-"""What is shown while a study works."""
+"""The progress of a study on the screen."""
 
-from smix_mm.study.progress import PlainView, progress_of
+from smix_mm.study.progress import PlainView, parse_progress
 
 LINE = "11/22 10:00:00 - mmengine - INFO - Epoch(train)  [1][2/3]  lr: 1e-1  eta: 0:00:10  loss: 1.5\n"
 
 
-def test_the_part_of_a_line_that_tells_progress_is_found():
-    assert progress_of(LINE) == "Epoch(train) [1][2/3] lr: 1e-1 eta: 0:00:10 loss: 1.5"
-    assert progress_of("a warning\n") is None
+def test_progress_is_parsed_from_a_log_line():
+    assert parse_progress(LINE) == "Epoch(train) [1][2/3] lr: 1e-1 eta: 0:00:10 loss: 1.5"
+    assert parse_progress("a warning\n") is None
 
 
-def test_without_a_terminal_progress_is_shown_now_and_then():
-    said = []
-    often, seldom = PlainView(said.append, seconds=0), PlainView(said.append, seconds=3600)
-    often.watch("mix/seed0/voc/seed0", LINE)
-    seldom.watch("mix/seed0/voc/seed0", LINE)
-    often.watch("mix/seed0/voc/seed0", "a warning\n")
-    assert said == ["  mix/seed0/voc/seed0: Epoch(train) [1][2/3] lr: 1e-1 eta: 0:00:10 loss: 1.5"]
+def test_without_a_terminal_progress_is_printed_at_intervals():
+    lines = []
+    often, seldom = PlainView(lines.append, seconds=0), PlainView(lines.append, seconds=3600)
+    often.update("mix/seed0/voc/seed0", LINE)
+    seldom.update("mix/seed0/voc/seed0", LINE)
+    often.update("mix/seed0/voc/seed0", "a warning\n")
+    assert lines == ["  mix/seed0/voc/seed0: Epoch(train) [1][2/3] lr: 1e-1 eta: 0:00:10 loss: 1.5"]
 
 
 def test_on_a_terminal_a_table_shows_what_runs(monkeypatch, capsys):
@@ -26,9 +26,9 @@ def test_on_a_terminal_a_table_shows_what_runs(monkeypatch, capsys):
 
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     view = open_view("A study")
-    view.watch("mix/seed0/voc/seed0", LINE)
-    view.state("1 of 4 runs finished; time left: 3 min")
-    view.say("[not markup] stays")
-    view.ended("mix/seed0/voc/seed0")
+    view.update("mix/seed0/voc/seed0", LINE)
+    view.summarize("1 of 4 runs finished; time left: 3 min")
+    view.log("[not markup] stays")
+    view.finish("mix/seed0/voc/seed0")
     view.close()
     assert "[not markup] stays" in capsys.readouterr().out

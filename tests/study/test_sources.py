@@ -1,4 +1,4 @@
-"""Checkpoints that somebody else has trained."""
+"""Fetching published checkpoints."""
 
 import pytest
 import torch
@@ -15,16 +15,16 @@ def test_a_file_is_taken_as_it_is(tmp_path):
 def test_torchvisions_weights_are_fetched_once_with_their_hash_checked(tmp_path, monkeypatch):
     import torchvision
 
-    asked = []
+    calls = []
 
     def get_state_dict(self, *args, check_hash=False, **settings):
-        asked.append((self.name, check_hash))
+        calls.append((self.name, check_hash))
         return {"conv1.weight": torch.ones(1)}
 
     monkeypatch.setattr(torchvision.models.ResNet18_Weights, "get_state_dict", get_state_dict)
     path = fetch_checkpoint("torchvision://resnet18", tmp_path)
     assert fetch_checkpoint("torchvision://resnet18", tmp_path) == path
-    assert asked == [("IMAGENET1K_V1", True)]
+    assert calls == [("IMAGENET1K_V1", True)]
     assert read_checkpoint(path) == {"conv1.weight": torch.ones(1)}
 
 
@@ -40,12 +40,12 @@ def test_timms_weights_are_those_of_its_own_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "source, message",
     [
-        ("hub://resnet18", "is of no known library; wanted torchvision://NAME or timm://NAME"),
+        ("hub://resnet18", "should be a file, torchvision://NAME or timm://NAME, got hub://resnet18"),
         ("torchvision://resnet1", "cannot be fetched"),
         ("torchvision://resnet18/NONE", "cannot be fetched"),
     ],
 )
-def test_what_cannot_be_fetched_is_said_in_a_sentence(tmp_path, source, message):
+def test_a_checkpoint_that_cannot_be_fetched_is_an_error_without_a_file(tmp_path, source, message):
     with pytest.raises(CheckpointError, match=message):
         fetch_checkpoint(source, tmp_path)
     assert list(tmp_path.iterdir()) == []

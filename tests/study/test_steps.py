@@ -1,4 +1,4 @@
-"""A step is done once, taken up where it was, and done again when what it depends on changed."""
+"""A step is executed once, continues after an interruption, and is executed again when its inputs change."""
 
 import os
 import signal
@@ -31,32 +31,32 @@ def step(folder, work, **inputs) -> Step:
 
 
 def test_a_finished_step_is_left_alone(tmp_path):
-    work, said = Recorder(), []
-    assert run_step(step(tmp_path, work), said.append)
-    assert not run_step(step(tmp_path, work), said.append)
-    assert work.runs == 1 and said[-1] == "pretraining: finished before"
+    work, messages = Recorder(), []
+    assert run_step(step(tmp_path, work), messages.append)
+    assert not run_step(step(tmp_path, work), messages.append)
+    assert work.runs == 1 and messages[-1] == "pretraining: finished before"
 
 
 @pytest.mark.parametrize("inputs, named", [(dict(config="b"), "config"), (dict(config="a", data="x"), "data")])
-def test_a_changed_input_voids_it_and_is_named(tmp_path, inputs, named):
-    work, said = Recorder(), []
-    run_step(step(tmp_path, work), said.append)
+def test_a_changed_input_is_named_and_the_step_is_executed_again(tmp_path, inputs, named):
+    work, messages = Recorder(), []
+    run_step(step(tmp_path, work), messages.append)
     (tmp_path / "pretrain/left_over.txt").write_text("from before")
-    run_step(step(tmp_path, work, **inputs), said.append)
+    run_step(step(tmp_path, work, **inputs), messages.append)
     assert work.runs == 2 and not (tmp_path / "pretrain/left_over.txt").exists()
-    assert any(f"because of a change in: {named}" in line for line in said)
+    assert any(f"because of a change in: {named}" in line for line in messages)
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("other")])
 def test_a_missing_or_changed_output_is_made_again(tmp_path, harm):
-    work, said = Recorder(), []
-    run_step(step(tmp_path, work), said.append)
+    work, messages = Recorder(), []
+    run_step(step(tmp_path, work), messages.append)
     harm(tmp_path / "pretrain/out.txt")
-    run_step(step(tmp_path, work), said.append)
-    assert work.runs == 2 and "out.txt is missing or was changed" in said[-2]
+    run_step(step(tmp_path, work), messages.append)
+    assert work.runs == 2 and "out.txt is missing or was changed" in messages[-2]
 
 
-def test_an_interrupted_step_goes_on_in_its_folder(tmp_path):
+def test_an_interrupted_step_continues_in_its_folder(tmp_path):
     def fail(step: Step) -> None:
         (step.folder / "epoch_1.pth").write_text("kept")
         raise KeyboardInterrupt
@@ -69,7 +69,7 @@ def test_an_interrupted_step_goes_on_in_its_folder(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"inputs": 3}'])
-def test_a_damaged_marker_counts_for_nothing(tmp_path, content):
+def test_a_damaged_marker_is_ignored(tmp_path, content):
     work = Recorder()
     run_step(step(tmp_path, work), print)
     (tmp_path / "pretrain" / MARKER).write_text(content)
@@ -78,7 +78,7 @@ def test_a_damaged_marker_counts_for_nothing(tmp_path, content):
 
 
 def test_work_that_leaves_no_output_is_a_failure(tmp_path):
-    with pytest.raises(StepError, match=r"left no out.txt"):
+    with pytest.raises(StepError, match="did not write out.txt"):
         run_step(step(tmp_path, Recorder(leave=False)), print)
 
 
@@ -103,7 +103,7 @@ def test_every_line_of_a_program_is_watched_and_logged(tmp_path):
     assert (tmp_path / "pretrain/step.log").read_text().endswith("one\ntwo\n")
 
 
-def test_a_finished_step_says_how_long_it_took_and_what_it_left(tmp_path):
+def test_the_marker_of_a_finished_step_has_its_duration_and_outputs(tmp_path):
     run_step(step(tmp_path, Recorder()), print)
     marker = read_marker(tmp_path / "pretrain")
     assert marker["seconds"] >= 0 and set(marker["outputs"]) == {"out.txt"}

@@ -1,20 +1,25 @@
-"""What the report says, in order."""
+"""The text and tables of the report, in order."""
 
 from __future__ import annotations
 
 from typing import Sequence
 
 from ...evaluation.average_precision import DEFINITIONS
-from ..statistics import LEVEL, POWER
+from ..run import PRETRAINING
+from ..statistics import LEVEL, POWER, nested_mean, unit_means
 from .comparison import ArmSummary, Comparison, PairSummary, class_figures, nested_figures
 from .document import Block, Code, Heading, Images, Items, Paragraph, Table
 from .figures import FIGURES
-from .nesting import nested_mean, unit_means
-from .published import published_table
-from .results import PRETRAINING, Results
+from .results import Results
 from .wording import count_units, interval, is_shown, number, probability, signed, verdict
 
 ACCURACY = "accuracy/top1"
+
+# Mean average precision on the VOC 2007 test set of a Faster R-CNN with ResNet-50, by the augmentation of its ImageNet
+# pretraining: object detection tables of Uddin et al., SaliencyMix, ICLR 2021 (mean of 3 runs), and of Yun et al.,
+# CutMix, ICCV 2019 (with its own protocol). Neither gives a deviation.
+SALIENCYMIX_PAPER = {"baseline": 76.71, "Cutout": 77.17, "Mixup": 77.98, "CutMix": 78.31, "SaliencyMix": 78.48}
+CUTMIX_PAPER = {"baseline": 75.6, "Cutout": 75.0, "Mixup": 73.9, "CutMix": 76.7}
 
 
 def report_blocks(
@@ -25,9 +30,9 @@ def report_blocks(
     Args:
         results: of the study.
         comparison: of its arms.
-        figures: names of the files that were drawn.
+        figures: names of the files of the figures.
         sheet: name of the file of mixed images, or None.
-        samples: of the test images.
+        samples: number of bootstrap samples of the test images.
     """
     blocks: list[Block] = [Heading(1, results.name), Paragraph(_plan(results)), *summary_blocks(results, comparison)]
     if figures:
@@ -41,25 +46,25 @@ def report_blocks(
         blocks += [
             Heading(2, "What the papers report"),
             Paragraph(
-                "Another protocol on other data: to set beside, not to compare. Faster R-CNN, ResNet-50, VOC 2007 "
-                "test, mAP; no deviation is given."
+                "With another protocol on other data, so not directly comparable: mAP on the VOC 2007 test set of a "
+                "Faster R-CNN with ResNet-50. No deviation is given."
             ),
-            published_table(),
+            _published_table(),
         ]
-    wrong = [f"{name} has no result" for name in results.missing] + [*results.problems, *comparison.problems]
+    problems = [f"{name} has no result" for name in results.missing] + [*results.problems, *comparison.problems]
     blocks += [
-        Heading(2, "How to make it again"),
-        *_again(results),
+        Heading(2, "How to reproduce it"),
+        *_reproduction(results),
         Heading(2, "How to read this"),
         Items(_reading(results, samples)),
-        Heading(2, "Not used, or not as it should be"),
-        Items(wrong) if wrong else Paragraph("Nothing."),
+        Heading(2, "Problems"),
+        Items(problems) if problems else Paragraph("None."),
     ]
     return blocks
 
 
 def summary_blocks(results: Results, comparison: Comparison) -> list[Block]:
-    """What the study shows, a table of the arms, and a sentence a pair."""
+    """The number of differences shown, a table of the arms, and a sentence for each pair."""
     found = len(results.runs)
     blocks: list[Block] = [
         Paragraph(
@@ -77,22 +82,22 @@ def summary_blocks(results: Results, comparison: Comparison) -> list[Block]:
 
 
 def _plan(results: Results) -> str:
-    """What was compared, in a sentence."""
+    """A sentence on what was compared."""
     pretraining = {run.pretraining_seed for run in results.runs} - {None}
     finetuning = {run.finetuning_seed for run in results.runs} - {None}
-    said = [f"Compared are {len(results.arms)} arms of pretraining ({', '.join(results.arms)})"]
+    parts = [f"Compared are {len(results.arms)} arms of pretraining ({', '.join(results.arms)})"]
     if pretraining:
-        said.append(f"with {count_units(len(pretraining), 'pretraining seeds')}")
+        parts.append(f"with {count_units(len(pretraining), 'pretraining seeds')}")
     if finetuning:
-        said.append(
+        parts.append(
             f"each backbone fine-tuned with {count_units(len(finetuning), 'fine-tuning seeds')} "
             f"for detection ({', '.join(results.detectors)})"
         )
-    return ", ".join(said) + "."
+    return ", ".join(parts) + "."
 
 
-def _again(results: Results) -> list[Block]:
-    """Commands, and the software of the runs where they say it."""
+def _reproduction(results: Results) -> list[Block]:
+    """The commands, and the software of the runs."""
     commands = [f"python tools/study.py {verb} --work-dir DIR" for verb in ("report", "verify")]
     if results.config is not None:
         commands.insert(0, f"python tools/study.py run {results.config} --work-dir DIR")
@@ -100,17 +105,17 @@ def _again(results: Results) -> list[Block]:
 
 
 def conclusion(comparison: Comparison) -> str:
-    """The shortest answer, in a sentence."""
+    """In how many pairs a difference is shown."""
     return f"A difference is shown in {_shown(comparison)} of arms."
 
 
 def _shown(comparison: Comparison) -> str:
-    said = []
+    counts = []
     for planned, kind in {None: "", True: "planned ", False: "exploratory "}.items():
         pairs = [pair for pair in comparison.pairs if pair.planned is planned]
         if pairs:
-            said.append(f"{sum(map(is_shown, pairs))} of {len(pairs)} {kind}pairs")
-    return " and ".join(said) or "none of no pairs"
+            counts.append(f"{sum(map(is_shown, pairs))} of {len(pairs)} {kind}pairs")
+    return " and ".join(counts) or "0 of 0 pairs"
 
 
 def _arm_table(results: Results, arms: Sequence[ArmSummary]) -> Table:
@@ -136,7 +141,7 @@ def _runs(arm: ArmSummary) -> str:
 
 
 def _accuracy(results: Results, arm: str) -> str:
-    runs = [run for run in results.runs if run.arm == arm and run.detector == PRETRAINING and ACCURACY in run.metrics]
+    runs = [run for run in results.runs if run.arm == arm and run.detector is None and ACCURACY in run.metrics]
     if not runs:
         return "–"
     nested = nested_figures(runs, ACCURACY)
@@ -184,29 +189,42 @@ def _pair_table(pairs: Sequence[PairSummary]) -> Table:
     return Table([*heads, f"seeds for {wanted} points"], rows)
 
 
+def _published_table() -> Table:
+    """The figures of both papers, with the gains over their own baselines."""
+    rows = []
+    for name in SALIENCYMIX_PAPER:
+        cells = [name]
+        for table, digits in ((SALIENCYMIX_PAPER, 2), (CUTMIX_PAPER, 1)):
+            value, reference = table.get(name), table["baseline"]
+            gain = "" if value is None or name == "baseline" else f"{value - reference:+.{digits}f}"
+            cells += ["–" if value is None else f"{value:.{digits}f}", gain]
+        rows.append(cells)
+    return Table(["pretraining", "SaliencyMix paper, 3 runs", "gain", "CutMix paper", "gain"], rows)
+
+
 def _reading(results: Results, samples: int) -> list[str]:
     return [
-        "n counts the independent units. Where arms were pretrained with several seeds, that is the pretraining seed, "
-        "and the fine-tunings of one backbone are averaged first, because they say nothing about the spread of the "
-        "pretraining. Where a checkpoint is given, or one pretraining was done, it is the fine-tuning seed, and the "
+        "n is the number of independent units. If arms were pretrained with several seeds, the unit is the pretraining "
+        "seed, and the fine-tunings of one backbone are averaged first, because they do not show the spread between "
+        "pretrainings. With a given checkpoint or a single pretraining, the unit is the fine-tuning seed, and the "
         "comparison is one of these backbones. sd is the standard deviation of the units, with n - 1.",
         "A pair is compared over the seeds that both arms have. Its interval and p are those of the paired t test, "
-        "which takes the differences as normal; such an interval may even leave 0 to 100. The bootstrap takes no such "
-        "thing (BCa over units, or, where fine-tunings are nested, percentiles with pretrainings drawn first and "
-        "fine-tunings inside them), and is too narrow for few units; it is shown from three on.",
+        "which assumes normal differences; its interval may even exceed the range from 0 to 100. The bootstrap does "
+        "not assume this (BCa over units, or, if fine-tunings are nested, percentiles with pretrainings drawn first "
+        "and fine-tunings inside them), but is too narrow for few units; it is given for three or more.",
         f"The interval over test images is that of {samples:,} bootstrap samples of the test set, with the trained "
-        "detectors as they are and the same samples for all (a pair: percentiles; an arm: basic): what other images of "
-        "the same kind would have changed. Average precision on few images comes out too high, and higher still on "
-        "samples of them; the interval of an arm allows for the second alone; in a difference most of it cancels. "
-        "The interval over seeds says what other seeds would have changed.",
-        "A difference is called shown where the interval over test images, if there is one, leaves out 0, and p is "
-        f"under {1 - LEVEL:.2f} after Holm's correction over all tested pairs of this report"
-        + (", the planned ones and the rest apart" if results.planned else "")
+        "detectors fixed and the same samples for all of them (a pair: percentiles; an arm: basic). It shows what "
+        "other test images of the same kind would have changed; the interval over seeds, what other seeds would have "
+        "changed. Average precision on few images is biased upwards, and more so on bootstrap samples of them. The "
+        "interval of an arm corrects for the latter only; in a difference most of the bias cancels.",
+        "A difference is called shown if the interval over test images, where there is one, excludes 0, and p is "
+        f"below {1 - LEVEL:.2f} after Holm's correction over all tested pairs of this report"
+        + (", separately for the planned ones and the rest" if results.planned else "")
         + ". Intervals are not corrected.",
         f"The number of seeds is that with which a two-sided t test at {1 - LEVEL:.2f} shows the difference with a "
-        f"chance of {100 * POWER:.0f} %, for one pair alone, with the sd found here; from few seeds that is a rough "
-        "guess.",
-        "A class without an object to find in the test set has no figure and is not in the mean.",
+        f"probability of {100 * POWER:.0f} %, for a single pair with the sd found here; from few seeds this is a rough "
+        "estimate.",
+        "A class without objects in the test set has no figure and is not in the mean.",
     ]
 
 

@@ -1,6 +1,6 @@
-"""What a report is made of, whatever it is written as.
+"""The elements of a report, independent of its format.
 
-Texts may hold ``**strong**`` and `code`, as in Markdown.
+Texts may contain ``**strong**`` and `code`, as in Markdown.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Sentences."""
+    """A paragraph of text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Items:
-    """A list without numbers."""
+    """An unordered list."""
 
     texts: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Code:
-    """Commands, a line each."""
+    """Shell commands, one a line."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: names on the left, numbers on the right.
+    """A table, with names in the first column and numbers in the others.
 
     Attributes:
         heads: of the columns.
@@ -58,7 +58,7 @@ class Images:
     Attributes:
         names: of the files.
         titles: what each shows, in a few words.
-        chart: drawn on white, so that a dark page may turn it dark; False for photographs.
+        chart: whether it is a chart on white, which a dark page inverts; False for photographs.
     """
 
     names: Sequence[str]

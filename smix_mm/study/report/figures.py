@@ -1,4 +1,4 @@
-"""The report as images."""
+"""The figures of the report."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 
 from ...evaluation.average_precision import DEFINITIONS
 from ...utils.files import atomic_path
+from ..run import PRETRAINING
 from .comparison import ArmSummary, Comparison, class_figures
-from .results import PRETRAINING, Results, Run, read_curve
+from .results import Result, Results, read_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# What each file shows.
+# By file name, what it shows.
 FIGURES = {
     "arms.png": "each arm's runs, mean and 95 % intervals",
     "differences.png": "each pair's difference with 95 % intervals",
@@ -27,10 +28,10 @@ _BINS = 50
 
 
 def draw_figures(results: Results, comparison: Comparison, folder: Path) -> tuple[list[str], list[str]]:
-    """Draw what there is to draw, as PNG; equal results give equal bytes.
+    """Draw the figures as PNG; equal results give equal bytes.
 
     Returns:
-        the names of the files, and a sentence for each curve that cannot be used.
+        the names of the files, and a sentence for each unusable learning curve.
     """
     curves, problems = _read_curves(results)
     detectors, pairs = results.detectors, len(comparison.pairs) // len(results.detectors)
@@ -50,7 +51,7 @@ def draw_figures(results: Results, comparison: Comparison, folder: Path) -> tupl
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """With 256 colours, which takes a third of the bytes."""
+    """Save with 256 colours, which needs a third of the bytes."""
     from PIL import Image
 
     figure.savefig(path, dpi=150)
@@ -138,8 +139,8 @@ def _classes(results: Results, comparison: Comparison) -> Figure | None:
     return figure
 
 
-def _read_curves(results: Results) -> tuple[dict[str, list[tuple[Run, Any]]], list[str]]:
-    curves: dict[str, list[tuple[Run, Any]]] = {}
+def _read_curves(results: Results) -> tuple[dict[str, list[tuple[Result, Any]]], list[str]]:
+    curves: dict[str, list[tuple[Result, Any]]] = {}
     problems = []
     for run in results.runs:
         try:
@@ -148,11 +149,11 @@ def _read_curves(results: Results) -> tuple[dict[str, list[tuple[Run, Any]]], li
             problems.append(str(error))
             continue
         if points is not None:
-            curves.setdefault(run.detector, []).append((run, np.array(points)))
+            curves.setdefault(run.kind, []).append((run, np.array(points)))
     return curves, problems
 
 
-def _curves(results: Results, curves: Mapping[str, Sequence[tuple[Run, Any]]]) -> Figure | None:
+def _curves(results: Results, curves: Mapping[str, Sequence[tuple[Result, Any]]]) -> Figure | None:
     """A panel for the pretraining and each detector: the losses of each arm's runs."""
     if not curves:
         return None
@@ -177,7 +178,7 @@ def _curves(results: Results, curves: Mapping[str, Sequence[tuple[Run, Any]]]) -
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:
-    """Means over a fiftieth of the training each, because losses of single batches hide each other."""
+    """Means over a fiftieth of the training each, because losses of single batches scatter too much."""
     return np.array([part.mean(axis=0) for part in np.array_split(points, min(_BINS, len(points)))])
 
 

@@ -1,4 +1,4 @@
-"""The report as one web page that needs nothing else."""
+"""The report as a self-contained web page."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def format_page(blocks: Sequence[Block], folder: Path) -> str:
     """Blocks as an HTML page with its images inside.
 
     Args:
-        blocks: the first is the title.
-        folder: where the images lie.
+        blocks: the first heading is the title.
+        folder: of the images.
     """
     title = next(block.text for block in blocks if isinstance(block, Heading))
     return _PAGE.format(title=escape(title), body="\n".join(_format(block, folder) for block in blocks))
@@ -93,7 +93,7 @@ def _format(block: Block, folder: Path) -> str:
 def _table(table: Table) -> str:
     heads = "".join(f'<th scope="col">{_inline(text)}</th>' for text in table.heads)
     rows = "\n".join(map(_row, table.rows))
-    # To be scrolled by keyboard as well, where it is wider than the screen.
+    # With a tabindex, a table wider than the screen can be scrolled by keyboard.
     return (
         f'<div class="scroll" role="region" aria-label="{escape(table.heads[0])}" tabindex="0"><table>\n'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
@@ -106,7 +106,7 @@ def _row(row: Sequence[str]) -> str:
 
 
 def _inline(text: str) -> str:
-    """Escaped, with ``**strong**`` and `code` as such."""
+    """Escaped text, with ``**strong**`` and `code` as HTML."""
     text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 

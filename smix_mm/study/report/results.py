@@ -1,65 +1,56 @@
-"""The result files of a study, read and looked through."""
+"""Reading and checking the result files of a study."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
+import numpy as np
+
+from ...evaluation import Detections, read_detections
+from ...evaluation.average_precision import DEFINITIONS, resample
 from ...utils.errors import DataError
 from ...utils.files import file_hash
+from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STUDY, Run
+from ..statistics import draw_images
 
-STUDY = "study.json"
-RESULT = "result.json"
-DETECTIONS = "detections.npz"
-CURVE = "curve.json"
-PROVENANCE = "provenance.json"
-PRETRAINING = "pretraining"
-GIVEN = "given"
+# On another machine sums may differ in their last bits.
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class Run:
-    """One result.
+class Result(Run):
+    """A run with its result.
 
     Attributes:
-        name: its folder inside the study's, ``ARM/seed0/DETECTOR/seed1`` or ``ARM/seed0/pretraining``.
-        arm: which arm it belongs to.
-        detector: the detector's name, or ``'pretraining'``.
-        pretraining_seed: None where the arm is a given checkpoint.
-        finetuning_seed: None for a pretraining.
+        metrics: its figures, by name.
         backbone_hash: of the backbone that a detector started from, else None.
-        metrics: its figures.
     """
 
-    name: str
-    arm: str
-    detector: str
-    pretraining_seed: int | None
-    finetuning_seed: int | None
-    backbone_hash: str | None
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    backbone_hash: str | None = None
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a study's folder holds.
+    """The results of a study.
 
     Attributes:
         folder: of the study.
-        name: the study's title.
-        arms: their names; the first is the reference.
-        detectors: what is compared, by name; ``('pretraining',)`` for a study without detectors.
-        metric: the figure compared.
-        planned: the pairs of arms that the study was made for.
+        name: title of the study.
+        arms: names of the arms; the first is the reference.
+        detectors: names of the detectors; ``('pretraining',)`` for a study without detectors.
+        metric: name of the compared figure.
+        planned: the pairs of arms that the study is meant to tell apart.
         paper: figures of a paper by arm, in the metric's units.
-        runs: every usable result, pretrainings too, in the study's order.
+        runs: every usable result, those of pretrainings too, in the study's order.
         missing: names of runs without a result.
-        problems: a sentence for each file that is damaged or does not belong here.
-        config: the study's config, as it was named when it was run, or None where that is not known.
-        software: a line each: commit, Python, releases and machines of the runs, where they say so.
+        problems: a sentence for each file that is damaged or does not belong to the study.
+        config: path of the study's config as given when it was run, or None if unknown.
+        software: lines with the commit, Python, releases and machines of the runs, if recorded.
     """
 
     folder: Path
@@ -69,7 +60,7 @@ class Results:
     metric: str
     planned: tuple[frozenset[str], ...]
     paper: Mapping[str, float]
-    runs: tuple[Run, ...]
+    runs: tuple[Result, ...]
     missing: tuple[str, ...]
     problems: tuple[str, ...]
     config: str | None = None
@@ -77,10 +68,10 @@ class Results:
 
 
 def read_results(folder: str | Path) -> Results:
-    """Read the results that ``study.json`` names; what cannot be used is named, never left out in silence.
+    """Read the results that ``study.json`` names; unusable ones are listed in ``problems``.
 
     Raises:
-        DataError: there is no ``study.json``, or it is damaged.
+        DataError: ``study.json`` is missing or damaged.
     """
     folder = Path(folder)
     study = _read_study(folder)
@@ -91,8 +82,8 @@ def read_results(folder: str | Path) -> Results:
             missing.append(name)
             continue
         try:
-            run = read_run(folder, name)
-            if run.detector in detectors and study["metric"] not in run.metrics:
+            run = read_result(folder, name)
+            if run.kind in detectors and study["metric"] not in run.metrics:
                 raise ValueError(f"it has no {study['metric']}")
         except (OSError, ValueError) as error:
             problems.append(f"{name}/{RESULT} cannot be used: {error}")
@@ -120,33 +111,31 @@ def read_results(folder: str | Path) -> Results:
     )
 
 
-def read_run(folder: Path, name: str) -> Run:
+def read_result(folder: Path, name: str) -> Result:
     """Read one result.
 
     Raises:
-        ValueError: it is no JSON, says something else than its place, holds what is no number, or
-            the predictions beside it are not those that it was computed from.
+        ValueError: it is not JSON, contradicts the name of its folder, has a figure that is not a finite number, or
+            was computed from other predictions than those beside it.
     """
     content = json.loads((folder / name / RESULT).read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
         raise ValueError("it has no metrics")
-    place = _place(name)
-    for key, value in place.items():
+    run = asdict(Run.parse(name))
+    for key, value in run.items():
         if content.get(key) != value:
-            raise ValueError(f"it says {key}={content.get(key)!r}, and its place says {value!r}")
+            raise ValueError(f"its {key} is {content.get(key)!r}, but by the name of its folder {value!r}")
     for metric, value in content["metrics"].items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"{metric} is {value!r}, wanted a finite number")
+            raise ValueError(f"{metric} should be a finite number, got {value!r}")
     detections = folder / name / DETECTIONS
     if "detections" in content and detections.is_file() and file_hash(detections) != content["detections"]:
         raise ValueError(f"{DETECTIONS} is not the file that it was computed from")
-    backbone = content.get("backbone_hash")
-    return Run(name, **{**dict(detector=PRETRAINING, finetuning_seed=None), **place}, backbone_hash=backbone,
-               metrics=content["metrics"])  # fmt: skip
+    return Result(**run, metrics=content["metrics"], backbone_hash=content.get("backbone_hash"))
 
 
 def read_curve(folder: Path, run: Run) -> list[tuple[float, float]] | None:
-    """The ``(step, loss)`` of a training, or None where no curve was kept.
+    """The ``(step, loss)`` of a training, or None if no curve was saved.
 
     Raises:
         ValueError: the file is damaged.
@@ -161,24 +150,76 @@ def read_curve(folder: Path, run: Run) -> list[tuple[float, float]] | None:
     return points or None
 
 
+def resample_runs(
+    folder: Path, runs: Sequence[Result], metric: str, samples: int, log: Callable[[str], None]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The figures of runs on bootstrap samples of their test set, the same samples for all of them.
+
+    Args:
+        folder: of the study.
+        runs: of one detector.
+        metric: name of the figure.
+        samples: number of bootstrap samples.
+        log: called with a line for each run, since it takes a second on thousands of images.
+
+    Returns:
+        float64 (samples,) by the run's name, for the runs with intact predictions; and a
+        sentence for each problem.
+    """
+    if metric not in DEFINITIONS:
+        return {}, [f"{metric} cannot be computed from stored predictions, so there is no interval over test images"]
+    figures: dict[str, np.ndarray] = {}
+    problems: list[str] = []
+    first: tuple[str, Detections] | None = None
+    weights = np.empty((0, 0), np.int32)
+    for number, run in enumerate(runs, 1):
+        log(f"{run.detector}: resampling the test images of run {number} of {len(runs)}")
+        try:
+            detections = read_detections(folder / run.name / DETECTIONS)
+        except DataError as error:
+            problems.append(str(error).replace(f"{folder}/", ""))
+            continue
+        if first is None:
+            first = run.name, detections
+            count = len(detections.images)
+            weights = np.hstack([np.ones((count, 1), np.int32), draw_images(count, samples)])
+        elif not _same_test_set(detections, first[1]):
+            problems.append(f"{run.name} was tested on other images or objects than {first[0]}")
+            continue
+        resampled = resample(detections, metric, weights)
+        recorded = run.metrics[metric]
+        if not abs(resampled[0] - recorded) <= _TOLERANCE:
+            problems.append(f"{run.name}: {metric} is {recorded} in its result, but {resampled[0]} by its predictions")
+        figures[run.name] = resampled[1:]
+    return figures, problems
+
+
+def _same_test_set(one: Detections, other: Detections) -> bool:
+    """Whether images and objects are the same, in the same order."""
+    names = ("images", "true_boxes", "true_labels", "true_image_of", "difficult")
+    return one.classes == other.classes and all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in names
+    )
+
+
 def _read_study(folder: Path) -> dict[str, Any]:
     path = folder / STUDY
     if not path.is_file():
-        raise DataError(f"{folder} holds no {STUDY}; wanted the work dir of a study that was run")
+        raise DataError(f"{folder} contains no {STUDY}. It should be the work dir of a study that was run.")
     try:
         study = json.loads(path.read_text(encoding="utf-8"))
-        wanted = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
-        wrong = [key for key, kind in wanted.items() if not isinstance(study.get(key), kind)]
+        expected = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
+        wrong = [key for key, kind in expected.items() if not isinstance(study.get(key), kind)]
     except (ValueError, AttributeError) as error:
-        raise DataError(f"{path} is no JSON of a study ({error}); run the study again to write it anew") from error
+        raise DataError(f"{path} is not the JSON of a study ({error}). Run the study again to write it.") from error
     if wrong:
-        raise DataError(f"{path} lacks {', '.join(wrong)}; run the study again to write it anew")
+        raise DataError(f"{path} has no valid {', '.join(wrong)}. Run the study again to write it.")
     return study
 
 
 def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
-    """What the runs' provenance says, each line once; runs may have been done by several machines."""
-    said: dict[str, None] = {}
+    """Commit, releases and machines in the runs' provenance files, each line once."""
+    software: dict[str, None] = {}
     for run in runs:
         path = folder / run.name / PROVENANCE
         if path.is_file():
@@ -187,14 +228,5 @@ def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
             lines = [f"Python {content['python']}, {content['machine']}", releases]
             if content["commit"] is not None:
                 lines.insert(0, f"commit `{content['commit']}`")
-            said |= dict.fromkeys(lines)
-    return tuple(said)
-
-
-def _place(name: str) -> dict[str, Any]:
-    """What a run's folder says about it."""
-    arm, source, detector, *tuning = name.split("/")
-    place: dict[str, Any] = dict(arm=arm, pretraining_seed=None if source == GIVEN else int(source[len("seed") :]))
-    if tuning:
-        place.update(detector=detector, finetuning_seed=int(tuning[0][len("seed") :]))
-    return place
+            software |= dict.fromkeys(lines)
+    return tuple(software)

@@ -1,15 +1,15 @@
-"""Numbers and verdicts in words that claim no more than the intervals carry."""
+"""Verdicts on pairs of arms in words, and numbers as text."""
 
 from __future__ import annotations
 
 from ..statistics import LEVEL, MOST_SEEDS, Interval
 from .comparison import PairSummary
 
-ONE_BACKBONE = "This is about these backbones alone: nothing is said about another pretraining of the same kind."
+ONE_BACKBONE = "This compares these backbones only, not the ways in which they were pretrained."
 
 
 def verdict(pair: PairSummary) -> str:
-    """What the seeds and the test images show about a pair of arms."""
+    """A sentence on what seeds and test images show about a pair of arms."""
     note = " (exploration)" if pair.planned is False else ""
     sentences = [f"**{pair.second} − {pair.first}**{note}: {_finding(pair)}"]
     if pair.given and pair.units > 1:
@@ -20,15 +20,15 @@ def verdict(pair: PairSummary) -> str:
 
 
 def is_shown(pair: PairSummary) -> bool:
-    """Whether seeds, after the correction, and test images, where they could be resampled, leave out 0."""
-    by_images = pair.images is None or not _holds_zero(pair.images)
+    """Whether p, after the correction, is below 0.05 and the interval over test images, if any, excludes 0."""
+    by_images = pair.images is None or not _contains_zero(pair.images)
     return pair.corrected is not None and pair.corrected < 1 - LEVEL and by_images
 
 
 def _finding(pair: PairSummary) -> str:
     if pair.difference is None:
-        return "no seed is common to both, so nothing can be said."
-    cannot = f"no difference can be shown, and how many would show {pair.wanted:g} points cannot be known."
+        return "the arms have no seed in common, so they cannot be compared."
+    cannot = f"no difference can be shown, and the number of seeds to show {pair.wanted:g} points is unknown."
     if pair.units == 1:
         return f"{signed(pair.difference)} points in one seed, which has no spread: {cannot}"
     seeds = count_units(pair.units, pair.unit)
@@ -40,14 +40,14 @@ def _finding(pair: PairSummary) -> str:
     )
     if is_shown(pair):
         direction = "higher" if pair.difference > 0 else "lower"
-        beyond = "; of other test images nothing is known" if pair.images is None else ""
+        beyond = "; other test images are not considered" if pair.images is None else ""
         return f"{pair.second} is {direction} over {seeds} ({numbers}{beyond})."
     if pair.corrected < 1 - LEVEL and pair.images is not None:
         return (
             f"no difference can be shown: over {seeds} there is one ({numbers}), but it may come from these test "
-            f"images, because the interval over them, {interval(pair.images)}, holds 0."
+            f"images, because the interval over them, {interval(pair.images)}, contains 0."
         )
-    alone = "" if _holds_zero(pair.seeds) else ", though the interval on its own leaves out 0"
+    alone = "" if _contains_zero(pair.seeds) else ", although the uncorrected interval excludes 0"
     return f"no difference can be shown with {seeds} ({numbers}{alone}); {_needed(pair)}"
 
 
@@ -57,14 +57,11 @@ def _family(pair: PairSummary) -> str:
 
 
 def _needed(pair: PairSummary) -> str:
-    if pair.needed is None:
-        return f"to see {pair.wanted:g} points you would need more than {MOST_SEEDS:,}."
-    if pair.needed > pair.units:
-        return f"to see {pair.wanted:g} points you would need about {pair.needed:,}."
-    return f"a difference of {pair.wanted:g} points would need about {pair.needed}."
+    seeds = f"more than {MOST_SEEDS:,}" if pair.needed is None else f"about {pair.needed:,}"
+    return f"showing {pair.wanted:g} points would need {seeds} seeds."
 
 
-def _holds_zero(found: Interval) -> bool:
+def _contains_zero(found: Interval) -> bool:
     return found[0] <= 0 <= found[1]
 
 
@@ -83,7 +80,7 @@ def number(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """Two decimals with a sign, or a dash; what rounds to zero has none."""
+    """Two decimals with a sign, or a dash; zero has no sign."""
     if value is None:
         return "–"
     text = f"{value:+.2f}"

@@ -1,4 +1,4 @@
-"""Reading results, comparing them and writing the report."""
+"""Writing the report of a study: Markdown, JSON, CSV, figures and a web page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import dataclasses
 import io
 import shutil
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
+from ...utils.text import markdown_table
 from .comparison import Comparison, compare
 from .content import conclusion, report_blocks, summary_blocks
+from .document import Block, Code, Heading, Images, Items, Paragraph
 from .figures import draw_figures
-from .markdown import format_markdown
 from .page import format_page
 from .results import Results, read_results
 from .wording import verdict
@@ -30,46 +31,45 @@ def report_study(
     *,
     wanted: float = 0.5,
     samples: int = IMAGE_SAMPLES,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> str:
     """Write the report of a study from its result files alone.
 
-    Writes ``report.md``, ``report.json`` (every number of it), ``report.csv`` (a line a run),
-    figures: ``arms.png``, ``differences.png``, ``classes.png``, and ``curves.png`` where curves were
-    kept, and ``report.html``, a page that holds all of it and needs no network. Equal result files
-    give equal bytes. Needs numpy, scipy and matplotlib, no OpenMMLab.
+    Writes ``report.md``, ``report.json`` (all numbers), ``report.csv`` (one row a run),
+    the figures ``arms.png``, ``differences.png``, ``classes.png`` and, if learning curves were
+    saved, ``curves.png``, and ``report.html``, a self-contained page with all of it. Equal result files
+    give equal bytes. Needs numpy, scipy and matplotlib, but no OpenMMLab package.
 
     Args:
         folder: of the study, with ``study.json``, ``result.json`` of each run and, for the interval
             over test images, ``detections.npz`` beside it.
-        out: where to write. Defaults to ``folder``.
-        wanted: points of difference whose number of seeds is worked out.
-        samples: bootstrap samples of the test images.
-        say: is told how far it is.
+        out: folder to write to. Defaults to ``folder``.
+        wanted: a difference in points; the number of seeds to show it is estimated. Default: 0.5.
+        samples: number of bootstrap samples of the test images. Default: 1000.
+        log: called with each line of progress.
 
     Returns:
-        what the study shows: the table of the arms, a sentence a pair, and what was written.
+        a summary: the table of the arms, a sentence for each pair, and the names of the files.
 
     Raises:
-        DataError: there is no study, or no usable result of what it compares.
+        DataError: the folder contains no study, or no usable result of what it compares.
     """
     results = read_results(folder)
-    if not any(run.detector in results.detectors for run in results.runs):
+    if not any(run.kind in results.detectors for run in results.runs):
         raise DataError(
-            "\n".join([f"{folder} holds no usable result of {', '.join(results.detectors)}", *results.problems])
+            "\n".join([f"{folder} contains no usable result of {', '.join(results.detectors)}", *results.problems])
         )
-    comparison = compare(results, wanted, samples, say)
+    comparison = compare(results, wanted, samples, log)
     target = Path(folder if out is None else out)
     drawn, problems = draw_figures(results, comparison, target)
     comparison = dataclasses.replace(comparison, problems=[*comparison.problems, *problems])
     sheet = _sheet(Path(folder), target)
     blocks = report_blocks(results, comparison, drawn, sheet, samples)
-    write_text(target / "report.md", format_markdown(blocks) + "\n")
-    write_json(target / "report.json", _content(results, comparison, samples))
-    write_text(target / "report.csv", _lines(results))
-    # Last, because it is the one to look at.
+    write_text(target / "report.md", _format_markdown(blocks) + "\n")
+    write_json(target / "report.json", _json(results, comparison, samples))
+    write_text(target / "report.csv", _csv(results))
     write_text(target / PAGE, format_page(blocks, target))
-    summary = format_markdown(summary_blocks(results, comparison))
+    summary = _format_markdown(summary_blocks(results, comparison))
     beside = ", ".join(["report.md", "report.json", "report.csv", *drawn])
     return (
         f"{summary}\n\n{conclusion(comparison)}\nThe page to open or to send is {target / PAGE} (beside it: {beside})."
@@ -77,7 +77,7 @@ def report_study(
 
 
 def _sheet(folder: Path, target: Path) -> str | None:
-    """The name of the study's sheet of mixed images, brought beside the report; None where it has none."""
+    """The name of the study's sheet of mixed images, copied to the report; None if it has none."""
     sheet = folder / SHEET
     if not sheet.is_file():
         return None
@@ -86,7 +86,7 @@ def _sheet(folder: Path, target: Path) -> str | None:
     return SHEET
 
 
-def _content(results: Results, comparison: Comparison, samples: int) -> dict[str, object]:
+def _json(results: Results, comparison: Comparison, samples: int) -> dict[str, object]:
     return dict(
         name=results.name,
         metric=results.metric,
@@ -99,13 +99,31 @@ def _content(results: Results, comparison: Comparison, samples: int) -> dict[str
     )
 
 
-def _lines(results: Results) -> str:
-    """A line a run, a column a figure, in the metrics' own units."""
+def _csv(results: Results) -> str:
+    """One row a run, one column a metric, in the metrics' own units."""
     metrics = sorted({metric for run in results.runs for metric in run.metrics})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arm", "detector", "pretraining_seed", "finetuning_seed", "backbone_hash", *metrics])
     for run in results.runs:
-        place = [run.arm, run.detector, run.pretraining_seed, run.finetuning_seed, run.backbone_hash]
-        writer.writerow([*place, *(run.metrics.get(metric) for metric in metrics)])
+        named = [run.arm, run.kind, run.pretraining_seed, run.finetuning_seed, run.backbone_hash]
+        writer.writerow([*named, *(run.metrics.get(metric) for metric in metrics)])
     return text.getvalue()
+
+
+def _format_markdown(blocks: Sequence[Block]) -> str:
+    return "\n\n".join(map(_format_block, blocks))
+
+
+def _format_block(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {block.text}"
+    if isinstance(block, Paragraph):
+        return block.text
+    if isinstance(block, Items):
+        return "\n".join(f"- {text}" for text in block.texts)
+    if isinstance(block, Code):
+        return "\n".join(["```bash", *block.lines, "```"])
+    if isinstance(block, Images):
+        return "\n".join(f"![{title}]({name})" for name, title in zip(block.names, block.titles))
+    return markdown_table(block.heads, block.rows, "lr")

@@ -1,4 +1,4 @@
-"""Arms and pairs in numbers that were worked out by hand."""
+"""Summaries of arms and pairs, against numbers computed by hand."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scipy import stats
 from smix_mm.evaluation import read_detections
 from smix_mm.evaluation.average_precision import resample
 from smix_mm.study.report.comparison import compare
-from smix_mm.study.report.results import Results, Run, read_results
+from smix_mm.study.report.results import Result, Results, read_results
 from smix_mm.study.statistics import draw_images, seeds_needed
 
 METRIC = "pascal_voc/mAP"
@@ -19,7 +19,7 @@ def study(figures: dict[str, dict], metric: str = METRIC, **more) -> Results:
     """Results from ``{arm: {(pretraining seed, fine-tuning seed): percent}}``."""
     detector = more.pop("detector", "voc")
     runs = [
-        Run(f"{arm}/{outer}/{inner}", arm, detector, outer, inner, None, {metric: percent / 100})
+        Result(arm, outer, None if detector == "pretraining" else detector, inner, {metric: percent / 100})
         for arm, mine in figures.items()
         for (outer, inner), percent in mine.items()
     ]
@@ -86,13 +86,13 @@ def test_only_common_seeds_are_paired_and_the_others_are_named():
     pair = quietly(study(dict(baseline=BASELINE, cutmix=short))).pairs[0]
     assert (pair.runs, pair.units) == (3, 2)
     assert pair.difference == pytest.approx((1 + 2) / 2)
-    assert list(pair.left_out) == ["baseline/1/1", "baseline/2/0", "baseline/2/1"]
+    assert list(pair.left_out) == ["baseline/seed1/voc/seed1", "baseline/seed2/voc/seed0", "baseline/seed2/voc/seed1"]
 
 
 def test_arms_without_a_common_seed_are_not_compared():
     pair = quietly(study(dict(a={(0, 0): 70.0}, b={(1, 0): 71.0}))).pairs[0]
     assert (pair.runs, pair.units, pair.difference, pair.p, pair.family) == (0, 0, None, None, 0)
-    assert list(pair.left_out) == ["a/0/0", "b/1/0"]
+    assert list(pair.left_out) == ["a/seed0/voc/seed0", "b/seed1/voc/seed0"]
 
 
 def test_an_arm_without_results_is_still_in_its_pairs():
@@ -123,7 +123,7 @@ def test_pretrainings_are_averaged_against_a_given_checkpoint():
     # By fine-tuning seed the baseline has (70 + 74 + 76) / 3 and (72 + 74 + 72) / 3.
     assert pair.difference == pytest.approx(((220 / 3 - 70) + (218 / 3 - 71)) / 2)
     assert (pair.unit, pair.units, pair.given) == ("fine-tuning seeds", 2, True)
-    assert list(pair.left_out) == ["given/None/2"]
+    assert list(pair.left_out) == ["given/given/voc/seed2"]
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
@@ -166,5 +166,5 @@ def test_a_metric_that_predictions_do_not_give_has_no_interval_over_images():
     comparison = quietly(study(dict(baseline=BASELINE, cutmix=CUTMIX)))
     assert comparison.pairs[0].images is None
     assert comparison.problems == [
-        "pascal_voc/mAP cannot be computed from stored predictions, so nothing is said about other test images"
+        "pascal_voc/mAP cannot be computed from stored predictions, so there is no interval over test images"
     ]

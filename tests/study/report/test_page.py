@@ -51,7 +51,7 @@ def test_it_opens_without_a_network_script_or_complaint(browser, report, tmp_pat
     assert all(width > 500 and len(alt) > 10 for width, alt in sizes[:-1])
 
 
-def test_it_says_what_the_text_says(browser, report):
+def test_the_page_has_the_text_of_the_markdown(browser, report):
     """Every heading, sentence and cell of report.md, in its order."""
     browser.open(report / "report.html")
     shown = browser.run(
@@ -60,9 +60,9 @@ def test_it_says_what_the_text_says(browser, report):
     )
     text = (report / "report.md").read_text().replace("**", "").replace("`", "")
     lines = [line for line in text.splitlines() if line and not line.startswith(("![", "| ---", "bash"))]
-    said = [line.lstrip("#").removeprefix("- ").strip("|").strip() for line in lines]
+    expected = [line.lstrip("#").removeprefix("- ").strip("|").strip() for line in lines]
     shown = [line.strip() for entry in shown for line in entry.splitlines()]
-    assert shown == said
+    assert shown == expected
     assert "81.80 (n = 3)" in " ".join(shown)
 
 
@@ -90,7 +90,7 @@ def test_text_stands_out_from_the_page_in_light_and_dark(browser, report, scheme
     assert (filtered == "none") == (scheme == "light")
 
 
-def test_what_looks_like_code_is_text(browser, tmp_path):
+def test_html_in_texts_is_escaped(browser, tmp_path):
     evil = "<script>document.title = 'run'</script><b>&amp;\"'"
     blocks = [Heading(1, evil), Paragraph(evil), Items([evil]), Code([evil]), Table([evil, evil], [[evil, evil]])]
     (tmp_path / "page.html").write_text(format_page(blocks, tmp_path))

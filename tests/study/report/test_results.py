@@ -1,4 +1,4 @@
-"""Result files that are read, and those that are named because they cannot be."""
+"""Result files that are read, and unusable ones that are listed."""
 
 import json
 from pathlib import Path
@@ -35,19 +35,19 @@ def test_every_run_of_a_whole_study_is_read(whole_study):
 @pytest.mark.parametrize(
     "run, change, complaint",
     [
-        (RUN, dict(arm="baseline"), "it says arm='baseline', and its place says 'cutmix'"),
-        (RUN, dict(pretraining_seed=None), "it says pretraining_seed=None, and its place says 0"),
-        (RUN, dict(finetuning_seed=1), "it says finetuning_seed=1, and its place says 0"),
-        (RUN, dict(detector="bccd"), "it says detector='bccd', and its place says 'voc'"),
-        (RUN, dict(metrics={"voc/mAP_11point": float("nan")}), "voc/mAP_11point is nan, wanted a finite number"),
-        (RUN, dict(metrics={"voc/mAP_11point": "0.5"}), "voc/mAP_11point is '0.5', wanted a finite number"),
+        (RUN, dict(arm="baseline"), "its arm is 'baseline', but by the name of its folder 'cutmix'"),
+        (RUN, dict(pretraining_seed=None), "its pretraining_seed is None, but by the name of its folder 0"),
+        (RUN, dict(finetuning_seed=1), "its finetuning_seed is 1, but by the name of its folder 0"),
+        (RUN, dict(detector="bccd"), "its detector is 'bccd', but by the name of its folder 'voc'"),
+        (RUN, dict(metrics={"voc/mAP_11point": float("nan")}), "voc/mAP_11point should be a finite number, got nan"),
+        (RUN, dict(metrics={"voc/mAP_11point": "0.5"}), "voc/mAP_11point should be a finite number, got '0.5'"),
         (RUN, dict(metrics={"voc/mAP_area": 0.5}), "it has no voc/mAP_11point"),
         (RUN, dict(metrics=None), "it has no metrics"),
         (RUN, dict(detections="0" * 64), "detections.npz is not the file that it was computed from"),
-        (PRETRAINING, dict(arm="baseline"), "it says arm='baseline', and its place says 'cutmix'"),
+        (PRETRAINING, dict(arm="baseline"), "its arm is 'baseline', but by the name of its folder 'cutmix'"),
     ],
 )
-def test_a_result_that_says_something_else_is_named_and_not_used(study, run, change, complaint):
+def test_an_inconsistent_result_is_listed_and_not_used(study, run, change, complaint):
     changed(study / run / "result.json", **change)
     results = read_results(study)
     assert results.problems == (f"{run}/result.json cannot be used: {complaint}",)
@@ -55,7 +55,7 @@ def test_a_result_that_says_something_else_is_named_and_not_used(study, run, cha
     assert len(results.runs) == 3
 
 
-def test_a_result_that_is_cut_off_is_named_at_whatever_byte(study):
+def test_a_result_truncated_at_any_byte_is_listed(study):
     path = study / RUN / "result.json"
     whole = path.read_bytes()
     for size in range(0, len(whole), 37):
@@ -65,40 +65,41 @@ def test_a_result_that_is_cut_off_is_named_at_whatever_byte(study):
         assert len(results.runs) == 3
 
 
-def test_bytes_that_are_no_text_are_named(study):
+def test_a_result_that_is_not_text_is_listed(study):
     (study / RUN / "result.json").write_bytes(b"\xff\xfe\x00")
     assert read_results(study).problems[0].startswith(f"{RUN}/result.json cannot be used: ")
 
 
-def test_a_missing_result_is_named(study):
+def test_a_missing_result_is_listed(study):
     (study / RUN / "result.json").unlink()
     results = read_results(study)
     assert results.missing == (RUN,)
     assert results.problems == ()
 
 
-def test_a_result_that_the_study_does_not_name_is_named(study, write_run):
+def test_a_result_that_the_study_does_not_name_is_listed(study, write_run):
     stray = write_run(study, "cutmix", 5, "voc", 0, 15.0)
     results = read_results(study)
     assert results.problems == (f"{stray}/result.json is left out: study.json does not name this run",)
     assert len(results.runs) == 4
 
 
-def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"holds no study.json; wanted the work dir"):
+def test_a_folder_without_a_study_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="contains no study.json. It should be the work dir"):
         read_results(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "content, complaint", [("{", "is no JSON of a study"), ("[]", "is no JSON"), ("{}", "lacks name, ")]
+    "content, complaint",
+    [("{", "is not the JSON of a study"), ("[]", "is not the JSON"), ("{}", "has no valid name, ")],
 )
-def test_a_damaged_study_is_refused(tmp_path, content, complaint):
+def test_a_damaged_study_is_an_error(tmp_path, content, complaint):
     (tmp_path / "study.json").write_text(content)
     with pytest.raises(DataError, match=complaint):
         read_results(tmp_path)
 
 
-def test_a_curve_is_read_or_named(study):
+def test_a_learning_curve_is_read_or_an_error(study):
     run = next(run for run in read_results(study).runs if run.name == RUN)
     points = read_curve(study, run)
     assert len(points) == 50

@@ -47,63 +47,63 @@ NUMBERS = "+1.50 points, 95 % interval +1.00 to +2.00, p = 0.018 after the corre
         ),
         (
             dict(images=None),
-            f"cutmix is higher over 3 pretraining seeds ({NUMBERS}; of other test images nothing is known).",
+            f"cutmix is higher over 3 pretraining seeds ({NUMBERS}; other test images are not considered).",
         ),
         (
             dict(images=(-0.25, 3.25)),
             f"no difference can be shown: over 3 pretraining seeds there is one ({NUMBERS}), but it may come from "
-            "these test images, because the interval over them, -0.25 to +3.25, holds 0.",
+            "these test images, because the interval over them, -0.25 to +3.25, contains 0.",
         ),
         (
             dict(corrected=0.07),
-            f"{WITH} +1.00 to +2.00, p = 0.070 after the correction for 3 pairs, though the interval on its own leaves "
-            "out 0); to see 0.5 points you would need about 4.",
+            f"{WITH} +1.00 to +2.00, p = 0.070 after the correction for 3 pairs, although the uncorrected interval "
+            "excludes 0); showing 0.5 points would need about 4 seeds.",
         ),
         (
             dict(corrected=0.5, seeds=(-1.0, 4.0), family=1, needed=1234),
             f"{WITH} -1.00 to +4.00, p = 0.500 "
-            "after the correction for 1 pair); to see 0.5 points you would need about 1,234.",
+            "after the correction for 1 pair); showing 0.5 points would need about 1,234 seeds.",
         ),
         (
             dict(corrected=0.5, seeds=(-1.0, 4.0), needed=None, wanted=0.001),
             f"{WITH} -1.00 to +4.00, p = 0.500 "
-            "after the correction for 3 pairs); to see 0.001 points you would need more than 100,000.",
+            "after the correction for 3 pairs); showing 0.001 points would need more than 100,000 seeds.",
         ),
         (
             dict(corrected=0.5, seeds=(-1.0, 4.0), needed=3, units=5),
             f"{WITH.replace('3', '5')} -1.00 to +4.00, p = 0.500 "
-            "after the correction for 3 pairs); a difference of 0.5 points would need about 3.",
+            "after the correction for 3 pairs); showing 0.5 points would need about 3 seeds.",
         ),
         (
             dict(units=1, deviation=None, seeds=None, bootstrap=None, p=None, corrected=None, needed=None, given=True),
-            "+1.50 points in one seed, which has no spread: no difference can be shown, and how many would show 0.5 "
-            "points cannot be known.",
+            "+1.50 points in one seed, which has no spread: no difference can be shown, and the number of seeds to "
+            "show 0.5 points is unknown.",
         ),
         (
             dict(deviation=0.0, seeds=None, bootstrap=None, p=None, corrected=None, needed=None),
-            "+1.50 points in each of 3 pretraining seeds, which have no spread: no difference can be shown, and how "
-            "many would show 0.5 points cannot be known.",
+            "+1.50 points in each of 3 pretraining seeds, which have no spread: no difference can be shown, and the "
+            "number of seeds to show 0.5 points is unknown.",
         ),
         (
             dict(difference=None, units=0, seeds=None, p=None, corrected=None),
-            "no seed is common to both, so nothing can be said.",
+            "the arms have no seed in common, so they cannot be compared.",
         ),
     ],
 )
-def test_the_verdict_says_what_the_intervals_carry(changes, sentence):
+def test_the_verdict_follows_from_the_intervals(changes, sentence):
     assert verdict(pair(**changes)) == f"**cutmix − baseline**: {sentence}"
     assert is_shown(pair(**changes)) == (" is higher " in sentence or " is lower " in sentence)
 
 
-def test_a_pair_says_whether_it_was_planned():
+def test_a_verdict_names_planned_and_exploratory_pairs():
     assert "for 3 planned pairs)" in verdict(pair(planned=True))
     assert "for 3 exploratory pairs)" in verdict(pair(planned=False))
     assert verdict(pair(planned=False)).startswith("**cutmix − baseline** (exploration): cutmix is higher")
 
 
-def test_a_comparison_of_single_backbones_says_so():
+def test_a_verdict_on_single_backbones_is_limited_to_them():
     assert verdict(pair(given=True, unit="fine-tuning seeds")).endswith(
-        "This is about these backbones alone: nothing is said about another pretraining of the same kind."
+        "This compares these backbones only, not the ways in which they were pretrained."
     )
 
 

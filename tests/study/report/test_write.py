@@ -71,7 +71,7 @@ def test_the_text_has_arms_pairs_classes_every_definition_and_the_papers(report)
     )
     assert rows(text, "CutMix") == ["| CutMix | 78.31 | +1.60 | 76.7 | +1.1 |"]
     assert rows(text, "SaliencyMix") == ["| SaliencyMix | 78.48 | +1.77 | – |  |"]
-    assert text.endswith("## Not used, or not as it should be\n\nNothing.\n")
+    assert text.endswith("## Problems\n\nNone.\n")
     assert all(f"({name})" in text for name in FILES if name.endswith(".png"))
 
 
@@ -110,19 +110,19 @@ def test_the_figures_are_images_that_are_not_empty(report):
             assert pixels[..., :3].std() > 0.05, name
 
 
-def test_what_was_not_used_stands_in_the_report(tmp_path, write_study):
+def test_unusable_files_are_listed_in_the_report(tmp_path, write_study):
     study = write_study(tmp_path, dict(a=15.0, b=15.0), ("voc",), (0, 1), (0,))
     (study / "a/seed0/voc/seed0/result.json").write_text("{")
     (study / "b/seed1/voc/seed0/result.json").unlink()
     (study / "b/seed0/voc/seed0/curve.json").write_text("{")
     summary = report_study(study, samples=20)
     text = (study / "report.md").read_text()
-    wrong = text.split("## Not used, or not as it should be\n\n")[1].splitlines()
+    wrong = text.split("## Problems\n\n")[1].splitlines()
     assert wrong[0] == "- b/seed1/voc/seed0 has no result"
     assert wrong[1].startswith("- a/seed0/voc/seed0/result.json cannot be used: ")
     assert wrong[2].startswith("- b/seed0/voc/seed0/curve.json cannot be used: ")
     assert len(wrong) == 3
-    assert "no seed is common to both, so nothing can be said." in summary
+    assert "the arms have no seed in common, so they cannot be compared." in summary
     assert "1 of 1" not in summary
 
 
@@ -144,7 +144,7 @@ def test_pretrainings_alone_are_reported_without_detectors(tmp_path, write_study
     assert not (study / "classes.png").exists()
 
 
-def test_a_study_without_any_usable_result_is_refused(tmp_path, write_study):
+def test_a_study_without_a_usable_result_is_an_error(tmp_path, write_study):
     study = write_study(tmp_path, dict(a=15.0), ("voc",), (0,), (0,))
     (study / "a/seed0/voc/seed0/result.json").write_text("")
     with pytest.raises(DataError, match=r"no usable result of voc\na/seed0/voc/seed0/result.json cannot be used"):

@@ -1,4 +1,4 @@
-"""Stored predictions that do not belong to a result are named; intervals over images mean what they say."""
+"""Resampling the test images: unusable predictions are listed, and the intervals cover the true figures."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,7 @@ import pytest
 
 from smix_mm.evaluation import read_detections
 from smix_mm.evaluation.average_precision import resample
-from smix_mm.study.report.images import resample_runs
-from smix_mm.study.report.results import read_results
+from smix_mm.study.report.results import read_results, resample_runs
 from smix_mm.study.statistics import basic_interval, draw_images, percentile_interval
 
 METRIC = "voc/mAP_11point"
