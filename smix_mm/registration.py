@@ -27,6 +27,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "BoxCheckHook": "engine.hooks",
             "CapturedStepHook": "engine.captured",
             "ChannelsLastHook": "engine.hooks",
+            "ConfigScheduleHook": "engine.resume.config_schedule",
             "ExactCheckpointHook": "engine.resume.checkpoint_hook",
             "LoadProofHook": "engine.hooks",
             "MixSheetHook": "visualization.mix_sheet_hook",

@@ -13,6 +13,8 @@ from . import run as run_command_line
 EXAMPLES = """examples:
   python tools/train.py configs/cifar10/resnet18_saliencymix.py
   python tools/train.py configs/cifar10/resnet18_saliencymix.py --resume
+  python tools/train.py CONFIG --resume epoch_3.pth --config-schedule --cfg-options optim_wrapper.optimizer.lr=0.01
+  python tools/train.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py --preflight
   python tools/train.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py --amp \\
       --cfg-options model.backbone.init_cfg.checkpoint=backbone.pth
 """
@@ -26,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="auto",
         metavar="PATH",
         help="resume from PATH, or without a path from the newest complete checkpoint in the work dir",
+    )
+    parser.add_argument(
+        "--config-schedule",
+        action="store_true",
+        help="with --resume: learning rate, schedules and optimizer settings of the config, not of the checkpoint",
+    )
+    parser.add_argument(
+        "--preflight",
+        action="store_true",
+        help="only report where the config contradicts itself, its data or its weights; exit status 1 if it does",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
@@ -42,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     from ..engine.launch import export_local_rank, report_errors
     from ..engine.train import train
 
+    if options.preflight:
+        return _preflight(options)
     export_local_rank(options.local_rank)
     return report_errors(
         lambda: train(
@@ -52,10 +66,22 @@ def run(options: argparse.Namespace) -> int:
             auto_scale_lr=options.auto_scale_lr,
             no_validate=options.no_validate,
             on_nonfinite=options.on_nonfinite,
+            config_schedule=options.config_schedule,
             cfg_options=options.cfg_options,
             launcher=options.launcher,
         )
     )
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    from ..engine.launch import load_config
+    from ..engine.resume.config import choose_checkpoint
+    from ..preflight import CONTRADICTION, format_findings, preflight
+
+    cfg = load_config(options.config, options.work_dir, options.cfg_options, "none")
+    findings = preflight(cfg, choose_checkpoint(cfg, options.resume).checkpoint)
+    print(format_findings(findings))
+    return int(any(finding.level == CONTRADICTION for finding in findings))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

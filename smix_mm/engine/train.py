@@ -25,6 +25,7 @@ def train(
     auto_scale_lr: bool = False,
     no_validate: bool = False,
     on_nonfinite: str | None = None,
+    config_schedule: bool = False,
     cfg_options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> None:
@@ -47,6 +48,9 @@ def train(
         on_nonfinite: What to do at a non-finite loss: ``'stop'`` the run before the weights change, or ``'skip'``
             the iteration, see :class:`~smix_mm.engine.NonFiniteHook`. Defaults to None, for the action of the
             config's own hook, or ``'stop'`` without one.
+        config_schedule: Whether a resumed run uses the learning rate, schedules and optimizer settings of the config
+            instead of the checkpoint's, see
+            :class:`~smix_mm.engine.resume.config_schedule.ConfigScheduleHook`. Defaults to False.
         cfg_options: Settings that override the config's, by dotted name.
         launcher: How several processes were started. Defaults to ``'none'``, for one process.
 
@@ -73,6 +77,10 @@ def train(
         resume = cfg.get("load_from") or "auto"
     if resume not in (None, "auto") and not Path(resume).is_file():
         raise UsageError(f"checkpoint {resume} does not exist; use --resume without a path for the newest one")
+    if config_schedule:
+        if resume is None:
+            raise UsageError("--config-schedule changes how a run is resumed; give --resume too")
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), dict(type="ConfigScheduleHook")]
     notes = make_strict(cfg) + use_exact_parts(cfg)
     _add_nonfinite_hook(cfg, on_nonfinite)
     notes += resume_from(cfg, choose_checkpoint(cfg, resume))

@@ -169,3 +169,25 @@ def test_findings_are_listed_with_contradictions_first(detector):
     assert first.startswith("contradiction: model.roi_head.bbox_head.num_classes: is 3, but")
     assert second.startswith("doubt: model.rpn_head.num_classes: is 5, but")
     assert total == "preflight: 1 contradiction, 1 doubt"
+
+
+def test_the_command_prints_the_findings_and_its_status_tells_contradictions(detector, tmp_path, capsys):
+    from smix_mm.cli import run
+
+    config = tmp_path / "config.py"
+    config.write_text("\n".join(f"{name} = {value!r}" for name, value in detector.items()))
+    command = [str(config), "--preflight", "--work-dir", str(tmp_path / "work")]
+    assert run("train", command) == 0
+    assert capsys.readouterr().out == "preflight: 0 contradictions, 0 doubts\n"
+    assert run("train", [*command, "--cfg-options", "model.roi_head.bbox_head.num_classes=1"]) == 1
+    assert "model.roi_head.bbox_head.num_classes: is 1, but" in capsys.readouterr().out
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_configs_schedule_needs_a_resume(detector, tmp_path, capsys):
+    from smix_mm.cli import run
+
+    config = tmp_path / "config.py"
+    config.write_text("\n".join(f"{name} = {value!r}" for name, value in detector.items()))
+    assert run("train", [str(config), "--config-schedule", "--work-dir", str(tmp_path)]) == 2
+    assert "--config-schedule changes how a run is resumed; give --resume too" in capsys.readouterr().err
