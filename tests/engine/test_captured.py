@@ -87,7 +87,7 @@ def test_batches_of_another_size_run_step_by_step_and_a_line_says_so(
     # Of 15 iterations one warms up and three are the last of an epoch.
     assert len(replays) == 11 and runner.iter == 15
     log = next(tmp_path.glob("*/*.log")).read_text()
-    assert log.count("A batch of 40 images is not captured") == 1
+    assert log.count("Training steps with 40 images, not a full batch, are not captured") == 1
 
 
 def _counting(replay, calls):
@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_stops_the_run_when_it_is_
 @pytest.mark.parametrize(
     "options, reason",
     [
-        ({"optim_wrapper.optimizer.fused": False}, "the optimiser should be SGD with fused=True"),
+        ({"optim_wrapper.optimizer.fused": False}, "the optimizer should be SGD with fused=True"),
         ({"optim_wrapper.accumulative_counts": 2}, "gradients are accumulated or clipped"),
         (
             {"data_preprocessor.batch_augments": dict(augments=dict(type="CutMix", alpha=1.0), probs=0.5)},

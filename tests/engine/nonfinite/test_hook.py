@@ -181,7 +181,7 @@ def test_of_accumulated_gradients_the_bad_part_is_left_out(run, tmp_path, group,
 
 def test_skip_stops_at_too_many_in_a_row(run):
     folder, error = run(dict(PATIENCE_2, patience=3), bad="jpg", **NO_CHECKPOINTS)
-    assert error.startswith("iteration 3 (epoch 1), bad as the 2 before it, has no finite loss")
+    assert error.startswith("iteration 3 (epoch 1), as the 2 before it, has no finite loss")
     assert read_checkpoint(folder / "iter_2.pth")["message_hub"]["runtime_info"][SKIPPED] == [1, 2]
 
 
@@ -189,7 +189,7 @@ def test_spoilt_weights_stop_even_skip_and_are_not_saved(run):
     folder, error = run(dict(type="BlowHook", at=3, what="weights"), on_nonfinite="skip")
     assert "iteration 3 " in error
     assert "the weights were not finite before it (backbone.conv1.weight), so no checkpoint is saved" in error
-    assert f"the last good one is {folder}/iter_2.pth: go on with --resume {folder}/iter_2.pth" in error
+    assert f"the last good one is {folder}/iter_2.pth: use --resume {folder}/iter_2.pth" in error
     assert sorted(path.name for path in folder.glob("*.pth")) == ["iter_1.pth", "iter_2.pth"]
 
 

@@ -82,14 +82,14 @@ def test_a_kill_while_saving_leaves_the_last_good_checkpoint(forked_train, small
     same_run(undisturbed, run)
 
 
-def test_a_truncated_newest_checkpoint_is_left_out_with_a_warning(
+def test_a_truncated_newest_checkpoint_is_skipped_with_a_warning(
     forked_train, small_pretraining, undisturbed, tmp_path
 ):
     shutil.copytree(undisturbed.work_dir, tmp_path / "run")
     os.truncate(tmp_path / "run" / "iter_8.pth", 100_000)
     run = forked_train(small_pretraining, tmp_path / "run", "--resume")
     assert run.status == 0 and "Resumed exactly after iteration 7" in run.output
-    (warning,) = [line for line in run.output.splitlines() if "Left out" in line]
+    (warning,) = [line for line in run.output.splitlines() if "Skipped" in line]
     assert "WARNING" in warning and "iter_8.pth cannot be read" in warning
     same_run(undisturbed, run)
 
