@@ -77,7 +77,7 @@ def test_the_config_loads_it_whole_and_its_proof_names_what_is_new(loaded, tmp_p
         assert proof == dict(backbone_hash=digest, loaded="whole")
         return
     assert proof == dict(backbone_hash=digest, loaded="whole but for new and unused", new=new, unused=[])
-    assert any(line.endswith("norm2.weight begin as the model makes them, as the config says.") for line in log)
+    assert any(line.endswith("norm2.weight keep their initial values, as configured.") for line in log)
     with pytest.raises(LoadProofError, match=r"6 in the model, not in the checkpoint .*: norm0\."):
         prove_loaded(model, published)
 

@@ -223,4 +223,4 @@ def test_the_command_line_prints_what_it_wrote_and_says_what_is_wrong(tmp_path):
     good = run(tmp_path / "epoch_1.pth", tmp_path / "backbone.pth")
     assert good.returncode == 0 and state_dict_hash(backbone()) in good.stdout
     bad = run(tmp_path / "epoch_2.pth", tmp_path / "backbone.pth")
-    assert bad.returncode == 2 and "epoch_2.pth is not there" in bad.stderr and len(bad.stderr.splitlines()) == 1
+    assert bad.returncode == 2 and "epoch_2.pth does not exist" in bad.stderr and len(bad.stderr.splitlines()) == 1
