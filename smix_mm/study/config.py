@@ -122,7 +122,8 @@ def load_study(config: str | Path) -> Study:
             imagenet=dict(checkpoint="torchvision://resnet50"),
         )
 
-    Paths are relative to the folder of the study's config. ``cfg_options`` may be nested dicts or dotted names and is
+    Names that start with an underscore are ignored, so settings shared by arms can be such a variable. Paths are
+    relative to the folder of the study's config. ``cfg_options`` may be nested dicts or dotted names and is
     passed to the training as ``--cfg-options``, so its values are numbers, strings without spaces and commas, booleans,
     None, or lists and tuples of these; settings with other values, such as lists of dicts, need a config file. They
     are part of the config's content: a finished run is done again when they change.
@@ -142,7 +143,7 @@ def load_study(config: str | Path) -> Study:
 
 
 def _read_study(path: Path) -> Study:
-    content = read_config(path).to_dict()
+    content = {name: value for name, value in read_config(path).to_dict().items() if not name.startswith("_")}
     known = {field.name for field in dataclasses.fields(Study)}
     unknown = sorted(set(content) - known)
     if unknown:

@@ -117,7 +117,8 @@ def test_settings_are_merged_into_the_config_of_an_arm_and_of_a_detector(tmp_pat
         "model = dict(depth=18, width=64, head=dict(type='Old', classes=3))\nmany = [dict(a=1), dict(a=2)]\n"
         "custom_hooks = [dict(type='LoadProofHook')]\n"
     )
-    text = f"arms = dict(a='bare.py', b=dict(config='bare.py', cfg_options={OPTIONS}), c=dict(config='bare.py'))\n"
+    text = f"_options = {OPTIONS}\n"
+    text += "arms = dict(a='bare.py', b=dict(config='bare.py', cfg_options=_options), c=dict(config='bare.py'))\n"
     text += f"detectors = dict(d='bare.py', e=dict(config='bare.py', cfg_options={OPTIONS}))\n"
     study = load_study(write(tmp_path, text))
     plain, changed, same = (arm.pretraining for arm in study.arms.values())
