@@ -42,7 +42,7 @@ def test_predictions_that_are_missing_or_damaged_are_named(study):
     (other / "detections.npz").write_bytes((other / "detections.npz").read_bytes()[:500])
     figures, problems = resampled(study)
     assert sorted(figures) == ["baseline/seed0/voc/seed0", "baseline/seed1/voc/seed0"]
-    assert problems[0].startswith(f"{RUN}/detections.npz is not there")
+    assert problems[0].startswith(f"{RUN}/detections.npz does not exist")
     assert problems[1].startswith("cutmix/seed1/voc/seed0/detections.npz cannot be read")
 
 
