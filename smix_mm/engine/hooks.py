@@ -55,14 +55,14 @@ class LoadProofHook(Hook):
             runner.logger.info("Load proof: not checked, because the run was resumed.")
             return
         model = unwrapped(runner.model)
-        checkpoint = self.checkpoint or _checkpoint_of(model)
+        checkpoint, prefix = (self.checkpoint, "") if self.checkpoint else _checkpoint_of(model)
         if "://" in checkpoint:
             raise LoadProofError(
                 f"the backbone's checkpoint should be a file, got {checkpoint}, whose loading cannot be proven; "
                 "download it, publish it with tools/publish_backbone.py, and use that file"
             )
-        prove_loaded(model, checkpoint, new=self.new, unused=self.unused)
-        proof = describe_proof(model, checkpoint)
+        prove_loaded(model, checkpoint, new=self.new, unused=self.unused, prefix=prefix)
+        proof = describe_proof(model, checkpoint, prefix=prefix)
         if runner.rank == 0:
             write_json(Path(runner.work_dir) / PROOF, proof)
         runner.logger.info(f"Load proof: every backbone tensor equals that of {checkpoint}.")
@@ -76,11 +76,12 @@ class LoadProofHook(Hook):
             )
 
 
-def _checkpoint_of(model: nn.Module) -> str:
+def _checkpoint_of(model: nn.Module) -> tuple[str, str]:
+    """The checkpoint and the prefix in the init_cfg of a model's backbone."""
     init_cfg = getattr(getattr(model, "backbone", None), "init_cfg", None)
     for choice in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
         if choice and choice.get("type") == "Pretrained":
-            return choice["checkpoint"]
+            return choice["checkpoint"], choice.get("prefix") or ""
     raise LoadProofError(
         "the backbone names no checkpoint; set model.backbone.init_cfg=dict(type='Pretrained', "
         "checkpoint='backbone.pth'), or LoadProofHook(checkpoint=...)"

@@ -126,6 +126,11 @@ def as_scores(targets: Tensor, samples: int, num_classes: int | None) -> Tensor:
             f"targets should be scores (N, K), got shape {tuple(targets.shape)}; "
             "for class numbers (N,) give num_classes as well"
         )
+    elif num_classes is not None and targets.shape[1] != num_classes:
+        raise ValueError(
+            f"targets should be scores with num_classes={num_classes} columns, got shape {tuple(targets.shape)}; "
+            "class numbers have the shape (N,)"
+        )
     if len(targets) != samples:
         raise ValueError(f"targets should have one row for each of the {samples} images, got {len(targets)} rows")
     if targets.shape[1] == 0:

@@ -155,10 +155,7 @@ def _read_study(path: Path) -> Study:
     return Study(
         name=content.get("name", path.stem),
         arms={name: _arm(path.parent, name, value) for name, value in arms.items()},
-        detectors={
-            name: _run_config(path.parent, f"detector {name}", value)
-            for name, value in content.get("detectors", {}).items()
-        },
+        detectors={name: _detector(path.parent, name, value) for name, value in content.get("detectors", {}).items()},
         pretraining_seeds=_seeds(content, "pretraining_seeds"),
         finetuning_seeds=_seeds(content, "finetuning_seeds"),
         planned=_pairs(content.get("planned", ()), set(arms)),
@@ -183,9 +180,16 @@ def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
     return tuple((first, second) for first, second in pairs)
 
 
+def _check_name(kind: str, name: str) -> None:
+    """Names become folders: ARM/seed0/pretraining and ARM/seed0/DETECTOR/seed1."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+        raise UsageError(f"the name of {kind} should be of letters, digits, '-', '_' and '.', got {name!r}.")
+    if name == "pretraining":
+        raise UsageError(f"the name of {kind} should not be 'pretraining', the folder of an arm's pretraining.")
+
+
 def _arm(folder: Path, name: str, value: Any) -> Arm:
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise UsageError(f"the name of an arm should be of letters, digits, '-', '_' and '.', got {name!r}.")
+    _check_name("an arm", name)
     if not isinstance(value, dict) or "config" in value:
         return Arm(name, pretraining=_run_config(folder, f"arm {name}", value))
     checkpoint = value.get("checkpoint")
@@ -196,6 +200,11 @@ def _arm(folder: Path, name: str, value: Any) -> Arm:
             f"got {value!r}."
         )
     return Arm(name, checkpoint=checkpoint if "://" in checkpoint else str(folder / checkpoint))
+
+
+def _detector(folder: Path, name: str, value: Any) -> RunConfig:
+    _check_name("a detector", name)
+    return _run_config(folder, f"detector {name}", value)
 
 
 def _run_config(folder: Path, name: str, value: Any) -> RunConfig:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..utils.choices import check_option
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
-from ..utils.errors import CheckpointError
+from ..utils.errors import CheckpointError, UsageError
 from ..utils.files import atomic_path, file_hash
 from ..utils.text import first_few
 from ..version import __version__
@@ -59,9 +59,12 @@ def publish_backbone(
     Raises:
         FileNotFoundError: The checkpoint does not exist.
         CheckpointError: It cannot be read safely, has no backbone, or records other values than were given.
-        ValueError: ``weights`` is invalid, or ``'raw'`` for a checkpoint without moving average.
+        UsageError: ``out`` is the checkpoint itself, or ``weights`` is invalid.
+        ValueError: ``'raw'`` for a checkpoint without moving average.
     """
     check_option("weights", weights, WEIGHTS)
+    if Path(out).exists() and Path(checkpoint).exists() and Path(out).samefile(checkpoint):
+        raise UsageError(f"out should be another file than the checkpoint, got {out} for both")
     content = read_checkpoint(checkpoint)
     state_dict, has_average = choose_weights(content, weights, checkpoint)
     backbone, is_plain_resnet = extract_backbone(state_dict, checkpoint)

@@ -29,6 +29,7 @@ def prove_loaded(
     *,
     new: Sequence[str] = (),
     unused: Sequence[str] = (),
+    prefix: str = "",
 ) -> None:
     """Raise an error unless every backbone tensor of ``model`` equals the checkpoint's.
 
@@ -42,13 +43,14 @@ def prove_loaded(
         new: Patterns (``fnmatch``) of names that only the model should have, such as ``'norm[0-3].*'`` for the
             output norms of a Swin. Defaults to none.
         unused: Patterns of names that only the checkpoint should have. Defaults to none.
+        prefix: Only tensors whose names begin with it are the backbone's, as for ``init_cfg``. Defaults to none.
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
         CheckpointError: The checkpoint cannot be read, or has no state dict.
         LoadProofError: The model has no backbone, or differs; the message lists all differences.
     """
-    expected, meta = _content(checkpoint)
+    expected, meta = _content(checkpoint, prefix)
     model = unwrapped(model)
     faults = _compare_tensors(_model_tensors(model), expected, new, unused) + _compare_properties(model, meta)
     if faults:
@@ -57,7 +59,7 @@ def prove_loaded(
         raise LoadProofError(f"{type(model).__name__} does not start from {name}:\n{lines}")
 
 
-def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
     """Summarise a successful :func:`prove_loaded` for ``load_proof.json``.
 
     Returns:
@@ -65,7 +67,7 @@ def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any])
         names ``new`` (only in the model) and ``unused`` (only in the checkpoint); and ``not_compared`` with the
         properties that only the model records, if there are any.
     """
-    expected, meta = _content(checkpoint)
+    expected, meta = _content(checkpoint, prefix)
     model = unwrapped(model)
     names = {name for name, _ in _model_tensors(model)}
     differences = dict(
@@ -80,12 +82,18 @@ def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any])
     return {**proof, "not_compared": not_compared} if not_compared else proof
 
 
-def _content(checkpoint: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-    """The state dict and the metadata of a checkpoint."""
+def _content(
+    checkpoint: str | Path | Mapping[str, Any], prefix: str = ""
+) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """The state dict below a prefix, and the metadata of a checkpoint."""
     content = checkpoint if isinstance(checkpoint, Mapping) else read_checkpoint(checkpoint)
     expected = state_dict_of(content)
     if not isinstance(expected, Mapping) or not any(isinstance(value, Tensor) for value in expected.values()):
         raise CheckpointError("the checkpoint should hold a state_dict; give a file that publish_backbone wrote")
+    if prefix:
+        # As mmengine does: a dot is added where there is none.
+        start = prefix if prefix.endswith(".") else f"{prefix}."
+        expected = {name[len(start) :]: value for name, value in expected.items() if name.startswith(start)}
     meta = content.get("meta")
     return expected, meta if isinstance(meta, Mapping) else {}
 

@@ -292,3 +292,13 @@ def test_a_wrong_argument_raises_an_error_with_the_expected_and_the_given_value(
     call = dict(images=torch.rand(4, 3, 8, 8), targets=torch.eye(5)[:4]) | change
     with pytest.raises((TypeError, ValueError), match=message):
         saliency_mix(call.pop("images"), call.pop("targets"), **call)
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4, 3), (4, 11)])
+def test_targets_of_two_dimensions_have_a_column_for_each_class(shape):
+    message = r"targets should be scores with num_classes=10 columns, got shape .*class numbers have the shape \(N,\)"
+    for targets in (torch.zeros(shape, dtype=torch.int64), torch.zeros(shape)):
+        with pytest.raises(ValueError, match=message):
+            saliency_mix(make_images(4), targets, num_classes=10)
+    _, targets = saliency_mix(make_images(4), torch.eye(4), num_classes=4)
+    assert targets.shape == (4, 4)

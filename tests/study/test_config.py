@@ -33,6 +33,9 @@ def write(folder: Path, text: str) -> Path:
         (WHOLE + "detectors = dict(a='bare.py')", "bare.py has no LoadProofHook"),
         (WHOLE + "sheet = 'cutmix'", "sheet should be an arm with a pretraining, got 'cutmix'"),
         (WHOLE + "arms = {'a/b': 'bare.py'}", "name of an arm should be of letters, .*got 'a/b'"),
+        (WHOLE + "detectors = {'voc/07': 'bare.py'}", "name of a detector should be of letters, .*got 'voc/07'"),
+        (WHOLE + "detectors = dict(pretraining='bare.py')", "name of a detector should not be 'pretraining'"),
+        (WHOLE + "arms = {'..': 'bare.py'}", "name of an arm should be of letters"),
         (
             WHOLE + "arms = dict(a=dict(weights='x.pth'))",
             r"arm a should be the config of a pretraining, dict\(config=FILE",

@@ -171,3 +171,18 @@ def test_the_unmodified_config_of_voc_names_the_backbone_and_has_the_hook():
     assert config.model.backbone.init_cfg == dict(type="Pretrained", checkpoint="backbone.pth")
     assert "LoadProofHook" in [hook.type for hook in config.custom_hooks]
     assert config.model.roi_head.bbox_head.num_classes == 20
+
+
+def test_the_prefix_of_init_cfg_is_used(published, tmp_path):
+    content = torch.load(published, weights_only=True)
+    classifier = {f"backbone.{name}": value for name, value in content["state_dict"].items()}
+    classifier["head.fc.weight"] = torch.ones(10, 2048)
+    torch.save(dict(state_dict=classifier, meta=content["meta"]), tmp_path / "classifier.pth")
+    init_cfg = dict(pretrained(tmp_path / "classifier.pth"), prefix="backbone.")
+    model = detector(dict(init_cfg=init_cfg))
+    for prefix in ("backbone.", "backbone"):
+        prove_loaded(model, tmp_path / "classifier.pth", prefix=prefix)
+    proof = describe_proof(model, tmp_path / "classifier.pth", prefix="backbone.")
+    assert proof["loaded"] == "whole" and proof["backbone_hash"] == describe_proof(model, published)["backbone_hash"]
+    with pytest.raises(LoadProofError):
+        prove_loaded(model, tmp_path / "classifier.pth")

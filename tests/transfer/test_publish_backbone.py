@@ -12,7 +12,7 @@ from torch import nn
 
 from smix_mm.transfer import publish_backbone
 from smix_mm.transfer.checkpoint import literal_assignments, read_checkpoint, state_dict_hash
-from smix_mm.utils.errors import CheckpointError
+from smix_mm.utils.errors import CheckpointError, UsageError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -224,3 +224,15 @@ def test_the_command_line_prints_what_it_wrote_and_says_what_is_wrong(tmp_path):
     assert good.returncode == 0 and state_dict_hash(backbone()) in good.stdout
     bad = run(tmp_path / "epoch_2.pth", tmp_path / "backbone.pth")
     assert bad.returncode == 2 and "epoch_2.pth does not exist" in bad.stderr and len(bad.stderr.splitlines()) == 1
+
+
+def test_the_checkpoint_itself_is_never_overwritten(tmp_path):
+    source = tmp_path / "epoch_1.pth"
+    torch.save(dict(state_dict=classifier(), optimizer={}), source)
+    before = source.read_bytes()
+    (tmp_path / "link.pth").symlink_to(source)
+    for out in (source, tmp_path / "link.pth", tmp_path / "folder" / ".." / "epoch_1.pth"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        with pytest.raises(UsageError, match="out should be another file than the checkpoint"):
+            publish_backbone(source, out)
+    assert source.read_bytes() == before
