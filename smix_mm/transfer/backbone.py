@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -13,15 +12,12 @@ from ..utils.choices import check_option
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.errors import CheckpointError, UsageError
 from ..utils.files import atomic_path, file_hash
-from ..utils.text import first_few
 from ..version import __version__
 from .checkpoint import literal_assignments, read_checkpoint, state_dict_hash
+from .layouts import choose_weights, extract_backbone
 
 FORMAT = "smix_mm backbone 1"
 WEIGHTS = ("averaged", "raw")
-# Names of the parameters of a ResNet, the same in torchvision, timm, mmpretrain and MMDetection.
-_RESNET = re.compile(r"(conv1|bn1|layer[1-4])\.")
-_HEAD = re.compile(r"fc\.")
 _IMAGENET = dict(style="pytorch", channel_order="rgb", mean=list(IMAGENET_MEAN), std=list(IMAGENET_STD))
 
 
@@ -41,8 +37,8 @@ def publish_backbone(
     shared stage.
 
     Args:
-        checkpoint: A checkpoint of mmengine or timm, a plain state dict (also with ``module.`` prefixes), or a state
-            dict of torchvision's or timm's ResNet.
+        checkpoint: A checkpoint or a state dict, as ``torch.save`` or safetensors wrote it; for the layouts that are
+            known see :mod:`smix_mm.transfer.layouts`.
         out: File to write, atomically.
         weights: ``'averaged'`` for the moving average (EMA) if the checkpoint has one, ``'raw'`` for the trained
             weights. Defaults to ``'averaged'``.
@@ -66,6 +62,8 @@ def publish_backbone(
     if Path(out).exists() and Path(checkpoint).exists() and Path(out).samefile(checkpoint):
         raise UsageError(f"out should be another file than the checkpoint, got {out} for both")
     content = read_checkpoint(checkpoint)
+    if str(_meta(content).get("format", "")).startswith("smix_mm backbone"):
+        raise CheckpointError(f"{checkpoint} is already a published backbone; give the checkpoint it was made from")
     state_dict, has_average = choose_weights(content, weights, checkpoint)
     backbone, is_plain_resnet = extract_backbone(state_dict, checkpoint)
     known = dict(_IMAGENET) if is_plain_resnet else describe_training(content)
@@ -94,52 +92,9 @@ def publish_backbone(
     return meta
 
 
-def choose_weights(content: Mapping[str, Any], weights: str, path: str | Path) -> tuple[dict[str, Tensor], bool]:
-    """The averaged or raw state dict of a checkpoint, and whether it has both."""
-    if str(_meta(content).get("format", "")).startswith("smix_mm backbone"):
-        raise CheckpointError(f"{path} is already a published backbone; give the checkpoint it was made from")
-    main = next((content[key] for key in ("state_dict", "model") if isinstance(content.get(key), Mapping)), content)
-    # mmengine's EMA hook saves the average as state_dict and the raw weights under another key; timm the reverse.
-    pairs = [("ema_state_dict", "raw"), ("state_dict_ema", "averaged"), ("model_ema", "averaged")]
-    for key, holds in pairs:
-        if isinstance(content.get(key), Mapping):
-            return _tensors(content[key] if holds == weights else main), True
-    if weights == "raw" and main is not content:
-        raise ValueError(f"{path} has no moving average, so it has only one set of weights; use weights='averaged'")
-    return _tensors(main), False
-
-
 def _meta(content: Mapping[str, Any]) -> Mapping[str, Any]:
     meta = content.get("meta")
     return meta if isinstance(meta, Mapping) else {}
-
-
-def _tensors(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a state dict, by name without the prefixes of wrappers."""
-    tensors: dict[str, Tensor] = {}
-    for name, value in state_dict.items():
-        if isinstance(value, Tensor):
-            while name.startswith(("module.", "_orig_mod.")):
-                name = name.partition(".")[2]
-            tensors[name] = value.detach().clone()
-    return tensors
-
-
-def extract_backbone(state_dict: Mapping[str, Tensor], path: str | Path) -> tuple[dict[str, Tensor], bool]:
-    """The backbone's tensors by name without prefix, and whether the state dict is that of a plain ResNet."""
-    prefix = "backbone."
-    backbone = {name[len(prefix) :]: value for name, value in state_dict.items() if name.startswith(prefix)}
-    if backbone:
-        return backbone, False
-    rest = [name for name in state_dict if not _RESNET.match(name) and not _HEAD.match(name)]
-    plain = {name: value for name, value in state_dict.items() if _RESNET.match(name)}
-    if plain and not rest:
-        return plain, True
-    found = first_few(rest or list(state_dict), 3) or "no tensors"
-    raise CheckpointError(
-        f"no backbone is found in {path}: names should begin with 'backbone.', or be those of torchvision's or "
-        f"timm's ResNet (conv1, bn1, layer1 to layer4, fc), got {found}"
-    )
 
 
 def stem_of(backbone: Mapping[str, Tensor]) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..utils.errors import CheckpointError
+from ..utils.errors import CheckpointError, PackageError
 
 TORCH_NEEDED = "torch 2.5 or newer"
 
@@ -37,7 +37,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     compared, so that a change after ``torch.save`` is found; files in torch's format from before 1.6 have none.
 
     Args:
-        path: A file that ``torch.save`` wrote, with a dict.
+        path: A file that ``torch.save`` wrote, with a dict; or one of safetensors, whose name ends so.
 
     Returns:
         The dict: a checkpoint, or a plain state dict (see :func:`state_dict_of`).
@@ -49,6 +49,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist; give a file that torch.save wrote")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
     allow_list: Any = torch.serialization.safe_globals if reads_training_checkpoints() else nullcontext
     try:
         _compare_checksums(path)
@@ -70,6 +72,20 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"checkpoint {path} should hold a dict of weights, got a {type(content).__name__}")
     return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise PackageError(
+            f"{path} is read with safetensors, which is not installed; pip install safetensors"
+        ) from None
+    try:
+        return dict(load_file(path))
+    except Exception as error:  # a damaged file can raise any error
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise CheckpointError(f"checkpoint {path} cannot be read, perhaps it is incomplete: {reason}") from error
 
 
 def state_dict_of(content: Mapping[str, Any]) -> Any:
