@@ -212,7 +212,7 @@ def test_the_study_runs_at_smoke_size_by_one_command_that_is_interrupted_and_rep
         assert text.startswith("# Smoke run, no result")
         assert all(f"| {name} |" in text for name in arms)
         assert f"{runs} of {runs} results are used" in text
-        assert text.rstrip().endswith("Nothing."), text[-500:]
+        assert text.rstrip().endswith("None."), text[-500:]
         assert json.loads((folder / "report.json").read_text())["name"].startswith("Smoke run")
         assert (folder / "mixed.png").read_bytes().startswith(b"\x89PNG")
     proofs = [
