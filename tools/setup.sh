@@ -127,7 +127,7 @@ more=$([ "$operators" = 0 ] || echo ' and 10-20 more to compile mmcv')
 say "installing packages: 1-4 minutes the first time$more, then seconds;" \
   "6 GB of disk, and another 6 GB for uv's cache if it is on another disk"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-# Half a minute here, or at the first run of every package.
+# Set-up takes longer by it, and the first command that imports the packages is faster.
 export UV_COMPILE_BYTECODE=1
 into=(.venv/bin/uv pip install --python .venv/bin/python)
 # uv does not distinguish an mmcv with operators from one without.
