@@ -52,7 +52,11 @@ def _classes(
     if isinstance(given, str):
         file = Path(os.path.expanduser(given))
         if file.is_file():
-            given = file.read_text("utf-8-sig").splitlines()
+            try:
+                given = file.read_text("utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
+                return None
         else:
             findings.append(
                 contradiction(
@@ -150,7 +154,9 @@ def _check_evaluators(cfg: Mapping[str, Any], classes: tuple[str, ...], first: s
                     )
             topk = metric.get("topk")
             topk = [topk] if isinstance(topk, int) else topk
-            if isinstance(topk, (list, tuple)) and max(topk, default=1) > len(classes):
+            if isinstance(topk, (list, tuple)) and max((k for k in topk if isinstance(k, int)), default=1) > len(
+                classes
+            ):
                 yield contradiction(
                     f"{path}.topk",
                     f"is {max(topk)}, but there are {len(classes)} classes",

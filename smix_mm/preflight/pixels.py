@@ -104,7 +104,9 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     probs = settings["batch_augments"].get("probs")
     probs = [probs] if isinstance(probs, (int, float)) else probs
     if isinstance(probs, (list, tuple)):
-        if len(probs) != len(augments):
+        if _numbers(probs) is None:
+            yield contradiction(f"{path}.batch_augments.probs", f"is {probs}", "give numbers")
+        elif len(probs) != len(augments):
             yield contradiction(
                 f"{path}.batch_augments.probs",
                 f"has {len(probs)} numbers for {len(augments)} augmentations",

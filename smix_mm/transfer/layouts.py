@@ -116,7 +116,7 @@ def extract_backbone(state_dict: Mapping[str, Tensor], path: object) -> tuple[Te
     """
     resnets = _resnets(state_dict)
     openmmlab = _below(state_dict, "backbone.")
-    if openmmlab and not resnets and not any(name[0].isdigit() for name in openmmlab):
+    if openmmlab and not resnets and not any(name[:1].isdigit() for name in openmmlab):
         return _checked(openmmlab, path), False
     if len(resnets) > 1:
         raise CheckpointError(

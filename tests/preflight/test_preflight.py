@@ -191,3 +191,12 @@ def test_the_configs_schedule_needs_a_resume(detector, tmp_path, capsys):
     config.write_text("\n".join(f"{name} = {value!r}" for name, value in detector.items()))
     assert run("train", [str(config), "--config-schedule", "--work-dir", str(tmp_path)]) == 2
     assert "--config-schedule changes how a run is resumed; give --resume too" in capsys.readouterr().err
+
+
+def test_values_of_another_kind_are_findings_and_no_tracebacks(detector, classifier, tmp_path):
+    (tmp_path / "classes.txt").write_bytes("Löwe\n".encode("latin-1"))
+    detector["val_dataloader"]["dataset"]["metainfo"] = dict(classes=str(tmp_path / "classes.txt"))
+    assert "which cannot be read" in only(preflight(detector)).problem
+    classifier["data_preprocessor"]["batch_augments"]["probs"] = ["often"]
+    classifier["val_evaluator"]["topk"] = ("one",)
+    assert only(preflight(classifier)).setting == "data_preprocessor.batch_augments.probs"
