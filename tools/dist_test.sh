@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Test with several processes: one per GPU, or the same number on the CPU if there is no GPU.
 #   tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
-#   tools/dist_test.sh configs/cifar10/resnet18_saliencymix.py work_dirs/resnet18_saliencymix/epoch_200.pth 8
+#   tools/dist_test.sh configs/cifar10/resnet18_saliencymix_cifar10.py work_dirs/resnet18_saliencymix/epoch_200.pth 8
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
 if [ $# -lt 3 ]; then

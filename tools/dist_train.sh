@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train with several processes: one per GPU, or the same number on the CPU if there is no GPU.
 #   tools/dist_train.sh CONFIG GPUS [options of train.py]
-#   tools/dist_train.sh configs/cifar10/resnet18_saliencymix.py 8 --amp
+#   tools/dist_train.sh configs/cifar10/resnet18_saliencymix_cifar10.py 8 --amp
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 # MAX_RESTARTS=3: when a process dies, all restart from the newest checkpoint, at most three times.
 set -euo pipefail

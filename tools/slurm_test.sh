@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Test on a Slurm cluster.
 #   tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]
-#   GPUS=8 tools/slurm_test.sh gpu smix configs/cifar10/resnet18_saliencymix.py work_dirs/smix/epoch_200.pth
+#   GPUS=8 tools/slurm_test.sh gpu smix configs/cifar10/resnet18_saliencymix_cifar10.py work_dirs/smix/epoch_200.pth
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS set the requested resources.
 set -euo pipefail
 if [ $# -lt 4 ]; then

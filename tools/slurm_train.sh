@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train on a Slurm cluster.
 #   tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
-#   GPUS=8 tools/slurm_train.sh gpu smix configs/cifar10/resnet18_saliencymix.py work_dirs/smix
+#   GPUS=8 tools/slurm_train.sh gpu smix configs/cifar10/resnet18_saliencymix_cifar10.py work_dirs/smix
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS set the requested resources.
 set -euo pipefail
 if [ $# -lt 4 ]; then

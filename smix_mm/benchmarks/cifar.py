@@ -23,9 +23,8 @@ from ..utils.text import markdown_table
 
 Row = dict[str, Any]
 
-CONFIGS = tuple(
-    f"configs/cifar10/fast/resnet18_{arm}.py" for arm in ("baseline", "cutmix", "saliencymix", "saliencymix_captured")
-)
+ARMS = ("baseline", "cutmix", "saliencymix", "saliencymix-captured")
+CONFIGS = tuple(f"configs/cifar10/fast/resnet18_{arm}_cifar10.py" for arm in ARMS)
 
 
 def benchmark_cifar(

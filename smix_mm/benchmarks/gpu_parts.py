@@ -42,7 +42,7 @@ def benchmark(name: str, seconds: float, *arguments: str) -> Part:
     return Part(name, BENCHMARK, (*arguments, "--out", "{out}"), seconds)
 
 
-CIFAR_STEPS = tuple(f"configs/cifar10/{net}_baseline.py" for net in ("resnet18", "resnet50", "wrn-28-10"))
+CIFAR_STEPS = tuple(f"configs/cifar10/{net}_baseline_cifar10.py" for net in ("resnet18", "resnet50", "wrn-28-10"))
 IMAGENET_STEP = "configs/imagenet/resnet50_baseline_in1k.py"
 
 PARTS = (

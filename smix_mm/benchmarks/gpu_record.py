@@ -130,7 +130,7 @@ def _step(arm: str) -> Figure:
 
 
 def _fast_path(name: str, arm: str) -> Figure:
-    row = {"config": f"configs/cifar10/fast/resnet18_{arm}.py"}
+    row = {"config": f"configs/cifar10/fast/resnet18_{arm}_cifar10.py"}
     return Figure(f"fast CIFAR path, ResNet-18, batch 128, {name}, images/s", "fast-path", "median", row, "{:,.0f}")
 
 
@@ -159,7 +159,7 @@ FIGURES = (
     _fast_path("no mixing", "baseline"),
     _fast_path("CutMix", "cutmix"),
     FAST_PATH,
-    _fast_path("SaliencyMix, steps captured", "saliencymix_captured"),
+    _fast_path("SaliencyMix, steps captured", "saliencymix-captured"),
 )
 
 _IN_README = (

@@ -24,7 +24,7 @@ from .machine import describe_machine, device_type
 
 Row = dict[str, Any]
 
-CPU_CONFIG = "configs/cifar10/resnet18_baseline.py"
+CPU_CONFIG = "configs/cifar10/resnet18_baseline_cifar10.py"
 GPU_CONFIG = "configs/imagenet/resnet50_baseline_in1k.py"
 
 ARMS = ("no mixing", "CutMix", "SaliencyMix", "OfficialSaliencyMix")

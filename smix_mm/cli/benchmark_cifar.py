@@ -9,7 +9,7 @@ from ..utils.command_line import add_cfg_options
 
 EXAMPLES = """examples:
   python tools/benchmark_cifar.py --out cifar_speed.json
-  python tools/benchmark_cifar.py configs/cifar10/fast/resnet18_baseline.py configs/cifar10/resnet18_baseline.py
+  python tools/benchmark_cifar.py configs/cifar10/fast/resnet18_*_cifar10.py
   python tools/benchmark_cifar.py --iterations 20 --cfg-options train_dataloader.batch_size=256
 """
 ERRORS = {ImportError: 2}

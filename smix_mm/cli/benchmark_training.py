@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "configs",
         nargs="*",
-        default=["configs/cifar10/resnet18_baseline.py"],
-        help="classification configs, or mmpretrain::NAME (default: configs/cifar10/resnet18_baseline.py)",
+        default=["configs/cifar10/resnet18_baseline_cifar10.py"],
+        help="classification configs, or mmpretrain::NAME (default: configs/cifar10/resnet18_baseline_cifar10.py)",
     )
     parser.add_argument("--batch", type=int, default=128, help="images a step (default: 128)")
     parser.add_argument("--size", type=parse_size, default=(32, 32), help="SIDE or HEIGHTxWIDTH (default: 32)")

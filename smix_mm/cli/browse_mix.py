@@ -8,9 +8,9 @@ from pathlib import Path
 from ..utils.command_line import add_cfg_options
 
 EXAMPLES = """examples:
-  python tools/browse_mix.py configs/cifar10/resnet18_saliencymix.py
-  python tools/browse_mix.py configs/cifar10/resnet18_saliencymix.py --html mix.html --number 30
-  python tools/browse_mix.py configs/cifar10/resnet18_baseline.py --compare --out compare.png
+  python tools/browse_mix.py configs/cifar10/resnet18_saliencymix_cifar10.py
+  python tools/browse_mix.py configs/cifar10/resnet18_saliencymix_cifar10.py --html mix.html --number 30
+  python tools/browse_mix.py configs/cifar10/resnet18_baseline_cifar10.py --compare --out compare.png
   python tools/browse_mix.py docs/figures/photographs.py --schemes --number 1 --small --out schemes.png
 """
 ERRORS = {ImportError: 2, OSError: 2, ValueError: 2}

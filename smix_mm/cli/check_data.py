@@ -27,7 +27,7 @@ Exit status: 0 if there is no error, 1 if there is any (also with --fix), 2 for 
 
 examples:
   python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
-  python tools/check_data.py configs/cifar10/resnet18_baseline.py --decode --json findings.json
+  python tools/check_data.py configs/cifar10/resnet18_baseline_cifar10.py --decode --json findings.json
   SMIX_BCCD=data/BCCD python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py --fix data/BCCD-clean
   SMIX_BCCD=data/BCCD-clean python tools/train.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
 """

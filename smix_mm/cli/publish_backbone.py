@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 EXAMPLES = """examples:
-  python tools/publish_backbone.py work_dirs/resnet18_saliencymix/epoch_200.pth backbone.pth
+  python tools/publish_backbone.py work_dirs/resnet18_saliencymix_cifar10/epoch_200.pth backbone.pth
   python tools/publish_backbone.py resnet50-torchvision.pth backbone.pth
   python tools/publish_backbone.py plain.pth backbone.pth --channel-order rgb \\
       --mean 123.675 116.28 103.53 --std 58.395 57.12 57.375

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 EXAMPLES = """examples:
-  python tools/replay_batch.py work_dirs/resnet18_saliencymix/nonfinite/iter_38_rank0.pt
+  python tools/replay_batch.py work_dirs/resnet18_saliencymix_cifar10/nonfinite/iter_38_rank0.pt
   python tools/replay_batch.py work_dirs/faster-rcnn/nonfinite/iter_7_rank1.pt --config fixed.py
 The config is run as code, as every config is: replay only files from a source that you trust.
 """

@@ -10,7 +10,7 @@ from ..utils.command_line import add_common_arguments
 from . import run as run_command_line
 
 EXAMPLES = """examples:
-  python tools/test.py configs/cifar10/resnet18_saliencymix.py work_dirs/resnet18_saliencymix/epoch_200.pth
+  python tools/test.py configs/cifar10/resnet18_saliencymix_cifar10.py work_dirs/resnet18_saliencymix/epoch_200.pth
   python tools/test.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py epoch_4.pth --metrics metrics.json
 """
 

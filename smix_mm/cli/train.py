@@ -11,8 +11,8 @@ from ..utils.command_line import add_common_arguments
 from . import run as run_command_line
 
 EXAMPLES = """examples:
-  python tools/train.py configs/cifar10/resnet18_saliencymix.py
-  python tools/train.py configs/cifar10/resnet18_saliencymix.py --resume
+  python tools/train.py configs/cifar10/resnet18_saliencymix_cifar10.py
+  python tools/train.py configs/cifar10/resnet18_saliencymix_cifar10.py --resume
   python tools/train.py CONFIG --resume epoch_3.pth --config-schedule --cfg-options optim_wrapper.optimizer.lr=0.01
   python tools/train.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py --preflight
   python tools/train.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py --amp \\

@@ -87,8 +87,8 @@ def cifar_rows() -> Iterator[Experiment]:
         for augment, figures in augments.items():
             for column, figure in zip(paper.CIFAR_COLUMNS, figures):
                 variant = "" if column.endswith("+") else "-plain"
-                folder, ending = ("cifar100", "_cifar100") if "100" in column else ("cifar10", "")
-                config = f"configs/{folder}/{net}{variant}_{augment}{ending}.py"
+                folder = "cifar100" if "100" in column else "cifar10"
+                config = f"configs/{folder}/{net}{variant}_{augment}_{folder}.py"
                 yield Experiment(CIFAR, f"{NETS[net]}{AUGMENTS[augment]}, {column}", figure, config, train(config))
 
 
@@ -103,12 +103,9 @@ def imagenet_rows() -> Iterator[Experiment]:
 
 
 def saliency_rows() -> Iterator[Experiment]:
-    for data, net, folder, ending in (
-        ("CIFAR-10", "resnet18", "cifar10", ""),
-        ("Tiny-ImageNet", "resnet50", "tiny_imagenet", "_tiny-imagenet"),
-    ):
+    for data, net, folder in (("CIFAR-10", "resnet18", "cifar10"), ("Tiny-ImageNet", "resnet50", "tiny_imagenet")):
         for choice, name in SALIENCY_METHODS.items():
-            config = f"configs/{folder}/{net}_saliencymix{choice}{ending}.py"
+            config = f"configs/{folder}/{net}_saliencymix{choice}_{folder.replace('_', '-')}.py"
             start = "SMIX_SALIENCY_NETWORK=network.pt2 " if choice == "-network" else ""
             commands = tuple(start + command for command in train(config))
             yield Experiment(DETECTORS, f"{data}, {NETS[net]}, {name}", BARS, config, commands)
@@ -116,7 +113,7 @@ def saliency_rows() -> Iterator[Experiment]:
 
 def scheme_rows() -> Iterator[Experiment]:
     for choice, name in SCHEME_NAMES.items():
-        config = f"configs/cifar10/resnet18_saliencymix{choice}.py"
+        config = f"configs/cifar10/resnet18_saliencymix{choice}_cifar10.py"
         figure = NONE if choice == "-random" else BARS
         yield Experiment(SCHEMES, f"CIFAR-10, ResNet-18, {name}", figure, config, train(config))
 
@@ -144,7 +141,7 @@ def attack_rows() -> Iterator[Experiment]:
 
 def hours_rows() -> Iterator[Experiment]:
     for augment, figure in paper.TRAINING_HOURS.items():
-        config = None if augment == "mixup" else f"configs/cifar10/resnet18_{augment}.py"
+        config = None if augment == "mixup" else f"configs/cifar10/resnet18_{augment}_cifar10.py"
         commands = train(config) if config else ()
         yield Experiment(HOURS, f"ResNet-18{AUGMENTS[augment]}", figure, config, commands, None, ("hours",), "plain")
 

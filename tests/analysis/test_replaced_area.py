@@ -117,7 +117,7 @@ def write_arms(tmp_path, few_cifar10, monkeypatch):
     monkeypatch.setenv("SMIX_CIFAR10", str(few_cifar10))
 
     def write(**texts: str) -> Path:
-        base = ROOT / "configs/cifar10/fast/resnet18_baseline.py"
+        base = ROOT / "configs/cifar10/fast/resnet18_baseline_cifar10.py"
         for name, text in texts.items():
             (tmp_path / f"{name}.py").write_text(f'_base_ = "{base}"\ntrain_dataloader = dict(batch_size=40)\n{text}\n')
         study = tmp_path / "study.py"

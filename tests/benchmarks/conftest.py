@@ -35,8 +35,8 @@ def made_up_record():
             for what, batch, side, base in shapes
         ]  # fmt: skip
         fast = [
-            dict(config=f"configs/cifar10/fast/resnet18_{arm}.py", median=1000.0 * number)
-            for number, arm in enumerate(("baseline", "cutmix", "saliencymix", "saliencymix_captured"), 1)
+            dict(config=f"configs/cifar10/fast/resnet18_{arm}_cifar10.py", median=1000.0 * number)
+            for number, arm in enumerate(("baseline", "cutmix", "saliencymix", "saliencymix-captured"), 1)
         ]
         rows = {
             "saliency": maps,

@@ -161,6 +161,6 @@ def test_step_times_are_given_by_config(made_up_record):
     card = "NVIDIA Example 80GB"
     times = step_times(made_up_record())
     assert times["configs/imagenet/resnet50_cutmix_in1k.py"] == dict(seconds=0.101, device=f"{card} in mixed precision")
-    assert times["configs/cifar10/resnet18_baseline.py"] == dict(seconds=0.036, device=card)
-    assert times["configs/cifar10/wrn-28-10_saliencymix.py"] == dict(seconds=0.058, device=card)
+    assert times["configs/cifar10/resnet18_baseline_cifar10.py"] == dict(seconds=0.036, device=card)
+    assert times["configs/cifar10/wrn-28-10_saliencymix_cifar10.py"] == dict(seconds=0.058, device=card)
     assert len(times) == 12 and all((ROOT / config).is_file() for config in times)

@@ -14,7 +14,7 @@ from smix_mm.benchmarks.training import ARMS, benchmark_training, format_table
 from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "configs/cifar10/resnet18-imagenet-stem_baseline.py"
+CONFIG = ROOT / "configs/cifar10/resnet18-imagenet-stem_baseline_cifar10.py"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from smix_mm.engine.launch import build_runner, load_config
 from smix_mm.saliency import normalization
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "configs/cifar10/fast/resnet18_saliencymix.py"
+CONFIG = ROOT / "configs/cifar10/fast/resnet18_saliencymix_cifar10.py"
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 SHORT = {
     "model.backbone.stem_channels": 16,
@@ -96,9 +96,9 @@ def test_captured_steps_train_the_network_that_uncaptured_ones_train(probs, made
     monkeypatch.setattr(
         captured.CapturedStep, "replay", lambda self, *batch: graphs.append(self) or replay(self, *batch)
     )
-    expected = train("resnet18_saliencymix")
+    expected = train("resnet18_saliencymix_cifar10")
     assert not graphs
-    losses = train("resnet18_saliencymix_captured")
+    losses = train("resnet18_saliencymix-captured_cifar10")
     assert len(graphs) >= 10 and isinstance(graphs[0].graph, torch.cuda.CUDAGraph)
     assert len(losses) == len(expected) == 40
     # The same draws: while the networks are still alike, so are the losses. Later the rounding of sums tells.

@@ -47,14 +47,13 @@ def batch(cfg, loader: str) -> tuple:
 def test_both_sources_give_the_same_images(data, name, labels_name, few_cifar10, rgb, read, tmp_path, monkeypatch):
     images, labels = rgb
     write_official(tmp_path, name, labels_name, images, labels, monkeypatch)
-    ending = "" if data == "cifar10" else "_cifar100"
     read = read.__wrapped__
     init_default_scope("mmpretrain")
     found = []
     for folder in (few_cifar10, tmp_path):
         monkeypatch.setenv(f"SMIX_{data.upper()}", str(folder))
         # Without crop and flip the training images are those of the files, too.
-        cfg = read(f"configs/{data}/resnet18-plain_saliencymix{ending}.py")
+        cfg = read(f"configs/{data}/resnet18-plain_saliencymix_{data}.py")
         inputs, classes, preprocessor = batch(cfg, "test_dataloader")
         seen = preprocessor.batch_augments.augments[0].uint8_images(inputs)
         assert torch.equal(seen, torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
@@ -69,7 +68,7 @@ def test_both_sources_give_the_same_images(data, name, labels_name, few_cifar10,
 def test_incomplete_official_files_raise_an_error_and_nothing_is_downloaded(read, tmp_path, monkeypatch):
     (tmp_path / "cifar-10-batches-py").mkdir()
     monkeypatch.setenv("SMIX_CIFAR10", str(tmp_path))
-    cfg = read.__wrapped__("configs/cifar10/resnet18_baseline.py")
+    cfg = read.__wrapped__("configs/cifar10/resnet18_baseline_cifar10.py")
     init_default_scope("mmpretrain")
     with pytest.raises(RuntimeError, match="Cannot find CIFAR10 dataset"):
         DATASETS.build(cfg.train_dataloader.dataset)

@@ -31,7 +31,7 @@ def detects(config: str) -> bool:
 CLASSIFIERS = [config for config in TRAINED if not detects(config)]
 # The smallest net of the paper with everything that mixes; the others train in the long tests.
 AUGMENTS = ("baseline", "cutout", "cutmix", "saliencymix", "saliencymix-network", "official-saliencymix")
-QUICK = [f"configs/cifar10/resnet18_{augment}.py" for augment in AUGMENTS]
+QUICK = [f"configs/cifar10/resnet18_{augment}_cifar10.py" for augment in AUGMENTS]
 # One of each net on each data set, for the evaluation.
 FAMILIES = [
     *(name for name in CLASSIFIERS if re.search(r"_cutmix(_in1k|_cifar100)?\.py$", name) and "plain" not in name),
@@ -182,7 +182,7 @@ def voc_meta() -> dict:
     return dict(DATASETS.get("VOCDataset").METAINFO)
 
 
-@pytest.mark.parametrize("config", marked(FAMILIES, ["configs/cifar10/resnet18_cutmix.py"]))
+@pytest.mark.parametrize("config", marked(FAMILIES, ["configs/cifar10/resnet18_cutmix_cifar10.py"]))
 def test_an_evaluation_step_gives_a_figure(config, cfg_of):
     cfg, _, batch = cfg_of(config)
     model = build_model(cfg).eval()

@@ -107,7 +107,7 @@ def test_the_mixings_are_those_of_the_list():
 
 
 def test_the_protocol_is_the_papers_on_the_fast_path(read):
-    fast = read("configs/cifar10/fast/resnet18_baseline.py").to_dict()
+    fast = read("configs/cifar10/fast/resnet18_baseline_cifar10.py").to_dict()
     own = {"custom_imports.imports", "train_cfg.val_interval"}
     own |= {f"default_hooks.checkpoint.{name}" for name in ("interval", "save_best")}
     ten = arm("cifar10", "baseline")

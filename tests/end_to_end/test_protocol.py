@@ -123,7 +123,7 @@ def test_the_grid_of_the_papers_configs_is_complete():
         variants = ("", "-100e") if data == "imagenet" else ("", "-plain")
         for net, augment, variant in itertools.product(row["nets"], row["augments"], variants):
             names.add(f"configs/{folder}/{net}{variant}_{augment}{ending}.py")
-    names |= {f"configs/cifar10/resnet18_saliencymix-{choice}.py" for choice in EXPECTED["choice"]}
+    names |= {f"configs/cifar10/resnet18_saliencymix-{choice}_cifar10.py" for choice in EXPECTED["choice"]}
     for detector in ("", "-spectral-residual", "-frequency-tuned", "-network"):
         names.add(f"configs/tiny_imagenet/resnet50_saliencymix{detector}_tiny-imagenet.py")
     assert set(PAPER) == names
@@ -233,7 +233,7 @@ def rates(cfg, steps_an_epoch: int, epochs: list[int]) -> list[float]:
 
 
 def test_the_learning_rate_of_200_epochs(read):
-    cfg = read("configs/cifar10/resnet18_saliencymix.py")
+    cfg = read("configs/cifar10/resnet18_saliencymix_cifar10.py")
     found = rates(cfg, 2, [0, 59, 60, 119, 120, 159, 160, 199])
     assert found == pytest.approx([0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 0.0008, 0.0008], rel=1e-9)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-PRETRAINING = "configs/cifar10/resnet18-imagenet-stem_saliencymix.py"
+PRETRAINING = "configs/cifar10/resnet18-imagenet-stem_saliencymix_cifar10.py"
 FEW = ["train_dataloader.batch_size=40", "train_cfg.max_epochs=1", "default_hooks.logger.interval=1"]
 # The detectors normalise as for ImageNet by default, but the backbone is trained with CIFAR's mean and std.
 CIFAR_PIXELS = ["model.data_preprocessor.mean=[125.3,123.0,113.9]", "model.data_preprocessor.std=[63.0,62.1,66.7]"]

@@ -51,7 +51,7 @@ def stand_in(monkeypatch) -> None:
 
 def run(folder: Path, arm: str, few_cifar10: Path, monkeypatch, hook: dict | None, **options):
     monkeypatch.setenv("SMIX_CIFAR10", str(few_cifar10))
-    cfg = load_config(ROOT / f"configs/cifar10/fast/resnet18_{arm}.py", folder, {**QUICK, **options}, "none")
+    cfg = load_config(ROOT / f"configs/cifar10/fast/resnet18_{arm}_cifar10.py", folder, {**QUICK, **options}, "none")
     if hook is not None:
         cfg.custom_hooks = [*cfg.custom_hooks, dict(type="CapturedStepHook", **hook)]
     cfg.experiment_name = str(folder)

@@ -81,7 +81,7 @@ def write(folder: Path, name: str, **content) -> None:
 
 
 def test_runs_of_a_row_are_averaged_by_protocol(tmp_path):
-    config = "configs/cifar10/resnet18_cutmix.py"
+    config = "configs/cifar10/resnet18_cutmix_cifar10.py"
     for seed, accuracy in enumerate((96.0, 96.3, 96.6)):
         write(tmp_path / f"paper{seed}", "result.json", config=config, metrics={"accuracy/top1": accuracy})
     write(
@@ -112,16 +112,18 @@ def test_both_errors_of_imagenet_are_shown(tmp_path):
 
 def test_hours_come_from_a_measured_step_and_the_steps_of_the_config(tmp_path):
     for card, factor in (("a GPU", 1), ("b GPU", 2)):
-        rows = [dict(config="configs/cifar10/resnet18_baseline.py", arm="CutMix", amp=False, median_ms=36 * factor)]
+        rows = [
+            dict(config="configs/cifar10/resnet18_baseline_cifar10.py", arm="CutMix", amp=False, median_ms=36 * factor)
+        ]
         larger = [dict(config="configs/imagenet/resnet50_baseline_in1k.py", arm="CutMix", amp=True, median_ms=100)]
         parts = {"cifar-step": dict(rows=rows), "imagenet-step": dict(rows=larger)}
         (tmp_path / "gpu").mkdir(exist_ok=True)
         record = dict(machine=dict(card=card), date="2026-11-28T00:00:00Z", parts=parts)
         (tmp_path / f"gpu/{card[0]}.json").write_text(json.dumps(record))
-    assert training_steps(ROOT / "configs/cifar10/resnet18_cutmix.py") == 200 * 391
+    assert training_steps(ROOT / "configs/cifar10/resnet18_cutmix_cifar10.py") == 200 * 391
     large = tmp_path / "cifar10/cutmix_b256.py"
     large.parent.mkdir()
-    base = ROOT / "configs/cifar10/resnet18_cutmix.py"
+    base = ROOT / "configs/cifar10/resnet18_cutmix_cifar10.py"
     large.write_text(f"_base_ = '{base}'\ntrain_dataloader = dict(batch_size=256)\n")
     assert training_steps(large) == 200 * 196
     with pytest.raises(DataError, match="its number of images is unknown"):
@@ -131,7 +133,7 @@ def test_hours_come_from_a_measured_step_and_the_steps_of_the_config(tmp_path):
     # 78,200 steps of 0.036 s.
     assert one(CIFAR, "resnet-18 + cutmix, c10+", results=tmp_path)["gpu_hours"] == "0.78 on a GPU; 1.6 on b GPU"
     # Without crop and flip a step is the same.
-    assert one("resnet18-plain_cutmix.py", results=tmp_path)["gpu_hours"] == "0.78 on a GPU; 1.6 on b GPU"
+    assert one("resnet18-plain_cutmix_cifar10.py", results=tmp_path)["gpu_hours"] == "0.78 on a GPU; 1.6 on b GPU"
     hours = one("imagenet, top-1", "resnet-50 + cutmix", results=tmp_path)["gpu_hours"]
     assert hours == "42 on a GPU in mixed precision; 42 on b GPU in mixed precision"
     assert one("faster r-cnn resnet-50 + cutmix", results=tmp_path)["gpu_hours"] == "not measured"

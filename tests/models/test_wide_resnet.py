@@ -14,7 +14,7 @@ def small(**options) -> WideResNet:
 
 
 def test_wrn_28_10_has_36_5_million_parameters_with_its_head(read_config_of):
-    model = MODELS.build(read_config_of("configs/cifar10/wrn-28-10_baseline.py").model)
+    model = MODELS.build(read_config_of("configs/cifar10/wrn-28-10_baseline_cifar10.py").model)
     assert sum(parameter.numel() for parameter in model.parameters()) == 36_479_194
     assert len([module for module in model.backbone.modules() if isinstance(module, nn.Conv2d)]) == 25 + 3
     dropouts = [module.p for module in model.backbone.modules() if isinstance(module, nn.Dropout)]

@@ -141,7 +141,7 @@ def test_beside_transformers_5_the_import_warns_and_what_needs_no_mmpretrain_wor
 
 
 def test_beside_transformers_5_a_training_ends_in_a_sentence_and_status_2(run_tool, beside_transformers, tmp_path):
-    command = ("tools/train.py", "configs/cifar10/resnet18_saliencymix.py", "--work-dir", tmp_path / "work")
+    command = ("tools/train.py", "configs/cifar10/resnet18_saliencymix_cifar10.py", "--work-dir", tmp_path / "work")
     run = run_tool(*command, check=False, PYTHONPATH=beside_transformers, SMIX_CIFAR10=tmp_path)
     assert run.returncode == 2
     assert run.stdout.splitlines()[-1] == f"train.py: {FIX}"

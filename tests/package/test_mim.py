@@ -46,7 +46,7 @@ def packaged(mim, config: str) -> str:
 @pytest.fixture(scope="module")
 def pretrained(mim, few_cifar10, losses):
     """By mmpretrain's own script, with a config from inside the wheel."""
-    config = packaged(mim, "cifar10/resnet18-imagenet-stem_saliencymix.py")
+    config = packaged(mim, "cifar10/resnet18-imagenet-stem_saliencymix_cifar10.py")
     out = mim(
         "train", "onedl-mmpretrain", config, "--gpus", 0, "--work-dir", "pretrained", "--no-validate", *FEW,
         SMIX_CIFAR10=few_cifar10,

@@ -103,7 +103,8 @@ def test_the_wheel_trains_from_another_folder_with_the_configs_in_it(
     assert python.parents[1] in ours.parents
     for tools, work_dir in ((ours / "tools", "ours"), (theirs / "tools", "theirs")):
         out = run(
-            tools / "train.py", ours / "configs/cifar10/resnet18-imagenet-stem_saliencymix.py", "--work-dir", work_dir,
+            tools / "train.py", ours / "configs/cifar10/resnet18-imagenet-stem_saliencymix_cifar10.py",
+            "--work-dir", work_dir,
             "--no-validate", "--cfg-options", "train_dataloader.batch_size=40", *SHORT, SMIX_CIFAR10=few_cifar10,
         )  # fmt: skip
         found = losses(out)

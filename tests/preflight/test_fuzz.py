@@ -17,9 +17,9 @@ from smix_mm.utils.config import read_config
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [
-    "configs/cifar10/resnet18_saliencymix.py",
-    "configs/cifar10/resnet18_cutmix.py",
-    "configs/cifar10/fast/resnet18_saliencymix.py",
+    "configs/cifar10/resnet18_saliencymix_cifar10.py",
+    "configs/cifar10/resnet18_cutmix_cifar10.py",
+    "configs/cifar10/fast/resnet18_saliencymix_cifar10.py",
     "configs/cifar100/resnet50_saliencymix_cifar100.py",
     "configs/imagenet/resnet50_saliencymix_in1k.py",
     "configs/imagenet/resnet50_official-saliencymix_in1k.py",

@@ -17,7 +17,7 @@ from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = f"""
-_base_ = "{ROOT}/configs/cifar10/resnet18_baseline.py"
+_base_ = "{ROOT}/configs/cifar10/resnet18_baseline_cifar10.py"
 model = dict(backbone=dict(stem_channels=16, base_channels=16), head=dict(in_channels=128))
 test_dataloader = dict(
     num_workers=0, persistent_workers=False, batch_size=120, dataset=dict(data_root="DATA", data_prefix="train")

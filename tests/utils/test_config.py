@@ -9,7 +9,7 @@ from smix_mm.utils.config import find_config
 from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
-NAME = "configs/cifar10/resnet18_baseline.py"
+NAME = "configs/cifar10/resnet18_baseline_cifar10.py"
 
 
 def test_this_packages_configs_are_found_from_any_folder(tmp_path, monkeypatch):

@@ -29,16 +29,20 @@ def cifar(crops, monkeypatch):
 @pytest.mark.parametrize(
     "name, kind, expected",
     [
-        ("resnet18_saliencymix.py", "mix", "The SaliencyMix of .* is used; training applies it to 50% of batches"),
-        ("resnet18_cutmix.py", "mix", "The CutMix of .* is used; training applies it to 50% of batches"),
         (
-            "resnet18_baseline.py",
+            "resnet18_saliencymix_cifar10.py",
+            "mix",
+            "The SaliencyMix of .* is used; training applies it to 50% of batches",
+        ),
+        ("resnet18_cutmix_cifar10.py", "mix", "The CutMix of .* is used; training applies it to 50% of batches"),
+        (
+            "resnet18_baseline_cifar10.py",
             "mix",
             "has no SaliencyMix, OfficialSaliencyMix or CutMix; a SaliencyMix with",
         ),
-        ("resnet18_cutmix.py", "schemes", "has no SaliencyMix; a SaliencyMix with default options is used"),
-        ("resnet18_baseline.py", "compare", "has no SaliencyMix; a SaliencyMix with default options is used"),
-        ("resnet18-imagenet-stem_saliencymix.py", "compare", "The SaliencyMix of"),
+        ("resnet18_cutmix_cifar10.py", "schemes", "has no SaliencyMix; a SaliencyMix with default options is used"),
+        ("resnet18_baseline_cifar10.py", "compare", "has no SaliencyMix; a SaliencyMix with default options is used"),
+        ("resnet18-imagenet-stem_saliencymix_cifar10.py", "compare", "The SaliencyMix of"),
     ],
 )
 def test_any_classification_config_is_drawn_and_the_note_names_the_augmentation(cifar, tmp_path, name, kind, expected):
@@ -51,10 +55,10 @@ def test_any_classification_config_is_drawn_and_the_note_names_the_augmentation(
 
 
 def test_configs_with_images_in_memory_are_drawn(cifar, crops, tmp_path):
-    browse_mix(cifar / "fast/resnet18_saliencymix.py", html=tmp_path / "mix.html", number=3)
+    browse_mix(cifar / "fast/resnet18_saliencymix_cifar10.py", html=tmp_path / "mix.html", number=3)
     names = re.findall(r"<figcaption>source:\n(\w+)<", (tmp_path / "mix.html").read_text())
     assert len(names) == 3 and set(names) <= {folder.name for folder in (crops / "train").iterdir()}
-    images, labels = training_images(cifar / "fast/resnet18_saliencymix.py", 8)
+    images, labels = training_images(cifar / "fast/resnet18_saliencymix_cifar10.py", 8)
     assert images.shape == (8, 3, 32, 32) and images.dtype == torch.uint8 and len(set(labels)) > 3
 
 

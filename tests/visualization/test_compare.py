@@ -24,7 +24,7 @@ def nets(tmp_path_factory) -> tuple[Path, dict[str, Path], torch.nn.Module]:
     folder = tmp_path_factory.mktemp("nets")
     config = folder / "config.py"
     config.write_text(
-        f'_base_ = "{ROOT}/configs/cifar10/resnet18_baseline.py"\n'
+        f'_base_ = "{ROOT}/configs/cifar10/resnet18_baseline_cifar10.py"\n'
         "model = dict(backbone=dict(stem_channels=16, base_channels=16), head=dict(in_channels=128))\n"
         'test_dataloader = dict(dataset=dict(metainfo=dict(classes=list("abcdefghij"))))\n'
     )

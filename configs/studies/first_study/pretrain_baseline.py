@@ -1,5 +1,5 @@
 # A fifth of CIFAR-10 for 8 epochs: what a CPU can do. Not the paper's protocol.
-_base_ = "../../cifar10/resnet18-imagenet-stem_baseline.py"
+_base_ = "../../cifar10/resnet18-imagenet-stem_baseline_cifar10.py"
 max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 train_dataloader = dict(

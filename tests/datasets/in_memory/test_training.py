@@ -21,7 +21,7 @@ from smix_mm.engine.launch import build_runner, load_config
 from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
-FAST = "configs/cifar10/fast/resnet18_{}.py"
+FAST = "configs/cifar10/fast/resnet18_{}_cifar10.py"
 # The ImageNet stem, because it is quick on a CPU at 32 pixels, and a narrow net, whose checkpoints are small.
 NARROW = {
     "model.backbone.type": "ResNet",
@@ -41,13 +41,13 @@ QUICK = {
 def test_arms_differ_in_their_augmentation_alone(arm):
     baseline, other = (Config.fromfile(ROOT / FAST.format(name)).to_dict() for name in ("baseline", arm))
     augments = other["data_preprocessor"].pop("batch_augments")
-    ordinary = Config.fromfile(ROOT / f"configs/cifar10/resnet18_{arm}.py")
+    ordinary = Config.fromfile(ROOT / f"configs/cifar10/resnet18_{arm}_cifar10.py")
     assert baseline == other
     assert augments == ordinary.data_preprocessor.batch_augments.to_dict()
 
 
 def test_captured_steps_differ_in_their_hook_and_the_fused_optimiser_alone():
-    plain, captured = (Config.fromfile(ROOT / FAST.format(f"saliencymix{end}")).to_dict() for end in ("", "_captured"))
+    plain, captured = (Config.fromfile(ROOT / FAST.format(f"saliencymix{end}")).to_dict() for end in ("", "-captured"))
     assert captured["custom_hooks"] == [*plain.pop("custom_hooks"), dict(type="CapturedStepHook")]
     assert captured["optim_wrapper"]["optimizer"].pop("fused") is True
     captured.pop("custom_hooks")
@@ -56,7 +56,7 @@ def test_captured_steps_differ_in_their_hook_and_the_fused_optimiser_alone():
 
 def test_the_fast_baseline_has_the_ordinary_protocol():
     fast = Config.fromfile(ROOT / FAST.format("baseline"))
-    ordinary = Config.fromfile(ROOT / "configs/cifar10/resnet18_baseline.py")
+    ordinary = Config.fromfile(ROOT / "configs/cifar10/resnet18_baseline_cifar10.py")
     assert fast.optim_wrapper.optimizer == ordinary.optim_wrapper.optimizer
     for name in ("param_scheduler", "train_cfg", "val_evaluator", "randomness", "default_hooks", "auto_scale_lr"):
         assert fast[name] == ordinary[name], name
@@ -134,7 +134,10 @@ def test_the_same_weights_have_the_same_accuracy_in_the_ordinary_way(trained, fe
     options = {**QUICK, "load_from": str(checkpoint), "test_dataloader.num_workers": 0}
     options["test_dataloader.persistent_workers"] = False
     found = {}
-    for name, config in (("fast", FAST.format("baseline")), ("ordinary", "configs/cifar10/resnet18_baseline.py")):
+    for name, config in (
+        ("fast", FAST.format("baseline")),
+        ("ordinary", "configs/cifar10/resnet18_baseline_cifar10.py"),
+    ):
         cfg = load_config(ROOT / config, tmp_path / name, options, "none")
         cfg.experiment_name = f"evaluated {name}"
         runner = build_runner(cfg)
@@ -202,7 +205,7 @@ def test_the_benchmark_counts_images_after_the_warm_up(few_cifar10, monkeypatch)
     assert row["device"] == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
     lines = module.format_table([row, *module.not_measured_on_gpu([FAST.format("baseline")])]).splitlines()
     assert lines[2].endswith("| 40 | 80 | 80-80 |")
-    assert lines[3] == "| resnet18_baseline | cuda | - | not measured | - |"
+    assert lines[3] == "| resnet18_baseline_cifar10 | cuda | - | not measured | - |"
     with pytest.raises(UsageError, match="should be at least 1, 1 and 2, got "):
         module.benchmark_cifar(ROOT / FAST.format("baseline"), rounds=1)
 
@@ -221,7 +224,7 @@ def test_the_benchmark_makes_up_official_files_of_noise(tmp_path):
 def test_the_benchmark_tool_prints_a_table_and_writes_json(few_cifar10, run_tool, tmp_path):
     options = ["--rounds", 2, "--out", tmp_path / "speed.json", "--cfg-options", "model.backbone.type=ResNet"]
     run = run_tool("tools/benchmark_cifar.py", FAST.format("cutmix"), *options, SMIX_CIFAR10=few_cifar10)
-    assert "| resnet18_cutmix |" in run.stdout
+    assert "| resnet18_cutmix_cifar10 |" in run.stdout
     content = json.loads((tmp_path / "speed.json").read_text())
     assert content["rows"][0]["median"] > 0 and "torch" in content["machine"]
     failed = run_tool("tools/benchmark_cifar.py", check=False, SMIX_CIFAR10=tmp_path)

@@ -1,4 +1,0 @@
-_base_ = "resnet18_baseline.py"
-# Images as they are: neither cropped nor flipped.
-train_pipeline = {{_base_.test_pipeline}}
-train_dataloader = dict(dataset=dict(pipeline={{_base_.test_pipeline}}))

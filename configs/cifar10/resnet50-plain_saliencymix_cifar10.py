@@ -1,0 +1,2 @@
+_base_ = ["resnet50-plain_baseline_cifar10.py", "../_base_/augments/saliencymix.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))
