@@ -20,27 +20,43 @@ from typing import Sequence
 from ..utils.command_line import run_command
 
 
-def run(name: str, arguments: Sequence[str] | None = None) -> int:
+def run(name: str, arguments: Sequence[str] | None = None, program: str | None = None) -> int:
     """Run a command line.
 
     Args:
         name: module of this package.
         arguments: defaults to those of this process.
+        program: its name in messages. Defaults to that of its file in ``tools/``.
 
     Returns:
         The exit status.
     """
-    command, program = import_module(f".{name}", __name__), f"{name}.py"
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description=command.__doc__,
-        epilog=command.EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
+    command, program = import_module(f".{name}", __name__), program or f"{name}.py"
+    parser = make_parser(name, program)
     return run_command(
         lambda: command.run(parser.parse_args(arguments)),
         program,
         getattr(command, "ERRORS", None),
         getattr(command, "INTERRUPTED", ""),
     )
+
+
+def make_parser(name: str, program: str, parser: argparse.ArgumentParser | None = None) -> argparse.ArgumentParser:
+    """The parser of a command line.
+
+    Args:
+        name: module of this package.
+        program: what its examples begin with.
+        parser: add its arguments to this parser. Defaults to None, for a new one.
+    """
+    command = import_module(f".{name}", __name__)
+    parser = parser or argparse.ArgumentParser(
+        prog=program,
+        description=command.__doc__,
+        epilog=command.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if not program.endswith(".py"):
+        parser.epilog = command.EXAMPLES.replace(f"python tools/{name}.py", program)
+    command.add_arguments(parser)
+    return parser

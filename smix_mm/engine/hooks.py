@@ -55,7 +55,7 @@ class LoadProofHook(Hook):
             runner.logger.info("Load proof: not checked, because the run was resumed.")
             return
         model = unwrapped(runner.model)
-        checkpoint, prefix = (self.checkpoint, "") if self.checkpoint else _checkpoint_of(model)
+        checkpoint, prefix = (self.checkpoint, "") if self.checkpoint else checkpoint_of(model)
         if "://" in checkpoint:
             raise LoadProofError(
                 f"the backbone's checkpoint should be a file, got {checkpoint}, whose loading cannot be proven; "
@@ -76,7 +76,7 @@ class LoadProofHook(Hook):
             )
 
 
-def _checkpoint_of(model: nn.Module) -> tuple[str, str]:
+def checkpoint_of(model: nn.Module) -> tuple[str, str]:
     """The checkpoint and the prefix in the init_cfg of a model's backbone."""
     init_cfg = getattr(getattr(model, "backbone", None), "init_cfg", None)
     for choice in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:

@@ -1,0 +1,34 @@
+"""Prove that a detector's config loads a published backbone whole, without training."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..utils.command_line import add_cfg_options
+
+EXAMPLES = """examples:
+  python tools/prove.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py backbone.pth
+  SMIX_BACKBONE=backbone.pth python tools/prove.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", help="config of a detector")
+    parser.add_argument("checkpoint", nargs="?", help="published backbone (default: the one that the config names)")
+    add_cfg_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..engine.launch import report_errors
+    from ..engine.prove import prove
+
+    def work() -> None:
+        proof = prove(options.config, options.checkpoint, options.cfg_options)
+        print(f"Every backbone tensor of the model equals that of {proof['checkpoint']} ({proof['loaded']}).")
+        for names, meaning in (("new", "only in the model"), ("unused", "only in the checkpoint")):
+            if proof.get(names):
+                print(f"{meaning}: {', '.join(proof[names])}")
+        if "not_compared" in proof:
+            print(f"not compared, because the checkpoint does not record them: {', '.join(proof['not_compared'])}")
+
+    return report_errors(work)

@@ -1,0 +1,56 @@
+"""The load proof of a config, without a training."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mmengine.registry import init_default_scope
+
+from ..transfer.proof import describe_proof, prove_loaded
+from ..utils.packages import OPENMMLAB
+from .hooks import LoadProofHook, checkpoint_of
+from .launch import load_config
+from .safe_loading import load_safely
+
+
+def prove(
+    config: str | Path, checkpoint: str | Path | None = None, cfg_options: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Build a config's model on the CPU, load weights as a training does, and compare every backbone tensor.
+
+    Names that only the model or only the checkpoint may have are taken from the config's :class:`LoadProofHook`.
+
+    Args:
+        config: A detector's config, see :func:`~smix_mm.utils.config.find_config`.
+        checkpoint: The published backbone. Defaults to the one in the ``init_cfg`` of the config's backbone.
+        cfg_options: Settings that override the config's, by dotted name.
+
+    Returns:
+        ``checkpoint``, and what :func:`~smix_mm.transfer.describe_proof` returns.
+
+    Raises:
+        UsageError: The config does not exist.
+        LoadProofError: The config names no checkpoint, or the model differs from it.
+        FileNotFoundError: The checkpoint does not exist.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    options = dict(cfg_options or {})
+    if checkpoint is not None:
+        options["model.backbone.init_cfg"] = dict(type="Pretrained", checkpoint=str(checkpoint))
+    cfg = load_config(config, None, options, "none")
+    load_safely()
+    scope = cfg.get("default_scope") or "mmengine"
+    init_default_scope(scope)
+    if scope in OPENMMLAB:
+        import_module(f"{scope}.models")
+    model = import_module(f"{scope}.registry").MODELS.build(cfg.model)
+    file, prefix = checkpoint_of(model)
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"checkpoint {file} does not exist; publish one with tools/publish_backbone.py")
+    model.init_weights()
+    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") in ("LoadProofHook", LoadProofHook)]
+    names = {key: hooks[0].get(key, ()) for key in ("new", "unused")} if hooks else {}
+    prove_loaded(model, file, prefix=prefix, **names)
+    return dict(checkpoint=file, **describe_proof(model, file, prefix=prefix))
