@@ -1,0 +1,106 @@
+"""Predictions on a folder of images, by OpenMMLab's own inferencers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..datasets.check.images import check_image
+from ..utils.errors import DataError, UsageError
+from ..utils.files import write_json
+from ..utils.text import first_few
+from .launch import load_config
+from .safe_loading import load_safely
+
+_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def predict(
+    config: str | Path,
+    checkpoint: str | Path,
+    images: str | Path,
+    out: str | Path,
+    *,
+    device: str | None = None,
+    score: float = 0.3,
+    batch_size: int = 1,
+    cfg_options: dict[str, Any] | None = None,
+) -> int:
+    """Run a classifier or a detector on images, and draw and write what it finds.
+
+    Args:
+        config: The model's config, see :func:`~smix_mm.utils.config.find_config`.
+        checkpoint: Weights of a training with it.
+        images: An image, or a folder of images, without its subfolders.
+        out: Folder to write: ``vis/`` with the images drawn, ``preds/`` with a JSON file for each image of a
+            detector, ``predictions.json`` for a classifier.
+        device: Such as ``'cuda:0'``. Defaults to a GPU if there is one, else the CPU.
+        score: Boxes with a lower score, from 0 to 1, are not drawn; the JSON files have them all. Defaults to 0.3.
+        batch_size: Images that are run together. Defaults to 1.
+        cfg_options: Settings that override the config's, by dotted name.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        UsageError: The config or the checkpoint does not exist, ``out`` is not empty, or the config is neither
+            mmpretrain's nor MMDetection's.
+        DataError: There is no image, or some cannot be read.
+    """
+    cfg, paths, out = load_config(config, None, cfg_options, "none"), _images(Path(images)), Path(out)
+    if not Path(checkpoint).is_file():
+        raise UsageError(f"checkpoint {checkpoint} does not exist; give a checkpoint of a training.")
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty; give a new folder.")
+    runners = {"mmdet": _detect, "mmpretrain": _classify}
+    scope = cfg.get("default_scope")
+    if scope not in runners:
+        raise UsageError(f"default_scope of {config} should be mmdet or mmpretrain, got {scope}.")
+    load_safely()
+    runners[scope](cfg, str(checkpoint), [str(path) for path in paths], out, device, score, batch_size)
+    return len(paths)
+
+
+def _images(path: Path) -> list[Path]:
+    paths = [path]
+    if path.is_dir():
+        paths = sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES)
+    elif not path.exists():
+        raise UsageError(f"{path} does not exist; give an image or a folder of images.")
+    if not paths:
+        raise DataError(f"{path} has no image; expected files that end in {', '.join(_SUFFIXES)}.")
+    checked = {each.name: check_image(str(each), decode=True).problems for each in paths}
+    broken = [f"{name} ({found[0].kind}: {found[0].detail})" for name, found in checked.items() if found]
+    if broken:
+        raise DataError(f"images should be readable, got {first_few(broken, 3)}; repair or move them.")
+    return paths
+
+
+def _detect(
+    cfg: Config, checkpoint: str, paths: list[str], out: Path, device: str | None, score: float, batch_size: int
+) -> None:
+    from mmdet.apis import DetInferencer
+
+    inferencer = DetInferencer(cfg, checkpoint, device=device)
+    inferencer(paths, batch_size=batch_size, out_dir=str(out), pred_score_thr=score, no_save_pred=False)
+
+
+def _classify(
+    cfg: Config, checkpoint: str, paths: list[str], out: Path, device: str | None, score: float, batch_size: int
+) -> None:
+    from mmpretrain import ImageClassificationInferencer
+
+    (out / "vis").mkdir(parents=True)
+    inferencer = ImageClassificationInferencer(cfg, pretrained=checkpoint, device=device)
+    found = inferencer(paths, batch_size=batch_size, show_dir=str(out / "vis"))
+    predictions = {}
+    for path, one in zip(paths, found):
+        predictions[Path(path).name] = {
+            "class": one.get("pred_class"),
+            "label": int(one["pred_label"]),
+            "score": float(one["pred_score"]),
+            "scores": [float(each) for each in one["pred_scores"]],
+        }
+    write_json(out / "predictions.json", predictions)
