@@ -1,4 +1,4 @@
-"""Draw detections of several arms beside each other on the same images, with the true boxes."""
+"""Draw detections of several arms beside each other, with the true boxes, and print their AP by class."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of that draw (default: 0)")
     parser.add_argument("--score", type=float, default=0.5, help="lowest score of a box shown (default: 0.5)")
     parser.add_argument("--out", default="detections.png", help="PNG to write (default: detections.png)")
+    parser.add_argument("--metric", default="voc/mAP_11point", help="of the table (default: voc/mAP_11point)")
     add_cfg_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     from ..engine.launch import report_errors
+    from ..evaluation.by_class import compare_classes
     from ..visualization.compare_detections import compare_detections
 
     pairs = [text.partition("=") for text in options.files]
@@ -34,8 +36,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"each file should be given as NAME=detections.npz, got {' '.join(options.files)}.")
     files = {name: file for name, _, file in pairs}
     settings = dict(images=options.images, number=options.number, seed=options.seed, score=options.score)
-    return report_errors(
-        lambda: print(
-            compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings)
-        )
-    )
+
+    def work() -> None:
+        print(compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings))
+        print(compare_classes(files, options.metric))
+
+    return report_errors(work)

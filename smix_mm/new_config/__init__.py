@@ -1,6 +1,6 @@
 """Short configs for a user's own images."""
 
-from .config import BACKBONES, MIXES, new_config
+from .config import new_config
 from .layouts import Layout, find_layout
 
-__all__ = ["BACKBONES", "MIXES", "Layout", "find_layout", "new_config"]
+__all__ = ["Layout", "find_layout", "new_config"]

@@ -61,7 +61,7 @@ def test_bash_completes_commands_options_and_files(tmp_path):
         run = subprocess.run(["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True)
         return [word.strip() for word in run.stdout.split("\n") if word.strip()]
 
-    assert complete("smix-mm", "pr") == ["prepare-data", "prove"]
+    assert complete("smix-mm", "pr") == ["prepare-data", "predict", "prove"]
     assert "--on-nonfinite" in complete("smix-mm", "train", "--on")
     assert complete("smix-mm", "train", "--on-nonfinite", "") == ["stop", "skip"]
     assert complete("smix-mm", "train", "det") == ["detector.py"]

@@ -12,7 +12,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from smix_mm.cli import run
-from smix_mm.new_config import BACKBONES, find_layout, new_config
+from smix_mm.new_config import find_layout, new_config
+from smix_mm.new_config.config import BACKBONES
 from smix_mm.preflight import preflight
 from smix_mm.transfer import publish_backbone
 from smix_mm.utils.errors import DataError, UsageError

@@ -1,10 +1,10 @@
 """The files that GitHub and Docker read: they name targets, scripts and versions that exist."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parents[2]
 yaml = pytest.importorskip("yaml")
@@ -54,4 +54,3 @@ def test_the_docker_image_is_made_by_the_projects_own_set_up():
     ignored = (ROOT / ".dockerignore").read_text().split()
     # What the set-up and the commands need is copied.
     assert not {"smix_mm", "configs", "tools", "requirements.txt", "pyproject.toml", "Makefile"} & set(ignored)
-
