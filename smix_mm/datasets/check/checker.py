@@ -11,7 +11,9 @@ from ...utils.files import file_hash
 from ...utils.parallel import in_parallel
 from .findings import ERRORS, Finding, Problem, Report
 from .images import ImageInfo, capture_decoder_warnings, check_image
-from .splits import PARTS, Listing, Sample, Split, compare_folders, find_splits, list_samples
+from .left import Tally, nothing_left
+from .listing import Listing, compare_folders, list_samples
+from .splits import PARTS, Sample, Split, find_splits
 from .voc import clean_annotation, read_annotation
 
 
@@ -27,11 +29,12 @@ class Task(NamedTuple):
 
 
 class SampleCheck(NamedTuple):
-    """The problems of a sample, the properties of its image, and the number of its usable boxes."""
+    """The problems of a sample, the properties of its image, and the usable boxes and the tally of its annotation."""
 
     problems: list[Problem]
     image: ImageInfo
-    boxes: int
+    boxes: int = 0
+    tally: Tally | None = None
 
 
 @dataclass
@@ -64,6 +67,13 @@ class Checked:
     def of(self, split: Split, sample: Sample) -> SampleCheck:
         """The result of a sample."""
         return self.samples[self.task(split, sample)]
+
+    def require_samples(self) -> None:
+        """Raise a DataError if a training or an evaluation would have no sample or no object left."""
+        for listing in self.listings:
+            with_boxes = [sample for sample in listing.samples if sample.annotation]
+            if why := nothing_left(listing, [self.of(listing.split, sample).tally for sample in with_boxes]):
+                raise DataError(why)
 
 
 def check_data(
@@ -102,12 +112,12 @@ def check_data(
 def _check_sample(task: Task) -> SampleCheck:
     image = check_image(task.image, decode=task.decode, follow_exif=task.follow_exif)
     if task.annotation is None:
-        return SampleCheck(image.problems, image, 0)
+        return SampleCheck(image.problems, image)
     content = read_annotation(task.annotation)
     if isinstance(content, Problem):
-        return SampleCheck([*image.problems, content], image, 0)
+        return SampleCheck([*image.problems, content], image)
     found = clean_annotation(content, task.classes, size=image.size, rotated=image.rotated, ignore=task.ignored)
-    return SampleCheck([*image.problems, *found.problems], image, len(found.boxes))
+    return SampleCheck([*image.problems, *found.problems], image, len(found.boxes), found.tally)
 
 
 def _report_samples(checked: Checked) -> None:

@@ -12,8 +12,10 @@ from ...utils.text import first_few
 ERRORS = {
     "missing-split": "split file or folder of images that does not exist or cannot be read",
     "empty-split": "split without a single image",
+    "wrong-encoding": "split file or annotation that is not text in UTF-8",
     "bad-line": "line of a split file that does not name a sample",
     "class-folders": "class folders that do not fit those of the training, or the model",
+    "unread-image": "image files in a class folder that the dataset does not read, because of their extension",
     "missing-image": "image that does not exist",
     "unreadable-image": "file that is not an image",
     "truncated-image": "JPEG or PNG whose end is missing",
@@ -32,7 +34,8 @@ ERRORS = {
 # They may be intended.
 REMARKS = {
     "no-boxes": "annotation without a usable box",
-    "no-size": "annotation without <size>; MMDetection then decodes the image to get it",
+    "no-size": "annotation without <size>; the training then reads it from the image",
+    "empty-class": "class folder without an image that is read",
     "repeated-name": "sample that a split names more than once",
     "duplicate-image": "image with the same content as another image of the split",
 }

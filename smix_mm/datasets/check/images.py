@@ -16,6 +16,14 @@ from .findings import Problem
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TAIL = 4096
+# What OpenCV can be built to read, and what it cannot; whether it does is asked with a file.
+_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        "avif bmp dib exr gif hdr jfif jp2 jpe jpeg jpg pbm pfm pgm pic png pnm ppm pxm ras sr tif tiff webp "
+        "arw cr2 dcm dng eps heic heif ico j2k jpx jxl jxr nef pdf psd raw svg tga"
+    ).split()
+)
 _EXIF_ORIENTATION = 0x0112
 # libjpeg and libpng report lost data on stderr alone; extraneous bytes are harmless.
 _LOST = (b"Corrupt JPEG data", b"Premature end", b"libpng error")
@@ -38,6 +46,18 @@ class ImageInfo(NamedTuple):
     rotated: bool = False
     length: int = 0
     digest: str = ""
+
+
+def has_image_suffix(path: str) -> bool:
+    """Whether the extension is that of an image format."""
+    return os.path.splitext(path)[1].lower() in _SUFFIXES
+
+
+def opencv_reads(path: str) -> bool:
+    """Whether the beginning of a file is that of a format that the installed OpenCV decodes."""
+    import cv2
+
+    return cv2.haveImageReader(path)
 
 
 def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) -> ImageInfo:
@@ -178,11 +198,10 @@ def _pop_decoder_warning() -> str:
 
 
 def _why_missing(path: str, error: Exception) -> str:
-    stem = Path(path)
-    for suffix in (".JPG", ".jpeg", ".JPEG", ".png"):
+    for suffix in (variant for known in sorted(_SUFFIXES) for variant in (known, known.upper())):
         with suppress(OSError, ValueError):
-            if os.path.exists(stem.with_suffix(suffix)):
-                return f"does not exist, but {stem.with_suffix(suffix).name} does"
+            if os.path.exists(other := Path(path).with_suffix(suffix)):
+                return f"does not exist, but {other.name} does"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     return f"cannot be reached: {getattr(error, 'strerror', None) or error}"

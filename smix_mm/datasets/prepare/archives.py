@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,8 +18,9 @@ from ...utils.errors import DataError
 from ...utils.progress import open_with_progress
 
 Member = Tuple[str, IO[bytes]]
-# zipfile raises NotImplementedError for a damaged header that names an unknown compression.
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
+# What damaged headers and contents raise, among them NotImplementedError for a compression that is not known.
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+_BROKEN += (NotImplementedError, ValueError, LookupError, OverflowError, struct.error)
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -53,7 +56,11 @@ def open_archive(archive: Path) -> Iterator[Iterator[Member]]:
                 file.seek(0)
                 with tarfile.open(fileobj=file, mode="r:*") as tar:
                     yield tar_members(archive, tar)
-    except _BROKEN as error:
+    except DataError:
+        raise
+    except (*_BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk; damaged bzip2 has no number
+            raise
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         raise DataError(f"{archive} is damaged or incomplete ({reason}); download it again") from None
 

@@ -8,8 +8,9 @@ from typing import Any, Mapping
 
 from ...utils.errors import DataError
 from ...utils.progress import track
+from ..folders import temporary_folder
 from .archives import extract
-from .data_set import CheckResult, DataSet, Log, check_folders, format_counts, temporary_folder
+from .data_set import CheckResult, DataSet, Log, check_folders, format_counts
 from .download import Archive
 
 SPLITS = ("train", "test")

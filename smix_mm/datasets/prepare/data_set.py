@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Iterator, Mapping
+from typing import Callable, Mapping
 
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
@@ -106,18 +104,6 @@ class DataSet(ABC):
         result = CheckResult(self.name)
         check_folders(result, self.folder, self.expected)
         return result
-
-
-@contextmanager
-def temporary_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target`` in which it is built; it is deleted in the end, so move the result out of it."""
-    folder = target.with_name(f".{target.name}.unpacking")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_folders(result: CheckResult, folder: Path, expected: Counts) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import IO, Mapping
 
 from ...utils.errors import DataError
+from ..folders import temporary_folder
 from .archives import extract, open_archive, tar_members, write_members
-from .data_set import DataSet, Log, temporary_folder
+from .data_set import DataSet, Log
 from .download import Archive
 
 TERMS = "https://image-net.org/download"

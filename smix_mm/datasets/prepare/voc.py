@@ -8,8 +8,9 @@ from typing import Mapping
 from ...utils.parallel import in_parallel
 from ..check.findings import Problem
 from ..check.voc import parse_annotation, read_annotation
+from ..folders import temporary_folder
 from .archives import extract
-from .data_set import CheckResult, DataSet, Log, compare_counts, decoding_errors, format_counts, temporary_folder
+from .data_set import CheckResult, DataSet, Log, compare_counts, decoding_errors, format_counts
 from .download import Archive
 
 _IMAGES = "JPEGImages"
