@@ -120,9 +120,8 @@ def read_detections(path: str | Path) -> Detections:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in ("format", "classes", "images", *_ARRAYS)}
     except Exception as error:  # damaged archives and arrays raise many kinds of errors
-        raise DataError(
-            f"{path} is damaged or not from DetectionMetric(out=...) ({type(error).__name__}); test the detector again"
-        ) from error
+        reason = f"{type(error).__name__}; it is damaged or not written by DetectionMetric(out=...)"
+        raise DataError(f"{path} cannot be read ({reason}); test the detector again") from error
     found = content.pop("format")
     if found != FORMAT:
         raise DataError(f"the format of {path} should be {FORMAT}, got {found}; test the detector again")

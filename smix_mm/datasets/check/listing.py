@@ -56,7 +56,8 @@ def _walk_folders(listing: Listing) -> None:
     listing.folders = tuple(entries) if split.with_label else ()
     walked: set[str] = set()  # symbolic links can lead in a circle
     for top in entries if split.with_label else [""]:
-        before, unread, example = len(listing.samples), Counter[str](), {}
+        before, unread = len(listing.samples), Counter[str]()
+        example: dict[str, str] = {}
         for folder, inner, files in os.walk(os.path.join(split.images, top), followlinks=True):
             place = os.path.realpath(folder)
             inner[:] = [] if place in walked else sorted(inner)

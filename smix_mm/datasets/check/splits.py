@@ -178,16 +178,14 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
 
 def _classes(dataset: Mapping[str, Any], part: str) -> tuple[str, ...] | None:
     given: Any = (dataset.get("metainfo") or {}).get("classes")
-    given, file = (given, given) if given is not None else (dataset.get("classes"),) * 2
-    if given is None:
-        return None
-    if isinstance(given, (list, tuple)):
-        return tuple(given) or None
+    named, given = given is not None, dataset.get("classes") if given is None else given
+    if given is None or isinstance(given, (list, tuple)):
+        return tuple(given or ()) or None
     where = f"{part}_dataloader.dataset.metainfo.classes"
     try:
-        return tuple(read_lines(os.path.expanduser(file)))
+        return tuple(read_lines(given if named else os.path.expanduser(given)))
     except EncodingError as error:
-        raise DataError(f"{where}: the file {file} {error}") from None
+        raise DataError(f"{where}: the file {given} {error}") from None
     except (OSError, ValueError, TypeError):
         fix = f"for one class write ({given!r},) with its comma" if isinstance(given, str) else "write them as a list"
         raise DataError(f"{where} should be names or a text file, got {given!r}, which is neither; {fix}") from None

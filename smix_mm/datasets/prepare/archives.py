@@ -19,8 +19,10 @@ from ...utils.progress import open_with_progress
 
 Member = Tuple[str, IO[bytes]]
 # What damaged headers and contents raise, among them NotImplementedError for a compression that is not known.
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
-_BROKEN += (NotImplementedError, ValueError, LookupError, OverflowError, struct.error)
+_BROKEN = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(NotImplementedError, ValueError, LookupError, OverflowError, struct.error),
+)
 
 
 def extract(archive: Path, folder: Path) -> None:
