@@ -62,13 +62,11 @@ def prepare_data(
         clear_leftovers(folder)
     missing, downloads = data_set.missing_archives(), data_set.root / "downloads"
     if missing:
-        single = len(missing) == 1
-        data_set.extract({archive.name: get_archive(archive, paths, downloads, single) for archive in missing}, log)
+        found = {one.name: get_archive(one, paths, downloads, len(missing) == 1) for one in missing}
+        data_set.extract(found, log)
         for archive in missing:  # of a download that was given up
             (downloads / f"{archive.name}.part").unlink(missing_ok=True)
-        log(f"{name}: ready in {data_set.folder}")
-    else:
-        log(f"{name}: {data_set.folder} already exists")
+    log(f"{name}: {f'ready in {data_set.folder}' if missing else f'{data_set.folder} already exists'}")
     if isinstance(data_set, Cifar) and as_folder:
         data_set.write_folders(log)
     return data_set.folder
