@@ -45,9 +45,7 @@ class Split:
         parts: where the config uses it: ``"train"``, ``"val"``, ``"test"``.
         style: ``"voc"`` (split file and XML), ``"list"`` (split file) or ``"folders"`` (one folder per class).
         data_root: the config's data root, with which the other paths begin, or an empty string.
-        ann_file: split file; empty for ``"folders"``.
-        images: folder of the images.
-        annotations: folder of the XML files; empty for classification.
+        ann_file, images, annotations: split file, and folders of images and XML files; empty where there is none.
         classes: class names; None if the folders define them, or nothing does.
         num_classes: number of classes of the model; None if unknown.
         extensions: extensions of the image files to look for in folders.
@@ -129,24 +127,20 @@ def type_name(settings: Mapping[str, Any]) -> str:
 
 
 def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_classes: int | None) -> Split | None:
-    kind = type_name(dataset)
-    root = str(dataset.get("data_root") or "")
+    kind, root = type_name(dataset), str(dataset.get("data_root") or "")
     # A backend may not open local files.
     if "://" in root or dataset.get("backend_args") or kind not in _VOC + _CLASSIFICATION:
         return None
     prefix: Any = dataset.get("data_prefix") or ""
-    follow_exif = _follows_exif(dataset.get("pipeline") or ())
+    common = Split((), "voc", root, "", "", follow_exif=_follows_exif(dataset.get("pipeline") or ()))
     if kind in _VOC:
         base = os.path.join(root, prefix["sub_data_root"]) if "sub_data_root" in prefix else ""
-        return Split(
-            parts=(),
-            style="voc",
-            data_root=root,
+        return replace(
+            common,
             ann_file=os.path.join(root, dataset.get("ann_file", "")),
             images=os.path.join(base, dataset.get("img_subdir", "JPEGImages")),
             annotations=os.path.join(base, dataset.get("ann_subdir", "Annotations")),
             classes=classes or (VOC_CLASSES if kind == "VOCDataset" else ()),
-            follow_exif=follow_exif,
             filter={} if dataset.get("test_mode") else dict(dataset.get("filter_cfg") or {}),
         )
     prefix = os.path.expanduser(prefix if isinstance(prefix, str) else prefix.get("img_path", ""))
@@ -162,17 +156,15 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
         with_label = with_label and dataset["split"] != "test"
         listed = os.path.join("meta", f"{dataset['split']}.txt")
         ann_file = ann_file or (listed if os.path.exists(os.path.join(root, listed)) else "")
-    return Split(
-        parts=(),
+    return replace(
+        common,
         style="list" if ann_file else "folders",
-        data_root=root,
         ann_file=os.path.join(root, ann_file) if ann_file else "",
         images=os.path.join(root, prefix),
         classes=classes,
         num_classes=num_classes if with_label else None,
         extensions=tuple(extension.lower() for extension in dataset.get("extensions", _EXTENSIONS)),
         with_label=with_label,
-        follow_exif=follow_exif,
     )
 
 

@@ -67,6 +67,7 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
 def _check_order(cfg: Config, part: str, pipeline: Iterable[Any]) -> None:
     """Refuse boxes to compare with that are resized, because detectors return boxes in the original image."""
     metrics = cfg.get(f"{part}_evaluator") or ()
+    metrics = metrics.get("metrics", metrics) if isinstance(metrics, dict) else metrics
     metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
     if any(isinstance(one, dict) and type_name(one) in ("DetectionMetric", "VOCMetric") for one in metrics):
         steps = [type_name(step) for step in pipeline if isinstance(step, dict)]
@@ -82,12 +83,9 @@ def _with_pipeline(settings: Any) -> Iterator[Any]:
     if isinstance(settings, dict):
         if isinstance(settings.get("pipeline"), (list, tuple)):
             yield settings
-        for name, value in settings.items():
-            if name != "pipeline":
-                yield from _with_pipeline(value)
-    elif isinstance(settings, (list, tuple)):
-        for one in settings:
-            yield from _with_pipeline(one)
+        settings = [value for name, value in settings.items() if name != "pipeline"]
+    for one in settings if isinstance(settings, (list, tuple)) else ():
+        yield from _with_pipeline(one)
 
 
 def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:
@@ -181,10 +179,9 @@ class StrictLoadImage(LoadImageFromFile):
                 content = fileio.FileClient.infer_client(self.file_client_args, path).get(path)
             else:
                 content = fileio.get(path, backend_args=self.backend_args)
-        except FileNotFoundError:
-            raise _error(path, "does not exist") from None
         except OSError as error:
-            raise _error(path, f"cannot be read ({error.strerror or error})") from None
+            missing = isinstance(error, FileNotFoundError)
+            raise _error(path, "does not exist" if missing else f"cannot be read ({error.strerror or error})") from None
         if not is_whole(content):
             raise _error(path, f"is truncated: it ends after {len(content)} bytes")
         try:
