@@ -162,11 +162,7 @@ def make_digit_scenes(
     the library versions in ``manifest.json``; a larger set does not change the others. The folder is built
     beside ``out`` and renamed when it is complete.
 
-    Args:
-        out: Folder to create; it may exist if it is empty.
-        seed: Seed of all randomness, 0 or more.
-        train_scenes, test_scenes: Images for detection, 1 or more.
-        pretrain_train, pretrain_test: Images for pretraining, the classes in turn, 5 or more.
+    ``out`` may exist if it is empty; the numbers are those of images, for pretraining at least one of each class.
 
     Raises:
         ValueError: A number is too small.

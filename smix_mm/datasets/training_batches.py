@@ -32,11 +32,7 @@ class TrainingBatch:
 
 
 def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config of mmpretrain and make mmpretrain the default scope.
-
-    Args:
-        path: the file.
-        cfg_options: settings by dotted name that override the config's.
+    """Read a config of mmpretrain with settings that override it, and make mmpretrain the default scope.
 
     Raises:
         ValueError: the file does not exist, or is not a classification config.
@@ -84,12 +80,9 @@ def build_preprocessor(cfg: Config) -> Any:
 
 
 def training_batches(cfg: Config, preprocessor: Any, seed: int) -> Iterator[TrainingBatch]:
-    """Batches of the config's training, epoch after epoch, with its sampler, pipeline and batch size.
+    """Batches of the config's training, epoch after epoch, without the preprocessor's batch augmentations.
 
-    Args:
-        cfg: config of mmpretrain.
-        preprocessor: see :func:`build_preprocessor`; its batch augmentations are not applied.
-        seed: seed of the sampler. The pipeline draws from the global generators.
+    ``seed`` is that of the sampler; the pipeline draws from the global generators.
 
     Raises:
         ValueError: the data cannot be read, or are not images with labels.
@@ -117,14 +110,9 @@ def class_names(dataset: Any) -> Sequence[str] | None:
 
 
 def preprocess(data: Mapping[str, Any], preprocessor: Any, classes: Sequence[str] | None) -> TrainingBatch:
-    """Apply the data preprocessor to a batch as in training, without the batch augmentations.
+    """Apply a ClsDataPreprocessor to a batch of a data loader as in training, without the batch augmentations.
 
-    Neither the batch, nor the preprocessor, nor its generator is changed.
-
-    Args:
-        data: ``inputs`` and ``data_samples``, from a data loader.
-        preprocessor: a ClsDataPreprocessor.
-        classes: names by number, or None.
+    Neither the batch, nor the preprocessor, nor its generator is changed. ``classes`` are names by number, or None.
 
     Raises:
         ValueError: the batch does not consist of images of one size with labels.

@@ -13,13 +13,8 @@ from .splits import Split
 
 
 class Tally(NamedTuple):
-    """What counts of one annotation.
-
-    Attributes:
-        size: (width, height) of the image; None if unknown.
-        sides: the shorter side of each usable box that is not difficult, in pixels.
-        difficult: number of difficult ones.
-        unknown: class names of the objects that the config does not name.
+    """What counts of one annotation: (width, height) of the image or None, the shorter side in pixels of each usable
+    box that is not difficult, the number of difficult ones, and the class names that the config does not have.
     """
 
     size: tuple[int, int] | None

@@ -84,12 +84,11 @@ def _correct_coco(module: ModuleType) -> None:
     def parse_data_info(self: Any, raw_data_info: dict) -> Any:
         info, path = raw_data_info["raw_img_info"], self.data_prefix.get("img", "")
         if not self.backend_args:
-            sides = [info.get("width"), info.get("height")]
-            positive = all(isinstance(side, (int, float)) and side > 0 for side in sides)
+            width, height = info.get("width"), info.get("height")
+            positive = all(isinstance(side, (int, float)) and side > 0 for side in (width, height))
             corners = [(x, y, x + w, y + h) for x, y, w, h in map(_bbox, raw_data_info["raw_ann_info"])]
-            size = _true_size(
-                self, os.path.join(path, info["file_name"]), (sides[0], sides[1]) if positive else None, corners
-            )
+            stated = (width, height) if positive else None
+            size = _true_size(self, os.path.join(path, info["file_name"]), stated, corners)
             info = dict(info, width=size[0], height=size[1])
         return parse_info(self, dict(raw_data_info, raw_img_info=info))
 

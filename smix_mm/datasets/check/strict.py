@@ -56,12 +56,12 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
             owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
     splits = find_splits(cfg, parts, strict=False)
     left_out, notes = _check_annotations(split for split in splits if split.style != "folders")
-    if not left_out:
-        return notes
-    for hook in cfg.get("custom_hooks") or ():
-        if type_name(hook) == "BoxCheckHook":
-            hook["quiet"] = True
-    return [f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.", *notes]
+    if left_out:
+        notes.insert(0, f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.")
+        for hook in cfg.get("custom_hooks") or ():
+            if type_name(hook) == "BoxCheckHook":
+                hook["quiet"] = True
+    return notes
 
 
 def _check_order(cfg: Config, part: str, pipeline: Iterable[Any]) -> None:
