@@ -40,6 +40,7 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
     from mmengine.registry import init_default_scope
 
     from ..utils.config import read_config
+    from .check.readers import correct_readers
 
     if not Path(path).is_file():
         raise ValueError(f"config {path} does not exist; give a config file, such as one under configs/")
@@ -50,6 +51,7 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
         lacks = "no train_dataloader" if scope == "mmpretrain" else f"default_scope={scope!r}"
         raise ValueError(f"config {path} has {lacks}; expected mmpretrain's scope and a train_dataloader")
     init_default_scope("mmpretrain")
+    correct_readers()
     return cfg
 
 

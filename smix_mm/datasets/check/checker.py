@@ -9,7 +9,7 @@ from typing import Any, Collection, Iterator, Mapping, NamedTuple
 from ...utils.errors import DataError
 from ...utils.files import file_hash
 from ...utils.parallel import in_parallel
-from .findings import ERRORS, Finding, Problem, Report
+from .findings import ERRORS, Finding, Problem, Report, printable
 from .images import ImageInfo, capture_decoder_warnings, check_image
 from .left import Tally, nothing_left
 from .listing import Listing, compare_folders, list_samples
@@ -71,9 +71,20 @@ class Checked:
     def require_samples(self) -> None:
         """Raise a DataError if a training or an evaluation would have no sample or no object left."""
         for listing in self.listings:
-            with_boxes = [sample for sample in listing.samples if sample.annotation]
-            if why := nothing_left(listing, [self.of(listing.split, sample).tally for sample in with_boxes]):
+            split, samples = listing.split, listing.samples
+            if why := nothing_left(listing, [self.of(split, one).tally for one in samples if one.annotation]):
                 raise DataError(why)
+            fatal = [self.fatal(split, sample) for sample in samples]
+            if fatal and all(fatal):
+                problem, file = fatal[0][0], samples[0].annotation if fatal[0][0].in_annotation else samples[0].image
+                name = f"{split.file} ({', '.join(split.parts)})"
+                why = f"nothing is left of {name}: every sample has an error, the first: {file} {problem.detail}"
+                raise DataError(printable(why))
+
+    def fatal(self, split: Split, sample: Sample) -> list[Problem]:
+        """The errors of a sample that leave it out."""
+        problems = self.of(split, sample).problems
+        return [problem for problem in problems if self.report.is_error(problem.kind) and not problem.fixed]
 
 
 def check_data(

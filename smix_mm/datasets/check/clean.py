@@ -94,8 +94,7 @@ class _Copy:
     def _write_sample(self, split: Split, sample: Sample) -> bool:
         """Write the sample's annotation, or return False if the sample is left out."""
         report = self.checked.report
-        problems = self.checked.of(split, sample).problems
-        fatal = [problem for problem in problems if report.is_error(problem.kind) and not problem.fixed]
+        fatal = self.checked.fatal(split, sample)
         if sample.image in self.checked.leaked and report.is_error("in-train-and-test"):
             if split.parts == ("train",):
                 fatal.append(Problem("in-train-and-test", "is also in another split"))

@@ -197,7 +197,7 @@ def _pop_decoder_warning() -> str:
 
 
 def _why_missing(path: str, error: Exception) -> str:
-    for suffix in (variant for known in sorted(_SUFFIXES) for variant in (known, known.upper())):
+    for suffix in ("", *(variant for known in sorted(_SUFFIXES) for variant in (known, known.upper()))):
         with suppress(OSError, ValueError):
             if os.path.exists(other := Path(path).with_suffix(suffix)):
                 return f"does not exist, but {other.name} does"

@@ -150,8 +150,9 @@ def clean_annotation(
     annotation.root = root
     _check_size(annotation, root, size, rotated, "size-differs" in ignore)
     annotation.size = size or annotation.size
+    objects = _Objects(annotation, classes, ignore)
     for number, element in enumerate(root.findall("object"), 1):
-        if not _check_object(annotation, element, f"object {number}", classes, ignore):
+        if not objects.check(element, f"object {number}"):
             root.remove(element)
     if not annotation.boxes:
         annotation.add("no-boxes", "has no usable box")
@@ -176,29 +177,24 @@ def _check_size(
     from xml.etree.ElementTree import SubElement
 
     annotation.size = stated_size(root)
-    stated = {side: root.findtext(f"size/{side}") or None for side in ("width", "height")}
+    stated = {side: root.findtext(f"size/{side}", "") for side in ("width", "height")}
     fixed = "" if size is None else SIZE_CORRECTED
-    if root.find("size") is None:
+    if (element := root.find("size")) is None:
         kind, detail = "no-size", "has no <size>"
-    elif missing := [side for side, text in stated.items() if text is None]:
-        kind, detail = "missing-field", f"<size> has no {missing[0]}"
+    elif not all(stated.values()):
+        kind, detail = "missing-field", f"<size> has no {next(side for side, text in stated.items() if not text)}"
+    elif not all(map(_is_integer, stated.values())):
+        kind, detail = "not-a-number", " and ".join(f"{side} is {_short(text)}" for side, text in stated.items())
     else:
-        try:
-            given = [int(text or "") for text in stated.values()]
-        except ValueError:
-            kind = "not-a-number"
-            detail = " and ".join(f"{side} is {_short(text or '')}" for side, text in stated.items())
-        else:
-            if tuple(given) == size or (size is None and min(given) > 0):
-                return
-            kind, detail = "size-differs", f"is stated as {given[0]}x{given[1]}"
-            if size is not None:
-                detail += f", but is {size[0]}x{size[1]}"
-                if rotated and tuple(given) == size[::-1]:
-                    detail, fixed = f"{detail} after its EXIF rotation, which the boxes may not follow", ""
-            fixed = "" if ignored else fixed
+        given = tuple(map(int, stated.values()))
+        if given == size or (size is None and annotation.size is not None):
+            return
+        kind, detail = "size-differs", f"is stated as {given[0]}x{given[1]}"
+        if size is not None:
+            detail, fixed = f"{detail}, but is {size[0]}x{size[1]}", "" if ignored else fixed
+            if rotated and given == size[::-1]:
+                detail, fixed = f"{detail} after its EXIF rotation, which the boxes may not follow", ""
     if fixed and size is not None:
-        element = root.find("size")
         element = SubElement(root, "size") if element is None else element
         for side, value in zip(stated, size):
             found = element.find(side)
@@ -206,83 +202,69 @@ def _check_size(
     annotation.add(kind, detail, fixed)
 
 
-def _check_object(
-    annotation: Annotation, element: Element, which: str, classes: Collection[str], ignore: Collection[str]
-) -> bool:
-    """Check one object in the order in which MMDetection reads it; return whether it stays."""
-    name = element.findtext("name") or None
-    if name is None:
-        annotation.add("missing-field", f"{which} has no name", _DROPPED)
-        return False
-    if name not in classes:
-        annotation.unknown.append(name)
-        stays, known = "unknown-class" in ignore, similar_class(name, classes)
-        hint = f", but the config has {_short(known)}" if known else ""
-        annotation.add("unknown-class", f"{which} is {_short(name)}{hint}", "" if stays else _DROPPED)
-        return stays
-    which = f"{which} ({_short(name)})"
-    difficult = _check_difficult(annotation, element, which)
-    corners = _corners(annotation, element, which)
-    return corners is not None and _check_box(annotation, element, which, corners, difficult, ignore)
-
-
-def _check_difficult(annotation: Annotation, element: Element, which: str) -> bool:
-    text = element.findtext("difficult", "0")
+def _is_integer(text: str) -> bool:
     try:
-        return int(text) != 0
+        return int(text) is not None
     except ValueError:
-        annotation.add("not-a-number", f"{which}: difficult is {_short(text)}", "field removed")
-        for one in element.findall("difficult"):
-            element.remove(one)
         return False
 
 
-def _corners(annotation: Annotation, element: Element, which: str) -> tuple[int, int, int, int] | None:
-    box = element.find("bndbox")
-    corners = []
-    for name in _CORNERS:
-        text = None if box is None else box.findtext(name) or None
-        if text is None:
-            annotation.add("missing-field", f"{which} has no {'bndbox' if box is None else name}", _DROPPED)
-            return None
+class _Objects:
+    """Checks objects in the order in which MMDetection reads them; ``ignore`` has effect on three kinds of problem."""
+
+    def __init__(self, annotation: Annotation, classes: Collection[str], ignore: Collection[str]) -> None:
+        self.annotation, self.classes = annotation, classes
+        self.ignore = {"unknown-class", "box-without-area", "box-outside"}.intersection(ignore)
+
+    def add(self, kind: str, detail: str, fixed: str = _DROPPED) -> bool:
+        """Add a problem, which is fixed unless it is ignored; return whether it is ignored."""
+        self.annotation.add(kind, detail, "" if kind in self.ignore else fixed)
+        return kind in self.ignore
+
+    def check(self, element: Element, which: str) -> bool:
+        """Check an object and clip its box; return whether it stays."""
+        name = element.findtext("name")
+        if not name:
+            return self.add("missing-field", f"{which} has no name")
+        if name not in self.classes:
+            self.annotation.unknown.append(name)
+            known = similar_class(name, self.classes)
+            hint = f", but the config has {_short(known)}" if known else ""
+            return self.add("unknown-class", f"{which} is {_short(name)}{hint}")
+        which, difficult = f"{which} ({_short(name)})", element.findtext("difficult", "0")
         try:
-            corners.append(int(float(text)))
-        except (ValueError, OverflowError):
-            annotation.add("not-a-number", f"{which}: {name} is {_short(text)}", _DROPPED)
-            return None
-    return corners[0], corners[1], corners[2], corners[3]
-
-
-def _check_box(
-    annotation: Annotation,
-    element: Element,
-    which: str,
-    corners: tuple[int, int, int, int],
-    difficult: bool,
-    ignore: Collection[str],
-) -> bool:
-    """Check and clip a box; return whether its object stays."""
-    x1, y1, x2, y2 = corners
-    shown = _short(f"{x1},{y1},{x2},{y2}")[1:-1]
-    if x2 <= x1 or y2 <= y1:
-        annotation.add("box-without-area", f"{which}: {shown}", "" if "box-without-area" in ignore else _DROPPED)
-        return "box-without-area" in ignore
-    if annotation.size is not None:
-        width, height = annotation.size
+            hard = int(difficult) != 0
+        except ValueError:
+            hard = self.add("not-a-number", f"{which}: difficult is {_short(difficult)}", "field removed")
+            for one in element.findall("difficult"):
+                element.remove(one)
+        box, corners = element.find("bndbox"), []
+        for corner in _CORNERS:
+            text = "" if box is None else box.findtext(corner, "")
+            if not text:
+                return self.add("missing-field", f"{which} has no {'bndbox' if box is None else corner}")
+            try:
+                corners.append(int(float(text)))
+            except (ValueError, OverflowError):
+                return self.add("not-a-number", f"{which}: {corner} is {_short(text)}")
+        x1, y1, x2, y2 = corners
+        shown = _short(f"{x1},{y1},{x2},{y2}")[1:-1]
+        if x2 <= x1 or y2 <= y1:
+            return self.add("box-without-area", f"{which}: {shown}")
+        width, height = self.annotation.size or (x2, y2)
         clipped = (max(x1, 1), max(y1, 1), min(x2, width), min(y2, height))
-        if clipped != corners:
-            ignored, gone = "box-outside" in ignore, clipped[2] <= clipped[0] or clipped[3] <= clipped[1]
-            fixed = _DROPPED if gone else "box clipped"
-            annotation.add("box-outside", f"{which}: {shown} in {width}x{height}", "" if ignored else fixed)
-            if not ignored:
+        if self.annotation.size and clipped != (x1, y1, x2, y2):
+            gone = clipped[2] <= clipped[0] or clipped[3] <= clipped[1]
+            detail = f"{which}: {shown} in {width}x{height}"
+            if not self.add("box-outside", detail, _DROPPED if gone else "box clipped"):
                 if gone:
                     return False
-                for name, value in zip(_CORNERS, clipped):
-                    _write(element.find(f"bndbox/{name}"), value)
-                corners = clipped
-    annotation.boxes.append(corners)
-    annotation.difficult.append(difficult)
-    return True
+                for corner, value in zip(_CORNERS, clipped):
+                    _write(element.find(f"bndbox/{corner}"), value)
+                x1, y1, x2, y2 = clipped
+        self.annotation.boxes.append((x1, y1, x2, y2))
+        self.annotation.difficult.append(hard)
+        return True
 
 
 def _write(element: Element | None, value: int) -> None:

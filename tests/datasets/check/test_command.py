@@ -70,7 +70,7 @@ def test_control_characters_in_names_are_escaped(tool, cells, tmp_path):
     config.write_text(f"train_dataloader = {cells.config()['train_dataloader']!r}")
     cells.trainval.write_text("\x1b[2Jname\n", encoding="utf-8")
     status, out, _ = tool(config)
-    assert status == 1 and "\x1b" not in out and "\\x1b[2Jname.jpg" in out
+    assert status == 2 and "\x1b" not in out and "\\x1b[2Jname.jpg" in out
 
 
 def test_help_explains_every_kind_and_ends_with_examples(tool):

@@ -82,6 +82,22 @@ def test_images_without_any_object_leave_nothing_to_train_on_but_may_be_tested(c
     checked.require_samples()
 
 
+@pytest.mark.parametrize("setting", [dict(sub_data_root="none"), dict(img_subdir="Images"), dict(ann_subdir="Labels")])
+def test_a_wrong_folder_leaves_nothing_and_the_first_missing_file_is_named(cells, setting):
+    cfg = cells.config()
+    for part in ("train", "val", "test"):
+        prefix = dict(sub_data_root=setting.get("sub_data_root", ""))
+        cfg[f"{part}_dataloader"]["dataset"].update(setting, data_prefix=prefix)
+    with pytest.raises(DataError, match="nothing is left of .*every sample has an error, the first: .* does not exist"):
+        check_data(cfg, jobs=1).require_samples()
+
+
+def test_names_with_their_extension_are_a_missing_image_with_a_hint(cells):
+    cells.trainval.write_text("".join(f"{name}.jpg\n" for name in cells.train))
+    with pytest.raises(DataError, match=rf"does not exist, but {cells.train[0]}.jpg does"):
+        check_data(cells.config(), jobs=1).require_samples()
+
+
 def test_what_a_filter_leaves_out_is_counted_with_its_reason(cells):
     cells.xml(0).write_text(f"<annotation><size>{SIZE}</size></annotation>")
     assert make_strict(training(cells, filter_empty_gt=True)) == [
