@@ -206,6 +206,11 @@ def _is_complete(out: Path, settings: dict[str, Any]) -> bool:
     raise FileExistsError(f"{out} contains something other than the demo data of {settings}; name another folder")
 
 
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
 def _write_image(folder: Path, split: str, index: int, painter: Painter) -> None:
     if folder.name == "classification":
         within, which = divmod(index, len(CLASSES))
@@ -227,11 +232,6 @@ def _write_image(folder: Path, split: str, index: int, painter: Painter) -> None
     _write(folder / f"Annotations/{stem}.xml", xml.encode())
     jpg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
     _write(folder / f"JPEGImages/{stem}.jpg", jpg.tobytes())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def main(argv: list[str] | None = None) -> None:

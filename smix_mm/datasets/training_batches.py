@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """A batch before any mixing.
-
-    Attributes:
-        inputs: normalised floats (N, 3, H, W), the input of a batch augmentation.
-        labels: the class name of each image.
-    """
+    """A batch before any mixing: normalised floats (N, 3, H, W), and the class name of each image."""
 
     inputs: Tensor
     labels: list[str]
@@ -159,12 +154,7 @@ def unnormalizer(preprocessor: Any) -> Any:
 def training_images(
     config: str | Path, count: int = 24, cfg_options: Mapping[str, Any] | None = None
 ) -> tuple[Tensor, list[str]]:
-    """Images from a classification config's training pipeline, evenly spaced over its training set.
-
-    Args:
-        config: config of mmpretrain whose images have one size after the pipeline.
-        count: maximum number of images.
-        cfg_options: settings by dotted name, merged into the config.
+    """At most ``count`` images from a training pipeline whose images have one size, evenly spaced over the set.
 
     Returns:
         uint8 RGB (N, 3, H, W), and the class name of each image.

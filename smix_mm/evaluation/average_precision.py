@@ -120,15 +120,10 @@ def recompute(path: str | Path) -> dict[str, float]:
 
 
 def resample(detections: Detections, metric: str, weights: np.ndarray) -> np.ndarray:
-    """Compute a metric of :func:`evaluate` on resamples of the images, as for a bootstrap.
+    """Compute a metric, one of :data:`DEFINITIONS`, on resamples of the images, as for a bootstrap.
 
-    Equals :func:`evaluate` on a test set that contains image n ``weights[n, r]`` times (only the
+    Equals :func:`evaluate` on a test set that contains image n ``weights[n, r]`` times, int32 (N, R) (only the
     order of equal scores may differ), but detections are matched only once.
-
-    Args:
-        detections: Of the whole test set of N images.
-        metric: One of :data:`DEFINITIONS`.
-        weights: int32 (N, R), how often each of R resamples contains each image.
 
     Returns:
         float64 (R,), each the mean over the classes with objects in the resample; NaN for a resample without objects.

@@ -55,12 +55,7 @@ class DetectionMetric(BaseMetric):
         self.out = out
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Store the boxes of a batch.
-
-        Args:
-            data_batch: Not used.
-            data_samples: MMDetection's samples as dicts, with ``pred_instances``.
-        """
+        """Store the boxes of MMDetection's samples, as dicts; ``data_batch`` is not used."""
         for sample in data_samples:
             for field, fix in (
                 ("img_id", "add it to meta_keys of PackDetInputs in the test pipeline"),

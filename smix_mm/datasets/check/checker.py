@@ -11,7 +11,7 @@ from ...utils.files import file_hash
 from ...utils.parallel import in_parallel
 from .findings import ERRORS, Finding, Problem, Report, printable
 from .images import ImageInfo, capture_decoder_warnings, check_image
-from .left import Tally, nothing_left
+from .left import Tally, describe_left_out, nothing_left
 from .listing import Listing, compare_folders, list_samples
 from .splits import PARTS, Sample, Split, find_splits
 from .voc import clean_annotation, read_annotation
@@ -135,12 +135,14 @@ def _report_samples(checked: Checked) -> None:
     report = checked.report
     for listing in checked.listings:
         split = listing.split
-        report.findings += listing.findings
         results = [checked.of(split, sample) for sample in listing.samples]
         for part in split.parts:
             report.images[part] = report.images.get(part, 0) + len(results)
             if any(sample.annotation for sample in listing.samples):
                 report.boxes[part] = report.boxes.get(part, 0) + sum(result.boxes for result in results)
+        if left_out := describe_left_out(split, [one.tally for one in results if one.tally is not None]):
+            listing.add("filtered-out", left_out)
+        report.findings += listing.findings
         for sample, result in dict(zip(listing.samples, results)).items():
             for problem in result.problems:
                 file = sample.annotation if problem.in_annotation and sample.annotation else sample.image

@@ -35,6 +35,7 @@ ERRORS = {
 REMARKS = {
     "no-boxes": "annotation without a usable box",
     "no-size": "annotation without <size>; the training then reads it from the image",
+    "filtered-out": "images that the dataset's filter_cfg leaves out of the training",
     "empty-class": "class folder without an image that is read",
     "repeated-name": "sample that a split names more than once",
     "duplicate-image": "image with the same content as another image of the split",

@@ -42,11 +42,11 @@ def describe_unknown(names: Iterable[str], classes: Sequence[str]) -> str:
 
 
 def describe_left_out(split: Split, tallies: Sequence[Tally]) -> str:
-    """What ``filter_cfg`` leaves out of the training, in one sentence, or an empty string."""
+    """How many images ``filter_cfg`` leaves out of the training and why, or an empty string."""
     reasons = _left_out(split, tallies)[1]
     count = sum(number for number, _ in reasons)
     listed = "; ".join(f"{number} {why}" for number, why in reasons)
-    return f"{split.file}: {count} of {len(tallies)} images are left out of the training: {listed}." if count else ""
+    return f"{count} of {len(tallies)} images are left out of the training: {listed}" if count else ""
 
 
 def nothing_left(listing: Listing, tallies: Sequence[Tally | None]) -> str:

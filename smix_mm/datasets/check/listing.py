@@ -72,24 +72,24 @@ def _walk_folders(listing: Listing) -> None:
                     example.setdefault(suffix, path)
         of_class = os.path.join(split.images, top) if top else split.images
         for suffix, number in sorted(unread.items()):
-            detail = describe_unread(suffix, number, example[suffix])
-            if detail:
+            if detail := _describe_unread(split, suffix, number, example[suffix]):
                 listing.findings.append(Finding("unread-image", of_class, detail, split.parts))
         if top and top[0] != "." and len(listing.samples) == before:
             listing.findings.append(Finding("empty-class", of_class, "holds no image that is read", split.parts))
 
 
-def describe_unread(suffix: str, number: int, example: str) -> str:
+def _describe_unread(split: Split, suffix: str, number: int, example: str) -> str:
     """What to do about files of an extension that a dataset does not read; empty if they are no images."""
-    if opencv_reads(example):
-        advice = f"add {suffix!r} to the dataset's extensions" if suffix else "give them their extension"
-    elif has_image_suffix(example):
+    if not opencv_reads(example):
+        if not has_image_suffix(example):
+            return ""
         advice = "OpenCV does not read them either: convert them to PNG"
+    elif suffix:
+        advice = "convert them to PNG" if split.in_memory else f"add {suffix!r} to the dataset's extensions"
     else:
-        return ""
-    return (
-        f"holds {number} {suffix or 'extensionless'} file{'' if number == 1 else 's'} that the dataset skips; {advice}"
-    )
+        advice = "give them their extension"
+    files = f"{number} {suffix or 'extensionless'} file{'' if number == 1 else 's'}"
+    return f"holds {files} that the dataset skips; {advice}"
 
 
 def _why_empty(listing: Listing) -> str:

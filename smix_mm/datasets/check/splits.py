@@ -51,6 +51,7 @@ class Split:
         extensions: extensions of the image files to look for in folders.
         with_label: whether samples have classes.
         follow_exif: whether loading rotates images by their EXIF orientation.
+        in_memory: whether this package reads all images at once.
         filter: MMDetection's ``filter_cfg`` of a training set; empty where nothing is filtered.
     """
 
@@ -65,6 +66,7 @@ class Split:
     extensions: tuple[str, ...] = _EXTENSIONS
     with_label: bool = True
     follow_exif: bool = True
+    in_memory: bool = False
     filter: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -77,13 +79,8 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
     """The splits that a config's dataloaders read, each once.
 
     Supported are mmpretrain's ``CustomDataset`` and ``ImageNet``, MMDetection's ``XMLDataset`` and
-    ``VOCDataset``, this package's ``InMemoryDataset`` over image files, and wrappers around them. A
-    dataset that uses a part of its split (``indices``, a fold) is listed as the whole split.
-
-    Args:
-        cfg: the config.
-        parts: which of its dataloaders.
-        strict: raise an error for other datasets instead of leaving them out.
+    ``VOCDataset``, this package's ``InMemoryDataset`` over image files, and wrappers around them; others are left
+    out unless ``strict``. A dataset that uses a part of its split (``indices``, a fold) is listed as the whole split.
 
     Raises:
         DataError: class names are no list and no text file; or, if strict, a dataset is of another type, or there
@@ -165,6 +162,7 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
         num_classes=num_classes if with_label else None,
         extensions=tuple(extension.lower() for extension in dataset.get("extensions", _EXTENSIONS)),
         with_label=with_label,
+        in_memory=kind == "InMemoryDataset",
     )
 
 

@@ -55,7 +55,7 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
                 _check_order(cfg, part, owner["pipeline"])
             owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
     splits = find_splits(cfg, parts, strict=False)
-    left_out, notes = _check_annotations(split for split in splits if split.style != "folders")
+    left_out, notes = _check_annotations(split for split in splits if split.style != "folders" or split.in_memory)
     if left_out:
         notes.insert(0, f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.")
         for hook in cfg.get("custom_hooks") or ():
@@ -109,6 +109,11 @@ def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem
     listings = [list_samples(split) for split in splits]
     for listing in listings:
         split = listing.split
+        if split.in_memory:  # mmpretrain's folders are not listed twice; a missing one has a message of its own
+            if empty := [one for one in listing.findings if one.kind in ("empty-split", "empty-class")]:
+                raise DataError(f"{empty[-1].file}: {empty[-1].kind}: {empty[-1].detail}; {_ADVICE}")
+            notes += [f"{one.file} {one.detail}" for one in listing.findings if one.kind == "unread-image"]
+            continue
         problems += [(one.file, Problem(one.kind, one.detail)) for one in listing.findings]
         if find_spec("defusedxml") is None:  # without it, MMDetection itself reports bad files
             continue
@@ -130,7 +135,8 @@ def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem
         tallies = [checked[path, split.classes] for path in annotated]
         if why := nothing_left(listing, tallies):
             raise DataError(f"{why}; {_ADVICE}")
-        notes += filter(None, [describe_left_out(split, [tally for tally in tallies if tally is not None])])
+        if left_out := describe_left_out(split, [tally for tally in tallies if tally is not None]):
+            notes.append(f"{split.file}: {left_out}.")
     return [(file, problem) for file, problem in problems if problem.kind in ERRORS], notes
 
 

@@ -132,8 +132,7 @@ def clean_annotation(
     boxes without area are dropped, boxes that leave the image are clipped, a wrong size is corrected.
 
     Args:
-        content: the file's bytes.
-        classes: the class names of the config.
+        content, classes: the file's bytes, and the class names of the config.
         size: (width, height) of the image as the training reads it. Defaults to the size in the annotation.
         rotated: whether the image's EXIF orientation exchanges width and height. If the stated size is that
             before this rotation, it is not fixed: the boxes then belong to the image before it.

@@ -105,6 +105,8 @@ def test_what_a_filter_leaves_out_is_counted_with_its_reason(cells):
         "1 without an object of the config's classes (filter_empty_gt)."
     ]
     assert make_strict(training(cells)) == []
+    findings = check_data(training(cells, filter_empty_gt=True), jobs=1).report.findings
+    assert [one.kind for one in findings] == ["filtered-out", "no-boxes"]
 
 
 @pytest.mark.parametrize("kind", ["CocoDataset", "VOCDataset", "CustomDataset"])

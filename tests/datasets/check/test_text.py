@@ -119,6 +119,19 @@ def test_images_that_the_dataset_skips_are_named_by_the_check_and_in_training(
                 if one.kind == "unread-image"]  # fmt: skip
 
 
+def test_images_that_the_dataset_in_memory_skips_are_named_in_training(picture, tmp_path):
+    for label in ("ant", "bee"):
+        (tmp_path / "train" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / f"train/{label}/1.png"), picture)
+    cv2.imwrite(str(tmp_path / "train/bee/2.webp"), picture)
+    dataset = dict(type="InMemoryDataset", data_root=str(tmp_path))
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    assert make_strict(cfg) == [f"{tmp_path}/train/bee holds 1 .webp file that the dataset skips; convert them to PNG"]
+    (tmp_path / "train/bee/1.png").unlink()
+    with pytest.raises(DataError, match="train/bee: empty-class: holds no image that is read"):
+        make_strict(cfg)
+
+
 def test_images_that_opencv_does_not_read_or_that_have_no_extension_are_named_as_such(picture, tmp_path):
     folder = tmp_path / "train/ant"
     folder.mkdir(parents=True)
