@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import sys
 
@@ -23,7 +24,8 @@ EXAMPLES = f"""errors:
 remarks:
 {_described(REMARKS)}
 
-Exit status: 0 if there is no error, 1 if there is any (also with --fix), 2 for wrong use.
+Exit status: 0 if there is no error, 1 if there is any (also with --fix), 2 for wrong use or if
+nothing is left of a set.
 
 examples:
   python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
@@ -63,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name need not be valid text
         sys.stdout.reconfigure(errors="backslashreplace")
+    if options.json and not _is_report(options.json):
+        raise UsageError(f"--json {options.json} exists and is no report of this tool; name a new file.")
     cfg = read_config(options.config)
     cfg.merge_from_dict(options.cfg_options or {})
     checked = check_data(cfg, jobs=options.jobs, decode=options.decode, ignore=options.ignore)
@@ -73,4 +77,17 @@ def run(options: argparse.Namespace) -> int:
         changes = write_clean_copy(checked, options.fix)
         done = ", ".join(f"{count} × {change}" for change, count in changes.items()) or "nothing to change"
         print(f"{options.fix}: {done}; every change is listed in {os.path.join(options.fix, LEFT_OUT)}")
+    checked.require_samples()
     return 1 if checked.report.failed else 0
+
+
+def _is_report(path: str) -> bool:
+    """Whether a file may be overwritten: it does not exist, or is an older report."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except ValueError:
+        return False
+    except FileNotFoundError:
+        return True
+    return isinstance(content, dict) and "findings" in content

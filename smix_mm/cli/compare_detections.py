@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from ..utils.command_line import add_cfg_options
 from ..utils.errors import UsageError
@@ -35,6 +36,9 @@ def run(options: argparse.Namespace) -> int:
     if not all(file for _, _, file in pairs):
         raise UsageError(f"each file should be given as NAME=detections.npz, got {' '.join(options.files)}.")
     files = {name: file for name, _, file in pairs}
+    for file in (options.config, *files.values()):
+        if os.path.exists(options.out) and os.path.exists(file) and os.path.samefile(options.out, file):
+            raise UsageError(f"--out should be a new PNG, got {options.out}, which is the input {file}.")
     settings = dict(images=options.images, number=options.number, seed=options.seed, score=options.score)
 
     def work() -> None:

@@ -162,11 +162,7 @@ def make_digit_scenes(
     the library versions in ``manifest.json``; a larger set does not change the others. The folder is built
     beside ``out`` and renamed when it is complete.
 
-    Args:
-        out: Folder to create; it may exist if it is empty.
-        seed: Seed of all randomness, 0 or more.
-        train_scenes, test_scenes: Images for detection, 1 or more.
-        pretrain_train, pretrain_test: Images for pretraining, the classes in turn, 5 or more.
+    ``out`` may exist if it is empty; the numbers are those of images, for pretraining at least one of each class.
 
     Raises:
         ValueError: A number is too small.
@@ -210,6 +206,11 @@ def _is_complete(out: Path, settings: dict[str, Any]) -> bool:
     raise FileExistsError(f"{out} contains something other than the demo data of {settings}; name another folder")
 
 
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
 def _write_image(folder: Path, split: str, index: int, painter: Painter) -> None:
     if folder.name == "classification":
         within, which = divmod(index, len(CLASSES))
@@ -231,11 +232,6 @@ def _write_image(folder: Path, split: str, index: int, painter: Painter) -> None
     _write(folder / f"Annotations/{stem}.xml", xml.encode())
     jpg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
     _write(folder / f"JPEGImages/{stem}.jpg", jpg.tobytes())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def main(argv: list[str] | None = None) -> None:

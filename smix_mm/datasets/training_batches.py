@@ -20,23 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """A batch before any mixing.
-
-    Attributes:
-        inputs: normalised floats (N, 3, H, W), the input of a batch augmentation.
-        labels: the class name of each image.
-    """
+    """A batch before any mixing: normalised floats (N, 3, H, W), and the class name of each image."""
 
     inputs: Tensor
     labels: list[str]
 
 
 def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config of mmpretrain and make mmpretrain the default scope.
-
-    Args:
-        path: the file.
-        cfg_options: settings by dotted name that override the config's.
+    """Read a config of mmpretrain with settings that override it, and make mmpretrain the default scope.
 
     Raises:
         ValueError: the file does not exist, or is not a classification config.
@@ -44,6 +35,7 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
     from mmengine.registry import init_default_scope
 
     from ..utils.config import read_config
+    from .check.readers import correct_readers
 
     if not Path(path).is_file():
         raise ValueError(f"config {path} does not exist; give a config file, such as one under configs/")
@@ -54,6 +46,7 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
         lacks = "no train_dataloader" if scope == "mmpretrain" else f"default_scope={scope!r}"
         raise ValueError(f"config {path} has {lacks}; expected mmpretrain's scope and a train_dataloader")
     init_default_scope("mmpretrain")
+    correct_readers()
     return cfg
 
 
@@ -84,12 +77,9 @@ def build_preprocessor(cfg: Config) -> Any:
 
 
 def training_batches(cfg: Config, preprocessor: Any, seed: int) -> Iterator[TrainingBatch]:
-    """Batches of the config's training, epoch after epoch, with its sampler, pipeline and batch size.
+    """Batches of the config's training, epoch after epoch, without the preprocessor's batch augmentations.
 
-    Args:
-        cfg: config of mmpretrain.
-        preprocessor: see :func:`build_preprocessor`; its batch augmentations are not applied.
-        seed: seed of the sampler. The pipeline draws from the global generators.
+    ``seed`` is that of the sampler; the pipeline draws from the global generators.
 
     Raises:
         ValueError: the data cannot be read, or are not images with labels.
@@ -117,14 +107,9 @@ def class_names(dataset: Any) -> Sequence[str] | None:
 
 
 def preprocess(data: Mapping[str, Any], preprocessor: Any, classes: Sequence[str] | None) -> TrainingBatch:
-    """Apply the data preprocessor to a batch as in training, without the batch augmentations.
+    """Apply a ClsDataPreprocessor to a batch of a data loader as in training, without the batch augmentations.
 
-    Neither the batch, nor the preprocessor, nor its generator is changed.
-
-    Args:
-        data: ``inputs`` and ``data_samples``, from a data loader.
-        preprocessor: a ClsDataPreprocessor.
-        classes: names by number, or None.
+    Neither the batch, nor the preprocessor, nor its generator is changed. ``classes`` are names by number, or None.
 
     Raises:
         ValueError: the batch does not consist of images of one size with labels.
@@ -169,12 +154,7 @@ def unnormalizer(preprocessor: Any) -> Any:
 def training_images(
     config: str | Path, count: int = 24, cfg_options: Mapping[str, Any] | None = None
 ) -> tuple[Tensor, list[str]]:
-    """Images from a classification config's training pipeline, evenly spaced over its training set.
-
-    Args:
-        config: config of mmpretrain whose images have one size after the pipeline.
-        count: maximum number of images.
-        cfg_options: settings by dotted name, merged into the config.
+    """At most ``count`` images from a training pipeline whose images have one size, evenly spaced over the set.
 
     Returns:
         uint8 RGB (N, 3, H, W), and the class name of each image.

@@ -7,6 +7,7 @@ classes, as in MMDetection and pycocotools; the VOC development kit does not def
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
@@ -22,35 +23,27 @@ COCO_RECALLS = np.linspace(0, 1, 101)
 _CELLS_AT_ONCE = 1 << 23
 
 
-def eleven_points(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """11-point interpolated average precision, of VOC until 2009 (Everingham et al. 2010, section 4.2).
-
-    The mean over the recalls 0, 0.1, ... 1 of the highest precision at that recall or a higher one.
+def _at_recalls(recall: np.ndarray, precision: np.ndarray, recalls: np.ndarray) -> np.ndarray:
+    """Interpolated average precision: the mean over ``recalls`` of the highest precision at that or a higher recall.
 
     Args:
-        recall: (K, R), not decreasing, in 0 to 1, as returned by :func:`_curves`.
-        precision: (K, R), not increasing, in 0 to 1.
+        recall, precision: (K, R), as returned by :func:`_curves`.
+        recalls: VOC until 2009 (Everingham et al. 2010, section 4.2) has 11, COCO 101.
 
     Returns:
         (R,), in 0 to 1.
     """
-    return _at_recalls(recall, precision, VOC_RECALLS)
+    reached = np.concatenate([precision, np.zeros((1, precision.shape[1]))])
+    columns = np.ascontiguousarray(recall.T)
+    places = np.stack([np.searchsorted(column, recalls) for column in columns], axis=1)
+    return np.take_along_axis(reached, places, axis=0).mean(axis=0)
 
 
-def hundred_and_one_points(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """101-point interpolated average precision, of COCO (pycocotools).
+def _area(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """Area under the interpolated precision-recall curve, of VOC from 2010 on.
 
-    As :func:`eleven_points`, with the recalls 0, 0.01, ... 1.
-    """
-    return _at_recalls(recall, precision, COCO_RECALLS)
-
-
-def area(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """Average precision as area under the interpolated precision-recall curve, of VOC from 2010 on.
-
-    The curve is a step function: at each recall, the highest precision at that recall or a higher one. It is
-    integrated exactly, over the recalls at which a detection is true. Arguments and result as in
-    :func:`eleven_points`.
+    The curve is a step function, integrated exactly over the recalls at which a detection is true. Arguments and
+    result as in :func:`_at_recalls`.
     """
     return (np.diff(recall, axis=0, prepend=0) * precision).sum(axis=0)
 
@@ -75,12 +68,13 @@ class Definition:
 
 
 _ALL = range(len(COCO_IOUS))
+_11_POINTS, _101_POINTS = (partial(_at_recalls, recalls=recalls) for recalls in (VOC_RECALLS, COCO_RECALLS))
 DEFINITIONS: Mapping[str, Definition] = {
-    "voc/mAP_11point": Definition(match_voc, eleven_points, (0,), "voc/AP_11point", "AP50, VOC 11-point"),
-    "voc/mAP_area": Definition(match_voc, area, (0,), "voc/AP_area", "AP50, VOC area"),
-    "coco/mAP": Definition(match_coco, hundred_and_one_points, _ALL, "coco/AP", "AP, COCO-style"),
-    "coco/AP50": Definition(match_coco, hundred_and_one_points, (0,), None, "AP50, COCO-style"),
-    "coco/AP75": Definition(match_coco, hundred_and_one_points, (5,), None, "AP75, COCO-style"),
+    "voc/mAP_11point": Definition(match_voc, _11_POINTS, (0,), "voc/AP_11point", "AP50, VOC 11-point"),
+    "voc/mAP_area": Definition(match_voc, _area, (0,), "voc/AP_area", "AP50, VOC area"),
+    "coco/mAP": Definition(match_coco, _101_POINTS, _ALL, "coco/AP", "AP, COCO-style"),
+    "coco/AP50": Definition(match_coco, _101_POINTS, (0,), None, "AP50, COCO-style"),
+    "coco/AP75": Definition(match_coco, _101_POINTS, (5,), None, "AP75, COCO-style"),
 }
 
 
@@ -111,13 +105,8 @@ def evaluate(detections: Detections) -> dict[str, float]:
         classwise = class_precisions(matched[definition.match], definition, once)[0]
         present = ~np.isnan(classwise)
         figures[name] = float(classwise[present].mean())
-        if definition.classwise is not None:
-            figures.update(
-                {
-                    f"{definition.classwise}/{detections.classes[label]}": float(classwise[label])
-                    for label in np.flatnonzero(present)
-                }
-            )
+        for label in np.flatnonzero(present) if definition.classwise is not None else ():
+            figures[f"{definition.classwise}/{detections.classes[label]}"] = float(classwise[label])
     return figures
 
 
@@ -131,15 +120,10 @@ def recompute(path: str | Path) -> dict[str, float]:
 
 
 def resample(detections: Detections, metric: str, weights: np.ndarray) -> np.ndarray:
-    """Compute a metric of :func:`evaluate` on resamples of the images, as for a bootstrap.
+    """Compute a metric, one of :data:`DEFINITIONS`, on resamples of the images, as for a bootstrap.
 
-    Equals :func:`evaluate` on a test set that contains image n ``weights[n, r]`` times (only the
+    Equals :func:`evaluate` on a test set that contains image n ``weights[n, r]`` times, int32 (N, R) (only the
     order of equal scores may differ), but detections are matched only once.
-
-    Args:
-        detections: Of the whole test set of N images.
-        metric: One of :data:`DEFINITIONS`.
-        weights: int32 (N, R), how often each of R resamples contains each image.
 
     Returns:
         float64 (R,), each the mean over the classes with objects in the resample; NaN for a resample without objects.
@@ -182,11 +166,3 @@ def _curves(match: Matches, overlap: int, weights: np.ndarray, objects: np.ndarr
     recall = true_found / np.maximum(objects, 1)
     precision = true_found / np.maximum(all_found, 1)
     return recall, np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-
-
-def _at_recalls(recall: np.ndarray, precision: np.ndarray, recalls: np.ndarray) -> np.ndarray:
-    """Mean over ``recalls`` of the precision where ``recall`` first reaches it, or 0 if it does not."""
-    reached = np.concatenate([precision, np.zeros((1, precision.shape[1]))])
-    columns = np.ascontiguousarray(recall.T)
-    places = np.stack([np.searchsorted(column, recalls) for column in columns], axis=1)
-    return np.take_along_axis(reached, places, axis=0).mean(axis=0)

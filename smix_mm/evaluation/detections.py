@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -67,14 +65,10 @@ class Detections:
             array, expected = getattr(self, name), (len(getattr(self, like)), *shape)
             if array.dtype != dtype or array.shape != expected:
                 raise DataError(f"{name} should be {np.dtype(dtype)} {expected}, got {array.dtype} {array.shape}")
-        for names, limit in (
-            (("labels", "true_labels"), len(self.classes)),
-            (("image_of", "true_image_of"), len(self.images)),
-        ):
-            for name in names:
-                array = getattr(self, name)
-                if ((array < 0) | (array >= limit)).any():
-                    raise DataError(f"{name} should be in 0 to {limit - 1}, got {array.min()} to {array.max()}")
+        for name in ("labels", "true_labels", "image_of", "true_image_of"):
+            array, limit = getattr(self, name), len(self.classes if "labels" in name else self.images)
+            if ((array < 0) | (array >= limit)).any():
+                raise DataError(f"{name} should be in 0 to {limit - 1}, got {array.min()} to {array.max()}")
         for name, images in (("boxes", self.image_of), ("scores", self.image_of), ("true_boxes", self.true_image_of)):
             wrong = np.argwhere(~np.isfinite(getattr(self, name)))
             if len(wrong):
@@ -93,12 +87,8 @@ class Detections:
 
     @classmethod
     def stack(cls, classes: Sequence[str], samples: Sequence[Mapping[str, Any]]) -> Detections:
-        """Concatenate the images of a test set.
-
-        Args:
-            classes: Names of the classes.
-            samples: For each image a dict with its id ``image`` and the arrays ``boxes``, ``scores``,
-                ``labels``, ``true_boxes``, ``true_labels`` and ``difficult``, as above.
+        """Concatenate the images of a test set: for each a dict with its id ``image`` and the arrays ``boxes``,
+        ``scores``, ``labels``, ``true_boxes``, ``true_labels`` and ``difficult``, as above.
         """
         arrays: dict[str, np.ndarray] = {}
         for name, (dtype, shape, boxes) in _ARRAYS.items():
@@ -118,12 +108,12 @@ def read_detections(path: str | Path) -> Detections:
     """
     if not Path(path).is_file():
         raise DataError(f"{path} does not exist; DetectionMetric(out=...) writes it")
-    # zipfile raises NotImplementedError for a damaged header that names an unknown compression.
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in ("format", "classes", "images", *_ARRAYS)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(f"{path} cannot be read ({type(error).__name__}: {error}); test the detector again") from error
+    except Exception as error:  # damaged archives and arrays raise many kinds of errors
+        reason = f"{type(error).__name__}; it is damaged or not written by DetectionMetric(out=...)"
+        raise DataError(f"{path} cannot be read ({reason}); test the detector again") from error
     found = content.pop("format")
     if found != FORMAT:
         raise DataError(f"the format of {path} should be {FORMAT}, got {found}; test the detector again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -14,6 +15,8 @@ from ..utils.errors import DataError
 from .average_precision import DEFINITIONS, evaluate
 from .detections import Detections
 
+_PROOF = "voc/mAP_area"
+
 
 @METRICS.register_module()
 class DetectionMetric(BaseMetric):
@@ -24,6 +27,10 @@ class DetectionMetric(BaseMetric):
     :func:`~smix_mm.evaluation.average_precision.evaluate`; objects that the dataset marks as
     ignored are the difficult ones. In a distributed test the first process evaluates.
 
+    Both VOC metrics use VOC's inclusive pixels: widths are ``x2 - x1 + 1``, as in VOC's development kit and in
+    MMDetection's ``VOCMetric``; ``coco/*`` use ``x2 - x1``. For small objects, this can decide whether IoU 0.5
+    is reached, so that 11-point AP differs from an evaluation with the other convention.
+
     Args:
         out: File (.npz) for predictions and ground truth, from which
             :func:`~smix_mm.evaluation.average_precision.recompute` computes the same metrics. Defaults to None:
@@ -32,8 +39,9 @@ class DetectionMetric(BaseMetric):
         collect_dir: Folder for collecting over ``'cpu'``. Defaults to None, for a temporary one.
 
     Raises:
-        DataError: A sample lacks a field, a prediction is NaN or infinite, ``out`` does not end in ``.npz``, or no
-            image has an object that is not difficult.
+        DataError: A sample lacks a field, a prediction is NaN or infinite, ``out`` does not end in ``.npz``, no image
+            has an object that is not difficult, or the objects fit the predictions much better after undoing the
+            samples' ``scale_factor``, as where annotations are loaded before ``Resize``.
     """
 
     def __init__(
@@ -47,12 +55,7 @@ class DetectionMetric(BaseMetric):
         self.out = out
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Store the boxes of a batch.
-
-        Args:
-            data_batch: Not used.
-            data_samples: MMDetection's samples as dicts, with ``pred_instances``.
-        """
+        """Store the boxes of MMDetection's samples, as dicts; ``data_batch`` is not used."""
         for sample in data_samples:
             for field, fix in (
                 ("img_id", "add it to meta_keys of PackDetInputs in the test pipeline"),
@@ -74,6 +77,7 @@ class DetectionMetric(BaseMetric):
                     true_boxes=np.concatenate([_array(side["bboxes"]).reshape(-1, 4) for side in sides]),
                     true_labels=np.concatenate(true_labels),
                     difficult=np.repeat([False, True][: len(sides)], list(map(len, true_labels))),
+                    scale=tuple(map(float, sample.get("scale_factor", (1, 1))))[:2],
                 )
             )
 
@@ -84,8 +88,23 @@ class DetectionMetric(BaseMetric):
         if self.out is not None:
             detections.write(self.out)
         figures = evaluate(detections)
+        _refuse_resized(detections, np.array([sample["scale"] for sample in results]), figures)
         MMLogger.get_current_instance().info(f"\n{format_figures(detections, figures)}")
         return figures
+
+
+def _refuse_resized(detections: Detections, scales: np.ndarray, figures: Mapping[str, float]) -> None:
+    """Raise an error if the objects are in the resized images, which a sample does not tell."""
+    if np.allclose(scales, 1):
+        return
+    original = detections.true_boxes / np.tile(scales[detections.true_image_of], 2)
+    found, expected = figures[_PROOF], evaluate(replace(detections, true_boxes=original.astype(np.float32)))[_PROOF]
+    if expected > max(2 * found, found + 0.2):
+        raise DataError(
+            f"the objects should be in pixels of the original images, got them in the resized ones ({_PROOF} is "
+            f"{found:.3f} and {expected:.3f} after undoing the scale); put LoadAnnotations after Resize in the test "
+            "pipeline"
+        )
 
 
 def format_figures(detections: Detections, figures: Mapping[str, float]) -> str:

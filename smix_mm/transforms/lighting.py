@@ -14,13 +14,7 @@ from ..utils.choices import check_option
 # Principal components of ImageNet's pixels in RGB, on the scale of 0 to 1 (Krizhevsky et al. 2012,
 # section 4.1), with the values of the ImageNet recipes for Torch.
 EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
-EIGENVECTORS = np.array(
-    [
-        [-0.5675, 0.7192, 0.4009],
-        [-0.5808, -0.0045, -0.8140],
-        [-0.5836, -0.6948, 0.4203],
-    ]
-)
+EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 
 @TRANSFORMS.register_module()

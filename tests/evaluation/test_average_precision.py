@@ -8,8 +8,14 @@ import pytest
 
 from smix_mm.evaluation import Detections, evaluate
 from smix_mm.evaluation.average_precision import DEFINITIONS, resample
-from smix_mm.evaluation.matching import COCO_MOST, voc_overlaps
+from smix_mm.evaluation.matching import COCO_MOST, coco_overlaps, voc_overlaps
 from smix_mm.utils.errors import DataError
+
+
+def test_voc_counts_the_outermost_pixels_and_coco_does_not():
+    objects, halves = np.float32([[0, 0, 9, 9]]), np.float32([[0, 0, 4, 9]])
+    assert voc_overlaps(halves, objects) == 0.5
+    assert coco_overlaps(halves, objects, np.array([False])) == pytest.approx(4 / 9)
 
 
 def make(found: list, there: list, classes: str = "ab", images: int = 2) -> Detections:

@@ -1,6 +1,7 @@
 """The file of predictions: whole, equal, or refused."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -50,6 +51,18 @@ def test_every_damage_is_found(few_detections, tmp_path):
         except DataError:
             continue
     assert silent == 0
+
+
+def test_files_of_other_kinds_are_refused_in_one_sentence(tmp_path):
+    path = tmp_path / "other.npz"
+    for content in (pickle.dumps({"boxes": [1]}), b"<html>", b"PK\x03\x04", b"\x93NUMPY"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"other.npz cannot be read \(\w+; it is damaged or not written by Detec"):
+            read_detections(path)
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_detections(path)
 
 
 def test_a_file_with_objects_in_it_is_not_opened(tmp_path):

@@ -9,9 +9,11 @@ from typing import Any, Collection, Iterator, Mapping, NamedTuple
 from ...utils.errors import DataError
 from ...utils.files import file_hash
 from ...utils.parallel import in_parallel
-from .findings import ERRORS, Finding, Problem, Report
+from .findings import ERRORS, Finding, Problem, Report, printable
 from .images import ImageInfo, capture_decoder_warnings, check_image
-from .splits import PARTS, Listing, Sample, Split, compare_folders, find_splits, list_samples
+from .left import Tally, describe_left_out, nothing_left
+from .listing import Listing, compare_folders, list_samples
+from .splits import PARTS, Sample, Split, find_splits
 from .voc import clean_annotation, read_annotation
 
 
@@ -27,11 +29,12 @@ class Task(NamedTuple):
 
 
 class SampleCheck(NamedTuple):
-    """The problems of a sample, the properties of its image, and the number of its usable boxes."""
+    """The problems of a sample, the properties of its image, and the usable boxes and the tally of its annotation."""
 
     problems: list[Problem]
     image: ImageInfo
-    boxes: int
+    boxes: int = 0
+    tally: Tally | None = None
 
 
 @dataclass
@@ -64,6 +67,24 @@ class Checked:
     def of(self, split: Split, sample: Sample) -> SampleCheck:
         """The result of a sample."""
         return self.samples[self.task(split, sample)]
+
+    def require_samples(self) -> None:
+        """Raise a DataError if a training or an evaluation would have no sample or no object left."""
+        for listing in self.listings:
+            split, samples = listing.split, listing.samples
+            if why := nothing_left(listing, [self.of(split, one).tally for one in samples if one.annotation]):
+                raise DataError(why)
+            fatal = [self.fatal(split, sample) for sample in samples]
+            if fatal and all(fatal):
+                problem, file = fatal[0][0], samples[0].annotation if fatal[0][0].in_annotation else samples[0].image
+                name = f"{split.file} ({', '.join(split.parts)})"
+                why = f"nothing is left of {name}: every sample has an error, the first: {file} {problem.detail}"
+                raise DataError(printable(why))
+
+    def fatal(self, split: Split, sample: Sample) -> list[Problem]:
+        """The errors of a sample that leave it out."""
+        problems = self.of(split, sample).problems
+        return [problem for problem in problems if self.report.is_error(problem.kind) and not problem.fixed]
 
 
 def check_data(
@@ -102,24 +123,26 @@ def check_data(
 def _check_sample(task: Task) -> SampleCheck:
     image = check_image(task.image, decode=task.decode, follow_exif=task.follow_exif)
     if task.annotation is None:
-        return SampleCheck(image.problems, image, 0)
+        return SampleCheck(image.problems, image)
     content = read_annotation(task.annotation)
     if isinstance(content, Problem):
-        return SampleCheck([*image.problems, content], image, 0)
+        return SampleCheck([*image.problems, content], image)
     found = clean_annotation(content, task.classes, size=image.size, rotated=image.rotated, ignore=task.ignored)
-    return SampleCheck([*image.problems, *found.problems], image, len(found.boxes))
+    return SampleCheck([*image.problems, *found.problems], image, len(found.boxes), found.tally)
 
 
 def _report_samples(checked: Checked) -> None:
     report = checked.report
     for listing in checked.listings:
         split = listing.split
-        report.findings += listing.findings
         results = [checked.of(split, sample) for sample in listing.samples]
         for part in split.parts:
             report.images[part] = report.images.get(part, 0) + len(results)
             if any(sample.annotation for sample in listing.samples):
                 report.boxes[part] = report.boxes.get(part, 0) + sum(result.boxes for result in results)
+        if left_out := describe_left_out(split, [one.tally for one in results if one.tally is not None]):
+            listing.add("filtered-out", left_out)
+        report.findings += listing.findings
         for sample, result in dict(zip(listing.samples, results)).items():
             for problem in result.problems:
                 file = sample.annotation if problem.in_annotation and sample.annotation else sample.image

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
+from ..folders import temporary_folder
 from .checker import Checked
 from .findings import Problem
-from .splits import Listing, Sample, Split
+from .listing import Listing
+from .splits import Sample, Split
 from .voc import as_bytes, clean_annotation, read_annotation
 
 LEFT_OUT = "left_out.json"
-_NOT_FIXABLE = ("missing-split", "empty-split", "class-folders")
+_NOT_FIXABLE = ("missing-split", "wrong-encoding", "empty-split", "class-folders")
+_LEFT_OUT = {"bad-line": "line left out", "unread-image": "files left out"}
 
 
 def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
@@ -43,16 +45,13 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
     for finding in checked.report.findings:
         if finding.kind in _NOT_FIXABLE and checked.report.is_error(finding.kind):
             raise DataError(f"{finding.file} {finding.detail}, which a cleaned copy cannot fix; fix it by hand")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as unfinished:
-        work = Path(unfinished, "data")
-        work.mkdir()
+    with temporary_folder(out) as work:
         copy = _Copy(checked, work, roots)
         for listing in checked.listings:
             copy.write_split(listing)
         for finding in checked.report.findings:
-            if finding.kind == "bad-line":
-                note = dict(file=finding.file, change="line left out", kind=finding.kind)
+            if finding.kind in _LEFT_OUT:
+                note = dict(file=finding.file, change=_LEFT_OUT[finding.kind], kind=finding.kind)
                 copy.changes.append(dict(note, why=finding.detail, split=finding.file))
         write_json(work / LEFT_OUT, copy.changes)
         if out.exists():
@@ -95,8 +94,7 @@ class _Copy:
     def _write_sample(self, split: Split, sample: Sample) -> bool:
         """Write the sample's annotation, or return False if the sample is left out."""
         report = self.checked.report
-        problems = self.checked.of(split, sample).problems
-        fatal = [problem for problem in problems if report.is_error(problem.kind) and not problem.fixed]
+        fatal = self.checked.fatal(split, sample)
         if sample.image in self.checked.leaked and report.is_error("in-train-and-test"):
             if split.parts == ("train",):
                 fatal.append(Problem("in-train-and-test", "is also in another split"))
@@ -144,10 +142,11 @@ def _roots(checked: Checked, out: Path) -> dict[str, str]:
     if not all(sources):
         raise DataError("every dataset of the config should have a data_root, which the cleaned copy replaces")
     for source in sources:
-        real = os.path.realpath(source)
-        if os.path.commonpath([real, os.path.realpath(out)]) == real:
+        # Compared as files, because of links and of file systems that ignore case.
+        above = [place for place in (out, *out.parents) if place.exists()]
+        if os.path.exists(source) and any(place.samefile(source) for place in above):
             raise DataError(f"{out} is inside the data root {source}; name a folder outside of it")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} already exists; name a new folder")
     if len(sources) == 1:
         return {sources[0]: "."}

@@ -12,8 +12,10 @@ from ...utils.text import first_few
 ERRORS = {
     "missing-split": "split file or folder of images that does not exist or cannot be read",
     "empty-split": "split without a single image",
+    "wrong-encoding": "split file or annotation that is not text in UTF-8",
     "bad-line": "line of a split file that does not name a sample",
     "class-folders": "class folders that do not fit those of the training, or the model",
+    "unread-image": "image files in a class folder that the dataset does not read, because of their extension",
     "missing-image": "image that does not exist",
     "unreadable-image": "file that is not an image",
     "truncated-image": "JPEG or PNG whose end is missing",
@@ -32,7 +34,9 @@ ERRORS = {
 # They may be intended.
 REMARKS = {
     "no-boxes": "annotation without a usable box",
-    "no-size": "annotation without <size>; MMDetection then decodes the image to get it",
+    "no-size": "annotation without <size>; the training then reads it from the image",
+    "filtered-out": "images that the dataset's filter_cfg leaves out of the training",
+    "empty-class": "class folder without an image that is read",
     "repeated-name": "sample that a split names more than once",
     "duplicate-image": "image with the same content as another image of the split",
 }
@@ -106,28 +110,25 @@ class Report:
         Args:
             shown: number of files listed per kind.
         """
-        found: dict[str, list[Finding]] = {}
-        for kind in KINDS:
-            if of_kind := [finding for finding in self.findings if finding.kind == kind]:
-                found[kind] = of_kind
-        lines = [f"{'kind':<19} {'':<7} {'found':>7} {'files':>7}  what it is"] if found else []
+        by_kind = {kind: [one for one in self.findings if one.kind == kind] for kind in KINDS}
+        found = {kind: of_kind for kind, of_kind in by_kind.items() if of_kind}
+        table = [f"{'kind':<19} {'':<7} {'found':>7} {'files':>7}  what it is"]
+        listed = []
         for kind, of_kind in found.items():
             level, files = "error" if self.is_error(kind) else "remark", len({finding.file for finding in of_kind})
-            lines.append(f"{kind:<19} {level:<7} {len(of_kind):>7} {files:>7}  {KINDS[kind]}")
-        lines += [""] if found else []
-        for kind, of_kind in found.items():
-            for one in of_kind[:shown]:
-                lines.append(printable(f"{kind}: {one.file} ({', '.join(one.splits)}): {one.detail}"))
-            if of_kind[shown:]:
-                lines.append(f"{kind}: and {len(of_kind) - shown} more")
-        lines += [""] if found else []
+            table.append(f"{kind:<19} {level:<7} {len(of_kind):>7} {files:>7}  {KINDS[kind]}")
+            listed += [
+                printable(f"{kind}: {one.file} ({', '.join(one.splits)}): {one.detail}") for one in of_kind[:shown]
+            ]
+            listed += [f"{kind}: and {len(of_kind) - shown} more"] if of_kind[shown:] else []
         errors = sum(self.is_error(finding.kind) for finding in self.findings)
         checked = ", ".join(
             f"{name} {count} images" + (f" with {self.boxes[name]} boxes" if name in self.boxes else "")
             for name, count in self.images.items()
         )
         summary = f"{_count(errors, 'error')}, {_count(len(self.findings) - errors, 'remark')}"
-        return "\n".join([*lines, f"{summary}; checked: {checked or 'nothing'}"])
+        last = f"{summary}; checked: {checked or 'nothing'}"
+        return "\n".join([*table, "", *listed, "", last] if found else [last])
 
 
 def summarize(problems: list[tuple[str, Problem]], shown: int = 3) -> str:

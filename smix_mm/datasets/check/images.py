@@ -9,6 +9,7 @@ import stat
 import tempfile
 import warnings
 from contextlib import suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -16,6 +17,13 @@ from .findings import Problem
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TAIL = 4096
+# What OpenCV can be built to read, and what it cannot; whether it does is asked with a file.
+_SUFFIXES = {
+    *(".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm"),
+    *(".pgm", ".pic", ".png", ".pnm", ".ppm", ".pxm", ".ras", ".sr", ".tif", ".tiff", ".webp", ".arw", ".cr2"),
+    *(".dcm", ".dng", ".eps", ".heic", ".heif", ".ico", ".j2k", ".jpx", ".jxl", ".jxr", ".nef", ".pdf", ".psd"),
+    *(".raw", ".svg", ".tga"),
+}
 _EXIF_ORIENTATION = 0x0112
 # libjpeg and libpng report lost data on stderr alone; extraneous bytes are harmless.
 _LOST = (b"Corrupt JPEG data", b"Premature end", b"libpng error")
@@ -39,6 +47,23 @@ class ImageInfo(NamedTuple):
     length: int = 0
     digest: str = ""
 
+    @classmethod
+    def bad(cls, kind: str, detail: str, length: int = 0) -> ImageInfo:
+        """An image with one problem and without a size."""
+        return cls([Problem(f"{kind}-image", detail)], length=length)
+
+
+def has_image_suffix(path: str) -> bool:
+    """Whether the extension is that of an image format."""
+    return os.path.splitext(path)[1].lower() in _SUFFIXES
+
+
+def opencv_reads(path: str) -> bool:
+    """Whether the beginning of a file is that of a format that the installed OpenCV decodes."""
+    import cv2
+
+    return cv2.haveImageReader(path)
+
 
 def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) -> ImageInfo:
     """Check an image file.
@@ -57,44 +82,38 @@ def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) ->
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        return ImageInfo([Problem("missing-image", _why_missing(path, error))])
+        return ImageInfo.bad("missing", _why_missing(path, error))
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        return ImageInfo([Problem("unreadable-image", "is not a regular file")])
+        return ImageInfo.bad("unreadable", "is not a regular file")
     if status.st_size == 0:
-        return ImageInfo([Problem("unreadable-image", "is empty")])
+        return ImageInfo.bad("unreadable", "is empty")
     try:
         with open(path, "rb") as file:
-            if not _has_end(file, status.st_size):
-                detail = f"ends after {status.st_size} bytes without its end marker"
-                return ImageInfo([Problem("truncated-image", detail)], length=status.st_size)
-            file.seek(0)
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                if not is_whole(content):
+                    detail = f"ends after {status.st_size} bytes without its end marker"
+                    return ImageInfo.bad("truncated", detail, status.st_size)
             header = None if decode else _read_header(file, follow_exif)
             if header is not None:
                 return ImageInfo([], *header, status.st_size)
             file.seek(0)
             return _decode(file.read(), follow_exif)
-    except OSError as error:
-        return ImageInfo([Problem("unreadable-image", f"cannot be read: {error.strerror or error}")])
+    except (OSError, ValueError) as error:
+        return ImageInfo.bad("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
-def is_whole(content: bytes) -> bool:
-    """Whether a JPEG or PNG has its end; True for other formats, for which this is not checked."""
-    if content.startswith(_JPEG):
-        return content.rstrip(b"\0").endswith(b"\xff\xd9") or _has_jpeg_end(content)
-    return not content.startswith(_PNG) or b"IEND" in content[-_TAIL:] or b"IEND" in content
+def is_whole(content: bytes | mmap) -> bool:
+    """Whether a JPEG or PNG has its end; True for other formats, for which this is not checked.
 
-
-def _has_end(file: IO[bytes], length: int) -> bool:
-    """:func:`is_whole` of a file; most often, its start and its last bytes are enough."""
-    start = file.read(len(_PNG))
-    if not start.startswith((_JPEG, _PNG)):
-        return True
-    file.seek(max(0, length - _TAIL))
-    tail = file.read()
-    if tail.rstrip(b"\0").endswith(b"\xff\xd9") if start.startswith(_JPEG) else b"IEND" in tail:
-        return True
-    file.seek(0)
-    return is_whole(file.read())
+    Most often, the first and the last bytes are read.
+    """
+    start, tail = content[: len(_PNG)], content[-_TAIL:]
+    if start.startswith(_JPEG):
+        if tail.rstrip(b"\0").endswith(b"\xff\xd9"):
+            return True
+        whole = content[:]
+        return whole.rstrip(b"\0").endswith(b"\xff\xd9") or _has_jpeg_end(whole)
+    return start != _PNG or b"IEND" in tail or content.find(b"IEND") >= 0
 
 
 def _has_jpeg_end(content: bytes) -> bool:
@@ -144,7 +163,7 @@ def _decode(content: bytes, follow_exif: bool) -> ImageInfo:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     warning = _pop_decoder_warning()
     if image is None:
-        return ImageInfo([Problem("unreadable-image", warning or "OpenCV cannot decode it")], length=len(content))
+        return ImageInfo.bad("unreadable", warning or "OpenCV cannot decode it", len(content))
     height, width = image.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height}".encode() + image.tobytes(), digest_size=20).hexdigest()
     header = _read_header(io.BytesIO(content), True) if follow_exif else None
@@ -178,11 +197,10 @@ def _pop_decoder_warning() -> str:
 
 
 def _why_missing(path: str, error: Exception) -> str:
-    stem = Path(path)
-    for suffix in (".JPG", ".jpeg", ".JPEG", ".png"):
+    for suffix in ("", *(variant for known in sorted(_SUFFIXES) for variant in (known, known.upper()))):
         with suppress(OSError, ValueError):
-            if os.path.exists(stem.with_suffix(suffix)):
-                return f"does not exist, but {stem.with_suffix(suffix).name} does"
+            if os.path.exists(other := Path(path).with_suffix(suffix)):
+                return f"does not exist, but {other.name} does"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     return f"cannot be reached: {getattr(error, 'strerror', None) or error}"

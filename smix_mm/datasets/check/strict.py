@@ -14,20 +14,17 @@ from mmengine.registry import TRANSFORMS
 
 from ...utils.errors import DataError
 from .findings import ERRORS, Problem, summarize
-from .images import is_whole
-from .splits import Split, find_splits, list_samples, type_name
-from .voc import clean_annotation, read_annotation, usable_box
+from .images import check_image, is_whole
+from .left import Tally, describe_left_out, nothing_left
+from .listing import list_samples
+from .readers import correct_readers
+from .splits import Split, find_splits, type_name
+from .voc import SIZE_CORRECTED, Annotation, clean_annotation, is_doubtful, read_annotation, usable_box
 
 # Training continues without these; every other error in a split file or an annotation stops it.
 _FIXED = (
-    "box-without-area",
-    "box-outside",
-    "unknown-class",
-    "size-differs",
-    "no-boxes",
-    "no-size",
-    "repeated-name",
-)
+    "box-without-area", "box-outside", "unknown-class", "size-differs", "no-boxes", "no-size", "repeated-name"
+)  # fmt: skip
 _ADVICE = "python tools/check_data.py CONFIG lists everything, and its --fix OUT writes a clean copy"
 
 
@@ -44,34 +41,51 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
         parts: the dataloaders that the run will build.
 
     Returns:
-        The warning, for the Runner's log, in a list; an empty list without problems.
+        Warnings, for the Runner's log: on what is wrong, and on what a dataset's filter leaves out.
 
     Raises:
-        DataError: a split file or an annotation cannot be used; the message names it.
+        DataError: a split file or an annotation cannot be used, nothing is left of a set, class names are a string,
+            or a test pipeline resizes the boxes to compare with; the message names it.
     """
+    correct_readers()
     for part in parts:
         loader = cfg.get(f"{part}_dataloader")
         for owner in _with_pipeline((loader or {}).get("dataset")):
+            if part != "train":
+                _check_order(cfg, part, owner["pipeline"])
             owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
-    left_out = _check_annotations(split for split in find_splits(cfg, parts, strict=False) if split.style != "folders")
-    if not left_out:
-        return []
-    for hook in cfg.get("custom_hooks") or ():
-        if type_name(hook) == "BoxCheckHook":
-            hook["quiet"] = True
-    return [f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}."]
+    splits = find_splits(cfg, parts, strict=False)
+    left_out, notes = _check_annotations(split for split in splits if split.style != "folders" or split.in_memory)
+    if left_out:
+        notes.insert(0, f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.")
+        for hook in cfg.get("custom_hooks") or ():
+            if type_name(hook) == "BoxCheckHook":
+                hook["quiet"] = True
+    return notes
+
+
+def _check_order(cfg: Config, part: str, pipeline: Iterable[Any]) -> None:
+    """Refuse boxes to compare with that are resized, because detectors return boxes in the original image."""
+    metrics = cfg.get(f"{part}_evaluator") or ()
+    metrics = metrics.get("metrics", metrics) if isinstance(metrics, dict) else metrics
+    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    if any(isinstance(one, dict) and type_name(one) in ("DetectionMetric", "VOCMetric") for one in metrics):
+        steps = [type_name(step) for step in pipeline if isinstance(step, dict)]
+        after = steps[steps.index("LoadAnnotations") :] if "LoadAnnotations" in steps else []
+        if moving := [name for name in after if "Resize" in name or "Crop" in name or "Flip" in name]:
+            raise DataError(
+                f"the pipeline of {part}_dataloader should load annotations after {moving[-1]}, got LoadAnnotations "
+                f"before it, so the metric would compare resized boxes with boxes in the original image"
+            )
 
 
 def _with_pipeline(settings: Any) -> Iterator[Any]:
     if isinstance(settings, dict):
         if isinstance(settings.get("pipeline"), (list, tuple)):
             yield settings
-        for name, value in settings.items():
-            if name != "pipeline":
-                yield from _with_pipeline(value)
-    elif isinstance(settings, (list, tuple)):
-        for one in settings:
-            yield from _with_pipeline(one)
+        settings = [value for name, value in settings.items() if name != "pipeline"]
+    for one in settings if isinstance(settings, (list, tuple)) else ():
+        yield from _with_pipeline(one)
 
 
 def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:
@@ -87,27 +101,56 @@ def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:
     return steps
 
 
-def _check_annotations(splits: Iterable[Split]) -> list[tuple[str, Problem]]:
-    """Files and tolerated errors of split files and annotations; any other error is raised."""
+def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem]], list[str]]:
+    """Files and tolerated errors of split files and annotations, and what filters leave out; others are raised."""
     problems: list[tuple[str, Problem]] = []
-    annotations: dict[tuple[str, tuple[str, ...]], None] = {}
-    for split in splits:
-        listing = list_samples(split)
+    notes: list[str] = []
+    checked: dict[tuple[str | None, tuple[str, ...] | None], Tally | None] = {}
+    listings = [list_samples(split) for split in splits]
+    for listing in listings:
+        split = listing.split
+        if split.in_memory:  # mmpretrain's folders are not listed twice; a missing one has a message of its own
+            if empty := [one for one in listing.findings if one.kind in ("empty-split", "empty-class")]:
+                raise DataError(f"{empty[-1].file}: {empty[-1].kind}: {empty[-1].detail}; {_ADVICE}")
+            notes += [f"{one.file} {one.detail}" for one in listing.findings if one.kind == "unread-image"]
+            continue
         problems += [(one.file, Problem(one.kind, one.detail)) for one in listing.findings]
-        if find_spec("defusedxml") is not None:  # without it, MMDetection itself reports bad files
-            annotations.update(
-                dict.fromkeys((one.annotation, split.classes or ()) for one in listing.samples if one.annotation)
-            )
-    for path, classes in annotations:
-        content = read_annotation(path)
-        found = [content] if isinstance(content, Problem) else clean_annotation(content, classes).problems
-        problems += [(path, problem) for problem in found]
-    fatal = [(file, problem) for file, problem in problems if problem.kind not in _FIXED]
+        if find_spec("defusedxml") is None:  # without it, MMDetection itself reports bad files
+            continue
+        for sample in listing.samples:
+            key = (sample.annotation, split.classes)
+            if sample.annotation and key not in checked:
+                found = _read(sample.annotation, sample.image, split)
+                problems += [(sample.annotation, problem) for problem in found.problems]
+                checked[key] = found.tally
+    fatal = [(file, one) for file, one in problems if one.kind not in _FIXED and one.fixed != SIZE_CORRECTED]
     if fatal:
         file, problem = fatal[0]
         more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
         raise DataError(f"{file}: {problem.kind}: {problem.detail}{more}; {_ADVICE}")
-    return [(file, problem) for file, problem in problems if problem.kind in ERRORS]
+    for listing in listings:
+        split, annotated = listing.split, [sample.annotation for sample in listing.samples if sample.annotation]
+        if not annotated or not checked:
+            continue
+        tallies = [checked[path, split.classes] for path in annotated]
+        if why := nothing_left(listing, tallies):
+            raise DataError(f"{why}; {_ADVICE}")
+        if left_out := describe_left_out(split, [tally for tally in tallies if tally is not None]):
+            notes.append(f"{split.file}: {left_out}.")
+    return [(file, problem) for file, problem in problems if problem.kind in ERRORS], notes
+
+
+def _read(path: str, image: str, split: Split) -> Annotation:
+    """An annotation, with the size of its image where it states none or one that leaves something out."""
+    content = read_annotation(path)
+    if isinstance(content, Problem):
+        return Annotation([content])
+    found = clean_annotation(content, split.classes or ())
+    outside = any(problem.kind == "box-outside" for problem in found.problems)
+    if found.root is not None and (outside or is_doubtful(found.size, (), split.filter.get("min_size") or 0)):
+        size = check_image(image, follow_exif=split.follow_exif).size
+        return clean_annotation(content, split.classes or (), size=size)
+    return found
 
 
 @TRANSFORMS.register_module()
@@ -142,10 +185,9 @@ class StrictLoadImage(LoadImageFromFile):
                 content = fileio.FileClient.infer_client(self.file_client_args, path).get(path)
             else:
                 content = fileio.get(path, backend_args=self.backend_args)
-        except FileNotFoundError:
-            raise _error(path, "does not exist") from None
         except OSError as error:
-            raise _error(path, f"cannot be read ({error.strerror or error})") from None
+            missing = isinstance(error, FileNotFoundError)
+            raise _error(path, "does not exist" if missing else f"cannot be read ({error.strerror or error})") from None
         if not is_whole(content):
             raise _error(path, f"is truncated: it ends after {len(content)} bytes")
         try:

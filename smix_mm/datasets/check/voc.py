@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Collection, Sequence
+from typing import TYPE_CHECKING, Collection, Iterable, Sequence
 
 from .findings import Problem, why_unreadable
+from .left import Tally, similar_class
+from .text import EncodingError, text_lines
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 # An annotation of a thousand boxes has 0.3 MB; a larger file than this is not an annotation.
 MAX_BYTES = 32 << 20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_DROPPED = "object dropped"
+_DROPPED, SIZE_CORRECTED = "object dropped", "size corrected"
 
 
 def usable_box(box: Sequence[float], size: tuple[float, float]) -> bool:
@@ -31,23 +33,50 @@ class Annotation:
     Attributes:
         problems: what was wrong; those with ``fixed`` are fixed in ``root``.
         root: the cleaned element tree; None if the file could not be parsed.
-        size: (width, height) stated in the file; None if it states none.
+        size: (width, height) of the image if it was given, else as stated; None if that is no size.
         boxes: ``(xmin, ymin, xmax, ymax)`` of the usable boxes, 1-based and inclusive as in VOC, as integers.
+        difficult: whether each of them is difficult.
+        unknown: class names of the objects that the config does not name.
     """
 
     problems: list[Problem] = field(default_factory=list)
     root: Element | None = None
     size: tuple[int, int] | None = None
     boxes: list[tuple[int, int, int, int]] = field(default_factory=list)
+    difficult: list[bool] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         """Whether ``root`` differs from the file."""
         return any(problem.fixed for problem in self.problems)
 
+    @property
+    def tally(self) -> Tally | None:
+        """What counts of it; None if it could not be parsed."""
+        sides = (min(x2 - x1, y2 - y1) for (x1, y1, x2, y2), hard in zip(self.boxes, self.difficult) if not hard)
+        if self.root is None:
+            return None
+        return Tally(self.size, tuple(sides), sum(self.difficult), tuple(self.unknown))
+
     def add(self, kind: str, detail: str, fixed: str = "") -> None:
         """Add a problem of the annotation."""
         self.problems.append(Problem(kind, detail, True, fixed))
+
+
+def stated_size(root: Element) -> tuple[int, int] | None:
+    """(width, height) in an annotation, or None if one is missing, not an integer or not positive."""
+    try:
+        width, height = (int(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
+    except ValueError:
+        return None
+    return (width, height) if min(width, height) > 0 else None
+
+
+def is_doubtful(size: tuple[int, int] | None, boxes: Iterable[Sequence[float]], minimum: float) -> bool:
+    """Whether a stated size needs the image: it is none, too small for ``min_size``, or a box leaves it."""
+    # Corners may be rounded by a pixel.
+    return size is None or min(size) < minimum or any(box[2] > size[0] + 1 or box[3] > size[1] + 1 for box in boxes)
 
 
 def read_annotation(path: str) -> bytes | Problem:
@@ -66,6 +95,8 @@ def read_annotation(path: str) -> bytes | Problem:
 
 def parse_annotation(content: bytes) -> Element | Problem:
     """The root element of an annotation, or the problem that it is not one; entities and external files are refused."""
+    from xml.etree.ElementTree import ParseError
+
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
@@ -75,6 +106,12 @@ def parse_annotation(content: bytes) -> Element | Problem:
         detail = f"should be XML without entities and external files, got {type(error).__name__}"
         return Problem("hostile-xml", detail, True)
     except Exception as error:  # expat and the codecs raise many kinds of errors
+        begins = content.replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf \t\r\n")[:1]
+        if isinstance(error, ParseError) and begins == b"<" and b"encoding" not in content[:200]:
+            try:
+                text_lines(content)
+            except EncodingError as wrong:
+                return Problem("wrong-encoding", str(wrong), True)
         return Problem("malformed-xml", f"{str(error) or type(error).__name__}", True)
     if root.find("size") is None and root.find("object") is None:
         return Problem("malformed-xml", f"has neither a size nor an object; its root is <{root.tag}>", True)
@@ -95,8 +132,7 @@ def clean_annotation(
     boxes without area are dropped, boxes that leave the image are clipped, a wrong size is corrected.
 
     Args:
-        content: the file's bytes.
-        classes: the class names of the config.
+        content, classes: the file's bytes, and the class names of the config.
         size: (width, height) of the image as the training reads it. Defaults to the size in the annotation.
         rotated: whether the image's EXIF orientation exchanges width and height. If the stated size is that
             before this rotation, it is not fixed: the boxes then belong to the image before it.
@@ -111,10 +147,11 @@ def clean_annotation(
         annotation.problems.append(root)
         return annotation
     annotation.root = root
-    _check_size(annotation, root, size, rotated, ignore)
-    within = size or annotation.size
+    _check_size(annotation, root, size, rotated, "size-differs" in ignore)
+    annotation.size = size or annotation.size
+    objects = _Objects(annotation, classes, ignore)
     for number, element in enumerate(root.findall("object"), 1):
-        if not _check_object(annotation, element, f"object {number}", classes, within, ignore):
+        if not objects.check(element, f"object {number}"):
             root.remove(element)
     if not annotation.boxes:
         annotation.add("no-boxes", "has no usable box")
@@ -134,129 +171,99 @@ def as_bytes(annotation: Annotation) -> bytes:
 
 
 def _check_size(
-    annotation: Annotation, root: Element, size: tuple[int, int] | None, rotated: bool, ignore: Collection[str]
+    annotation: Annotation, root: Element, size: tuple[int, int] | None, rotated: bool, ignored: bool
 ) -> None:
-    element = root.find("size")
-    if element is None:
-        from xml.etree.ElementTree import SubElement
-
-        annotation.add("no-size", "has no <size>", _set_size(SubElement(root, "size"), size) if size else "")
-        return
-    stated = []
-    for side in ("width", "height"):
-        text = _text(element, side)
-        if text is None:
-            annotation.add("missing-field", f"<size> has no {side}", _set_size(element, size))
-            return
-        try:
-            stated.append(int(text))
-        except ValueError:
-            annotation.add("not-a-number", f"{side} is {_short(text)}", _set_size(element, size))
-            return
-    annotation.size = (stated[0], stated[1])
-    if size is None:
-        if min(stated) <= 0:
-            annotation.add("size-differs", f"is stated as {stated[0]}x{stated[1]}")
-    elif annotation.size != size:
-        detail = f"is stated as {stated[0]}x{stated[1]}, but is {size[0]}x{size[1]}"
-        if rotated and annotation.size == size[::-1]:
-            annotation.add("size-differs", f"{detail} after its EXIF rotation, which the boxes may not follow")
-        else:
-            annotation.add("size-differs", detail, "" if "size-differs" in ignore else _set_size(element, size))
-
-
-def _set_size(element: Element, size: tuple[int, int] | None) -> str:
     from xml.etree.ElementTree import SubElement
 
-    if size is None:
-        return ""
-    for side, value in zip(("width", "height"), size):
-        found = element.find(side)
-        _write(SubElement(element, side) if found is None else found, value)
-    return "size corrected"
+    annotation.size = stated_size(root)
+    stated = {side: root.findtext(f"size/{side}", "") for side in ("width", "height")}
+    fixed = "" if size is None else SIZE_CORRECTED
+    if (element := root.find("size")) is None:
+        kind, detail = "no-size", "has no <size>"
+    elif not all(stated.values()):
+        kind, detail = "missing-field", f"<size> has no {next(side for side, text in stated.items() if not text)}"
+    elif not all(map(_is_integer, stated.values())):
+        kind, detail = "not-a-number", " and ".join(f"{side} is {_short(text)}" for side, text in stated.items())
+    else:
+        given = tuple(map(int, stated.values()))
+        if given == size or (size is None and annotation.size is not None):
+            return
+        kind, detail = "size-differs", f"is stated as {given[0]}x{given[1]}"
+        if size is not None:
+            detail, fixed = f"{detail}, but is {size[0]}x{size[1]}", "" if ignored else fixed
+            if rotated and given == size[::-1]:
+                detail, fixed = f"{detail} after its EXIF rotation, which the boxes may not follow", ""
+    if fixed and size is not None:
+        element = SubElement(root, "size") if element is None else element
+        for side, value in zip(stated, size):
+            found = element.find(side)
+            _write(SubElement(element, side) if found is None else found, value)
+    annotation.add(kind, detail, fixed)
 
 
-def _check_object(
-    annotation: Annotation,
-    element: Element,
-    which: str,
-    classes: Collection[str],
-    within: tuple[int, int] | None,
-    ignore: Collection[str],
-) -> bool:
-    """Check one object in the order in which MMDetection reads it; return whether it stays."""
-    name = _text(element, "name")
-    if name is None:
-        annotation.add("missing-field", f"{which} has no name", _DROPPED)
-        return False
-    if name not in classes:
-        stays = "unknown-class" in ignore
-        annotation.add("unknown-class", f"{which} is {_short(name)}", "" if stays else _DROPPED)
-        return stays
-    which = f"{which} ({_short(name)})"
-    _check_difficult(annotation, element, which)
-    corners = _corners(annotation, element, which)
-    return corners is not None and _check_box(annotation, element, which, corners, within, ignore)
-
-
-def _check_difficult(annotation: Annotation, element: Element, which: str) -> None:
-    difficult = element.find("difficult")
-    if difficult is None:
-        return
+def _is_integer(text: str) -> bool:
     try:
-        int(difficult.text or "")
+        return int(text) is not None
     except ValueError:
-        annotation.add("not-a-number", f"{which}: difficult is {_short(difficult.text or '')}", "field removed")
-        for one in element.findall("difficult"):
-            element.remove(one)
+        return False
 
 
-def _corners(annotation: Annotation, element: Element, which: str) -> tuple[int, int, int, int] | None:
-    box = element.find("bndbox")
-    corners = []
-    for name in _CORNERS:
-        text = None if box is None else _text(box, name)
-        if text is None:
-            annotation.add("missing-field", f"{which} has no {'bndbox' if box is None else name}", _DROPPED)
-            return None
+class _Objects:
+    """Checks objects in the order in which MMDetection reads them; ``ignore`` has effect on three kinds of problem."""
+
+    def __init__(self, annotation: Annotation, classes: Collection[str], ignore: Collection[str]) -> None:
+        self.annotation, self.classes = annotation, classes
+        self.ignore = {"unknown-class", "box-without-area", "box-outside"}.intersection(ignore)
+
+    def add(self, kind: str, detail: str, fixed: str = _DROPPED) -> bool:
+        """Add a problem, which is fixed unless it is ignored; return whether it is ignored."""
+        self.annotation.add(kind, detail, "" if kind in self.ignore else fixed)
+        return kind in self.ignore
+
+    def check(self, element: Element, which: str) -> bool:
+        """Check an object and clip its box; return whether it stays."""
+        name = element.findtext("name")
+        if not name:
+            return self.add("missing-field", f"{which} has no name")
+        if name not in self.classes:
+            self.annotation.unknown.append(name)
+            known = similar_class(name, self.classes)
+            hint = f", but the config has {_short(known)}" if known else ""
+            return self.add("unknown-class", f"{which} is {_short(name)}{hint}")
+        which, difficult = f"{which} ({_short(name)})", element.findtext("difficult", "0")
         try:
-            corners.append(int(float(text)))
-        except (ValueError, OverflowError):
-            annotation.add("not-a-number", f"{which}: {name} is {_short(text)}", _DROPPED)
-            return None
-    return corners[0], corners[1], corners[2], corners[3]
-
-
-def _check_box(
-    annotation: Annotation,
-    element: Element,
-    which: str,
-    corners: tuple[int, int, int, int],
-    within: tuple[int, int] | None,
-    ignore: Collection[str],
-) -> bool:
-    """Check and clip a box; return whether its object stays."""
-    x1, y1, x2, y2 = corners
-    shown = _short(f"{x1},{y1},{x2},{y2}")[1:-1]
-    if x2 <= x1 or y2 <= y1:
-        annotation.add("box-without-area", f"{which}: {shown}", "" if "box-without-area" in ignore else _DROPPED)
-        return "box-without-area" in ignore
-    if within is not None and min(within) > 0:
-        width, height = within
+            hard = int(difficult) != 0
+        except ValueError:
+            hard = self.add("not-a-number", f"{which}: difficult is {_short(difficult)}", "field removed")
+            for one in element.findall("difficult"):
+                element.remove(one)
+        box, corners = element.find("bndbox"), []
+        for corner in _CORNERS:
+            text = "" if box is None else box.findtext(corner, "")
+            if not text:
+                return self.add("missing-field", f"{which} has no {'bndbox' if box is None else corner}")
+            try:
+                corners.append(int(float(text)))
+            except (ValueError, OverflowError):
+                return self.add("not-a-number", f"{which}: {corner} is {_short(text)}")
+        x1, y1, x2, y2 = corners
+        shown = _short(f"{x1},{y1},{x2},{y2}")[1:-1]
+        if x2 <= x1 or y2 <= y1:
+            return self.add("box-without-area", f"{which}: {shown}")
+        width, height = self.annotation.size or (x2, y2)
         clipped = (max(x1, 1), max(y1, 1), min(x2, width), min(y2, height))
-        if clipped != corners:
-            detail = f"{which}: {shown} in {width}x{height}"
+        if self.annotation.size and clipped != (x1, y1, x2, y2):
             gone = clipped[2] <= clipped[0] or clipped[3] <= clipped[1]
-            fixed = _DROPPED if gone else "box clipped"
-            annotation.add("box-outside", detail, "" if "box-outside" in ignore else fixed)
-            if "box-outside" not in ignore:
+            detail = f"{which}: {shown} in {width}x{height}"
+            if not self.add("box-outside", detail, _DROPPED if gone else "box clipped"):
                 if gone:
                     return False
-                for name, value in zip(_CORNERS, clipped):
-                    _write(element.find(f"bndbox/{name}"), value)
-                corners = clipped
-    annotation.boxes.append(corners)
-    return True
+                for corner, value in zip(_CORNERS, clipped):
+                    _write(element.find(f"bndbox/{corner}"), value)
+                x1, y1, x2, y2 = clipped
+        self.annotation.boxes.append((x1, y1, x2, y2))
+        self.annotation.difficult.append(hard)
+        return True
 
 
 def _write(element: Element | None, value: int) -> None:
@@ -264,11 +271,6 @@ def _write(element: Element | None, value: int) -> None:
     for child in list(element):
         element.remove(child)
     element.text = str(value)
-
-
-def _text(element: Element, name: str) -> str | None:
-    found = element.find(name)
-    return None if found is None else found.text
 
 
 def _short(text: str) -> str:

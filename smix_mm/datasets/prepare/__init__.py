@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from ...utils.errors import UsageError
+from ..folders import clear_leftovers
 from .cifar import Cifar
 from .data_set import EXPECTED, CheckResult, DataSet, Log
 from .download import get_archive
@@ -57,13 +58,15 @@ def prepare_data(
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist; give an archive of {name}, or a folder with it")
-    missing = data_set.missing_archives()
+    for folder in (data_set.folder.parent, data_set.folder):
+        clear_leftovers(folder)
+    missing, downloads = data_set.missing_archives(), data_set.root / "downloads"
     if missing:
-        downloads, single = data_set.root / "downloads", len(missing) == 1
-        data_set.extract({archive.name: get_archive(archive, paths, downloads, single) for archive in missing}, log)
-        log(f"{name}: ready in {data_set.folder}")
-    else:
-        log(f"{name}: {data_set.folder} already exists")
+        found = {one.name: get_archive(one, paths, downloads, len(missing) == 1) for one in missing}
+        data_set.extract(found, log)
+        for archive in missing:  # of a download that was given up
+            (downloads / f"{archive.name}.part").unlink(missing_ok=True)
+    log(f"{name}: {f'ready in {data_set.folder}' if missing else f'{data_set.folder} already exists'}")
     if isinstance(data_set, Cifar) and as_folder:
         data_set.write_folders(log)
     return data_set.folder

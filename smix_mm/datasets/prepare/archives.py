@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -16,19 +18,18 @@ from ...utils.errors import DataError
 from ...utils.progress import open_with_progress
 
 Member = Tuple[str, IO[bytes]]
-# zipfile raises NotImplementedError for a damaged header that names an unknown compression.
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
+# What damaged headers and contents raise, among them NotImplementedError for a compression that is not known.
+_BROKEN = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(NotImplementedError, ValueError, LookupError, OverflowError, struct.error),
+)
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Extract a tar archive, compressed or not, or a zip archive.
+    """Extract a tar archive, compressed or not, or a zip archive, into a new folder.
 
     Unlike ``torchvision.datasets.utils.extract_archive``, it refuses links, devices and paths outside the folder,
     does not depend on the archive's file name, and keeps neither owners, modes nor times.
-
-    Args:
-        archive: the file.
-        folder: a new folder, so that no link in it redirects a file.
 
     Raises:
         DataError: the archive is damaged or incomplete, or has a member that is refused.
@@ -53,7 +54,13 @@ def open_archive(archive: Path) -> Iterator[Iterator[Member]]:
                 file.seek(0)
                 with tarfile.open(fileobj=file, mode="r:*") as tar:
                     yield tar_members(archive, tar)
-    except _BROKEN as error:
+                    while tar.fileobj is not None and tar.fileobj.read(1 << 20):
+                        pass  # the checksum of a compressed archive is at its end
+    except DataError:
+        raise
+    except (*_BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk; damaged bzip2 has no number
+            raise
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         raise DataError(f"{archive} is damaged or incomplete ({reason}); download it again") from None
 
@@ -61,14 +68,12 @@ def open_archive(archive: Path) -> Iterator[Iterator[Member]]:
 def tar_members(archive: Path, tar: tarfile.TarFile) -> Iterator[Member]:
     """The regular files of an open tar archive, see :func:`open_archive`."""
     for member in tar:
-        if member.isdir():
-            continue
-        if not member.isreg():
-            kind = "link" if member.issym() or member.islnk() else "device or pipe"
-            raise _refusal(archive, member.name, f"is a {kind}")
-        content = tar.extractfile(member)
-        assert content is not None
-        yield member.name, content
+        content = tar.extractfile(member) if member.isreg() else None
+        if content is not None:
+            yield member.name, content
+        elif not member.isdir():
+            link = member.issym() or member.islnk()
+            raise _refusal(archive, member.name, f"is a {'link' if link else 'device or pipe'}")
 
 
 def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
@@ -83,7 +88,7 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
 
 
 def write_members(archive: Path, members: Iterable[Member], folder: Path) -> None:
-    """Write the members of an archive into a folder.
+    """Write the members of an archive into a folder, which has to be new, so that no link in it redirects a file.
 
     Raises:
         DataError: the name of a member is a path outside the folder.
@@ -99,6 +104,5 @@ def write_members(archive: Path, members: Iterable[Member], folder: Path) -> Non
 
 
 def _refusal(archive: Path, name: str, what: str) -> DataError:
-    return DataError(
-        f"{archive} holds {name!r}, which {what}, and is not extracted; download the archive from its publisher"
-    )
+    advice = "and is not extracted; download the archive from its publisher"
+    return DataError(f"{archive} holds {name!r}, which {what}, {advice}")

@@ -8,11 +8,10 @@ from typing import Any, Mapping
 
 from ...utils.errors import DataError
 from ...utils.progress import track
+from ..folders import temporary_folder
 from .archives import extract
-from .data_set import CheckResult, DataSet, Log, check_folders, format_counts, temporary_folder
+from .data_set import CheckResult, DataSet, Log
 from .download import Archive
-
-SPLITS = ("train", "test")
 
 
 class Cifar(DataSet):
@@ -41,8 +40,7 @@ class Cifar(DataSet):
 
     def extract(self, archives: Mapping[str, Path], log: Log) -> None:
         with temporary_folder(self.official) as folder:
-            (archive,) = archives.values()
-            extract(archive, folder)
+            extract(next(iter(archives.values())), folder)
             (folder / self.official.name).rename(self.official)
 
     def write_folders(self, log: Log) -> None:
@@ -53,7 +51,7 @@ class Cifar(DataSet):
         Raises:
             DataError: the official files are missing or damaged.
         """
-        for split in SPLITS:
+        for split in self.expected.images:
             target = self.folder / split
             if target.is_dir():
                 log(f"{self.name}: {target} already exists")
@@ -67,27 +65,24 @@ class Cifar(DataSet):
                     (folder / name).mkdir()
                 paths = [folder / data.classes[label] / f"{n:05d}.png" for n, label in enumerate(data.targets)]
                 with ThreadPoolExecutor() as writers:
-                    for _ in track(writers.map(_write_png, paths, data.data), f"writing {split}", len(paths)):
-                        pass
+                    list(track(writers.map(_write_png, paths, data.data), f"writing {split}", len(paths)))
                 folder.rename(target)
             log(f"{self.name}: {len(paths):,} images written to {target}")
 
     def check(self) -> CheckResult:
         from torchvision.datasets.utils import check_integrity
 
-        result = CheckResult(self.name)
-        folders = any((self.folder / split).is_dir() for split in SPLITS)
-        if folders:
-            check_folders(result, self.folder, self.expected)
-        elif not self.official.is_dir():
-            result.errors.append(f"{self.folder} has neither {self.official.name}/ nor train/ and test/")
+        folders = any((self.folder / split).is_dir() for split in self.expected.images)
+        result = super().check() if folders else CheckResult(self.name)
         if self.official.is_dir():
             published = self.published
             files = [*published.train_list, *published.test_list, (published.meta["filename"], published.meta["md5"])]
             for name, md5 in files:
                 if not check_integrity(self.official / name, md5):
                     result.errors.append(f"{self.official.name}/{name} is missing, damaged or not the published file")
-            result.summary = f"{self.expected.classes} classes, {format_counts(self.expected.images)}"
+            result.compare(self.expected.images, self.expected, self.expected.classes)
+        elif not folders:
+            result.errors.append(f"{self.folder} has neither {self.official.name}/ nor train/ and test/")
         return result
 
 

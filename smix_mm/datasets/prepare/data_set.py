@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Iterator, Mapping
+from typing import Callable, Mapping
 
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
@@ -22,13 +20,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Counts:
-    """The size of a complete data set.
-
-    Attributes:
-        classes: number of classes.
-        images: number of images by split.
-        source: the publication of these numbers.
-    """
+    """Number of classes and, by split, of images of a complete data set, and the publication of these numbers."""
 
     classes: int
     images: Mapping[str, int]
@@ -74,19 +66,25 @@ class CheckResult:
             return f"{self.name} is complete: {self.summary}; every image opens"
         return f"{self.name} is incomplete or damaged: {first_few(self.errors, _SHOWN, '; ')}"
 
+    def compare(self, counts: Mapping[str, int], expected: Counts, classes: int) -> None:
+        """Add each split whose number of images differs, and set the summary."""
+        for split, number in expected.images.items():
+            if counts[split] != number:
+                self.errors.append(f"{split} has {counts[split]:,} images, expected {number:,}")
+        listed = ", ".join(f"{number:,} in {split}" for split, number in counts.items())
+        self.summary = f"{_count(classes, 'class')}, {listed.replace(' in', ' images in', 1)}"
+
+    def decode(self, paths: list[str], folder: Path) -> None:
+        """Decode images, and add each bad one with its path inside ``folder``."""
+        errors = in_parallel(_decoding_error, paths, label="images", initializer=capture_decoder_warnings)
+        self.errors += [f"{Path(path).relative_to(folder)} {error}" for path, error in zip(paths, errors) if error]
+
 
 class DataSet(ABC):
-    """A published data set.
-
-    Args:
-        name: its name on the command line.
-        root: the folder of all data sets.
-    """
+    """A published data set, by its name on the command line and the folder of all data sets."""
 
     def __init__(self, name: str, root: Path) -> None:
-        self.name = name
-        self.root = root
-        self.expected = EXPECTED[name]
+        self.name, self.root, self.expected = name, root, EXPECTED[name]
 
     @property
     @abstractmethod
@@ -102,67 +100,27 @@ class DataSet(ABC):
         """Create what is missing from the archives, by name; a folder appears when it is complete."""
 
     def check(self) -> CheckResult:
-        """Count files and classes, and open every image."""
+        """Count files and classes, ``<split>/<class>/*``, and open every image."""
         result = CheckResult(self.name)
-        check_folders(result, self.folder, self.expected)
+        found = {split: _images_by_class(self.folder / split) for split in self.expected.images}
+        for split, classes in found.items():
+            if len(classes) != self.expected.classes:
+                result.errors.append(f"{split} has {_count(len(classes), 'class')}, expected {self.expected.classes}")
+        everywhere = set().union(*found.values())
+        for split, classes in found.items():
+            if missing := sorted(everywhere - set(classes)):
+                result.errors.append(f"{split} has no image of {first_few(missing, _SHOWN)}")
+        paths = {split: [path for images in classes.values() for path in images] for split, classes in found.items()}
+        result.compare({split: len(images) for split, images in paths.items()}, self.expected, len(everywhere))
+        result.decode([path for images in paths.values() for path in images], self.folder)
         return result
 
 
-@contextmanager
-def temporary_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside ``target`` in which it is built; it is deleted in the end, so move the result out of it."""
-    folder = target.with_name(f".{target.name}.unpacking")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_folders(result: CheckResult, folder: Path, expected: Counts) -> None:
-    """Check images in class folders, ``<split>/<class>/``, and add errors and summary to the result."""
-    classes: dict[str, set[str]] = {}
-    paths: list[str] = []
-    counts = {}
-    for split in expected.images:
-        found = _images_by_class(folder / split)
-        classes[split] = {name for name, images in found.items() if images}
-        paths += [str(path) for images in found.values() for path in images]
-        counts[split] = sum(map(len, found.values()))
-        if len(classes[split]) != expected.classes:
-            result.errors.append(f"{split} has {_count(len(classes[split]), 'class')}, expected {expected.classes}")
-    everywhere = set().union(*classes.values())
-    for split, names in classes.items():
-        if missing := sorted(everywhere - names):
-            result.errors.append(f"{split} has no image of {first_few(missing, _SHOWN)}")
-    compare_counts(result, counts, expected)
-    result.errors += decoding_errors(paths, folder)
-    result.summary = f"{_count(len(everywhere), 'class')}, {format_counts(counts)}"
-
-
-def _images_by_class(folder: Path) -> dict[str, list[Path]]:
-    """Image files under each class folder, at any depth; empty if the folder does not exist."""
+def _images_by_class(folder: Path) -> dict[str, list[str]]:
+    """Image files, at any depth, of each class folder that has any; empty if the folder does not exist."""
     parts = sorted(part for part in folder.iterdir() if part.is_dir()) if folder.is_dir() else []
-    return {part.name: [path for path in part.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS] for part in parts}
-
-
-def compare_counts(result: CheckResult, counts: Mapping[str, int], expected: Counts) -> None:
-    """Add each split whose number of images differs to the result."""
-    for split, number in expected.images.items():
-        if counts[split] != number:
-            result.errors.append(f"{split} has {counts[split]:,} images, expected {number:,}")
-
-
-def format_counts(counts: Mapping[str, int]) -> str:
-    """Numbers of images as ``"50,000 images in train, 10,000 in test"``."""
-    return ", ".join(f"{number:,} in {split}" for split, number in counts.items()).replace(" in", " images in", 1)
-
-
-def decoding_errors(paths: list[str], folder: Path) -> list[str]:
-    """Decode images; the error of each bad one, with its path inside ``folder``."""
-    errors = in_parallel(_decoding_error, paths, label="images", initializer=capture_decoder_warnings)
-    return [f"{Path(path).relative_to(folder)} {error}" for path, error in zip(paths, errors) if error]
+    found = {p.name: [str(f) for f in p.rglob("[!.]*") if f.suffix.lower() in EXTENSIONS] for p in parts}
+    return {name: images for name, images in found.items() if images}
 
 
 def _decoding_error(path: str) -> str:

@@ -40,6 +40,22 @@ class Archive:
     url: str | None = None
     by_hand: str = ""
 
+    @property
+    def advice(self) -> str:
+        """What to do after a failed download."""
+        return f"run this again later, or download {self.name} elsewhere and name it with --from"
+
+    def wrong_md5(self, path: Path) -> str | None:
+        """The MD5 of a file if it is not that of the archive."""
+        from torchvision.datasets.utils import calculate_md5
+
+        if self.md5 is None:
+            return None
+        if (size := path.stat().st_size) > _LARGE:
+            print(f"verifying the MD5 of {path.name} ({size / 1e9:.1f} GB)", file=sys.stderr, flush=True)
+        found = calculate_md5(path)
+        return None if found == self.md5 else found
+
 
 def get_archive(archive: Archive, sources: Sequence[Path], downloads: Path, single: bool) -> Path:
     """Return the path of a verified archive; download it if it is not found.
@@ -53,40 +69,21 @@ def get_archive(archive: Archive, sources: Sequence[Path], downloads: Path, sing
     Raises:
         DataError: it is damaged, cannot be downloaded, or has to be downloaded by hand.
     """
-    path = _find(archive, sources, downloads, single)
-    if path is None:
+    paths = [source / archive.name if source.is_dir() else source for source in (*sources, downloads)]
+    found = [path for path in paths if path.name == archive.name and path.is_file()]
+    if single and len(sources) == 1 and sources[0].is_file():
+        found = [sources[0]]
+    if not found:
         if archive.url is None:
             raise DataError(f"{archive.name} is neither in {downloads} nor named with --from, and {archive.by_hand}")
         download(archive, downloads / archive.name)
         return downloads / archive.name
-    if found := _wrong_md5(archive, path):
+    if wrong := archive.wrong_md5(found[0]):
         raise DataError(
-            f"{path} ({path.stat().st_size} bytes) should have the MD5 {archive.md5} of {archive.name}, got {found}: "
-            "it is damaged, incomplete or another file; download it again"
+            f"{found[0]} ({found[0].stat().st_size} bytes) should have the MD5 {archive.md5} of {archive.name}, got "
+            f"{wrong}: it is damaged, incomplete or another file; download it again"
         )
-    return path
-
-
-def _find(archive: Archive, sources: Sequence[Path], downloads: Path, single: bool) -> Path | None:
-    if single and len(sources) == 1 and sources[0].is_file():
-        return sources[0]
-    for source in (*sources, downloads):
-        path = source / archive.name if source.is_dir() else source
-        if path.name == archive.name and path.is_file():
-            return path
-    return None
-
-
-def _wrong_md5(archive: Archive, path: Path) -> str | None:
-    """The MD5 of a file if it is not that of the archive."""
-    from torchvision.datasets.utils import calculate_md5
-
-    if archive.md5 is None:
-        return None
-    if (size := path.stat().st_size) > _LARGE:
-        print(f"verifying the MD5 of {path.name} ({size / 1e9:.1f} GB)", file=sys.stderr, flush=True)
-    found = calculate_md5(path)
-    return None if found == archive.md5 else found
+    return found[0]
 
 
 def download(archive: Archive, path: Path) -> None:
@@ -104,11 +101,11 @@ def download(archive: Archive, path: Path) -> None:
     if response is not None:
         with response:
             _receive(response, part, archive.name)
-    if found := _wrong_md5(archive, part):
+    if found := archive.wrong_md5(part):
         part.unlink()
         raise DataError(
             f"the download of {archive.url} should have the MD5 {archive.md5}, got {found}: it is damaged or another "
-            f"file and was deleted; {_advice(archive)}"
+            f"file and was deleted; {archive.advice}"
         )
     os.replace(part, path)
     sync_folder(path.parent)
@@ -117,24 +114,18 @@ def download(archive: Archive, path: Path) -> None:
 def _open(archive: Archive, start: int) -> HTTPResponse | None:
     """Request the file from byte ``start`` on; None if there are no more bytes."""
     assert archive.url is not None
-    host = urlsplit(archive.url).netloc
     headers = {"User-Agent": "smix_mm", **({"Range": f"bytes={start}-"} if start else {})}
-    request = urllib.request.Request(archive.url, headers=headers)
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if start and error.code == 416:  # start is behind the last byte; the MD5 shows whether the file is right
-            return None
-        raise DataError(
-            f"{host} returned {error.code} ({error.reason}) for {archive.url}; {_advice(archive)}"
-        ) from None
+        return urllib.request.urlopen(urllib.request.Request(archive.url, headers=headers), timeout=TIMEOUT)
     except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error) or type(error).__name__
-        raise DataError(f"no connection to {host} ({reason}); {_advice(archive)}") from None
-
-
-def _advice(archive: Archive) -> str:
-    return f"run this again later, or download {archive.name} elsewhere and name it with --from"
+        host = urlsplit(archive.url).netloc
+        if not isinstance(error, urllib.error.HTTPError):
+            why = f"no connection to {host} ({getattr(error, 'reason', error) or type(error).__name__})"
+        elif start and error.code == 416:  # start is behind the last byte; the MD5 shows whether the file is right
+            return None
+        else:
+            why = f"{host} returned {error.code} ({error.reason}) for {archive.url}"
+        raise DataError(f"{why}; {archive.advice}") from None
 
 
 def _receive(response: HTTPResponse, part: Path, name: str) -> None:

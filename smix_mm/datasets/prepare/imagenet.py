@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import IO, Mapping
 
 from ...utils.errors import DataError
+from ..folders import temporary_folder
 from .archives import extract, open_archive, tar_members, write_members
-from .data_set import DataSet, Log, temporary_folder
+from .data_set import DataSet, Log
 from .download import Archive
 
 TERMS = "https://image-net.org/download"
@@ -88,8 +89,8 @@ def _extract_val(archive: Path, devkit: Path, target: Path) -> None:
 
 
 class TinyImageNet(DataSet):
-    """Tiny-ImageNet, 200 classes at 64x64 pixels: ``tiny-imagenet`` in ``<root>/tiny-imagenet/{train,val}/<wnid>/``,
-    as mmpretrain's ``CustomDataset`` reads it.
+    """Tiny-ImageNet, 200 classes at 64x64 pixels, in ``<root>/tiny-imagenet/{train,val}/<wnid>/``, as mmpretrain's
+    ``CustomDataset`` reads it.
     """
 
     @property
@@ -97,13 +98,11 @@ class TinyImageNet(DataSet):
         return self.root / "tiny-imagenet"
 
     def missing_archives(self) -> list[Archive]:
-        if self.folder.is_dir():
-            return []
         by_hand = (
             f"you have to accept ImageNet's terms of access yourself, because its images are ImageNet's: read {TERMS}, "
             f"download {_TINY} from Stanford's course CS231n, put it there or name it with --from, and run this again"
         )
-        return [Archive(_TINY, by_hand=by_hand)]
+        return [] if self.folder.is_dir() else [Archive(_TINY, by_hand=by_hand)]
 
     def extract(self, archives: Mapping[str, Path], log: Log) -> None:
         (archive,) = archives.values()

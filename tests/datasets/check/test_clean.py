@@ -88,10 +88,23 @@ def test_a_split_that_leads_out_of_the_data_writes_nothing_outside_of_the_copy(c
     ]
 
 
-@pytest.mark.parametrize("where, reason", [("cells/clean", "is inside the data root"), ("there", "already exists")])
+@pytest.mark.parametrize(
+    "where, reason",
+    [
+        ("cells/clean", "is inside the data root"),
+        ("linked/clean", "is inside the data root"),
+        ("there/../cells/new/clean", "is inside the data root"),
+        ("there", "already exists"),
+        ("to_empty", "already exists"),
+        ("to_nothing", "already exists"),
+    ],
+)
 def test_a_copy_neither_goes_into_the_source_nor_over_anything(cells, tmp_path, where, reason):
     (tmp_path / "there").mkdir()
     (tmp_path / "there/file").touch()
+    (tmp_path / "empty").mkdir()
+    for link, target in dict(linked="cells", to_empty="empty", to_nothing="nothing").items():
+        (tmp_path / link).symlink_to(tmp_path / target)
     before = hashes(tmp_path)
     with pytest.raises(DataError, match=reason):
         write_clean_copy(check_data(cells.config(), jobs=1), tmp_path / where)
@@ -140,6 +153,14 @@ def test_classification_lists_are_copied_without_their_bad_lines_and_images(two_
     assert (tmp_path / "clean/train.txt").read_text().splitlines() == lines[:2]
     dataset["data_root"] = str(tmp_path / "clean")
     assert not check_data(cfg, jobs=1, decode=True).report.failed
+
+
+def test_what_a_killed_copy_has_left_is_cleared_and_skipped_files_are_listed(two_classes, tmp_path):
+    (tmp_path / ".clean.unpacking/half").mkdir(parents=True)
+    shutil.copy(two_classes / "train/a/0.jpg", two_classes / "train/a/0.jfif")
+    changes = write_clean_copy(check_data(classification(two_classes), jobs=1), tmp_path / "clean")
+    assert changes == {"files left out": 1} and sorted(os.listdir(tmp_path)) == ["clean", "folders"]
+    assert "1 .jfif file" in (tmp_path / "clean/left_out.json").read_text()
 
 
 def test_two_data_roots_become_two_folders(cells, two_classes, tmp_path):

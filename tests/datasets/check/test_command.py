@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -69,9 +70,32 @@ def test_control_characters_in_names_are_escaped(tool, cells, tmp_path):
     config.write_text(f"train_dataloader = {cells.config()['train_dataloader']!r}")
     cells.trainval.write_text("\x1b[2Jname\n", encoding="utf-8")
     status, out, _ = tool(config)
-    assert status == 1 and "\x1b" not in out and "\\x1b[2Jname.jpg" in out
+    assert status == 2 and "\x1b" not in out and "\\x1b[2Jname.jpg" in out
 
 
 def test_help_explains_every_kind_and_ends_with_examples(tool):
     status, out, _ = tool("--help")
     assert status == 0 and all(kind in out for kind in KINDS) and "examples:\n  python tools/check_data.py" in out
+
+
+def test_a_report_overwrites_nothing_but_a_report(tool, cells, tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text(f"train_dataloader = {cells.config()['train_dataloader']!r}")
+    (tmp_path / "link.json").symlink_to(config)
+    os.link(cells.xml(0), tmp_path / "hard.json")
+    (tmp_path / "own.json").write_text("[1]")
+    before = [path.read_bytes() for path in (config, cells.xml(0), cells.trainval)]
+    for target in (config, "link.json", "hard.json", "own.json", cells.trainval, "cells/../config.py"):
+        status, _, error = tool(config, "--json", tmp_path / target)
+        assert status == 2 and "exists and is no report of this tool; name a new file" in error
+    assert before == [path.read_bytes() for path in (config, cells.xml(0), cells.trainval)]
+    for _ in range(2):
+        assert tool(config, "--json", tmp_path / "new.json")[0] == 0
+
+
+def test_a_drawing_of_detections_overwrites_none_of_its_inputs(tmp_path, capsys):
+    detections = tmp_path / "a.npz"
+    detections.write_bytes(b"predictions")
+    (tmp_path / "out.png").symlink_to(detections)
+    assert run("compare_detections", ["config.py", f"a={detections}", "--out", str(tmp_path / "out.png")]) == 2
+    assert f"which is the input {detections}" in capsys.readouterr().err and detections.read_bytes() == b"predictions"

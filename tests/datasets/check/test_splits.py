@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.datasets.check.splits import compare_folders, find_splits, list_samples
+from smix_mm.datasets.check.listing import compare_folders, list_samples
+from smix_mm.datasets.check.splits import find_splits
 from smix_mm.utils.errors import DataError
 
 
@@ -137,7 +138,7 @@ def test_image_ids_that_are_blank_or_lead_out_of_the_folder_are_bad_lines(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "content, kind", [(b"", "empty-split"), (b"\xff\xfe\0", "missing-split"), (None, "missing-split")]
+    "content, kind", [(b"", "empty-split"), (b"\xff\xfe\0", "wrong-encoding"), (None, "missing-split")]
 )
 def test_split_files_that_are_empty_missing_or_no_text_are_found(tmp_path, content, kind):
     if content is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import random
 import stat
 import tarfile
 import zipfile
@@ -17,16 +17,15 @@ from smix_mm.datasets.prepare.archives import extract
 from smix_mm.utils.errors import DataError
 
 
-def tar_of(path: Path, members: dict[str, bytes | tarfile.TarInfo], mode: str = "w:gz") -> Path:
-    with tarfile.open(path, mode) as archive:
-        for name, content in members.items():
-            if isinstance(content, tarfile.TarInfo):
-                archive.addfile(content)
-            else:
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
-    return path
+@pytest.fixture
+def tar_of(tar):
+    """A function that writes an archive to a path and returns it."""
+
+    def write(path: Path, members: dict[str, bytes | tarfile.TarInfo], mode: str = "w:gz") -> Path:
+        path.write_bytes(tar(members, mode))
+        return path
+
+    return write
 
 
 def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
@@ -40,7 +39,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
-def test_a_tar_archive_is_extracted_with_its_folders(tmp_path, mode):
+def test_a_tar_archive_is_extracted_with_its_folders(tmp_path, mode, tar_of):
     members = {"a/one.txt": b"1", "a/b/two.txt": b"22", "./three.txt": b""}
     archive = tar_of(tmp_path / "set.tar", members, mode)
     extract(archive, tmp_path / "out")
@@ -55,7 +54,7 @@ def test_a_zip_archive_is_extracted_with_its_folders(tmp_path):
     assert files_in(tmp_path / "out") == {"a/one.txt": b"1" * 1000}
 
 
-def test_the_modes_of_an_archive_are_not_kept(tmp_path):
+def test_the_modes_of_an_archive_are_not_kept(tmp_path, tar_of):
     info = tarfile.TarInfo("run.sh")
     info.mode, info.uid = 0o4777, 0
     archive = tar_of(tmp_path / "set.tar", {"run.sh": info})
@@ -77,7 +76,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_tar_archive_with_a_hostile_member_is_refused(tmp_path, case):
+def test_a_tar_archive_with_a_hostile_member_is_refused(tmp_path, case, tar_of):
     members, message = HOSTILE[case]
     inner = tmp_path / "inside"
     with pytest.raises(DataError, match=message):
@@ -106,7 +105,7 @@ def test_a_zip_archive_with_a_link_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["set.tar", "set.tar.gz", "set.zip"])
-def test_an_incomplete_archive_is_an_error(tmp_path, name):
+def test_an_incomplete_archive_is_an_error(tmp_path, name, tar_of):
     archive = tmp_path / name
     content = bytes(range(256)) * 400
     if name.endswith("zip"):
@@ -127,3 +126,14 @@ def test_a_damaged_zip_member_is_an_error(tmp_path):
     archive.write_bytes(archive.read_bytes().replace(b"stored", b"stared"))
     with pytest.raises(DataError, match="is damaged or incomplete"):
         extract(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name, mode", [("set.tar.bz2", "w:bz2"), ("set.tar.xz", "w:xz"), ("set.tgz", "w:gz")])
+def test_damage_inside_a_compressed_archive_is_one_sentence(tmp_path, tar, name, mode):
+    content = bytearray(tar({"one.bin": random.Random(0).randbytes(50_000)}, mode))
+    for place in range(20_000, 20_050):
+        content[place] ^= 0xFF
+    for number, damaged in enumerate((bytes(content), b"<html>sign in</html>", b"\x80\x04K\x01.", b"")):
+        (tmp_path / name).write_bytes(damaged)
+        with pytest.raises(DataError, match=f"{name} is damaged or incomplete .*; download it again"):
+            extract(tmp_path / name, tmp_path / f"out{number}")

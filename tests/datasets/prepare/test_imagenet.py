@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
 
 import numpy as np
 import pytest
@@ -14,30 +13,14 @@ pytest.importorskip("mmpretrain")
 pytest.importorskip("scipy")
 pytest.importorskip("cv2")
 
-import cv2
 
 from smix_mm.datasets.prepare import EXPECTED, check_prepared, prepare_data
 from smix_mm.datasets.prepare.data_set import Counts
 from smix_mm.utils.errors import DataError
 
 
-def image(seed: int) -> bytes:
-    noise = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8)
-    return cv2.imencode(".jpg", noise)[1].tobytes()
-
-
-def tar(members: dict[str, bytes], mode: str = "w") -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
 @pytest.fixture
-def imagenet(tmp_path, monkeypatch):
+def imagenet(tmp_path, monkeypatch, image, tar):
     """The three official archives with 2 classes: 3 training and 4 validation images."""
     from scipy.io import savemat
     from torchvision.datasets import imagenet as published
@@ -122,14 +105,14 @@ def replace_archive(folder, monkeypatch, part: str, content: bytes) -> None:
     monkeypatch.setitem(published.ARCHIVE_META, part, (name, hashlib.md5(content).hexdigest()))
 
 
-def test_a_development_kit_without_labels_is_refused(imagenet, tmp_path, monkeypatch):
+def test_a_development_kit_without_labels_is_refused(imagenet, tmp_path, monkeypatch, tar):
     replace_archive(imagenet, monkeypatch, "devkit", tar({"ILSVRC2012_devkit_t12/readme.txt": b"nothing"}, "w:gz"))
     with pytest.raises(DataError, match=r"devkit_t12.tar.gz cannot be read \(FileNotFoundError: .*download them again"):
         prepare_data("imagenet", tmp_path / "data", sources=[imagenet])
     assert [path.name for path in (tmp_path / "data/imagenet").iterdir()] == ["train"]
 
 
-def test_a_validation_archive_that_lacks_an_image_is_refused(imagenet, tmp_path, monkeypatch):
+def test_a_validation_archive_that_lacks_an_image_is_refused(imagenet, tmp_path, monkeypatch, image, tar):
     content = tar({f"ILSVRC2012_val_{i:08d}.JPEG": image(i) for i in (1, 2, 3)})
     replace_archive(imagenet, monkeypatch, "val", content)
     with pytest.raises(DataError, match=r"img_val.tar has 3 images, but .*devkit_t12.tar.gz has 4 labels"):

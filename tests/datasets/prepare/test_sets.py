@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import pickle
-import tarfile
 import threading
 import zipfile
 from functools import partial
@@ -34,23 +32,8 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-def image(seed: int, side: int = 16) -> bytes:
-    noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
-    return cv2.imencode(".jpg", noise)[1].tobytes()
-
-
-def tar(members: dict[str, bytes], mode: str = "w") -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
 @pytest.fixture
-def cifar(tmp_path, monkeypatch):
+def cifar(tmp_path, monkeypatch, tar):
     """A small CIFAR-10 archive, which torchvision takes for the published one: 30 and 6 images of 2 classes."""
     rng = np.random.default_rng(0)
     published = datasets.CIFAR10
@@ -137,8 +120,35 @@ def test_an_interrupted_extraction_is_started_again(cifar, tmp_path, monkeypatch
     assert [path.name for path in (root / "cifar10").iterdir()] == ["cifar-10-batches-py"]
 
 
+def test_what_a_killed_run_leaves_after_its_last_step_is_cleared_by_the_next_one(cifar, tmp_path):
+    root = tmp_path / "data"
+    prepare_data("cifar10", root, sources=[cifar], as_folder=True)
+    for left in (".cifar-10-batches-py.unpacking/half", ".train.unpacking/half"):
+        (root / "cifar10" / left).mkdir(parents=True)
+    prepare_data("cifar10", root)
+    assert sorted(path.name for path in (root / "cifar10").iterdir()) == ["cifar-10-batches-py", "test", "train"]
+
+
+def test_a_download_that_was_given_up_is_cleared(cifar, tmp_path):
+    part = tmp_path / f"data/downloads/{cifar.name}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    prepare_data("cifar10", tmp_path / "data", sources=[cifar])
+    assert list(part.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind, reason", [("link", "a link to /none/such, which does not exist"), ("file", "a file")])
+def test_a_place_that_is_no_folder_is_refused_and_stays(cifar, tmp_path, kind, reason):
+    place = tmp_path / "data/cifar10/cifar-10-batches-py"
+    place.parent.mkdir(parents=True)
+    place.symlink_to("/none/such") if kind == "link" else place.touch()
+    with pytest.raises(DataError, match=f"cifar-10-batches-py should be a folder or not exist, got {reason}"):
+        prepare_data("cifar10", tmp_path / "data", sources=[cifar])
+    assert place.is_symlink() or place.is_file()
+
+
 @pytest.fixture
-def voc(tmp_path, monkeypatch):
+def voc(tmp_path, monkeypatch, image, tar):
     """Small archives of VOC2007's trainval and test: 3 and 2 images."""
     from torchvision.datasets.voc import DATASET_YEAR_DICT
 
@@ -190,7 +200,7 @@ def test_real_photographs_in_voc_layout_pass_the_check(smix_data, monkeypatch):
     assert check_prepared("voc2012", smix_data).errors == []
 
 
-def test_the_validation_images_of_tiny_imagenet_are_moved_into_class_folders(tmp_path, monkeypatch):
+def test_the_validation_images_of_tiny_imagenet_are_moved_into_class_folders(tmp_path, monkeypatch, image):
     archive = tmp_path / "tiny-imagenet-200.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         for number, wnid in enumerate(("n00000001", "n00000002")):

@@ -1,0 +1,169 @@
+"""OpenMMLab's own readers of lists and annotations, corrected where they fail or silently leave something out.
+
+:func:`correct_readers` replaces functions in place, for the whole process, so that datasets derived from OpenMMLab's
+are corrected too. Good data is read as before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from types import ModuleType
+from typing import Any, Sequence
+from xml.etree import ElementTree
+
+from mmengine import fileio
+from mmengine.dataset import BaseDataset
+from mmengine.fileio import parse
+from mmengine.logging import MMLogger
+
+from ...utils.errors import DataError
+from ...utils.import_hooks import when_imported
+from .images import check_image
+from .left import describe_unknown
+from .listing import list_samples
+from .splits import Split
+from .text import EncodingError, text_lines
+from .voc import is_doubtful, stated_size
+
+_done: list[bool] = []
+
+
+def correct_readers() -> None:
+    """Correct the readers of mmengine, and those of MMDetection and mmpretrain as soon as they are imported."""
+    if not _done:
+        _done.append(True)
+        parse.get_text = _get_text
+        BaseDataset._serialize_data = _serialize(BaseDataset._serialize_data)
+        when_imported("mmdet.datasets.xml_style", _correct_xml)
+        when_imported("mmdet.datasets.coco", _correct_coco)
+        when_imported("mmpretrain.datasets.custom", _correct_folders)
+
+
+def _get_text(path: Any, encoding: str = "utf-8", backend_args: dict | None = None) -> str:
+    """mmengine's ``get_text`` as ``list_from_file`` uses it; lines are those of :func:`~.text.text_lines`."""
+    try:
+        return "\n".join(text_lines(fileio.get(path, backend_args=backend_args)))
+    except EncodingError as error:
+        raise DataError(f"{path} {error}") from None
+
+
+def _serialize(original: Any) -> Any:
+    def serialize_data(self: Any) -> Any:
+        if not self.data_list:
+            filtered = {name: value for name, value in (self.filter_cfg or {}).items() if value}
+            why = f"filter_cfg={filtered} or indices leave nothing of it" if filtered else "it names no sample"
+            raise DataError(f"nothing is left of {self.ann_file or self.data_prefix or self.data_root}: {why}")
+        return original(self)
+
+    return serialize_data
+
+
+def _correct_xml(module: ModuleType) -> None:
+    """Sizes that are no sizes, or by which an image would be left out, are those of the image."""
+    dataset, original = module.XMLDataset, module.XMLDataset.parse_data_info
+
+    def parse_data_info(self: Any, img_info: dict) -> Any:
+        if self.backend_args:
+            return original(self, img_info)
+        tree = ElementTree.parse(img_info["xml_path"])
+        instances = self._parse_instance_info(tree, minus_one=True)
+        path = os.path.join(self.sub_data_root, img_info["file_name"])
+        size = _true_size(self, path, stated_size(tree.getroot()), [one["bbox"] for one in instances])
+        named = dict(img_path=path, img_id=img_info["img_id"], xml_path=img_info["xml_path"])
+        return dict(named, height=size[1], width=size[0], instances=instances)
+
+    dataset.parse_data_info = parse_data_info
+
+
+def _correct_coco(module: ModuleType) -> None:
+    """As for XML; and classes that the file does not have are refused, since labels would be counted without them."""
+    dataset = module.CocoDataset
+    parse_info, load, filtered = dataset.parse_data_info, dataset.load_data_list, dataset.filter_data
+
+    def parse_data_info(self: Any, raw_data_info: dict) -> Any:
+        info, path = raw_data_info["raw_img_info"], self.data_prefix.get("img", "")
+        if not self.backend_args:
+            width, height = info.get("width"), info.get("height")
+            positive = all(isinstance(side, (int, float)) and side > 0 for side in (width, height))
+            corners = [(x, y, x + w, y + h) for x, y, w, h in map(_bbox, raw_data_info["raw_ann_info"])]
+            stated = (width, height) if positive else None
+            size = _true_size(self, os.path.join(path, info["file_name"]), stated, corners)
+            info = dict(info, width=size[0], height=size[1])
+        return parse_info(self, dict(raw_data_info, raw_img_info=info))
+
+    def load_data_list(self: Any) -> Any:
+        found, classes = load(self), self.metainfo["classes"]
+        if len(self.cat_ids) != len(classes):
+            with open(self.ann_file, encoding="utf-8") as file:
+                names = [category["name"] for category in json.load(file)["categories"]]
+            raise DataError(
+                f"{self.ann_file} has {len(self.cat_ids)} of the config's {len(classes)} classes, expected all; its "
+                f"categories are {describe_unknown(names, classes)}"
+            )
+        return found
+
+    def filter_data(self: Any) -> Any:
+        kept, settings = filtered(self), self.filter_cfg or {}
+        if gone := len(self.data_list) - len(kept):
+            small = sum(min(one["width"], one["height"]) < settings.get("min_size", 0) for one in self.data_list)
+            text = f"{gone} of {len(self.data_list)} images of {self.ann_file} are left out of the training: {small} "
+            text += f"smaller than min_size={settings.get('min_size', 0)}, the others without an object of its classes"
+            if not kept:
+                raise DataError(f"nothing is left: {text}")
+            MMLogger.get_current_instance().warning(text)
+        return kept
+
+    dataset.parse_data_info, dataset.load_data_list, dataset.filter_data = parse_data_info, load_data_list, filter_data
+
+
+def _bbox(annotation: dict) -> Sequence[float]:
+    return annotation.get("bbox", (0, 0, 0, 0))
+
+
+def _correct_folders(module: ModuleType) -> None:
+    """Image files of extensions that are not read are named, as are folders without any image."""
+    dataset, original = module.CustomDataset, module.CustomDataset._find_samples
+
+    def find_samples(self: Any) -> Any:
+        skipped: list[str] = []
+
+        def is_valid_file(name: str) -> bool:
+            valid = type(self).is_valid_file(self, name)
+            if not valid and not skipped:
+                skipped.append(name)
+            return valid
+
+        self.is_valid_file = is_valid_file
+        try:
+            samples = original(self)
+        except (RuntimeError, AssertionError) as error:
+            listing = list_samples(split_of(self))
+            why = "; ".join(one.detail for one in listing.findings if one.kind == "empty-split") or str(error)
+            raise DataError(f"nothing can be read from {self.img_prefix}: {why}") from None
+        finally:
+            del self.is_valid_file
+        if skipped:
+            unread = [one for one in list_samples(split_of(self)).findings if one.kind == "unread-image"]
+            for one in unread[:3]:
+                MMLogger.get_current_instance().warning(f"{one.file} {one.detail}")
+        return samples
+
+    def split_of(self: Any) -> Split:
+        options = dict(with_label=self.with_label, extensions=tuple(self.extensions))
+        return Split(("train",), "folders", self.data_root, "", self.img_prefix, **options)
+
+    dataset._find_samples = find_samples
+
+
+def _true_size(
+    dataset: Any, path: str, stated: tuple[int, int] | None, boxes: Sequence[Sequence[float]]
+) -> tuple[int, int]:
+    """The stated size, or that of the image if the stated one is none or would leave something out."""
+    if not is_doubtful(stated, boxes, (dataset.filter_cfg or {}).get("min_size") or 0):
+        assert stated is not None
+        return stated
+    image = check_image(path)
+    if size := image.size or stated:
+        return size
+    raise DataError(f"image {path} {image.problems[0].detail}, and its annotation states no size")

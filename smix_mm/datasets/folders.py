@@ -1,0 +1,39 @@
+"""Folders that appear under their name when they are complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from ..utils.errors import DataError
+
+_SUFFIX = ".unpacking"
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target`` in which it is built; it is deleted in the end, so move the result out of it.
+
+    Raises:
+        DataError: ``target`` is a file, or a link to nothing.
+    """
+    if os.path.lexists(target) and not target.is_dir():
+        kind = f"a link to {os.readlink(target)}, which does not exist" if target.is_symlink() else "a file"
+        raise DataError(f"{target} should be a folder or not exist, got {kind}; remove it, or name another place")
+    folder = target.with_name(f".{target.name}{_SUFFIX}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Delete what a killed process has left in ``folder`` after it had moved the result to its place."""
+    for path in folder.glob(f".*{_SUFFIX}"):
+        if path.with_name(path.name[1 : -len(_SUFFIX)]).exists():
+            shutil.rmtree(path, ignore_errors=True)
