@@ -30,9 +30,11 @@ def run(options: argparse.Namespace) -> None:
 
     from ..benchmarks import cifar
     from ..benchmarks.machine import describe_machine
-    from ..utils.files import write_json
+    from ..utils.files import check_output, write_json
 
     configs = options.configs or cifar.CONFIGS
+    if options.out:
+        check_output(options.out, *configs)
     rows = []
     for number, config in enumerate(configs, 1):
         print(f"{number} of {len(configs)}: {config}", file=sys.stderr)

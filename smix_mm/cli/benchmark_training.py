@@ -36,10 +36,12 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from ..benchmarks import training
-    from ..utils.files import write_json
+    from ..utils.files import check_output, write_json
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.out:
+        check_output(options.out, *options.configs)
     rows = []
     for config in options.configs:
         rows += training.benchmark_training(

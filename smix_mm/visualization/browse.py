@@ -22,6 +22,7 @@ from ..mixing import MixOptions
 from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..utils.choices import check_option
 from ..utils.errors import UsageError
+from ..utils.files import check_output
 from ..utils.random_state import preserved_random_state
 from ..utils.tensors import check_images
 from .examples import compare_examples, mix_examples, scheme_examples
@@ -77,6 +78,9 @@ def browse_mix(
         raise ValueError(f"number should be at least 1, got {number}.")
     if seed < 0:
         raise ValueError(f"seed should be 0 or more, got {seed}.")
+    for written in (out, html):
+        if written is not None:
+            check_output(written, config)
     cfg, name = read_classification_config(config, cfg_options), Path(config).name
     with preserved_random_state(seed):
         preprocessor = build_preprocessor(cfg)

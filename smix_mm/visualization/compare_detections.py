@@ -10,7 +10,7 @@ import numpy as np
 from ..evaluation import Detections, read_detections
 from ..utils.config import read_config
 from ..utils.errors import UsageError
-from ..utils.files import atomic_path
+from ..utils.files import check_output, save_figure
 from .image_files import read_image
 
 
@@ -41,7 +41,8 @@ def compare_detections(
         ``out``.
 
     Raises:
-        UsageError: there are no files, they are of different test sets, or an image is missing.
+        UsageError: there are no files, they are of different test sets, or an image is missing, or ``out`` is one of
+            the inputs.
         DataError: a file does not contain detections, or an image cannot be read.
     """
     if not files:
@@ -64,6 +65,7 @@ def compare_detections(
     absent = [image for image in images if image not in paths]
     if absent:
         raise UsageError(f"The test set of {config} has no image {absent[0]}; give the config of the detections.")
+    check_output(out, config, *files.values(), *(paths[image] for image in images))
     _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
     return Path(out)
 
@@ -102,5 +104,4 @@ def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list
                 axes.text(x1, y1 - 2, f"{each.classes[label]} {value:.2f}", fontsize=6, color=f"C{label % 10}")
             title = f"detections: {shown.sum()}, objects: {len(true)}"
             axes.set_title(f"{name}\n{title}" if row == 0 else title, fontsize=8)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_figure(figure, out, dpi=110)
