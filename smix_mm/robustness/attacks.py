@@ -9,11 +9,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor
+from ..models.label_batch import LabelBatch
 from ..utils.choices import ATTACKS, check_option
 from ..utils.random_state import seeded_numpy
 
 # From float pixels (N, C, H, W) in 0 to 255 and labels (N,) to perturbed pixels of the same shape and range.
 Attack = Callable[[Tensor, Tensor], Tensor]
+
+
+def preprocess(preprocessor: Any, pixels: Tensor, samples: Any = None) -> dict[str, Any]:
+    """What a classifier's data preprocessor returns at test time, for pixels that are floats.
+
+    Args:
+        preprocessor: Of mmpretrain, or an ``InMemoryClsDataPreprocessor``, which itself takes uint8 images only.
+        pixels: (N, C, H, W) in 0 to 255.
+        samples: Data samples, or labels (N,) of a dataset in memory. Defaults to None.
+    """
+    if not isinstance(preprocessor, InMemoryClsDataPreprocessor):
+        done: dict[str, Any] = preprocessor(dict(inputs=pixels, data_samples=samples), False)
+        return done
+    inputs, _ = preprocessor.augment(preprocessor.cast_data(pixels), None, None)
+    return dict(inputs=inputs, data_samples=None if samples is None else LabelBatch(preprocessor.cast_data(samples)))
 
 
 class PixelClassifier(nn.Module):
@@ -39,7 +56,7 @@ class PixelClassifier(nn.Module):
         Raises:
             ValueError: The model does not return logits.
         """
-        inputs = self.model.data_preprocessor(dict(inputs=pixels), False)["inputs"]  # type: ignore[operator]
+        inputs = preprocess(self.model.data_preprocessor, pixels)["inputs"]
         logits = self.model(inputs, mode="tensor")
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -65,6 +66,9 @@ def test_robustness(
         raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; give the weights for {config}")
     if not (cfg.get("default_scope") == "mmpretrain" and cfg.get("test_dataloader") and cfg.model.get("head")):
         raise UsageError(f"config {config} should be of an mmpretrain classifier, with a test_dataloader")
+    dataset = cfg.test_dataloader.dataset
+    if corruptions and "pipeline" not in dataset and not _in_memory(dataset):
+        raise UsageError(f"test_dataloader.dataset should have a pipeline to add corruptions to, got {dataset.type}")
     cfg.load_from, cfg.resume = str(checkpoint), False
     figures: dict[str, dict[str, float]] = {}
     strengths = list(dict.fromkeys(("0", *eps))) if attack is not None else []
@@ -93,11 +97,15 @@ def test_robustness(
     return figures
 
 
+def _in_memory(dataset: Mapping[str, Any]) -> bool:
+    return str(dataset["type"]).endswith("InMemoryDataset")
+
+
 def _test(
     cfg: Config, loop: Mapping[str, Any] | None = None, corruption: tuple[str, int] | None = None
 ) -> dict[str, float]:
     """Run a test with this loop, or on images with a corruption of this name and severity."""
-    cfg = cfg.copy()
+    cfg = copy.deepcopy(cfg)  # Config.copy is shallow
     # mmengine stores loggers and the message hub under this name; a second test would get the first one's.
     cfg.experiment_name = f"robustness_{next(_tests)}"
     for name in _TRAINING:
@@ -105,10 +113,8 @@ def _test(
     if loop is not None:
         cfg.test_cfg = loop
     dataset = cfg.test_dataloader.dataset
-    in_memory = str(dataset.type).endswith("InMemoryDataset")
+    in_memory = _in_memory(dataset)
     if corruption is not None and not in_memory:
-        if "pipeline" not in dataset:
-            raise UsageError(f"test_dataloader.dataset should have a pipeline to add corruptions to, got {dataset.type}")
         step = dict(type="CommonCorruption", channel_order=channel_order(dataset.pipeline))
         # Before the images are packed.
         dataset.pipeline.insert(len(dataset.pipeline) - 1, dict(step, name=corruption[0], severity=corruption[1]))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..utils.choices import check_option
 from ..utils.models import unwrapped
-from .attacks import ATTACKS, make_attack, parse_eps
+from .attacks import ATTACKS, make_attack, parse_eps, preprocess
 
 
 @LOOPS.register_module()
@@ -75,13 +75,14 @@ class AttackTestLoop(TestLoop):
         self.runner.call_hook("before_test_iter", batch_idx=idx, data_batch=data_batch)
         pixels, labels = _pixels_and_labels(data_batch)
         outputs: Any = None
+        model = unwrapped(self.runner.model)
         for eps, evaluator in self.evaluators.items():
             with torch.enable_grad():
                 attacked = self._attack(eps, pixels)(pixels, labels)
             samples = data_batch["data_samples"]
             samples = samples.clone() if isinstance(samples, Tensor) else [sample.clone() for sample in samples]
             with torch.no_grad():
-                outputs = self.runner.model.test_step(dict(inputs=attacked, data_samples=samples))
+                outputs = model(**preprocess(model.data_preprocessor, attacked, samples), mode="predict")
             evaluator.process(data_samples=outputs, data_batch=data_batch)
         self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 

@@ -107,8 +107,8 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         """Augment and normalise a batch.
 
         Args:
-            data: ``inputs``, RGB (N, 3, H, W), uint8, or float32 in 0 to 255 as an attack returns; and
-                ``data_samples``, class numbers int64 (N,), which may be missing.
+            data: ``inputs``, uint8 RGB (N, 3, H, W), and ``data_samples``, class numbers int64 (N,),
+                which may be missing.
             training: whether to crop, flip and apply the batch augmentations.
 
         Returns:
@@ -151,7 +151,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
 
 
 def _check(images: Any, labels: Any) -> None:
-    fits = isinstance(images, Tensor) and images.dtype in (torch.uint8, torch.float32) and images.dim() == 4
+    fits = isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() == 4
     if fits and (labels is None or isinstance(labels, Tensor)):
         return
     given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
