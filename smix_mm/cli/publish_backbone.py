@@ -48,4 +48,6 @@ def run(options: argparse.Namespace) -> None:
             print(f"{name:>14}  {'not known' if value is None else value}{how}")
     unknown = [name for name in IMAGENET if name not in origin]
     if unknown:
-        print(f"A load proof cannot compare what is not known; state it with --{' --'.join(unknown)}.".replace("_", "-"))
+        print(
+            f"A load proof cannot compare what is not known; state it with --{' --'.join(unknown)}.".replace("_", "-")
+        )

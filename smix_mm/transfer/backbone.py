@@ -186,7 +186,11 @@ def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
     return dict(
         style=backbone.get("style", "pytorch") if is_resnet else None,
         channel_order=_channel_order(config, preprocessor),
-        **{name: preprocessor.get(name) for name in ("mean", "std") if isinstance(preprocessor.get(name), (list, tuple))},
+        **{
+            name: preprocessor.get(name)
+            for name in ("mean", "std")
+            if isinstance(preprocessor.get(name), (list, tuple))
+        },
     )
 
 

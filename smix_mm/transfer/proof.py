@@ -176,4 +176,3 @@ def _properties(model: nn.Module) -> dict[str, Any]:
         mean=mean.flatten().tolist() if isinstance(mean, Tensor) else None,
         std=std.flatten().tolist() if isinstance(std, Tensor) else None,
     )
-

@@ -62,16 +62,13 @@ def newest_first(paths: Iterable[Path]) -> list[Path]:
     it, because a copy has another time; different kinds of names are ordered by the time of the last change.
     """
     ordered = sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    kinds: dict[str, list[tuple[int, Path]]] = {}
-    places = []
-    for path in ordered:
-        number = re.search(r"(\d+)(?!.*\d)", path.stem)
-        kind = path.stem if number is None else path.stem[: number.start()] + path.stem[number.end() :]
-        places.append(kind)
-        kinds.setdefault(kind, []).append((int(number[1]) if number else 0, path))
+    parts = {path: re.fullmatch(r"(.*?)(\d*)(\D*)", path.stem) for path in ordered}
+    kinds: dict[tuple[str, str], list[Path]] = {}
+    for path, part in parts.items():
+        kinds.setdefault((part[1], part[3]), []).append(path)  # type: ignore[index]
     # Each kind keeps its places in the order by time.
-    numbered = {kind: iter(sorted(found, key=lambda one: -one[0])) for kind, found in kinds.items()}
-    return [next(numbered[kind])[1] for kind in places]
+    numbered = {kind: iter(sorted(found, key=lambda path: -int(parts[path][2] or 0))) for kind, found in kinds.items()}  # type: ignore[index]
+    return [next(numbered[part[1], part[3]]) for part in parts.values()]  # type: ignore[index]
 
 
 def write_text(path: str | Path, text: str) -> None:

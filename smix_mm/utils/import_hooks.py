@@ -54,7 +54,6 @@ class _Finder(MetaPathFinder):
         return None
 
     def finished(self, module: ModuleType, name: str) -> None:
-        """Run the callbacks of a module."""
         for callback in self.waiting.pop(name, []):
             callback(module)
         if not self.waiting:

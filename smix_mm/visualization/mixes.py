@@ -24,20 +24,19 @@ from .panels import MOST, SYMBOLS
 class Mix:
     """A mixed batch and how it was made; all tensors are on the CPU.
 
+    ``images`` and ``mixed``, before and after, are uint8 RGB (N, 3, H, W); boxes ``(y1, x1, y2, x2)``, half-open, are
+    int64 (N, 4), and points ``(y, x)`` int64 (N, 2).
+
     Attributes:
         name: class name of the augmentation.
-        images: uint8 RGB (N, 3, H, W), before mixing.
-        mixed: uint8 RGB (N, 3, H, W), after mixing.
         partner: int64 (N,), index of the image that each patch was cut from.
-        source_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the partner.
-        target_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the image itself.
+        source_boxes, target_boxes: what was cut from the partner, and what was pasted over in the image itself.
         lam: float64 (N,), the weight of the image's own label, in [0, 1].
         maps: float32 (N, H, W) in [0, 1], the saliency map from which each patch was cut.
         map_caption: a caption for the maps, at most two lines.
         drawn_lam: the λ drawn for the whole batch, before the box was rounded and clipped; NaN if every image has its
             own.
-        source_points: int64 (N, 2), the (y, x) that each patch was cut around; None if unknown.
-        target_points: int64 (N, 2), the (y, x) that it was pasted around; None if unknown or the same place.
+        source_points, target_points: what each patch was cut and pasted around; None if unknown or the same place.
         source_symbol, target_symbol: the symbols that mark these points.
     """
 

@@ -17,8 +17,6 @@ MOST, LEAST, ANY = "+", "x", "o"
 SYMBOLS = {"salient": MOST, "non_salient": LEAST, "random": ANY}
 PLACES = {MOST: "most salient pixel", LEAST: "least salient pixel", ANY: "random place"}
 
-LONGEST_NAME = 18
-
 
 @dataclass(frozen=True)
 class Mark:
@@ -75,7 +73,7 @@ class Example:
 def short_name(name: str) -> str:
     """The first of a class's comma-separated synonyms, shortened to 18 characters."""
     first = name.split(",")[0].strip()
-    return first if len(first) <= LONGEST_NAME else f"{first[: LONGEST_NAME - 1].rstrip()}…"
+    return first if len(first) <= 18 else f"{first[:17].rstrip()}…"
 
 
 def mixed_label(lam: float, own: str, other: str) -> str:
@@ -91,10 +89,10 @@ def to_image(image: Tensor) -> np.ndarray:
 
 def to_box(box: Tensor) -> Box:
     """A tuple of Python integers from a box, int64 (4,)."""
-    y1, x1, y2, x2 = (int(number) for number in box)
+    y1, x1, y2, x2 = box.tolist()
     return y1, x1, y2, x2
 
 
 def to_mark(point: Tensor, symbol: str) -> Mark:
     """A mark at a point, int64 (2,): ``(y, x)``."""
-    return Mark(int(point[0]), int(point[1]), symbol)
+    return Mark(*point.tolist(), symbol)
