@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from ..utils.errors import DataError
 from ..utils.files import write_json, write_text
@@ -99,22 +98,13 @@ def step_times(record: Record) -> dict[str, dict[str, Any]]:
     return found
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured number.
-
-    Attributes:
-        label: name and unit.
-        part: the benchmark that measures it.
-        key: its key in the row.
-        row: the values by which the row is found.
-        form: its format as text.
-    """
+class Figure(NamedTuple):
+    """One measured number: its label with the unit; the benchmark, the key and the values by which its row is found."""
 
     label: str
     part: str
     key: str
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any]
     form: str = "{:.3f}"
 
 
@@ -248,11 +238,7 @@ _MARKED = re.compile(r"(<!-- gpu: [^\n]*-->\n)(.*?)(<!-- gpu end -->)", re.DOTAL
 
 
 def with_block(text: str, block: str) -> str:
-    """A document with another text between its marks.
-
-    Raises:
-        DataError: the document does not have each of the two marks exactly once.
-    """
+    """A document with another text between its marks; a DataError if it does not have each mark exactly once."""
     changed, count = _MARKED.subn(lambda found: f"{found[1]}\n{block}\n\n{found[3]}", text)
     if count != 1:
         raise DataError("the document should have `<!-- gpu: ... -->` and `<!-- gpu end -->` once, around the figures.")

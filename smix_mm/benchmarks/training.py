@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Sequence
 
+import mmengine
+import mmpretrain
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -153,9 +155,8 @@ def _augments(arm: str, settings: Row) -> Row:
         return {"batch_augments": None}
     augment: Row = {"type": arm, "alpha": 1.0}
     if arm == "SaliencyMix":
-        augment.update(mean=settings["mean"], std=settings["std"])
-        if not settings.get("to_rgb"):
-            augment["channel_order"] = "bgr"
+        order = "rgb" if settings.get("to_rgb") else "bgr"
+        augment.update(mean=settings["mean"], std=settings["std"], channel_order=order)
     return {"batch_augments": {"augments": augment, "probs": 1.0}, "to_onehot": True}
 
 
@@ -190,9 +191,6 @@ def _read(config: str | Path) -> Config:
 
 def describe() -> Row:
     """:func:`~.machine.describe_machine`, with the releases of mmengine and mmpretrain."""
-    import mmengine
-    import mmpretrain
-
     return {**describe_machine(), "mmengine": mmengine.__version__, "mmpretrain": mmpretrain.__version__}
 
 

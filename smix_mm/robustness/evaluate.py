@@ -137,15 +137,14 @@ def draw_curve(figures: Mapping[str, Mapping[str, float]], attack: str, path: Pa
     from matplotlib.figure import Figure
 
     strengths = {name: "0" if name == CLEAN else name.partition(" ")[2] for name in figures}
-    rows = [(parse_eps(eps), name) for name, eps in strengths.items() if name == CLEAN or name.startswith(f"{attack} ")]
-    rows.sort()
+    rows = sorted(
+        (255 * float(parse_eps(eps)), name) for name, eps in strengths.items() if name.startswith((CLEAN, f"{attack} "))
+    )
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
-    for metric in dict.fromkeys(name for _, row in rows for name in figures[row]):
-        axes.plot([255 * float(eps) for eps, _ in rows], [figures[row][metric] for _, row in rows], "o-", label=metric)
-    axes.set_xlabel(f"largest change of a pixel by {attack.upper()}, of 255")
-    axes.set_ylabel("accuracy (%)")
-    axes.set_ylim(0, 100)
+    for metric in dict.fromkeys(metric for _, name in rows for metric in figures[name]):
+        axes.plot([eps for eps, _ in rows], [figures[name][metric] for _, name in rows], "o-", label=metric)
+    axes.set(xlabel=f"largest change of a pixel by {attack.upper()}, of 255", ylabel="accuracy (%)", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(figure, path, dpi=150)

@@ -6,7 +6,7 @@ import argparse
 import ast
 import hashlib
 import pickle
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -130,14 +130,10 @@ def state_dict_hash(state_dict: Mapping[str, Tensor]) -> str:
 
 
 def literal_assignments(text: str) -> dict[str, Any]:
-    """Evaluate the assignments of literals in a config's text, without executing it.
+    """Values by name of the assignments in a config's text, which is not executed.
 
-    Args:
-        text: Python code, such as a checkpoint's ``meta['cfg']``.
-
-    Returns:
-        Values by name, of literals, lists, tuples, dicts and ``dict(name=value)``. Other assignments are skipped, and
-        the dict is empty if the text is not valid Python.
+    Literals, lists, tuples, dicts and ``dict(name=value)`` are evaluated, other assignments skipped. The dict is empty
+    if the text is not valid Python.
     """
     try:
         tree = ast.parse(text)
@@ -145,13 +141,9 @@ def literal_assignments(text: str) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {}
     for statement in tree.body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target = statement.targets[0]
-            if isinstance(target, ast.Name):
-                try:
-                    found[target.id] = _literal(statement.value)
-                except ValueError:
-                    continue
+        if isinstance(statement, ast.Assign) and isinstance(target := statement.targets[-1], ast.Name):
+            with suppress(ValueError, TypeError):
+                found[target.id] = _literal(statement.value)
     return found
 
 
@@ -161,9 +153,6 @@ def _literal(node: ast.expr) -> Any:
     if isinstance(node, ast.Dict):
         return {_literal(key): _literal(value) for key, value in zip(node.keys, node.values) if key is not None}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        content: dict[Any, Any] = {}
-        for argument in node.args:
-            content.update(_literal(argument))
-        content.update({keyword.arg: _literal(keyword.value) for keyword in node.keywords if keyword.arg})
-        return content
+        content = {keyword.arg: _literal(keyword.value) for keyword in node.keywords if keyword.arg}
+        return {key: value for argument in node.args for key, value in dict(_literal(argument)).items()} | content
     return ast.literal_eval(node)

@@ -8,7 +8,7 @@ import re
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from ..utils.errors import CheckpointError
 from ..utils.text import first_few
@@ -126,7 +126,7 @@ def unsafe_names(path: Path) -> list[str]:
     return [name for name in public if not _SAFE.fullmatch(name)]
 
 
-def _collect_names(pickle: BinaryIO, names: list[str]) -> None:
+def _collect_names(pickle: IO[bytes], names: list[str]) -> None:
     strings, memo = [""], []
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name in ("GLOBAL", "INST"):

@@ -51,7 +51,7 @@ _RESNET_HEAD = re.compile(r"(fc|head|classifier)\.")
 _SEQUENTIAL = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 
 
-def choose_weights(content: Any, weights: str, path: object) -> tuple[Tensors, bool]:
+def choose_weights(content: Mapping[str, Any], weights: str, path: object) -> tuple[Tensors, bool]:
     """The averaged or raw state dict of a checkpoint.
 
     Args:
@@ -63,11 +63,8 @@ def choose_weights(content: Any, weights: str, path: object) -> tuple[Tensors, b
         Tensors by name, without what wrappers insert into names, and whether the checkpoint has both.
 
     Raises:
-        CheckpointError: it holds no tensors.
         ValueError: ``'raw'`` for a checkpoint that has one state dict.
     """
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} should hold a checkpoint or a state dict, got a {type(content).__name__}")
     for trained, average, _ in _TWO_NETWORKS:
         if isinstance(content.get(trained), Mapping) and isinstance(content.get(average), Mapping):
             return _tensors(content[trained if weights == "raw" else average]), True
@@ -102,11 +99,7 @@ def _tensors(state_dict: Mapping[str, Any]) -> Tensors:
 
 
 def extract_backbone(state_dict: Mapping[str, Tensor], path: object) -> Tensors:
-    """The backbone's tensors under its own names, out of an OpenMMLab model or as a ResNet.
-
-    Args:
-        state_dict: see :func:`choose_weights`.
-        path: for messages.
+    """The backbone's tensors under its own names, out of what :func:`choose_weights` returned.
 
     Raises:
         CheckpointError: there is no backbone, more than one, or one that is not whole.

@@ -108,15 +108,12 @@ def _read(path: str | Path, pipeline: Sequence[Mapping[str, Any]]) -> tuple[Tens
 
 
 def class_activation_map(classifier: nn.Module, pixels: Tensor, label: int) -> np.ndarray:
-    """Grad-CAM of one class, computed on the backbone's last feature map.
+    """Grad-CAM of a class on the backbone's last feature map, float32 (H, W) in [0, 1].
 
     Args:
         classifier: a :class:`~smix_mm.robustness.attacks.PixelClassifier`.
         pixels: floats (1, 3, H, W) in 0..255.
         label: index of the class.
-
-    Returns:
-        float32 (H, W) in [0, 1].
     """
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -129,8 +126,7 @@ def class_activation_map(classifier: nn.Module, pixels: Tensor, label: int) -> n
 def last_map(classifier: nn.Module, pixels: Tensor) -> nn.Module:
     """The last module of the backbone whose output is a feature map (N, C, h, w) larger than 1x1.
 
-    Raises:
-        UsageError: there is none, as in a plain vision transformer.
+    A UsageError if there is none, as in a plain vision transformer.
     """
     found: list[nn.Module] = []
 

@@ -45,6 +45,9 @@ def compare_detections(
             the inputs.
         DataError: a file does not contain detections, or an image cannot be read.
     """
+    from mmdet.registry import DATASETS
+    from mmengine.registry import init_default_scope
+
     if not files:
         raise UsageError("There should be at least one NAME=detections.npz, got none.")
     found = {name: read_detections(file) for name, file in files.items()}
@@ -61,26 +64,18 @@ def compare_detections(
     for image in images:
         if image not in known:
             raise UsageError(f"images should be ids of the detections, such as {known[0]}, got {image}.")
-    paths = _paths(config, dict(cfg_options or {}))
+    cfg = read_config(config)
+    cfg.merge_from_dict(dict(cfg_options or {}))
+    init_default_scope("mmdet")
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    paths = {str(info["img_id"]): info["img_path"] for info in infos}
     absent = [image for image in images if image not in paths]
     if absent:
         raise UsageError(f"The test set of {config} has no image {absent[0]}; give the config of the detections.")
     check_output(out, config, *files.values(), *(paths[image] for image in images))
     _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
     return Path(out)
-
-
-def _paths(config: str | Path, options: dict[str, Any]) -> dict[str, str]:
-    """The image files of the config's test set, by image id."""
-    from mmdet.registry import DATASETS
-    from mmengine.registry import init_default_scope
-
-    cfg = read_config(config)
-    cfg.merge_from_dict(options)
-    init_default_scope("mmdet")
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-    return {str(info["img_id"]): info["img_path"] for info in infos}
 
 
 def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list[str], score: float, out: Path) -> None:

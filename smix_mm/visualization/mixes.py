@@ -62,14 +62,9 @@ class Mix:
 
 
 def find_augment(preprocessor: Any) -> tuple[Any, float]:
-    """The first of a preprocessor's batch augmentations that can be shown, and its probability.
+    """The first batch augmentation of a ``ClsDataPreprocessor`` that can be shown, or None.
 
-    Args:
-        preprocessor: an mmpretrain ``ClsDataPreprocessor``.
-
-    Returns:
-        a SaliencyMix, an OfficialSaliencyMix or mmpretrain's CutMix, or None; and the share of batches that it is
-        applied to, in [0, 1].
+    And the share of batches that it is applied to, in [0, 1].
     """
     wrapper: Any = preprocessor.batch_augments
     for index, augment in enumerate(wrapper.augments if wrapper else ()):
@@ -103,14 +98,7 @@ def mix_batch(augment: Any, inputs: Tensor, unnormalizer: SaliencyMix, draw: Mix
 
 
 def mix_images(images: Tensor, draw: MixDraw, options: MixOptions, detector: SaliencyDetector) -> Mix:
-    """SaliencyMix of images, made by the functions that training uses.
-
-    Args:
-        images: uint8 RGB (N, 3, H, W).
-        draw: see :func:`~smix_mm.mixing.draw_mix`.
-        options: see :class:`~smix_mm.mixing.MixOptions`.
-        detector: the saliency detector.
-    """
+    """SaliencyMix of images, uint8 RGB (N, 3, H, W), made by the functions that training uses."""
     plan = plan_mix(images, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     sources = images[plan.partner]

@@ -95,4 +95,5 @@ def to_box(box: Tensor) -> Box:
 
 def to_mark(point: Tensor, symbol: str) -> Mark:
     """A mark at a point, int64 (2,): ``(y, x)``."""
-    return Mark(*point.tolist(), symbol)
+    y, x = point.tolist()
+    return Mark(y, x, symbol)

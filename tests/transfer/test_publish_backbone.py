@@ -103,7 +103,7 @@ def test_what_a_checkpoint_does_not_record_is_unknown_or_as_stated_and_is_not_co
     recorded = dict(state_dict=classifier(), meta=dict(cfg=CONFIG))
     with pytest.raises(CheckpointError, match="channel_order=bgr was stated, but .* was trained with rgb"):
         publish(recorded, tmp_path, channel_order="bgr")
-    with pytest.raises(CheckpointError, match=r"mean=\[1.0, 2.0, 4.0\] was stated, but .* trained with \[1.0, 2.0, 3.0"):
+    with pytest.raises(CheckpointError, match=r"mean=\[1.0, 2.0, 4.0\] was stated, but .* with \[1.0, 2.0, 3.0"):
         publish(recorded, tmp_path, mean=[1, 2, 4])
     _, meta = publish(recorded, tmp_path, mean=[1, 2, 3], style="caffe")
     assert meta["origin"] == dict.fromkeys(IMAGENET, "read")
