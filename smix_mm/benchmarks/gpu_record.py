@@ -57,11 +57,7 @@ def slug(card: str) -> str:
 
 
 def read_records(results: str | Path) -> list[Record]:
-    """The record of every card in ``<results>/gpu``, sorted by file name; empty if there is no such folder.
-
-    Raises:
-        DataError: a file is not a record; the message names it.
-    """
+    """The record of every card in ``<results>/gpu``, sorted by file name; a DataError names a file that is none."""
     records = []
     for path in sorted((Path(results) / FOLDER).glob("*.json")):
         try:
@@ -114,9 +110,8 @@ def _saliency(label: str, what: str, batch: int, side: int, key: str) -> Figure:
 
 
 def _step(arm: str) -> Figure:
-    row = {"config": IMAGENET_STEP, "arm": arm}
     label = f"ResNet-50, 224, batch 256, mixed precision, a step with {arm}, ms"
-    return Figure(label, "imagenet-step", "median_ms", row, "{:.2f}")
+    return Figure(label, "imagenet-step", "median_ms", {"config": IMAGENET_STEP, "arm": arm}, "{:.2f}")
 
 
 def _fast_path(name: str, arm: str) -> Figure:
@@ -125,11 +120,8 @@ def _fast_path(name: str, arm: str) -> Figure:
 
 
 MAPS = _saliency("captured in a CUDA graph", "map", 256, 224, "captured_ms")
-STEP_RATIO = Figure(
-    "the step with SaliencyMix by that with CutMix",
-    "imagenet-step",
-    "to_cutmix",
-    {"config": IMAGENET_STEP, "arm": "SaliencyMix"},
+STEP_RATIO = _step("SaliencyMix")._replace(
+    label="the step with SaliencyMix by that with CutMix", key="to_cutmix", form="{:.3f}"
 )
 FAST_PATH = _fast_path("SaliencyMix", "saliencymix")
 
@@ -216,18 +208,18 @@ def _origin(record: Record) -> str:
         f"{name} {machine[name]}" for name in ("driver", "cuda", "torch", "triton", "python") if machine.get(name)
     ]
     at = "no commit known" if record.get("commit") is None else f"commit {record['commit'][:7]}"
-    if record.get("uncommitted_changes"):
-        at += " with changes"
+    at += " with changes" if record.get("uncommitted_changes") else ""
     return f"{machine['card']}: {', '.join(releases)}; {record['date'][:10]}, {at}; {_tests(record)}."
 
 
 def _tests(record: Record) -> str:
-    totals = {
-        count: sum(result["tests"][count] for result in record["parts"].values() if "tests" in result)
+    parts = record["parts"].items()
+    passed, failed, skipped = (
+        sum(result["tests"][count] for _, result in parts if "tests" in result)
         for count in ("passed", "failed", "skipped")
-    }
-    summary = f"{totals['passed']} tests passed, {totals['failed']} failed, {totals['skipped']} were left out"
-    unfinished = [name for name, result in record["parts"].items() if result["status"] == "timed out"]
+    )
+    summary = f"{passed} tests passed, {failed} failed, {skipped} were left out"
+    unfinished = [name for name, result in parts if result["status"] == "timed out"]
     return summary + (f"; not finished: {', '.join(unfinished)}" if unfinished else "")
 
 

@@ -44,15 +44,8 @@ def run(options: argparse.Namespace) -> None:
         check_output(options.out, *options.configs)
     rows = []
     for config in options.configs:
-        rows += training.benchmark_training(
-            config,
-            batch=options.batch,
-            size=options.size,
-            iterations=options.iterations,
-            rounds=options.rounds,
-            device=options.device,
-            amp=options.amp,
-        )
+        given = ("batch", "size", "iterations", "rounds", "device", "amp")
+        rows += training.benchmark_training(config, **{name: getattr(options, name) for name in given})
     if not torch.cuda.is_available() and options.device == "cpu":
         rows += training.not_measured_on_gpu()
     print(training.format_table(rows))

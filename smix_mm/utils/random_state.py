@@ -94,8 +94,7 @@ def generator_owners(model: nn.Module) -> Iterator[tuple[str, Any]]:
 def preserved_random_state(seed: int | None = None) -> Iterator[None]:
     """Restore the global generators of Python, NumPy and torch, on the CPU and all GPUs, on leaving.
 
-    Args:
-        seed: Seed of the generators inside, at least 0. Defaults to None: they continue from their current state.
+    Inside they continue from their current state, or begin with ``seed``, which is at least 0.
     """
     before = get_cpu_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -132,7 +132,14 @@ def _mix_with_global_generators(augment: Any, inputs: Tensor, unnormalizer: Sali
     """Mix with an OfficialSaliencyMix or mmpretrain's CutMix, which draw from numpy's and torch's global generators."""
     samples = len(inputs)
     official = isinstance(augment, OfficialSaliencyMix)
-    with _recorded(augment, "box" if official else "cutmix_bbox_and_lam") as calls, preserved_random_state(seed):
+    method = "box" if official else "cutmix_bbox_and_lam"
+    original, calls = getattr(augment, method), []
+
+    def record(*arguments: Any) -> Any:
+        calls.append((arguments, original(*arguments)))
+        return calls[-1][1]
+
+    with mock.patch.object(augment, method, record), preserved_random_state(seed):
         # With an identity matrix as labels, the mixed labels show the partners and λ. CutMix changes its inputs.
         mixed, weights = augment(inputs.clone(), torch.eye(samples, device=inputs.device))
     (source, drawn_lam), result = calls[0]
@@ -164,20 +171,3 @@ def _mix_with_global_generators(augment: Any, inputs: Tensor, unnormalizer: Sali
         drawn_lam=drawn_lam,
         source_points=points,
     )
-
-
-@contextmanager
-def _recorded(owner: Any, method: str) -> Iterator[list[tuple[tuple[Any, ...], Any]]]:
-    """Record the arguments and the result of each call of a method of one object."""
-    original, calls = getattr(owner, method), []
-
-    def record(*arguments: Any) -> Any:
-        result = original(*arguments)
-        calls.append((arguments, result))
-        return result
-
-    setattr(owner, method, record)
-    try:
-        yield calls
-    finally:
-        delattr(owner, method)

@@ -29,20 +29,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One image, or saliency map, with a caption, a box and marks.
+    """One image, or saliency map, with a caption, a box and marks."""
 
-    Attributes:
-        caption: at most two lines of about 30 characters.
-        image: uint8 RGB (H, W, 3), or a saliency map, float32 (H, W) in [0, 1].
-        box: ``(y1, x1, y2, x2)``, half-open, or None.
-        colour: colour of the box, :data:`SOURCE` or :data:`TARGET`.
-        marks: pixels to mark.
-    """
-
-    caption: str
-    image: np.ndarray
-    box: Box | None = None
-    colour: str = SOURCE
+    caption: str  # at most two lines of about 30 characters
+    image: np.ndarray  # uint8 RGB (H, W, 3), or a saliency map, float32 (H, W) in [0, 1]
+    box: Box | None = None  # (y1, x1, y2, x2), half-open
+    colour: str = SOURCE  # of the box, or TARGET
     marks: tuple[Mark, ...] = ()
 
     @property

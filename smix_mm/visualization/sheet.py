@@ -50,11 +50,7 @@ def sheet_image(examples: Sequence[Example]) -> np.ndarray:
 
 
 def draw_sheet(examples: Sequence[Example]) -> Any:
-    """A matplotlib figure with the examples one below the other.
-
-    Raises:
-        ValueError: there is no example.
-    """
+    """A matplotlib figure with the examples one below the other; a ValueError if there is none."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
