@@ -44,10 +44,9 @@ def run_parts(
         say: called with a line when a part begins and when it ends.
 
     Returns:
-        For each part, by name, a dict: ``kind``; ``status``, ``'passed'``, ``'failed'``, ``'timed out'`` or
-        ``'left out'``; ``seconds`` that it took; ``why`` it did not pass, else None. Tests also have
-        ``tests``, the numbers of ``passed``, ``failed`` and ``skipped``, and ``failures`` and ``skips``,
-        lists of dicts with ``test`` and ``why``; benchmarks have ``rows`` as they wrote them.
+        By name of the part: ``kind``; ``status``, ``'passed'``, ``'failed'``, ``'timed out'`` or ``'left out'``;
+        ``seconds``; ``why`` it did not pass, else None. Of tests: ``tests``, the numbers of ``passed``, ``failed`` and
+        ``skipped``; ``failures`` and ``skips``, lists of ``test`` and ``why``. Of benchmarks: ``rows``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -63,15 +63,12 @@ def benchmark_training(
         amp: mixed precision with dynamic loss scaling; needs a GPU.
 
     Returns:
-        A dict for each arm: ``config``, ``arm``, ``batch``, ``height``, ``width``, ``device``,
-        ``amp``, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
-        ``to_cutmix``, the median over the rounds of the time over CutMix's in the same round. The
-        last three are None if there is no GPU, and for an arm whose packages are not installed,
-        which is printed on stderr.
+        For each arm the settings, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
+        ``to_cutmix``, the median of the time over CutMix's in the same round. These are None if there is no GPU, and
+        for an arm whose packages are not installed, which is printed on stderr.
 
     Raises:
-        UsageError: a number is too small, the device or the config does not exist, the config has no
-            mean and std, or mixed precision is requested on a CPU.
+        UsageError: an argument or the config does not allow it.
     """
     if min(batch, iterations, rounds) < 1:
         raise UsageError(

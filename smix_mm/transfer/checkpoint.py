@@ -83,9 +83,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         from safetensors.torch import load_file
     except ImportError:
-        raise PackageError(
-            f"{path} is read with safetensors, which is not installed; pip install safetensors"
-        ) from None
+        raise PackageError(f"safetensors, which {path} needs, is not installed; pip install safetensors") from None
     return dict(load_file(path))
 
 
