@@ -61,7 +61,10 @@ def channel_order(pipeline: Sequence[Mapping[str, Any]]) -> str:
 
 
 def corrupt_in_memory(dataset: Any, corruption: CommonCorruption) -> None:
-    """Corrupt the images of an :class:`~smix_mm.datasets.in_memory.dataset.InMemoryDataset` in place."""
+    """Corrupt the images of an :class:`~smix_mm.datasets.in_memory.dataset.InMemoryDataset` in place.
+
+    Images on a GPU are copied one by one, which was never run on a GPU.
+    """
     for index, image in enumerate(dataset.images.permute(0, 2, 3, 1).cpu().numpy()):
         corrupted = corruption(dict(img=image, sample_idx=index))["img"]
         dataset.images[index] = torch.from_numpy(corrupted).permute(2, 0, 1)
