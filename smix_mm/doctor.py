@@ -24,12 +24,7 @@ ABSENT = "absent"
 # The import of these packages succeeds even if this part, with the classes for configs, is broken.
 PARTS = {"mmpretrain": "models", "mmdet": "models"}
 
-OPENCVS = (
-    "opencv-python",
-    "opencv-python-headless",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)
+OPENCVS = tuple(f"opencv-{kind}" for kind in ("python", "python-headless", "contrib-python", "contrib-python-headless"))
 
 
 @dataclass(frozen=True)
@@ -53,23 +48,30 @@ class Finding:
         """``'ok'``, ``'note'`` (ok, with advice), ``'absent'`` or ``'wrong'``."""
         if self.found == ABSENT:
             return ABSENT
-        if not self.ok:
-            return "wrong"
-        return "note" if self.fix else "ok"
+        return ("note" if self.fix else "ok") if self.ok else "wrong"
 
     def __str__(self) -> str:
         line = f"{self.status:<6}  {self.name}: {self.found}"
         return f"{line}; to fix: {self.fix}" if self.fix else line
 
 
+def _strict(name: str, fix: str, check: Callable[[], tuple[bool, str, str]]) -> Finding:
+    """The result of ``check`` (ok, found, fix), or its error; a broken package may raise any error on import."""
+    try:
+        return Finding(name, *check())
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
+        return Finding(name, False, ABSENT if absent else first_line(error), fix)
+
+
 def check_import(module: str, fix: str, part: str | None = None) -> Finding:
     """Imports ``module``, and its submodule ``part`` if given, and finds the version."""
 
-    def check() -> Finding:
+    def check() -> tuple[bool, str, str]:
         version = _version(importlib.import_module(module))
         if part is not None:
             importlib.import_module(f"{module}.{part}")
-        return Finding(module, True, version)
+        return True, version, ""
 
     return _strict(module, fix, check)
 
@@ -77,7 +79,7 @@ def check_import(module: str, fix: str, part: str | None = None) -> Finding:
 def check_gpu() -> Finding:
     """Finds the GPUs that torch can use; none are needed."""
 
-    def check() -> Finding:
+    def check() -> tuple[bool, str, str]:
         import torch
 
         # torch gives the reason why it cannot use a GPU, such as an old driver, only in a warning.
@@ -85,15 +87,10 @@ def check_gpu() -> Finding:
             warnings.simplefilter("always")
             count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count:
-            return Finding("GPU", True, ", ".join(map(torch.cuda.get_device_name, range(count))))
+            return True, ", ".join(map(torch.cuda.get_device_name, range(count))), ""
         if caught:
-            return Finding(
-                "GPU",
-                True,
-                first_line(caught[0].message),
-                "update the NVIDIA driver (the CPU is used until then)",
-            )
-        return Finding("GPU", True, "none, the CPU is used")
+            return True, first_line(caught[0].message), "update the NVIDIA driver (the CPU is used until then)"
+        return True, "none, the CPU is used", ""
 
     return _strict("GPU", TORCH, check)
 
@@ -101,18 +98,17 @@ def check_gpu() -> Finding:
 def check_operators() -> Finding:
     """Finds whether mmcv runs its own operators or torchvision's as replacements."""
 
-    def check() -> Finding:
+    def check() -> tuple[bool, str, str]:
         found = mmcv_operators.describe()
-        return Finding("mmcv.ops", True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else "")
+        return True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else ""
 
     return _strict("mmcv.ops", FIXES["mmcv"], check)
 
 
 def check_nms(device: str) -> Finding:
     """Runs mmcv's non-maximum suppression on three boxes, of which two overlap."""
-    name = f"mmcv.ops.nms on {device}"
 
-    def check() -> Finding:
+    def check() -> tuple[bool, str, str]:
         import torch
 
         boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], device=device)
@@ -122,17 +118,17 @@ def check_nms(device: str) -> Finding:
         except RuntimeError as error:
             if device == "cpu" or "implementation for device" not in str(error):
                 raise
-            found = "mmcv has CPU operators only: detectors cannot train on the GPU, all else can"
-            fix = (
+            return (
+                True,
+                "mmcv has CPU operators only: detectors cannot train on the GPU, all else can",
                 "`make setup MMCV_OPS=0` for torchvision's operators, or install the CUDA toolkit of torch's CUDA "
-                "version, remove .venv and run `make setup MMCV_OPS=1`"
+                "version, remove .venv and run `make setup MMCV_OPS=1`",
             )
-            return Finding(name, True, found, fix)
-        if kept != [0, 2]:
-            return Finding(name, False, f"kept the boxes {kept}, where [0, 2] is right", FIXES["mmcv"])
-        return Finding(name, True, "right")
+        right = kept == [0, 2]
+        return right, "right" if right else f"kept the boxes {kept}, where [0, 2] is right", "" if right else fix
 
-    return _strict(name, FIXES["mmcv"], check)
+    fix = FIXES["mmcv"]
+    return _strict(f"mmcv.ops.nms on {device}", fix, check)
 
 
 def check_one_opencv() -> Finding:
@@ -145,23 +141,19 @@ def check_one_opencv() -> Finding:
 
 def check_cv2_saliency() -> Finding:
     """Imports OpenCV and finds whether it has saliency detectors, which only its contrib build contains."""
-    name, fix = "cv2.saliency", _fix_opencv(OPENCVS)
+    fix = _fix_opencv(OPENCVS)
 
-    def check() -> Finding:
+    def check() -> tuple[bool, str, str]:
         cv2 = importlib.import_module("cv2")
         if hasattr(getattr(cv2, "saliency", None), "StaticSaliencyFineGrained_create"):
-            return Finding(name, True, f"OpenCV {_version(cv2)}")
-        return Finding(name, False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", fix)
+            return True, f"OpenCV {_version(cv2)}", ""
+        return False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", fix
 
-    return _strict(name, fix, check)
+    return _strict("cv2.saliency", fix, check)
 
 
 def check_environment(plain: bool = False) -> list[Finding]:
-    """Runs every check.
-
-    Args:
-        plain: Whether to omit what only the OpenMMLab part needs. OpenCV is checked if it is installed.
-    """
+    """Runs every check; if ``plain``, not those of what only the OpenMMLab part needs, and OpenCV's if installed."""
     base = [check_import("torch", TORCH), check_gpu()]
     opencv = [check_one_opencv(), check_cv2_saliency()]
     if plain:
@@ -173,11 +165,7 @@ def check_environment(plain: bool = False) -> list[Finding]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the findings.
-
-    Returns:
-        The exit status: 0 if everything is ok, else 1.
-    """
+    """Prints the findings; returns the exit status, 0 if everything is ok, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m smix_mm.doctor",
         description="Check that this environment can do what smix_mm needs. The exit status is 0 if it can, else 1.",
@@ -191,18 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")
         findings = check_environment(plain)
     logging.disable(logging.NOTSET)
-    for finding in findings:
-        print(finding)
+    print(*findings, sep="\n")
     return 0 if all(finding.ok for finding in findings) else 1
-
-
-def _strict(name: str, fix: str, check: Callable[[], Finding]) -> Finding:
-    """The result of ``check``, or its error; a broken package may raise any error on import."""
-    try:
-        return check()
-    except Exception as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
-        return Finding(name, False, ABSENT if absent else first_line(error), fix)
 
 
 def _version(module: object) -> str:

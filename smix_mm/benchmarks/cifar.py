@@ -59,8 +59,9 @@ def benchmark_cifar(
         FileNotFoundError: the data do not exist.
     """
     gpu = torch.cuda.is_available()
-    iterations = (200 if gpu else 1) if iterations is None else iterations
-    warm_up = (50 if gpu else 1) if warm_up is None else warm_up
+    defaults = (200, 50) if gpu else (1, 1)
+    iterations = defaults[0] if iterations is None else iterations
+    warm_up = defaults[1] if warm_up is None else warm_up
     if min(iterations, warm_up) < 1 or rounds < 2:
         raise UsageError(
             f"iterations, warm_up and rounds should be at least 1, 1 and 2, got {iterations}, {warm_up} and {rounds}."
@@ -127,9 +128,7 @@ class _Clock(Hook):
     """Measures the speed of each round of iterations, then ends the training."""
 
     def __init__(self, iterations: int, warm_up: int, rounds: int) -> None:
-        self.iterations = iterations
-        self.warm_up = warm_up
-        self.rounds = rounds
+        self.iterations, self.warm_up, self.rounds = iterations, warm_up, rounds
         self.speeds: list[float] = []
         self.seen = self.images = 0
         self.start = 0.0

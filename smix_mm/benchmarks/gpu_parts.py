@@ -19,19 +19,12 @@ TESTS, BENCHMARK = "tests", "benchmark"
 
 @dataclass(frozen=True)
 class Part:
-    """A command with a time limit, run in its own process.
+    """A command with a time limit, run in its own process."""
 
-    Attributes:
-        name: of the part and of its files.
-        kind: ``'tests'``, which writes JUnit's XML, or ``'benchmark'``, which writes JSON with ``rows``.
-        arguments: of this Python; ``{out}`` is replaced by the file to write.
-        seconds: time limit, about twice the time on an H100.
-    """
-
-    name: str
-    kind: str
-    arguments: tuple[str, ...]
-    seconds: float
+    name: str  # also of its files
+    kind: str  # "tests", which writes JUnit's XML, or "benchmark", which writes JSON with "rows"
+    arguments: tuple[str, ...]  # of this Python; {out} is replaced by the file to write
+    seconds: float  # time limit, about twice the time on an H100
 
 
 def tests(name: str, seconds: float, *paths: str) -> Part:

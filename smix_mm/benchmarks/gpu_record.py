@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from ..utils.errors import DataError
 from ..utils.files import write_json, write_text
@@ -58,11 +57,7 @@ def slug(card: str) -> str:
 
 
 def read_records(results: str | Path) -> list[Record]:
-    """The record of every card in ``<results>/gpu``, sorted by file name; empty if there is no such folder.
-
-    Raises:
-        DataError: a file is not a record; the message names it.
-    """
+    """The record of every card in ``<results>/gpu``, sorted by file name; a DataError names a file that is none."""
     records = []
     for path in sorted((Path(results) / FOLDER).glob("*.json")):
         try:
@@ -99,22 +94,13 @@ def step_times(record: Record) -> dict[str, dict[str, Any]]:
     return found
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured number.
-
-    Attributes:
-        label: name and unit.
-        part: the benchmark that measures it.
-        key: its key in the row.
-        row: the values by which the row is found.
-        form: its format as text.
-    """
+class Figure(NamedTuple):
+    """One measured number: its label with the unit; the benchmark, the key and the values by which its row is found."""
 
     label: str
     part: str
     key: str
-    row: Mapping[str, Any] = field(default_factory=dict)
+    row: Mapping[str, Any]
     form: str = "{:.3f}"
 
 
@@ -124,9 +110,8 @@ def _saliency(label: str, what: str, batch: int, side: int, key: str) -> Figure:
 
 
 def _step(arm: str) -> Figure:
-    row = {"config": IMAGENET_STEP, "arm": arm}
     label = f"ResNet-50, 224, batch 256, mixed precision, a step with {arm}, ms"
-    return Figure(label, "imagenet-step", "median_ms", row, "{:.2f}")
+    return Figure(label, "imagenet-step", "median_ms", {"config": IMAGENET_STEP, "arm": arm}, "{:.2f}")
 
 
 def _fast_path(name: str, arm: str) -> Figure:
@@ -135,11 +120,8 @@ def _fast_path(name: str, arm: str) -> Figure:
 
 
 MAPS = _saliency("captured in a CUDA graph", "map", 256, 224, "captured_ms")
-STEP_RATIO = Figure(
-    "the step with SaliencyMix by that with CutMix",
-    "imagenet-step",
-    "to_cutmix",
-    {"config": IMAGENET_STEP, "arm": "SaliencyMix"},
+STEP_RATIO = _step("SaliencyMix")._replace(
+    label="the step with SaliencyMix by that with CutMix", key="to_cutmix", form="{:.3f}"
 )
 FAST_PATH = _fast_path("SaliencyMix", "saliencymix")
 
@@ -226,18 +208,18 @@ def _origin(record: Record) -> str:
         f"{name} {machine[name]}" for name in ("driver", "cuda", "torch", "triton", "python") if machine.get(name)
     ]
     at = "no commit known" if record.get("commit") is None else f"commit {record['commit'][:7]}"
-    if record.get("uncommitted_changes"):
-        at += " with changes"
+    at += " with changes" if record.get("uncommitted_changes") else ""
     return f"{machine['card']}: {', '.join(releases)}; {record['date'][:10]}, {at}; {_tests(record)}."
 
 
 def _tests(record: Record) -> str:
-    totals = {
-        count: sum(result["tests"][count] for result in record["parts"].values() if "tests" in result)
+    parts = record["parts"].items()
+    passed, failed, skipped = (
+        sum(result["tests"][count] for _, result in parts if "tests" in result)
         for count in ("passed", "failed", "skipped")
-    }
-    summary = f"{totals['passed']} tests passed, {totals['failed']} failed, {totals['skipped']} were left out"
-    unfinished = [name for name, result in record["parts"].items() if result["status"] == "timed out"]
+    )
+    summary = f"{passed} tests passed, {failed} failed, {skipped} were left out"
+    unfinished = [name for name, result in parts if result["status"] == "timed out"]
     return summary + (f"; not finished: {', '.join(unfinished)}" if unfinished else "")
 
 
@@ -248,11 +230,7 @@ _MARKED = re.compile(r"(<!-- gpu: [^\n]*-->\n)(.*?)(<!-- gpu end -->)", re.DOTAL
 
 
 def with_block(text: str, block: str) -> str:
-    """A document with another text between its marks.
-
-    Raises:
-        DataError: the document does not have each of the two marks exactly once.
-    """
+    """A document with another text between its marks; a DataError if it does not have each mark exactly once."""
     changed, count = _MARKED.subn(lambda found: f"{found[1]}\n{block}\n\n{found[3]}", text)
     if count != 1:
         raise DataError("the document should have `<!-- gpu: ... -->` and `<!-- gpu end -->` once, around the figures.")

@@ -44,10 +44,9 @@ def run_parts(
         say: called with a line when a part begins and when it ends.
 
     Returns:
-        For each part, by name, a dict: ``kind``; ``status``, ``'passed'``, ``'failed'``, ``'timed out'`` or
-        ``'left out'``; ``seconds`` that it took; ``why`` it did not pass, else None. Tests also have
-        ``tests``, the numbers of ``passed``, ``failed`` and ``skipped``, and ``failures`` and ``skips``,
-        lists of dicts with ``test`` and ``why``; benchmarks have ``rows`` as they wrote them.
+        By name of the part: ``kind``; ``status``, ``'passed'``, ``'failed'``, ``'timed out'`` or ``'left out'``;
+        ``seconds``; ``why`` it did not pass, else None. Of tests: ``tests``, the numbers of ``passed``, ``failed`` and
+        ``skipped``; ``failures`` and ``skips``, lists of ``test`` and ``why``. Of benchmarks: ``rows``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,21 +67,22 @@ def all_passed(results: dict[str, Result]) -> bool:
 
 def run_part(part: Part, folder: Path, root: Path, limit: float) -> Result:
     """Run one part, see :func:`run_parts`."""
-    out = (folder / f"{part.name}.{'json' if part.kind == BENCHMARK else 'xml'}").absolute()
+    is_benchmark = part.kind == BENCHMARK
+    out = (folder / f"{part.name}.{'json' if is_benchmark else 'xml'}").absolute()
     out.unlink(missing_ok=True)
     log = folder / f"{part.name}.log"
     started = time.monotonic()
     status = None if limit <= 0 else _run(part, out, log, root, limit)
     result: Result = {"kind": part.kind, "seconds": round(time.monotonic() - started, 1)}
-    read = _read_rows if part.kind == BENCHMARK else _read_tests
-    result.update(read(out))
-    if limit <= 0:
-        result.update(status=TIMED_OUT, why="no time was left for it")
-    elif status is None:
-        result.update(status=TIMED_OUT, why=f"killed after {limit:.0f} s; its output is in {log}")
+    if is_benchmark:  # no rows if it ended before it wrote them
+        result["rows"] = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.is_file() else []
     else:
-        result.update(_judge(part, result, status, log))
-    return result
+        result.update(_read_tests(out))
+    if limit <= 0:
+        return {**result, "status": TIMED_OUT, "why": "no time was left for it"}
+    if status is None:
+        return {**result, "status": TIMED_OUT, "why": f"killed after {limit:.0f} s; its output is in {log}"}
+    return {**result, **_judge(result, status, log)}
 
 
 def _run(part: Part, out: Path, log: Path, root: Path, limit: float) -> int | None:
@@ -121,9 +121,9 @@ def _end_group(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _judge(part: Part, result: Result, status: int, log: Path) -> Result:
+def _judge(result: Result, status: int, log: Path) -> Result:
     failed = {"status": FAILED, "why": f"exit status {status}; its output is in {log}"}
-    if part.kind == BENCHMARK:
+    if "rows" in result:
         return {"status": PASSED, "why": None} if status == 0 and result["rows"] else failed
     counts = result["tests"]
     if status not in (0, NO_TESTS_COLLECTED) or counts["failed"]:
@@ -132,9 +132,7 @@ def _judge(part: Part, result: Result, status: int, log: Path) -> Result:
         return {"status": FAILED, "why": f"torch saw no GPU in it; its output is in {log}"}
     if counts["passed"]:
         return {"status": PASSED, "why": None}
-    if counts["skipped"]:
-        return {"status": LEFT_OUT, "why": result["skips"][0]["why"]}
-    return failed
+    return {"status": LEFT_OUT, "why": result["skips"][0]["why"]} if counts["skipped"] else failed
 
 
 def _read_tests(path: Path) -> Result:
@@ -163,8 +161,3 @@ def _skip_reason(element: ElementTree.Element) -> str:
 def _first_line(element: ElementTree.Element) -> str:
     text = element.get("message") or element.text or ""
     return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")[:300]
-
-
-def _read_rows(path: Path) -> Result:
-    """The rows of a benchmark; none if it ended before it wrote them."""
-    return {"rows": json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []}

@@ -13,14 +13,13 @@ from ..utils.errors import PackageError, UsageError
 
 # Run in another process, so that the one that waits for the parts of `make gpu` holds no memory of the GPU.
 _PROBE = """
-import json, os, platform
+import json, os, platform, torch
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-import torch
-def release(name):
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+releases = {}
+for name in ("triton", "numba", "mmengine", "onedl-mmengine", "onedl-mmcv", "onedl-mmpretrain", "onedl-mmdetection"):
+    with suppress(PackageNotFoundError):
+        releases[name] = version(name)
 found = torch.cuda.is_available()
 print(json.dumps({
     "card": torch.cuda.get_device_name() if found else None,
@@ -30,8 +29,7 @@ print(json.dumps({
     "cudnn": torch.backends.cudnn.version() if found else None,
     "python": platform.python_version(),
     "cpus": os.cpu_count(),
-    **{name: release(name) for name in ("triton", "numba", "mmengine", "onedl-mmengine", "onedl-mmcv",
-       "onedl-mmpretrain", "onedl-mmdetection")},
+    **releases,
 }))
 """
 
@@ -59,8 +57,7 @@ def describe_machine() -> dict[str, Any]:
 def describe_gpu_machine() -> dict[str, Any]:
     """The ``card`` (None without one), its ``driver``, and the releases that affect the figures.
 
-    Raises:
-        PackageError: torch does not import or cannot use the GPU.
+    A PackageError if torch does not import or cannot use the GPU.
     """
     probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=120)
     if probe.returncode:
@@ -72,11 +69,7 @@ def describe_gpu_machine() -> dict[str, Any]:
 
 
 def device_type(device: str) -> str:
-    """The type of a device of torch, such as ``'cuda'`` of ``'cuda:1'``.
-
-    Raises:
-        UsageError: torch has no such device.
-    """
+    """The type of a device of torch, such as ``'cuda'`` of ``'cuda:1'``; a UsageError if torch has no such device."""
     import torch
 
     try:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import statistics
 import sys
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +18,7 @@ from ..saliency.frequency_tuned import FrequencyTunedSaliency
 from ..saliency.opencv import OpenCVSaliency
 from ..saliency.spectral_residual import SpectralResidualSaliency
 from ..utils.errors import UsageError
+from ..utils.files import save_figure
 from ..utils.text import markdown_table
 from .machine import describe_machine, device_type
 
@@ -33,8 +32,7 @@ DEVICE_SHAPES = ((256, 224, 224), (128, 32, 32), (1, 224, 224), (64, 375, 500))
 """(images, height, width) of a batch for :func:`benchmark_on_device`."""
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """A detector on a backend; the others of its name are compared with ``backend='opencv'``."""
 
     detector: str
@@ -58,10 +56,7 @@ CASES = (
 
 
 def benchmark(
-    sizes: Iterable[tuple[int, int]] = SIZES,
-    batches: Iterable[int] = BATCHES,
-    seconds: float = 5.0,
-    threads: int = 1,
+    sizes: Iterable[tuple[int, int]] = SIZES, batches: Iterable[int] = BATCHES, seconds: float = 5.0, threads: int = 1
 ) -> dict[str, Any]:
     """Time every case at every size and batch.
 
@@ -82,9 +77,17 @@ def benchmark(
         bandwidth), ``times_floor`` (``map_ms`` over that) and ``times_opencv`` (OpenCV's ``map_ms``
         over this one's). None: not measured.
     """
-    with _threads(threads):
+    import cv2
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    try:
         rows = [row for size in sizes for batch in batches for row in _benchmark_group(size, batch, seconds)]
         return {"machine": describe_machine(), "rows": rows}
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[Row]:
@@ -106,10 +109,17 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
         except ImportError as error:
             print(f"{case.detector}, {case.backend}: not measured: {error}", file=sys.stderr)
             continue
-        row["memory_mib"] = _peak_memory(detector, images)
-        row["floor_ms"] = _bandwidth_floor(images)
+        row.update(memory_mib=_peak_memory(detector, images), floor_ms=_bandwidth_floor(images))
         running.append((row, detector, images))
-    _take_turns(running, seconds)
+    until, rounds = timer() + seconds, 0
+    while rounds < MIN_ROUNDS or timer() < until:
+        rounds += 1
+        for row, detector, images in running:
+            for key, call in (("map_ms", detector), ("peak_ms", detector.peak)):
+                start = timer()
+                call(images)
+                milliseconds = (timer() - start) * 1000 / len(images)
+                row[key] = milliseconds if row[key] is None else min(row[key], milliseconds)
     references = {row["detector"]: row["map_ms"] for row in rows if row["backend"] == "opencv"}
     for row in rows:
         reference = references.get(row["detector"])
@@ -120,20 +130,6 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
     return rows
 
 
-def _take_turns(running: Sequence[tuple[Row, SaliencyDetector, Tensor]], seconds: float) -> None:
-    """Fill ``map_ms`` and ``peak_ms`` of the rows."""
-    until = timer() + seconds
-    rounds = 0
-    while rounds < MIN_ROUNDS or timer() < until:
-        rounds += 1
-        for row, detector, images in running:
-            for key, call in (("map_ms", detector), ("peak_ms", detector.peak)):
-                start = timer()
-                call(images)
-                milliseconds = (timer() - start) * 1000 / len(images)
-                row[key] = milliseconds if row[key] is None else min(row[key], milliseconds)
-
-
 def _peak_memory(detector: SaliencyDetector, images: Tensor) -> float | None:
     """Most MiB that one call adds, or None if the system does not report it."""
     if images.is_cuda:
@@ -141,21 +137,20 @@ def _peak_memory(detector: SaliencyDetector, images: Tensor) -> float | None:
         before = torch.cuda.memory_allocated()
         detector(images)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
+
+    def used(name: str) -> int:  # KiB
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
     try:
         # Memory that was freed but not returned to the system would hide what the call needs.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
-        before = _process_memory("VmRSS")
+        before = used("VmRSS")
         detector(images)
-        return (_process_memory("VmHWM") - before) / 2**10
+        return (used("VmHWM") - before) / 2**10
     except (OSError, AttributeError, TypeError):
         return None
-
-
-def _process_memory(name: str) -> int:
-    """A line of /proc/self/status, KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def _bandwidth_floor(images: Tensor) -> float | None:
@@ -168,20 +163,6 @@ def _bandwidth_floor(images: Tensor) -> float | None:
     bytes_per_ms = 2 * rate * width / 8
     bytes_moved = images[0].numel() + 4 * images[0, 0].numel()
     return bytes_moved / bytes_per_ms if bytes_per_ms else None
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    import cv2
-
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(count)
-    cv2.setNumThreads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -201,28 +182,23 @@ def _number(value: float | None, digits: int, missing: str = "-") -> str:
 
 def draw_figure(rows: Sequence[Row], path: str | Path) -> None:
     """Bars of the milliseconds an image at the largest batch, one panel for each size."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     batch = max(row["batch"] for row in rows)
     shown = [row for row in rows if row["batch"] == batch and row["map_ms"] is not None]
     sizes = list(dict.fromkeys((row["height"], row["width"]) for row in shown))
     figure = Figure(figsize=(4.5 * len(sizes), 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
     for panel, size in zip(figure.subplots(1, len(sizes), squeeze=False)[0], sizes):
         here = [row for row in shown if (row["height"], row["width"]) == size]
         names = [f"{row['detector']}, {row['backend']} {row['device']}" for row in here]
         colours = ["tab:gray" if row["backend"] == "opencv" else "tab:blue" for row in here]
-        bars = panel.barh(names, [row["map_ms"] for row in here], color=colours)
-        panel.bar_label(bars, fmt="%.3g", padding=2)
-        panel.set_xscale("log")
+        panel.bar_label(panel.barh(names, [row["map_ms"] for row in here], color=colours), fmt="%.3g", padding=2)
+        panel.set(xscale="log", xlabel="ms an image", title=f"{size[0]}x{size[1]}, batch {batch}")
         panel.margins(x=0.2)
         panel.invert_yaxis()
-        panel.set_title(f"{size[0]}x{size[1]}, batch {batch}")
-        panel.set_xlabel("ms an image")
         if panel is not figure.axes[0]:
             panel.set_yticklabels([])
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
 
 
 def benchmark_on_device(
@@ -249,6 +225,13 @@ def benchmark_on_device(
     """
     if device_type(device) == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device {device!r} needs a GPU, but torch sees none.")
+
+    def median_ms(call: Callable[..., object], *arguments: Tensor, calls: int = calls) -> float:
+        # torch's timer lets the device finish each round before the clock is read.
+        names = {"call": call, "arguments": arguments}
+        clock = Timer("call(*arguments)", globals=names, num_threads=torch.get_num_threads())
+        return statistics.median(clock.timeit(calls).mean * 1000 for _ in range(rounds))
+
     rows = []
     for batch, height, width in shapes:
         generator = torch.Generator().manual_seed(0)
@@ -258,11 +241,10 @@ def benchmark_on_device(
             row: Row = {"what": what, "batch": batch, "height": height, "width": width, "device": device}
             call, torch_call = (detector if what == "map" else detector.peak for detector in (fast, plain))
             source = torch.zeros(bytes_moved // 2, dtype=torch.uint8, device=device)
-            row["called_ms"] = _median_ms(call, images, calls=calls, rounds=rounds)
-            captured = _capture(call, images) if images.is_cuda else None
-            row["captured_ms"] = None if captured is None else _median_ms(captured, calls=calls, rounds=rounds)
-            row["torch_ms"] = _median_ms(torch_call, images, calls=1, rounds=rounds)
-            row["floor_ms"] = _median_ms(torch.empty_like(source).copy_, source, calls=calls, rounds=rounds)
+            row["called_ms"] = median_ms(call, images)
+            row["captured_ms"] = median_ms(_capture(call, images)) if images.is_cuda else None
+            row["torch_ms"] = median_ms(torch_call, images, calls=1)
+            row["floor_ms"] = median_ms(torch.empty_like(source).copy_, source)
             rows.append(row)
     return rows
 
@@ -277,19 +259,13 @@ def _capture(call: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[], N
     return graph.replay
 
 
-def _median_ms(call: Callable[..., object], *arguments: Tensor, calls: int, rounds: int) -> float:
-    """Milliseconds a call, the median over rounds; the device finishes each round before the clock is read."""
-    names = {"call": call, "arguments": arguments}
-    clock = Timer("call(*arguments)", globals=names, num_threads=torch.get_num_threads())
-    return statistics.median(clock.timeit(calls).mean * 1000 for _ in range(rounds))
-
-
 def format_device_table(rows: Sequence[Row]) -> str:
     """The rows of :func:`benchmark_on_device` as a Markdown table."""
     header = ("what", "batch", "device", "captured, ms", "called, ms", "plain torch, ms", "copy of as many bytes, ms")
     keys = ("captured_ms", "called_ms", "torch_ms", "floor_ms")
-    cells = []
-    for row in rows:
-        shape = f"{row['batch']}x3x{row['height']}x{row['width']}"
-        cells.append((row["what"], shape, row["device"], *(_number(row[key], 3) for key in keys)))
+    cells = [
+        (row["what"], f"{row['batch']}x3x{row['height']}x{row['width']}", row["device"],
+         *(_number(row[key], 3) for key in keys))
+        for row in rows
+    ]  # fmt: skip
     return markdown_table(header, cells, "lllr")

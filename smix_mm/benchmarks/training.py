@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Sequence
 
+import mmengine
+import mmpretrain
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -61,15 +63,12 @@ def benchmark_training(
         amp: mixed precision with dynamic loss scaling; needs a GPU.
 
     Returns:
-        A dict for each arm: ``config``, ``arm``, ``batch``, ``height``, ``width``, ``device``,
-        ``amp``, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
-        ``to_cutmix``, the median over the rounds of the time over CutMix's in the same round. The
-        last three are None if there is no GPU, and for an arm whose packages are not installed,
-        which is printed on stderr.
+        For each arm the settings, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
+        ``to_cutmix``, the median of the time over CutMix's in the same round. These are None if there is no GPU, and
+        for an arm whose packages are not installed, which is printed on stderr.
 
     Raises:
-        UsageError: a number is too small, the device or the config does not exist, the config has no
-            mean and std, or mixed precision is requested on a CPU.
+        UsageError: an argument or the config does not allow it.
     """
     if min(batch, iterations, rounds) < 1:
         raise UsageError(
@@ -153,9 +152,8 @@ def _augments(arm: str, settings: Row) -> Row:
         return {"batch_augments": None}
     augment: Row = {"type": arm, "alpha": 1.0}
     if arm == "SaliencyMix":
-        augment.update(mean=settings["mean"], std=settings["std"])
-        if not settings.get("to_rgb"):
-            augment["channel_order"] = "bgr"
+        order = "rgb" if settings.get("to_rgb") else "bgr"
+        augment.update(mean=settings["mean"], std=settings["std"], channel_order=order)
     return {"batch_augments": {"augments": augment, "probs": 1.0}, "to_onehot": True}
 
 
@@ -190,9 +188,6 @@ def _read(config: str | Path) -> Config:
 
 def describe() -> Row:
     """:func:`~.machine.describe_machine`, with the releases of mmengine and mmpretrain."""
-    import mmengine
-    import mmpretrain
-
     return {**describe_machine(), "mmengine": mmengine.__version__, "mmpretrain": mmpretrain.__version__}
 
 

@@ -39,15 +39,7 @@ def run(options: argparse.Namespace) -> None:
     out = options.out
     if out is None and options.html is None:
         out = Path("work_dirs", Path(options.config).stem, "mix.png")
-    note = browse_mix(
-        options.config,
-        out=out,
-        html=options.html,
-        kind="schemes" if options.schemes else "compare" if options.compare else "mix",
-        number=options.number,
-        seed=options.seed,
-        small=options.small,
-        cfg_options=options.cfg_options,
-    )
-    print(note)
+    kind = "schemes" if options.schemes else "compare" if options.compare else "mix"
+    given = {name: getattr(options, name) for name in ("html", "number", "seed", "small", "cfg_options")}
+    print(browse_mix(options.config, out=out, kind=kind, **given))
     print("written:", ", ".join(str(path) for path in (out, options.html) if path))

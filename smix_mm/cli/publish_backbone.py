@@ -6,7 +6,7 @@ import argparse
 
 EXAMPLES = """examples:
   python tools/publish_backbone.py work_dirs/resnet18_saliencymix_cifar10/epoch_200.pth backbone.pth
-  python tools/publish_backbone.py resnet50-torchvision.pth backbone.pth
+  python tools/publish_backbone.py resnet50-torchvision.pth backbone.pth --imagenet
   python tools/publish_backbone.py plain.pth backbone.pth --channel-order rgb \\
       --mean 123.675 116.28 103.53 --std 58.395 57.12 57.375
 """
@@ -19,23 +19,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="publish the trained weights instead of their moving average (EMA)"
     )
-    parser.add_argument(
-        "--channel-order", choices=("rgb", "bgr"), help="of the training images, if the checkpoint lacks it"
-    )
-    parser.add_argument("--mean", type=float, nargs=3, help="of the training images, if the checkpoint lacks it")
-    parser.add_argument("--std", type=float, nargs=3, help="of the training images, if the checkpoint lacks it")
+    stated = parser.add_argument_group("how the training images were prepared, if the checkpoint does not record it")
+    stated.add_argument("--imagenet", action="store_true", help="state all of it as for torchvision's ResNets: --style "
+                        "pytorch --channel-order rgb, and ImageNet's mean and std")  # fmt: skip
+    stated.add_argument("--style", choices=("pytorch", "caffe"), help="caffe: the first 1x1 convolution has the stride")
+    stated.add_argument("--channel-order", choices=("rgb", "bgr"))
+    stated.add_argument("--mean", type=float, nargs="+", help="for pixels in 0 to 255, or in 0 to 1")
+    stated.add_argument("--std", type=float, nargs="+", help="on the same scale")
 
 
 def run(options: argparse.Namespace) -> None:
-    from ..transfer import publish_backbone
+    from ..transfer.backbone import IMAGENET, publish_backbone
+    from ..utils.errors import UsageError
 
+    stated = {name: getattr(options, name) for name in IMAGENET if getattr(options, name) is not None}
+    if options.imagenet and stated:
+        raise UsageError(f"--imagenet should be given without --{next(iter(stated)).replace('_', '-')}, got both.")
     meta = publish_backbone(
         options.checkpoint,
         options.out,
         weights="raw" if options.raw else "averaged",
-        channel_order=options.channel_order,
-        mean=options.mean,
-        std=options.std,
+        **(IMAGENET if options.imagenet else stated),
     )
+    origin = meta["origin"]
     for name, value in meta.items():
-        print(f"{name:>14}  {'not known' if value is None else value}")
+        if name != "origin":
+            how = f"  ({origin[name]})" if name in origin else ""
+            print(f"{name:>14}  {'not known' if value is None else value}{how}")
+    unknown = [name for name in IMAGENET if name not in origin]
+    if unknown:
+        print(
+            f"A load proof cannot compare what is not known; state it with --{' --'.join(unknown)}.".replace("_", "-")
+        )

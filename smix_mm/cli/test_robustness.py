@@ -39,22 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if options.steps < 1:
         raise UsageError(f"--steps should be at least 1, got {options.steps}.")
     export_local_rank(options.local_rank)
-    return report_errors(
-        lambda: print(
-            format_table(
-                test_robustness(
-                    options.config,
-                    options.checkpoint,
-                    attack=None if options.attack == "none" else options.attack,
-                    eps=options.eps,
-                    steps=options.steps,
-                    corruptions=CORRUPTIONS if options.corruptions == ["all"] else options.corruptions,
-                    severities=options.severities,
-                    work_dir=options.work_dir,
-                    out=options.out,
-                    cfg_options=options.cfg_options,
-                    launcher=options.launcher,
-                )
-            )
-        )
-    )
+    given = {name: getattr(options, name) for name in ("eps", "steps", "severities", "work_dir", "out", "cfg_options",
+                                                       "launcher")}  # fmt: skip
+    given["attack"] = None if options.attack == "none" else options.attack
+    given["corruptions"] = CORRUPTIONS if options.corruptions == ["all"] else options.corruptions
+    return report_errors(lambda: print(format_table(test_robustness(options.config, options.checkpoint, **given))))

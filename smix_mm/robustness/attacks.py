@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor
+from ..models.label_batch import LabelBatch
 from ..utils.choices import ATTACKS, check_option
 from ..utils.random_state import seeded_numpy
 
@@ -16,30 +18,31 @@ from ..utils.random_state import seeded_numpy
 Attack = Callable[[Tensor, Tensor], Tensor]
 
 
-class PixelClassifier(nn.Module):
-    """An mmpretrain classifier as a function of the pixels that its data loader returns.
+def preprocess(preprocessor: Any, pixels: Tensor, samples: Any = None) -> dict[str, Any]:
+    """What a classifier's data preprocessor returns at test time, for pixels that are floats.
 
     Args:
-        model: An mmpretrain ``ImageClassifier``; its data preprocessor normalises the pixels.
+        preprocessor: Of mmpretrain, or an ``InMemoryClsDataPreprocessor``, which itself takes uint8 images only.
+        pixels: (N, C, H, W) in 0 to 255.
+        samples: Data samples, or labels (N,) of a dataset in memory. Defaults to None.
     """
+    if not isinstance(preprocessor, InMemoryClsDataPreprocessor):
+        done: dict[str, Any] = preprocessor(dict(inputs=pixels, data_samples=samples), False)
+        return done
+    inputs, _ = preprocessor.augment(preprocessor.cast_data(pixels), None, None)
+    return dict(inputs=inputs, data_samples=None if samples is None else LabelBatch(preprocessor.cast_data(samples)))
+
+
+class PixelClassifier(nn.Module):
+    """An mmpretrain ``ImageClassifier`` as a function of the pixels that its data loader returns."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits of images; differentiable.
-
-        Args:
-            pixels: Float (N, C, H, W) in 0 to 255.
-
-        Returns:
-            Float (N, K).
-
-        Raises:
-            ValueError: The model does not return logits.
-        """
-        inputs = self.model.data_preprocessor(dict(inputs=pixels), False)["inputs"]  # type: ignore[operator]
+        """Logits, float (N, K), of float pixels (N, C, H, W) in 0 to 255; a ValueError if the model has none."""
+        inputs = preprocess(self.model.data_preprocessor, pixels)["inputs"]
         logits = self.model(inputs, mode="tensor")
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             raise ValueError(
@@ -54,8 +57,7 @@ def make_attack(
 ) -> Attack:
     """Build an untargeted L-infinity attack that increases the cross-entropy of the true label.
 
-    Computed by the Adversarial Robustness Toolbox. The perturbed pixels stay in 0 to 255 and are
-    not rounded. The model's mode and weights do not change.
+    Computed by the Adversarial Robustness Toolbox. The model's mode and weights do not change.
 
     Args:
         name: ``'fgsm'``: one step along the gradient's sign (Goodfellow et al. 2015, section 4);
@@ -71,7 +73,7 @@ def make_attack(
 
     Returns:
         A function from float pixels (N, C, H, W) in 0 to 255 and int64 labels (N,) to perturbed float32 pixels
-        (N, C, H, W) on the model's device.
+        (N, C, H, W) in 0 to 255, not rounded, on the model's device.
 
     Raises:
         ValueError: An argument is out of range.
@@ -123,11 +125,7 @@ def _art_attack(name: str, model: nn.Module, shape: tuple[int, ...], classes: in
 
 
 def parse_eps(text: str) -> Fraction:
-    """Parse the strength of an attack, such as ``'8/255'`` or ``'0.03'``.
-
-    Raises:
-        ValueError: It is no number, or not in 0 to 1.
-    """
+    """Parse the strength of an attack, such as ``'8/255'``; a ValueError if it is no number, or not in 0 to 1."""
     try:
         eps = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Mapping, Sequence
+
 import numpy as np
+import torch
 from mmpretrain.registry import TRANSFORMS
 
 from ..utils.choices import CORRUPTIONS, check_option
@@ -46,3 +49,22 @@ class CommonCorruption:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, severity={self.severity})"
+
+
+def channel_order(pipeline: Sequence[Mapping[str, Any]]) -> str:
+    """Channel order of the images in a test pipeline of mmpretrain.
+
+    Steps that load files return ``'bgr'``; without one the dataset returns the images itself, as CIFAR's do: ``'rgb'``.
+    """
+    names = [getattr(step["type"], "__name__", str(step["type"])) for step in pipeline]
+    return "bgr" if any("LoadImage" in name for name in names) else "rgb"
+
+
+def corrupt_in_memory(dataset: Any, corruption: CommonCorruption) -> None:
+    """Corrupt the images of an :class:`~smix_mm.datasets.in_memory.dataset.InMemoryDataset` in place.
+
+    Images on a GPU are copied one by one, which was never run on a GPU.
+    """
+    for index, image in enumerate(dataset.images.permute(0, 2, 3, 1).cpu().numpy()):
+        corrupted = corruption(dict(img=image, sample_idx=index))["img"]
+        dataset.images[index] = torch.from_numpy(corrupted).permute(2, 0, 1)

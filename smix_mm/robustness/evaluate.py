@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..engine.launch import build_runner, load_config
 from ..utils.errors import UsageError
-from ..utils.files import atomic_path, write_json
+from ..utils.files import save_figure, write_json
 from ..utils.text import markdown_table
 from .attacks import parse_eps
+from .corruption import CommonCorruption, channel_order, corrupt_in_memory
 
 CLEAN = "clean"
 _TRAINING = ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
@@ -62,8 +64,11 @@ def test_robustness(
     cfg = load_config(config, work_dir, dict(cfg_options or {}), launcher)
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; give the weights for {config}")
-    if not _is_classifier(cfg):
+    if not (cfg.get("default_scope") == "mmpretrain" and cfg.get("test_dataloader") and cfg.model.get("head")):
         raise UsageError(f"config {config} should be of an mmpretrain classifier, with a test_dataloader")
+    dataset = cfg.test_dataloader.dataset
+    if corruptions and "pipeline" not in dataset and not _in_memory(dataset):
+        raise UsageError(f"test_dataloader.dataset should have a pipeline to add corruptions to, got {dataset.type}")
     cfg.load_from, cfg.resume = str(checkpoint), False
     figures: dict[str, dict[str, float]] = {}
     strengths = list(dict.fromkeys(("0", *eps))) if attack is not None else []
@@ -72,17 +77,16 @@ def test_robustness(
             parse_eps(each)
         if attack is not None:
             loop = dict(type="AttackTestLoop", attack=attack, eps=strengths, steps=steps)
-            flat = _test(cfg, loop, None)
+            flat = _test(cfg, loop)
             for each in strengths:
                 prefix = f"{attack}_{each}/"
                 name = CLEAN if each == "0" else f"{attack} {each}"
                 figures[name] = {n[len(prefix) :]: v for n, v in flat.items() if n.startswith(prefix)}
         else:
-            figures[CLEAN] = _test(cfg, None, None)
+            figures[CLEAN] = _test(cfg)
         for corruption in corruptions:
             for severity in severities:
-                transform = dict(type="CommonCorruption", name=corruption, severity=severity)
-                figures[f"{corruption} {severity}"] = _test(cfg, None, transform)
+                figures[f"{corruption} {severity}"] = _test(cfg, corruption=(corruption, severity))
     except ValueError as error:
         raise UsageError(str(error)) from error
     if out is not None and is_main_process():
@@ -93,23 +97,31 @@ def test_robustness(
     return figures
 
 
-def _is_classifier(cfg: Config) -> bool:
-    return bool(cfg.get("default_scope") == "mmpretrain" and cfg.get("test_dataloader") and cfg.model.get("head"))
+def _in_memory(dataset: Mapping[str, Any]) -> bool:
+    return str(dataset["type"]).endswith("InMemoryDataset")
 
 
-def _test(cfg: Config, loop: Mapping[str, Any] | None, transform: Mapping[str, Any] | None) -> dict[str, float]:
-    """Run a test with this loop, or with this transform before the images are packed; None changes nothing."""
-    cfg = cfg.copy()
+def _test(
+    cfg: Config, loop: Mapping[str, Any] | None = None, corruption: tuple[str, int] | None = None
+) -> dict[str, float]:
+    """Run a test with this loop, or on images with a corruption of this name and severity."""
+    cfg = copy.deepcopy(cfg)  # Config.copy is shallow
     # mmengine stores loggers and the message hub under this name; a second test would get the first one's.
     cfg.experiment_name = f"robustness_{next(_tests)}"
     for name in _TRAINING:
         cfg[name] = None
     if loop is not None:
-        cfg.test_cfg = ConfigDict(loop)
-    if transform is not None:
-        pipeline = cfg.test_dataloader.dataset.pipeline
-        pipeline.insert(len(pipeline) - 1, ConfigDict(transform))
-    metrics: dict[str, float] = build_runner(cfg).test()
+        cfg.test_cfg = loop
+    dataset = cfg.test_dataloader.dataset
+    in_memory = _in_memory(dataset)
+    if corruption is not None and not in_memory:
+        step = dict(type="CommonCorruption", channel_order=channel_order(dataset.pipeline))
+        # Before the images are packed.
+        dataset.pipeline.insert(len(dataset.pipeline) - 1, dict(step, name=corruption[0], severity=corruption[1]))
+    runner = build_runner(cfg)
+    if corruption is not None and in_memory:
+        corrupt_in_memory(runner.test_loop.dataloader.dataset, CommonCorruption(*corruption, "rgb"))
+    metrics: dict[str, float] = runner.test()
     return metrics
 
 
@@ -125,16 +137,14 @@ def draw_curve(figures: Mapping[str, Mapping[str, float]], attack: str, path: Pa
     from matplotlib.figure import Figure
 
     strengths = {name: "0" if name == CLEAN else name.partition(" ")[2] for name in figures}
-    rows = [(parse_eps(eps), name) for name, eps in strengths.items() if name == CLEAN or name.startswith(f"{attack} ")]
-    rows.sort()
+    rows = sorted(
+        (255 * float(parse_eps(eps)), name) for name, eps in strengths.items() if name.startswith((CLEAN, f"{attack} "))
+    )
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
-    for metric in dict.fromkeys(name for _, row in rows for name in figures[row]):
-        axes.plot([255 * float(eps) for eps, _ in rows], [figures[row][metric] for _, row in rows], "o-", label=metric)
-    axes.set_xlabel(f"largest change of a pixel by {attack.upper()}, of 255")
-    axes.set_ylabel("accuracy (%)")
-    axes.set_ylim(0, 100)
+    for metric in dict.fromkeys(metric for _, name in rows for metric in figures[name]):
+        axes.plot([eps for eps, _ in rows], [figures[name][metric] for _, name in rows], "o-", label=metric)
+    axes.set(xlabel=f"largest change of a pixel by {attack.upper()}, of 255", ylabel="accuracy (%)", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(figure, path, dpi=150)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..utils.choices import check_option
 from ..utils.models import unwrapped
-from .attacks import ATTACKS, make_attack, parse_eps
+from .attacks import ATTACKS, make_attack, parse_eps, preprocess
 
 
 @LOOPS.register_module()
@@ -75,12 +75,14 @@ class AttackTestLoop(TestLoop):
         self.runner.call_hook("before_test_iter", batch_idx=idx, data_batch=data_batch)
         pixels, labels = _pixels_and_labels(data_batch)
         outputs: Any = None
+        model = unwrapped(self.runner.model)
         for eps, evaluator in self.evaluators.items():
             with torch.enable_grad():
                 attacked = self._attack(eps, pixels)(pixels, labels)
-            samples = [sample.clone() for sample in data_batch["data_samples"]]
+            samples = data_batch["data_samples"]
+            samples = samples.clone() if isinstance(samples, Tensor) else [sample.clone() for sample in samples]
             with torch.no_grad():
-                outputs = self.runner.model.test_step(dict(inputs=attacked, data_samples=samples))
+                outputs = model(**preprocess(model.data_preprocessor, attacked, samples), mode="predict")
             evaluator.process(data_samples=outputs, data_batch=data_batch)
         self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
@@ -103,6 +105,8 @@ def _pixels_and_labels(batch: Any) -> tuple[Tensor, Tensor]:
         if len(sizes) > 1:
             raise ValueError(f"images of a batch should have one size, got {sorted(sizes)}; use batch_size=1")
         inputs = torch.stack(list(inputs))
+    if isinstance(samples, Tensor):  # a dataset in memory
+        return inputs, samples
     labels = [sample.gt_label for sample in samples]
     if any(label.numel() != 1 for label in labels):
         raise ValueError("each image should have one label, got several for one image")

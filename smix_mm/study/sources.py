@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +43,29 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
         with atomic_path(path) as temporary:
             torch.save(state_dict, temporary)
     return path
+
+
+def documented_training(source: str) -> dict[str, Any]:
+    """What the library documents about the training of a checkpoint, as arguments of ``publish_backbone``.
+
+    Args:
+        source: see :func:`fetch_checkpoint`. For a path nothing is documented.
+    """
+    library, _, name = source.rpartition("://")
+    if library == "torchvision":
+        from torchvision.models import get_model_weights
+
+        model, _, weights = name.partition("/")
+        documented = get_model_weights(model)[weights or "DEFAULT"].transforms()
+    elif library == "timm":
+        import timm
+
+        documented = timm.get_pretrained_cfg(name)
+    else:
+        return {}
+    # Both train their ResNets on RGB images, with the stride in a bottleneck's 3x3 convolution.
+    described = dict(style="pytorch", channel_order="rgb", stated_by=library)
+    return {**described, **{key: getattr(documented, key, None) for key in ("mean", "std")}}
 
 
 def _torchvision(name: str) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from .config import RunConfig, Study
 from .fork_server import ForkServer
 from .plan import lock_path
 from .run import BACKBONE, CURVE, DETECTIONS, FAILURE, PROVENANCE, RESULT, Run
-from .sources import fetch_checkpoint
+from .sources import documented_training, fetch_checkpoint
 from .steps import LineCallback, Step, follow_process, run_command, run_step
 
 _PACKAGES = ("torch", "torchvision", "numpy", "onedl-mmengine", "onedl-mmcv", "onedl-mmpretrain", "onedl-mmdetection",
@@ -112,7 +112,8 @@ class Worker:
         return Step(run.name, self.folder / run.name, {**self.common, **inputs}, outputs, work)
 
     def _publish(self, run: Run, step: Step, source: Path) -> None:
-        publish_backbone(source, step.output())
+        documented = documented_training(self.study.arms[run.arm].checkpoint or "")
+        publish_backbone(source, step.output(), **documented)
         write_json(step.output(1), dict(arm=run.arm, pretraining_seed=None, metrics={}))
 
     def _pretrain(self, run: Run, step: Step, config: RunConfig, log: LineCallback, on_line: LineCallback) -> None:

@@ -6,9 +6,7 @@ import argparse
 import ast
 import hashlib
 import pickle
-import re
-import zipfile
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -17,6 +15,8 @@ import torch
 from torch import Tensor
 
 from ..utils.errors import CheckpointError, PackageError
+from ..utils.text import first_few
+from .file_formats import check_format, unsafe_names
 
 TORCH_NEEDED = "torch 2.5 or newer"
 
@@ -37,38 +37,43 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     compared, so that a change after ``torch.save`` is found; files in torch's format from before 1.6 have none.
 
     Args:
-        path: A file that ``torch.save`` wrote, with a dict; or one of safetensors, whose name ends so.
+        path: A file of ``torch.save`` with a dict, or one of safetensors; its content decides which.
 
     Returns:
         The dict: a checkpoint, or a plain state dict (see :func:`state_dict_of`).
 
     Raises:
         FileNotFoundError: The file does not exist.
-        CheckpointError: The file is damaged, contains objects whose unpickling could run code, or is not a dict.
+        CheckpointError: The file has another format, is damaged, contains objects whose unpickling could run code, or
+            is not a dict.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {path} does not exist; give a file that torch.save wrote")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
     allow_list: Any = torch.serialization.safe_globals if reads_training_checkpoints() else nullcontext
     try:
-        _compare_checksums(path)
+        if check_format(path) == "safetensors":
+            return _read_safetensors(path)
         with allow_list(_allowed()):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch's message is long; this line of it names the class.
-        named = re.search(r"Unpickler error: (.*?)(?: by default|$)", str(error), re.MULTILINE)
-        reason = named.group(1) if named else str(error).split("\n")[0]
+    except (CheckpointError, PackageError):
+        raise
+    except pickle.UnpicklingError:
+        # torch's own message recommends weights_only=False, so it is not shown.
         newer = "" if reads_training_checkpoints() else f", or use {TORCH_NEEDED}"
+        names = first_few(unsafe_names(path), 3) or "or its pickle is damaged"
         raise CheckpointError(
-            f"checkpoint {path} is refused: it holds more than weights and plain values ({reason}); "
+            f"checkpoint {path} is refused: it holds more than weights and plain values ({names}); "
             f"save only its state_dict with torch.save and give that file{newer}"
-        ) from error
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror or error}") from error
     # Reading a damaged file can raise any error.
     except Exception as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise CheckpointError(f"checkpoint {path} cannot be read, perhaps it is incomplete: {reason}") from error
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read: it is damaged or incomplete ({type(error).__name__}); copy or download "
+            "it again"
+        ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"checkpoint {path} should hold a dict of weights, got a {type(content).__name__}")
     return content
@@ -78,32 +83,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         from safetensors.torch import load_file
     except ImportError:
-        raise PackageError(
-            f"{path} is read with safetensors, which is not installed; pip install safetensors"
-        ) from None
-    try:
-        return dict(load_file(path))
-    except Exception as error:  # a damaged file can raise any error
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise CheckpointError(f"checkpoint {path} cannot be read, perhaps it is incomplete: {reason}") from error
+        raise PackageError(f"safetensors, which {path} needs, is not installed; pip install safetensors") from None
+    return dict(load_file(path))
 
 
 def state_dict_of(content: Mapping[str, Any]) -> Any:
     """The entry ``state_dict`` of a checkpoint; of a plain state dict, itself."""
     return content.get("state_dict", content)
-
-
-def _compare_checksums(path: Path) -> None:
-    """Raise a ValueError if a part of the file was changed, which torch does not check."""
-    if not zipfile.is_zipfile(path):
-        with open(path, "rb") as file:
-            if file.read(2) == b"PK":
-                raise ValueError("its end is missing")
-        return
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"the checksum of its part {damaged} is wrong")
 
 
 def _allowed() -> list[Any]:
@@ -142,14 +128,10 @@ def state_dict_hash(state_dict: Mapping[str, Tensor]) -> str:
 
 
 def literal_assignments(text: str) -> dict[str, Any]:
-    """Evaluate the assignments of literals in a config's text, without executing it.
+    """Values by name of the assignments in a config's text, which is not executed.
 
-    Args:
-        text: Python code, such as a checkpoint's ``meta['cfg']``.
-
-    Returns:
-        Values by name, of literals, lists, tuples, dicts and ``dict(name=value)``. Other assignments are skipped, and
-        the dict is empty if the text is not valid Python.
+    Literals, lists, tuples, dicts and ``dict(name=value)`` are evaluated, other assignments skipped. The dict is empty
+    if the text is not valid Python.
     """
     try:
         tree = ast.parse(text)
@@ -157,13 +139,9 @@ def literal_assignments(text: str) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {}
     for statement in tree.body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target = statement.targets[0]
-            if isinstance(target, ast.Name):
-                try:
-                    found[target.id] = _literal(statement.value)
-                except ValueError:
-                    continue
+        if isinstance(statement, ast.Assign) and isinstance(target := statement.targets[-1], ast.Name):
+            with suppress(ValueError, TypeError):
+                found[target.id] = _literal(statement.value)
     return found
 
 
@@ -173,9 +151,6 @@ def _literal(node: ast.expr) -> Any:
     if isinstance(node, ast.Dict):
         return {_literal(key): _literal(value) for key, value in zip(node.keys, node.values) if key is not None}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        content: dict[Any, Any] = {}
-        for argument in node.args:
-            content.update(_literal(argument))
-        content.update({keyword.arg: _literal(keyword.value) for keyword in node.keywords if keyword.arg})
-        return content
+        content = {keyword.arg: _literal(keyword.value) for keyword in node.keywords if keyword.arg}
+        return {key: value for argument in node.args for key, value in dict(_literal(argument)).items()} | content
     return ast.literal_eval(node)

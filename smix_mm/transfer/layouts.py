@@ -51,7 +51,7 @@ _RESNET_HEAD = re.compile(r"(fc|head|classifier)\.")
 _SEQUENTIAL = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 
 
-def choose_weights(content: Any, weights: str, path: object) -> tuple[Tensors, bool]:
+def choose_weights(content: Mapping[str, Any], weights: str, path: object) -> tuple[Tensors, bool]:
     """The averaged or raw state dict of a checkpoint.
 
     Args:
@@ -63,11 +63,8 @@ def choose_weights(content: Any, weights: str, path: object) -> tuple[Tensors, b
         Tensors by name, without what wrappers insert into names, and whether the checkpoint has both.
 
     Raises:
-        CheckpointError: it holds no tensors.
         ValueError: ``'raw'`` for a checkpoint that has one state dict.
     """
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} should hold a checkpoint or a state dict, got a {type(content).__name__}")
     for trained, average, _ in _TWO_NETWORKS:
         if isinstance(content.get(trained), Mapping) and isinstance(content.get(average), Mapping):
             return _tensors(content[trained if weights == "raw" else average]), True
@@ -101,15 +98,8 @@ def _tensors(state_dict: Mapping[str, Any]) -> Tensors:
     return tensors
 
 
-def extract_backbone(state_dict: Mapping[str, Tensor], path: object) -> tuple[Tensors, bool]:
-    """The backbone's tensors under its own names.
-
-    Args:
-        state_dict: see :func:`choose_weights`.
-        path: for messages.
-
-    Returns:
-        The tensors, and whether they were found as a ResNet alone, without the prefix of an OpenMMLab model.
+def extract_backbone(state_dict: Mapping[str, Tensor], path: object) -> Tensors:
+    """The backbone's tensors under its own names, out of what :func:`choose_weights` returned.
 
     Raises:
         CheckpointError: there is no backbone, more than one, or one that is not whole.
@@ -117,7 +107,7 @@ def extract_backbone(state_dict: Mapping[str, Tensor], path: object) -> tuple[Te
     resnets = _resnets(state_dict)
     openmmlab = _below(state_dict, "backbone.")
     if openmmlab and not resnets and not any(name[:1].isdigit() for name in openmmlab):
-        return _checked(openmmlab, path), False
+        return _checked(openmmlab, path)
     if len(resnets) > 1:
         raise CheckpointError(
             f"{path} holds {len(resnets)} backbones, under {first_few(sorted(resnets), 4)}; save the one to publish "
@@ -135,12 +125,12 @@ def extract_backbone(state_dict: Mapping[str, Tensor], path: object) -> tuple[Te
         )
     ((root, tensors),) = resnets.items()
     if root == "backbone." and "layer1.0.conv1.weight" in openmmlab and "fc.weight" not in openmmlab:
-        return _checked(openmmlab, path), False
+        return _checked(openmmlab, path)
     unknown = [name for name in tensors if not _RESNET.match(name) and not _RESNET_HEAD.match(name)]
     if unknown:
         raise CheckpointError(f"{path} has a ResNet with parts that a detector's ResNet lacks: {first_few(unknown, 3)}")
     backbone = {name: value for name, value in tensors.items() if _RESNET.match(name)}
-    return _checked(_whole_resnet(backbone, path), path), root not in ("backbone.", "model.backbone.")
+    return _checked(_whole_resnet(backbone, path), path)
 
 
 def _below(tensors: Mapping[str, Tensor], root: str) -> Tensors:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..utils.errors import CheckpointError, LoadProofError
 from ..utils.models import unwrapped
 from ..utils.text import first_few
-from .backbone import stem_of
+from .backbone import same_value, stem_of
 from .checkpoint import read_checkpoint, state_dict_hash, state_dict_of
 
 PROOF = "load_proof.json"
@@ -60,12 +60,11 @@ def prove_loaded(
 
 
 def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Summarise a successful :func:`prove_loaded` for ``load_proof.json``.
+    """``load_proof.json`` of a successful :func:`prove_loaded`.
 
-    Returns:
-        ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and unused'`` together with the lists of
-        names ``new`` (only in the model) and ``unused`` (only in the checkpoint); and ``not_compared`` with the
-        properties that only the model records, if there are any.
+    It has ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and unused'`` together with the lists of
+    names ``new`` (only in the model) and ``unused`` (only in the checkpoint); and ``not_compared`` with the properties
+    that only the model records, if there are any.
     """
     expected, meta = _content(checkpoint, prefix)
     model = unwrapped(model)
@@ -98,22 +97,18 @@ def _content(
     return expected, meta if isinstance(meta, Mapping) else {}
 
 
-def _backbone(model: nn.Module) -> nn.Module:
+def _parts(model: nn.Module) -> list[nn.Module]:
+    """The backbone, and the shared stage of a C4 detector."""
     backbone = getattr(model, "backbone", None)
     if not isinstance(backbone, nn.Module):
         raise LoadProofError(f"{type(model).__name__} has no backbone; give a detector or a classifier")
-    return backbone
-
-
-def _shared_head(model: nn.Module) -> nn.Module | None:
     head = getattr(getattr(model, "roi_head", None), "shared_head", None)
-    return head if isinstance(head, nn.Module) else None
+    return [backbone, head] if isinstance(head, nn.Module) else [backbone]
 
 
 def _model_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
     """Names and tensors of backbone and shared stage; a name that both have is listed twice."""
-    parts = [_backbone(model), _shared_head(model)]
-    return [tensor for part in parts if part is not None for tensor in part.state_dict().items()]
+    return [tensor for part in _parts(model) for tensor in part.state_dict().items()]
 
 
 def _compare_tensors(
@@ -132,32 +127,28 @@ def _compare_tensors(
             reshaped.append(f"{name} {tuple(expected[name].shape)} -> {tuple(tensor.shape)}")
         elif not torch.equal(tensor.detach().cpu(), expected[name].cpu().to(tensor.dtype)):
             different.append(name)
-    faults = [
-        _listed("in the model, not in the checkpoint (name it in `new` if that is meant)", added),
-        _listed("in the checkpoint, not in the model (name it in `unused` if that is meant)", left_out),
-        _listed("of another shape (checkpoint -> model)", reshaped),
-        _listed("of the same shape, but with other values", different),
-    ]
-    return [fault for fault in faults if fault]
+    faults = {
+        "in the model, not in the checkpoint (name it in `new` if that is meant)": added,
+        "in the checkpoint, not in the model (name it in `unused` if that is meant)": left_out,
+        "of another shape (checkpoint -> model)": reshaped,
+        "of the same shape, but with other values": different,
+    }
+    return [f"{len(found)} {what}: {first_few(found, _SHOWN)}" for what, found in faults.items() if found]
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _listed(what: str, names: Sequence[str]) -> str:
-    return f"{len(names)} {what}: {first_few(names, _SHOWN)}" if names else ""
-
-
 def _compare_properties(model: nn.Module, meta: Mapping[str, Any]) -> list[str]:
     faults = []
     for name, actual in _properties(model).items():
         expected = meta.get(name)
-        if actual is None or expected is None:
+        if actual is None or expected is None or same_value(actual, expected):
             continue
-        same = _close(actual, expected) if isinstance(expected, (list, tuple)) else actual == expected
-        if not same:
-            faults.append(f"{name} is {actual} in the model, but the backbone was trained with {expected}")
+        origin = (meta.get("origin") or {}).get(name, "read")
+        claim = f"was trained with {expected}" if origin == "read" else f"was published with {expected} ({origin})"
+        faults.append(f"{name} is {actual} in the model, but the backbone {claim}")
     return faults
 
 
@@ -167,16 +158,12 @@ def _properties(model: nn.Module) -> dict[str, Any]:
     mean, std = getattr(preprocessor, "mean", None), getattr(preprocessor, "std", None)
     # MMDetection and mmpretrain have different names for this setting; both read images as BGR.
     flips = getattr(preprocessor, "_channel_conversion", getattr(preprocessor, "to_rgb", None))
-    blocks = [*_backbone(model).modules(), *(head.modules() if (head := _shared_head(model)) else ())]
-    styles = {block.style for block in blocks if isinstance(getattr(block, "style", None), str)}
+    blocks = [block for part in _parts(model) for block in part.modules()]
+    styles = {style for block in blocks if isinstance(style := getattr(block, "style", None), str)}
     return dict(
-        stem=stem_of(_backbone(model).state_dict()),
+        stem=stem_of(_parts(model)[0].state_dict()),
         style=" and ".join(sorted(styles)) or None,
         channel_order=None if flips is None else ("rgb" if flips else "bgr"),
         mean=mean.flatten().tolist() if isinstance(mean, Tensor) else None,
         std=std.flatten().tolist() if isinstance(std, Tensor) else None,
     )
-
-
-def _close(actual: Sequence[float], expected: Sequence[float]) -> bool:
-    return len(actual) == len(expected) and all(abs(one - two) < 1e-2 for one, two in zip(actual, expected))

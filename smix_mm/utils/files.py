@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
+
+from .errors import UsageError
 
 
 @contextmanager
@@ -45,6 +48,29 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def check_output(out: str | Path, *inputs: str | Path) -> None:
+    """Raise a UsageError if the file to write is one of the inputs, under any name of it."""
+    for given in inputs:
+        if Path(out).exists() and Path(given).exists() and Path(out).samefile(given):
+            raise UsageError(f"the output should be another file than the input {given}, got {out}")
+
+
+def newest_first(paths: Iterable[Path]) -> list[Path]:
+    """Order files from the newest to the oldest.
+
+    Files whose names differ in their last number only, such as ``epoch_9.pth`` and ``epoch_10.pth``, are ordered by
+    it, because a copy has another time; different kinds of names are ordered by the time of the last change.
+    """
+    ordered = sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    parts = {path: re.fullmatch(r"(.*?)(\d*)(\D*)", path.stem) for path in ordered}
+    kinds: dict[tuple[str, str], list[Path]] = {}
+    for path, part in parts.items():
+        kinds.setdefault((part[1], part[3]), []).append(path)  # type: ignore[index]
+    # Each kind keeps its places in the order by time.
+    numbered = {kind: iter(sorted(found, key=lambda path: -int(parts[path][2] or 0))) for kind, found in kinds.items()}  # type: ignore[index]
+    return [next(numbered[part[1], part[3]]) for part in parts.values()]  # type: ignore[index]
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_path(path) as temporary:
@@ -54,6 +80,19 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, content: Any) -> None:
     """Write JSON atomically, with sorted keys, so that equal content gives equal bytes."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def save_figure(figure: Any, path: str | Path, **options: Any) -> None:
+    """Write a matplotlib figure atomically, with options of its ``savefig``.
+
+    Raises:
+        UsageError: The suffix of ``path`` names no image format.
+    """
+    formats = figure.canvas.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in formats:
+        raise UsageError(f"the suffix of an image file should be one of {', '.join(sorted(formats))}, got {path}")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, **options)
 
 
 def file_hash(path: str | Path) -> str:

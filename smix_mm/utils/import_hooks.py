@@ -16,12 +16,8 @@ def when_imported(name: str, callback: Callback) -> None:
 
     The callback runs before the import statement returns, in the importing thread. Callbacks of the same
     module run in the order of registration. If the import fails, none runs, and all stay registered for the
-    next import. An exception in a callback propagates from the import statement.
-
-    Args:
-        name: Full name of the module, such as ``'mmengine.registry'``. A module in ``sys.modules`` counts as
-            imported, even during its own import.
-        callback: Called with the module.
+    next import. An exception in a callback propagates from the import statement. A module in ``sys.modules`` counts
+    as imported, even during its own import.
     """
     module = sys.modules.get(name)
     if module is not None:
@@ -54,7 +50,6 @@ class _Finder(MetaPathFinder):
         return None
 
     def finished(self, module: ModuleType, name: str) -> None:
-        """Run the callbacks of a module."""
         for callback in self.waiting.pop(name, []):
             callback(module)
         if not self.waiting:

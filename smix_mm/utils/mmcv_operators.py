@@ -69,8 +69,9 @@ def replacement(function: Operator) -> Operator:
 
 def _describe_replacements() -> str:
     names = sorted({re.sub("_(forward|backward).*", "", name) for name in _replacements})
-    not_loaded = f"mmcv's own do not load: {load_error}; they were compiled for another torch"
-    reason = not_loaded if load_error else "none are compiled"
+    reason = "none are compiled"
+    if load_error:
+        reason = f"mmcv's own do not load: {load_error}; they were compiled for another torch"
     return f"torchvision's in place of mmcv's ({reason}): {', '.join(names)}; any other raises when it is called"
 
 

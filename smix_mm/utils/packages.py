@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import traceback
 from importlib.util import find_spec
 from typing import Iterator
 
@@ -34,32 +35,21 @@ def transformers_conflict() -> str | None:
     mmpretrain imports its multimodal models if pycocotools and transformers are installed, and these derive from
     classes that transformers 5 no longer has. Only the packages' metadata are read, nothing is imported.
     """
-    version = _installed("transformers")
-    if version is None or version.partition(".")[0] in "01234" or _installed("pycocotools") is None:
+    try:
+        version = importlib.metadata.version("transformers")
+        importlib.metadata.version("pycocotools")
+    except importlib.metadata.PackageNotFoundError:
         return None
-    if find_spec("mmpretrain") is None:
+    if version.partition(".")[0] in "01234" or find_spec("mmpretrain") is None:
         return None
     return f"mmpretrain does not import beside transformers {version}; pip install 'transformers<5'"
 
 
-def _installed(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def describe_import_error(error: BaseException) -> str | None:
-    """Describe a failed import of one of :data:`OPENMMLAB`.
+    """A sentence with package, reason and fix if an import of one of :data:`OPENMMLAB` failed, else None.
 
-    A package may raise any error while it is imported. Such an error is recognised by its traceback, which contains
-    the top-level code of one of the package's modules. Its causes and contexts are searched too.
-
-    Args:
-        error: What ended the command.
-
-    Returns:
-        A sentence with the package, the reason and how to fix it, or None if no import of these packages failed.
+    A package may raise any error while it is imported. Such an error, or one of its causes and contexts, is recognised
+    by its traceback, which contains the top-level code of one of the package's modules.
     """
     for cause in chain(error):
         if isinstance(cause, PackageError):
@@ -67,20 +57,11 @@ def describe_import_error(error: BaseException) -> str | None:
         package = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
         if package in OPENMMLAB and find_spec(package) is None:
             return f"{package} is not installed; {how_to_fix(package)}"
-        package = next((one for one in _packages_being_imported(cause) if one in OPENMMLAB), "")
-        if package:
-            return f"{package} is installed, but does not import ({first_line(cause)}); {how_to_fix(package)}"
+        for frame, _ in traceback.walk_tb(cause.__traceback__):
+            package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            if frame.f_code.co_name == "<module>" and package in OPENMMLAB:
+                return f"{package} is installed, but does not import ({first_line(cause)}); {how_to_fix(package)}"
     return None
-
-
-def _packages_being_imported(error: BaseException) -> Iterator[str]:
-    """Top-level packages whose modules were being imported when the error was raised, the outermost first."""
-    traceback = error.__traceback__
-    while traceback is not None:
-        frame = traceback.tb_frame
-        if frame.f_code.co_name == "<module>":
-            yield str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        traceback = traceback.tb_next
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

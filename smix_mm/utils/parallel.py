@@ -31,13 +31,12 @@ def in_parallel(
     label: str = "done",
     initializer: Callable[[], None] | None = None,
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` for every item, in order, with progress on stderr.
+    """Yield ``function(item)`` for every item, in order, with progress on stderr, which begins with ``label``.
 
     Args:
         function: a function that can be pickled.
         items: its arguments.
         jobs: number of processes. Defaults to one per usable core.
-        label: the beginning of the progress line.
         initializer: called once in each process.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from contextlib import contextmanager
@@ -69,13 +70,11 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
         elif done != self.total:
-            left = self._time_left(done, now)
-            print(f"{self.label}: {self._amount(done)}{left}", file=sys.stderr, flush=True)
+            print(f"{self.label}: {self._amount(done)}{self._time_left(done, now)}", file=sys.stderr, flush=True)
 
     def _amount(self, done: int) -> str:
-        if self.in_bytes:
-            return f"{done / 1e6:,.1f}" + (" MB" if self.total is None else f" of {self.total / 1e6:,.1f} MB")
-        return str(done) if self.total is None else f"{done} of {self.total}"
+        form, unit = ((lambda n: f"{n / 1e6:,.1f}"), " MB") if self.in_bytes else (str, "")
+        return form(done) + ("" if self.total is None else f" of {form(self.total)}") + unit
 
     def _time_left(self, done: int, now: float) -> str:
         new = done - self._start
@@ -86,33 +85,24 @@ class Progress:
 
 
 def _open_bar(in_bytes: bool) -> Any:
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
 
-    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    label = TextColumn("{task.description}", markup=False)
-    columns = (label, BarColumn(), amount, TimeRemainingColumn(), TextColumn("left"))
-    return Bar(*columns, console=Console(stderr=True), transient=True)
+    amount = rich.DownloadColumn() if in_bytes else rich.MofNCompleteColumn()
+    label = rich.TextColumn("{task.description}", markup=False)
+    columns = (label, rich.BarColumn(), amount, rich.TimeRemainingColumn(), rich.TextColumn("left"))
+    return rich.Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 @contextmanager
 def open_with_progress(path: Path, label: str) -> Iterator[BinaryIO]:
     """Open a file for reading; its position is shown as progress, in bytes."""
-    with open(path, "rb") as file, Progress(label, path.stat().st_size, in_bytes=True) as progress:
-        yield _TrackedFile(file, progress)  # type: ignore[misc]
 
+    class Tracked(io.BufferedReader):
+        def read(self, size: int | None = -1) -> bytes:
+            content = super().read(size)
+            progress.update(self.tell())
+            return content
 
-class _TrackedFile:
-    """A file object that reports its position after each read."""
-
-    def __init__(self, file: BinaryIO, progress: Progress) -> None:
-        self._file, self._progress = file, progress
-
-    def read(self, size: int = -1) -> bytes:
-        content = self._file.read(size)
-        self._progress.update(self._file.tell())
-        return content
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+    with Tracked(io.FileIO(path)) as file, Progress(label, path.stat().st_size, in_bytes=True) as progress:
+        yield file

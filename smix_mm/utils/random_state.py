@@ -61,13 +61,8 @@ def set_random_state(model: nn.Module, state: Mapping[str, Any]) -> None:
     """
     python, numpy = state["python"], state["numpy"]
     words = numpy["words"].numpy().astype(np.uint32)
-    set_cpu_state(
-        (
-            (3, tuple(python["words"].tolist()), python["gauss"]),
-            ("MT19937", words, numpy["place"], numpy["has_gauss"], numpy["gauss"]),
-            state["torch"],
-        )
-    )
+    of_numpy = ("MT19937", words, numpy["place"], numpy["has_gauss"], numpy["gauss"])
+    set_cpu_state(((3, tuple(python["words"].tolist()), python["gauss"]), of_numpy, state["torch"]))
     for device, on_gpu in enumerate(state["cuda"][: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(on_gpu, device)
     for name, owner in generator_owners(model):
@@ -79,27 +74,27 @@ def set_random_state(model: nn.Module, state: Mapping[str, Any]) -> None:
 
 def generator_owners(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """Names and objects with an attribute ``generator``: submodules, and batch augmentations of a preprocessor."""
+    candidates: list[tuple[str, Any]] = []
     for name, module in model.named_modules():
-        yield from _if_owner(name, module)
+        candidates.append((name, module))
         # mmpretrain's wrapper of batch augmentations is no module.
         augments = getattr(getattr(module, "batch_augments", None), "augments", ())
-        for number, augment in enumerate(augments):
-            if not isinstance(augment, nn.Module):
-                yield from _if_owner(f"{name}.batch_augments.{number}", augment)
-
-
-def _if_owner(name: str, candidate: Any) -> Iterator[tuple[str, Any]]:
-    # A generator that nothing was drawn from yet may be None; a network can have the same attribute name.
-    if isinstance(getattr(candidate, "generator", ""), (torch.Generator, type(None))):
-        yield name, candidate
+        candidates += [
+            (f"{name}.batch_augments.{number}", augment)
+            for number, augment in enumerate(augments)
+            if not isinstance(augment, nn.Module)
+        ]
+    for name, candidate in candidates:
+        # A generator that nothing was drawn from yet may be None; a network can have the same attribute name.
+        if isinstance(getattr(candidate, "generator", ""), (torch.Generator, type(None))):
+            yield name, candidate
 
 
 @contextmanager
 def preserved_random_state(seed: int | None = None) -> Iterator[None]:
     """Restore the global generators of Python, NumPy and torch, on the CPU and all GPUs, on leaving.
 
-    Args:
-        seed: Seed of the generators inside, at least 0. Defaults to None: they continue from their current state.
+    Inside they continue from their current state, or begin with ``seed``, which is at least 0.
     """
     before = get_cpu_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
@@ -116,11 +111,7 @@ def preserved_random_state(seed: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def seeded_cpu(entropy: Sequence[int]) -> Iterator[None]:
-    """Seed the CPU generators of Python, NumPy and torch inside, and restore them on leaving.
-
-    Args:
-        entropy: Numbers of at least 0, for ``numpy.random.SeedSequence``.
-    """
+    """Seed the CPU generators of Python, NumPy and torch from numbers of at least 0 inside; restore them on leaving."""
     before = get_cpu_state()
     words = np.random.SeedSequence(entropy).generate_state(10)
     random.seed(words[:4].tobytes())
@@ -135,11 +126,7 @@ def seeded_cpu(entropy: Sequence[int]) -> Iterator[None]:
 
 @contextmanager
 def seeded_numpy(seed: int) -> Iterator[None]:
-    """Seed NumPy's global generator inside, and restore it on leaving.
-
-    Args:
-        seed: In 0 to 2**32 - 1.
-    """
+    """Seed NumPy's global generator with ``seed``, 0 to 2**32 - 1, inside, and restore it on leaving."""
     before = np.random.get_state()
     np.random.seed(seed)
     try:

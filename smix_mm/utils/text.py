@@ -13,14 +13,7 @@ def first_few(items: Sequence[object], shown: int, separator: str = ", ") -> str
 
 
 def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], align: str = "") -> str:
-    """Format a Markdown table.
-
-    Args:
-        header: Titles of the columns.
-        rows: Cells of each row, as many as titles.
-        align: A letter for each column, ``l`` or ``r``; the last letter holds for all further columns. Defaults
-            to ``l``.
-    """
+    """Format a Markdown table; ``align`` has ``l`` or ``r`` for each column, the last for all further ones."""
     letters = (align or "l").ljust(len(header), (align or "l")[-1])
     rules = ["---:" if letter == "r" else "---" for letter in letters[: len(header)]]
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (header, rules, *rows))

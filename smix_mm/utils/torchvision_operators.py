@@ -39,13 +39,11 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
     return raise_missing
 
 
-def get_compiler_version() -> str:
-    """For :func:`mmcv.utils.collect_env`."""
+def get_compiler_version() -> str:  # for mmcv.utils.collect_env, like the next
     return "not compiled"
 
 
 def get_compiling_cuda_version() -> str:
-    """For :func:`mmcv.utils.collect_env`."""
     return "not available"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from ..mixing import MixOptions
 from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..utils.choices import check_option
 from ..utils.errors import UsageError
+from ..utils.files import check_output
 from ..utils.random_state import preserved_random_state
 from ..utils.tensors import check_images
 from .examples import compare_examples, mix_examples, scheme_examples
@@ -77,6 +78,9 @@ def browse_mix(
         raise ValueError(f"number should be at least 1, got {number}.")
     if seed < 0:
         raise ValueError(f"seed should be 0 or more, got {seed}.")
+    for written in (out, html):
+        if written is not None:
+            check_output(written, config)
     cfg, name = read_classification_config(config, cfg_options), Path(config).name
     with preserved_random_state(seed):
         preprocessor = build_preprocessor(cfg)
@@ -85,7 +89,21 @@ def browse_mix(
             augment = None
         batches = training_batches(cfg, preprocessor, seed)
         undo = unnormalizer(preprocessor)
-        examples = list(islice(_examples(kind, batches, augment or undo, undo, seed), number))
+        generator = torch.Generator().manual_seed(seed)
+        examples: list[Example] = []
+        for index, batch in enumerate(islice(batches, MAX_BATCHES)):
+            if len(batch.labels) < 2:
+                continue
+            found: Iterable[Example]
+            if kind == "mix":
+                found = mix_examples(augment or undo, batch, undo, generator, seed + index)
+            elif kind == "schemes":
+                found = scheme_examples(augment or undo, batch, generator)
+            else:
+                found = compare_examples(augment or undo, batch, undo, generator, seed + index * len(batch.labels))
+            examples += islice(found, number - len(examples))
+            if len(examples) == number:
+                break
     if not examples:
         raise UsageError(
             f"The training batches of {name} should have at least two images, one of which is pasted onto another; "
@@ -101,22 +119,6 @@ def browse_mix(
     if html is not None:
         save_page(examples, html, f"{TITLES[kind]} {name}", note)
     return note
-
-
-def _examples(
-    kind: str, batches: Iterable[TrainingBatch], augment: Any, undo: SaliencyMix, seed: int
-) -> Iterator[Example]:
-    generator = torch.Generator().manual_seed(seed)
-    for index, batch in enumerate(islice(batches, MAX_BATCHES)):
-        size = len(batch.labels)
-        if size < 2:
-            continue
-        if kind == "mix":
-            yield from mix_examples(augment, batch, undo, generator, seed + index)
-        elif kind == "schemes":
-            yield from scheme_examples(augment, batch, generator)
-        else:
-            yield from compare_examples(augment, batch, undo, generator, seed + index * size)
 
 
 def draw_mix_sheet(

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..robustness.attacks import PixelClassifier
-from ..transfer.checkpoint import read_checkpoint
+from ..robustness.corruption import channel_order
+from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.config import read_config
 from ..utils.errors import UsageError
-from ..utils.files import atomic_path
+from ..utils.files import check_output, save_figure
 from ..utils.text import first_few
+from .image_files import read_image
 
 
 def compare_cam(
@@ -32,7 +34,8 @@ def compare_cam(
     scaled by its own maximum, so positions can be compared, but strengths cannot.
 
     Args:
-        config: the classifier's config; images pass through its test pipeline.
+        config: the classifier's config; images pass through its test pipeline. A config whose dataset is in memory,
+            such as CIFAR's official files, works as well.
         checkpoints: files by name; the name is the title of the column.
         images: image files.
         out: the PNG to write.
@@ -44,11 +47,12 @@ def compare_cam(
         ``out``.
 
     Raises:
-        UsageError: no image or checkpoint was given, one does not fit the config, or the backbone has no feature map.
+        UsageError: no image or checkpoint was given, one does not fit the config, the backbone has no feature map, or
+            ``out`` is one of the inputs.
         FileNotFoundError: an image or a checkpoint does not exist.
         CheckpointError: a checkpoint cannot be read.
+        DataError: an image cannot be read.
     """
-    from mmengine.dataset import Compose
     from mmengine.registry import init_default_scope
 
     if not checkpoints or not images:
@@ -58,16 +62,11 @@ def compare_cam(
     for image in images:
         if not Path(image).is_file():
             raise FileNotFoundError(f"Image {image} does not exist.")
+    check_output(out, config, *checkpoints.values(), *images)
     cfg = read_config(config)
     cfg.merge_from_dict(dict(cfg_options or {}))
     init_default_scope("mmpretrain")
-    pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
-    inputs: list[Tensor] = []
-    for image in images:
-        packed = pipeline(dict(img_path=str(image), sample_idx=0))
-        if packed is None:
-            raise UsageError(f"Image {image} cannot be read by the config's test pipeline.")
-        inputs.append(packed["inputs"][None].float())
+    inputs, shown = zip(*(_read(image, cfg.test_dataloader.dataset.get("pipeline") or ()) for image in images))
     rows: list[list[tuple[np.ndarray, str]]] = [[] for _ in inputs]
     labels = [] if label is None else [label] * len(inputs)
     for checkpoint in checkpoints.values():
@@ -84,22 +83,37 @@ def compare_cam(
             name = classes[chosen] if classes and chosen < len(classes) else f"class {chosen}"
             cam = class_activation_map(classifier, pixels, chosen)
             rows[index].append((cam, f"{name}: {100 * scores[chosen]:.0f} %"))
-    bgr = bool((cfg.get("data_preprocessor") or {}).get("to_rgb"))
-    shown = [pixels[0].flip(0) if bgr else pixels[0] for pixels in inputs]
-    _draw([image.permute(1, 2, 0).byte().numpy() for image in shown], rows, list(checkpoints), Path(out))
+    _draw(shown, rows, list(checkpoints), Path(out))
     return Path(out)
 
 
+def _read(path: str | Path, pipeline: Sequence[Mapping[str, Any]]) -> tuple[Tensor, np.ndarray]:
+    """An image after the test pipeline, float (1, 3, H, W) in 0..255, and as uint8 RGB (H, W, 3)."""
+    from mmengine.dataset import Compose
+
+    order = channel_order(pipeline)
+    if order == "bgr":
+        packed = Compose(pipeline)(dict(img_path=str(path), sample_idx=0))
+    else:  # the config's dataset returns RGB images, not files
+        image = read_image(path)
+        size = image.shape[:2]
+        packed = dict(inputs=torch.from_numpy(image).permute(2, 0, 1))
+        if pipeline:
+            packed = Compose(pipeline)(dict(img=image, img_shape=size, ori_shape=size, sample_idx=0))
+    if packed is None:
+        raise UsageError(f"Image {path} cannot be read by the config's test pipeline.")
+    pixels = packed["inputs"].float()
+    rgb = pixels if order == "rgb" else pixels.flip(0)
+    return pixels[None], rgb.permute(1, 2, 0).byte().numpy()
+
+
 def class_activation_map(classifier: nn.Module, pixels: Tensor, label: int) -> np.ndarray:
-    """Grad-CAM of one class, computed on the backbone's last feature map.
+    """Grad-CAM of a class on the backbone's last feature map, float32 (H, W) in [0, 1].
 
     Args:
         classifier: a :class:`~smix_mm.robustness.attacks.PixelClassifier`.
         pixels: floats (1, 3, H, W) in 0..255.
         label: index of the class.
-
-    Returns:
-        float32 (H, W) in [0, 1].
     """
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -112,8 +126,7 @@ def class_activation_map(classifier: nn.Module, pixels: Tensor, label: int) -> n
 def last_map(classifier: nn.Module, pixels: Tensor) -> nn.Module:
     """The last module of the backbone whose output is a feature map (N, C, h, w) larger than 1x1.
 
-    Raises:
-        UsageError: there is none, as in a plain vision transformer.
+    A UsageError if there is none, as in a plain vision transformer.
     """
     found: list[nn.Module] = []
 
@@ -142,9 +155,10 @@ def _load(cfg: Any, checkpoint: str | Path) -> tuple[nn.Module, Sequence[str] | 
 
     import smix_mm  # noqa: F401  (registers the classes that a config may name)
 
-    model = MODELS.build({**cfg.model, "data_preprocessor": {"type": "ClsDataPreprocessor", **cfg.data_preprocessor}})
+    preprocessor = cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}
+    model = MODELS.build({**cfg.model, "data_preprocessor": {"type": "ClsDataPreprocessor", **preprocessor}})
     content = read_checkpoint(checkpoint)
-    weights = content.get("state_dict", content)
+    weights = state_dict_of(content)
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
     if wrong:
@@ -154,7 +168,7 @@ def _load(cfg: Any, checkpoint: str | Path) -> tuple[nn.Module, Sequence[str] | 
     return model.eval(), metainfo.get("classes")
 
 
-def _draw(images: list[np.ndarray], rows: list[list[tuple[np.ndarray, str]]], names: list[str], out: Path) -> None:
+def _draw(images: Sequence[np.ndarray], rows: list[list[tuple[np.ndarray, str]]], names: list[str], out: Path) -> None:
     from matplotlib.figure import Figure
 
     heights = [2.1 * image.shape[0] / image.shape[1] + 0.3 for image in images]
@@ -170,5 +184,4 @@ def _draw(images: list[np.ndarray], rows: list[list[tuple[np.ndarray, str]]], na
     for axes, name in zip(grid[0], ["image", *names]):
         title = axes.get_title()
         axes.set_title(f"{name}\n{title}" if title else name, fontsize=9)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_figure(figure, out, dpi=110)

@@ -10,7 +10,7 @@ import numpy as np
 from ..evaluation import Detections, read_detections
 from ..utils.config import read_config
 from ..utils.errors import UsageError
-from ..utils.files import atomic_path
+from ..utils.files import check_output, save_figure
 from .image_files import read_image
 
 
@@ -41,9 +41,13 @@ def compare_detections(
         ``out``.
 
     Raises:
-        UsageError: there are no files, they are of different test sets, or an image is missing.
+        UsageError: there are no files, they are of different test sets, or an image is missing, or ``out`` is one of
+            the inputs.
         DataError: a file does not contain detections, or an image cannot be read.
     """
+    from mmdet.registry import DATASETS
+    from mmengine.registry import init_default_scope
+
     if not files:
         raise UsageError("There should be at least one NAME=detections.npz, got none.")
     found = {name: read_detections(file) for name, file in files.items()}
@@ -60,25 +64,18 @@ def compare_detections(
     for image in images:
         if image not in known:
             raise UsageError(f"images should be ids of the detections, such as {known[0]}, got {image}.")
-    paths = _paths(config, dict(cfg_options or {}))
-    absent = [image for image in images if image not in paths]
-    if absent:
-        raise UsageError(f"The test set of {config} has no image {absent[0]}; give the config of the detections.")
-    _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
-    return Path(out)
-
-
-def _paths(config: str | Path, options: dict[str, Any]) -> dict[str, str]:
-    """The image files of the config's test set, by image id."""
-    from mmdet.registry import DATASETS
-    from mmengine.registry import init_default_scope
-
     cfg = read_config(config)
-    cfg.merge_from_dict(options)
+    cfg.merge_from_dict(dict(cfg_options or {}))
     init_default_scope("mmdet")
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-    return {str(info["img_id"]): info["img_path"] for info in infos}
+    paths = {str(info["img_id"]): info["img_path"] for info in infos}
+    absent = [image for image in images if image not in paths]
+    if absent:
+        raise UsageError(f"The test set of {config} has no image {absent[0]}; give the config of the detections.")
+    check_output(out, config, *files.values(), *(paths[image] for image in images))
+    _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
+    return Path(out)
 
 
 def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list[str], score: float, out: Path) -> None:
@@ -102,5 +99,4 @@ def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list
                 axes.text(x1, y1 - 2, f"{each.classes[label]} {value:.2f}", fontsize=6, color=f"C{label % 10}")
             title = f"detections: {shown.sum()}, objects: {len(true)}"
             axes.set_title(f"{name}\n{title}" if row == 0 else title, fontsize=8)
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_figure(figure, out, dpi=110)

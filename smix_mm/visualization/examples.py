@@ -12,31 +12,27 @@ from ..datasets.training_batches import TrainingBatch
 from ..mixing import MixDraw, MixOptions, draw_mix
 from ..mixing.plan import SOURCES, TARGETS
 from .mixes import Mix, mix_batch, mix_images
-from .panels import LEAST, MOST, TARGET, Example, Panel, mixed_label, short_name, to_box, to_image, to_mark
+from .panels import LEAST, MOST, SOURCE, TARGET, Example, Panel, mixed_label, short_name, to_box, to_image, to_mark
+
+# Arguments of all three functions: `batch`, normalised images and their class names; `unnormalizer`, a SaliencyMix
+# whose `uint8_images` undoes the normalisation; `generator`, from which a SaliencyMix draws partners and λ; `seed` of
+# the global generators, from which CutMix and OfficialSaliencyMix draw.
 
 
 def mix_examples(
     augment: Any, batch: TrainingBatch, unnormalizer: SaliencyMix, generator: torch.Generator, seed: int
 ) -> list[Example]:
-    """One example per image that a patch is pasted onto: source, its map, target, mixed image.
-
-    Args:
-        augment: a SaliencyMix, an OfficialSaliencyMix or mmpretrain's CutMix.
-        batch: normalized images and the name of each one's class.
-        unnormalizer: a SaliencyMix whose ``uint8_images`` undoes the normalization.
-        generator: a SaliencyMix draws partners and λ from it.
-        seed: the seed of the global generators, from which the other two draw.
-    """
+    """One example per image that a patch is pasted onto by ``augment``: source, its map, target, mixed image."""
     alpha = getattr(augment, "options", MixOptions()).alpha
     mix = mix_batch(augment, batch.inputs, unnormalizer, draw_mix(len(batch.labels), alpha, generator), seed)
     examples = []
     for index in mix.changed():
         own, other, lam = batch.labels[index], batch.labels[int(mix.partner[index])], float(mix.lam[index])
-        source = _source(mix, index)
+        source, target = _pair(mix, index)
         panels = (
             replace(source, caption=f"source:\n{short_name(other)}"),
             replace(source, caption=mix.map_caption, image=mix.maps[index].numpy()),
-            replace(_target(mix, index), caption=f"target:\n{short_name(own)}"),
+            replace(target, caption=f"target:\n{short_name(own)}"),
             Panel(mixed_label(lam, own, other), to_image(mix.mixed[index])),
         )
         examples.append(Example(f"{mix.name}, λ = {lam:.2f}", panels))
@@ -46,10 +42,7 @@ def mix_examples(
 def scheme_examples(augment: SaliencyMix, batch: TrainingBatch, generator: torch.Generator) -> Iterator[Example]:
     """Every source combined with every target, for each pair of a batch; λ is the same within a pair.
 
-    Args:
-        augment: its detector, alpha and ties are used.
-        batch: normalized images and the name of each one's class.
-        generator: partners and λ are drawn from it.
+    Of ``augment`` the detector, alpha and ties are used.
     """
     batch_images, detector = augment.uint8_images(batch.inputs), augment.detector
     batch_draw = draw_mix(len(batch_images), augment.options.alpha, generator)
@@ -73,10 +66,10 @@ def scheme_examples(augment: SaliencyMix, batch: TrainingBatch, generator: torch
                 mix_images(images, draw, MixOptions(source=source, target=target, ties=augment.options.ties), detector)
                 for target in TARGETS
             ]
-            panels.append(replace(_source(mixes[0], 0), caption=f"cut:\n{source}".replace("_", "-")))
+            panels.append(replace(_pair(mixes[0], 0)[0], caption=f"cut:\n{source}".replace("_", "-")))
             for target, mix in zip(TARGETS, mixes):
                 caption = f"{source} →\n{target}".replace("_", "-")
-                panels.append(replace(_target(mix, 0), caption=caption, image=to_image(mix.mixed[0]), marks=()))
+                panels.append(replace(_pair(mix, 0)[1], caption=caption, image=to_image(mix.mixed[0]), marks=()))
         lam = float(mixes[0].lam[0])
         label = mixed_label(lam, own, other).replace("\n", " ")
         yield Example(f"All schemes, λ = {lam:.2f}: {label}", tuple(panels))
@@ -88,14 +81,8 @@ def compare_examples(
     """CutMix, OfficialSaliencyMix and SaliencyMix on the same pair with the same drawn λ, for each image of a batch.
 
     The batch is rolled so that the image is the first one, because the released code searches the first pair's source
-    for the box of the whole batch. Images onto which nothing was pasted are left out.
-
-    Args:
-        augment: the SaliencyMix.
-        batch: normalized images and the name of each one's class.
-        unnormalizer: a SaliencyMix whose ``uint8_images`` undoes the normalization.
-        generator: tie-breakers and random centres of the SaliencyMix are drawn from it.
-        seed: the seed of the global generators for the first image, one more for each further one.
+    for the box of the whole batch; ``seed`` rises by one for each image. Images onto which nothing was pasted are left
+    out.
 
     Raises:
         RuntimeError: mmpretrain's CutMix does not draw the same numbers as the released code.
@@ -106,8 +93,9 @@ def compare_examples(
     for shift in range(len(batch.labels)):
         inputs, labels = batch.inputs.roll(-shift, 0), batch.labels[shift:] + batch.labels[:shift]
         draw = draw_mix(len(labels), alpha, generator)
-        cut = mix_batch(CutMix(alpha), inputs, unnormalizer, draw, seed + shift)
-        official = mix_batch(OfficialSaliencyMix(alpha), inputs, unnormalizer, draw, seed + shift)
+        cut, official = (
+            mix_batch(kind(alpha), inputs, unnormalizer, draw, seed + shift) for kind in (CutMix, OfficialSaliencyMix)
+        )
         if 0 not in cut.changed() or 0 not in official.changed():
             continue
         lam = cut.drawn_lam
@@ -116,26 +104,26 @@ def compare_examples(
         draw = replace(draw, partner=cut.partner, lam=torch.full_like(draw.lam, lam))
         ours = mix_batch(augment, inputs, unnormalizer, draw, seed + shift)
         own, other = labels[0], labels[int(cut.partner[0])]
-        panels = [
+        mixes = (cut, official, ours)
+        by_cutmix, by_released, by_ours = (_pair(mix, 0)[0] for mix in mixes)
+        panels = (
             Panel(f"source:\n{short_name(other)}", to_image(ours.images[int(ours.partner[0])])),
-            replace(_source(cut, 0), caption="CutMix:\nrandom box"),
-            replace(_source(official, 0), caption="released code:\nits map", image=official.maps[0].numpy()),
-            replace(_source(ours, 0), caption="SaliencyMix:\nsaliency map", image=ours.maps[0].numpy()),
+            replace(by_cutmix, caption="CutMix:\nrandom box"),
+            replace(by_released, caption="released code:\nits map", image=official.maps[0].numpy()),
+            replace(by_ours, caption="SaliencyMix:\nsaliency map", image=ours.maps[0].numpy()),
             Panel(f"target:\n{short_name(own)}", to_image(ours.images[0])),
-        ]
-        panels += [
-            Panel(mixed_label(float(mix.lam[0]), own, other), to_image(mix.mixed[0])) for mix in (cut, official, ours)
-        ]
-        yield Example(f"CutMix, OfficialSaliencyMix, SaliencyMix, λ drawn: {lam:.2f}", tuple(panels))
+            *(Panel(mixed_label(float(mix.lam[0]), own, other), to_image(mix.mixed[0])) for mix in mixes),
+        )
+        yield Example(f"CutMix, OfficialSaliencyMix, SaliencyMix, λ drawn: {lam:.2f}", panels)
 
 
-def _source(mix: Mix, index: int) -> Panel:
-    """The partner of an image, with the box that was cut."""
-    marks = () if mix.source_points is None else (to_mark(mix.source_points[index], mix.source_symbol),)
-    return Panel("", to_image(mix.images[int(mix.partner[index])]), to_box(mix.source_boxes[index]), marks=marks)
-
-
-def _target(mix: Mix, index: int) -> Panel:
-    """An image before mixing, with the box that is pasted over."""
-    marks = () if mix.target_points is None else (to_mark(mix.target_points[index], mix.target_symbol),)
-    return Panel("", to_image(mix.images[index]), to_box(mix.target_boxes[index]), TARGET, marks)
+def _pair(mix: Mix, index: int) -> tuple[Panel, Panel]:
+    """The partner of an image with the box that was cut, and the image with the box that is pasted over."""
+    panels = []
+    for image, boxes, colour, points, symbol in (
+        (int(mix.partner[index]), mix.source_boxes, SOURCE, mix.source_points, mix.source_symbol),
+        (index, mix.target_boxes, TARGET, mix.target_points, mix.target_symbol),
+    ):
+        marks = () if points is None else (to_mark(points[index], symbol),)
+        panels.append(Panel("", to_image(mix.images[image]), to_box(boxes[index]), colour, marks))
+    return panels[0], panels[1]

@@ -29,7 +29,12 @@ def list_images(places: Sequence[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for place in places:
-        path = _in_skimage(str(place)) if str(place).startswith(SKIMAGE) else Path(place)
+        path = Path(place)
+        if str(place).startswith(SKIMAGE):
+            spec = find_spec("skimage")
+            if spec is None or not spec.submodule_search_locations:
+                raise UsageError(f"{place} needs scikit-image: pip install scikit-image")
+            path = Path(spec.submodule_search_locations[0], "data", str(place)[len(SKIMAGE) :])
         if path.is_dir():
             found += sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
         elif path.is_file():
@@ -43,19 +48,8 @@ def list_images(places: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def _in_skimage(place: str) -> Path:
-    spec = find_spec("skimage")
-    if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"{place} needs scikit-image: pip install scikit-image")
-    return Path(spec.submodule_search_locations[0], "data", place[len(SKIMAGE) :])
-
-
 def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file as uint8 RGB (H, W, 3).
-
-    Raises:
-        DataError: OpenCV cannot read it.
-    """
+    """Read an image file as uint8 RGB (H, W, 3); a DataError if OpenCV cannot read it."""
     import cv2
 
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -44,9 +43,7 @@ class MixSheetHook(Hook):
     def __init__(self, interval: int = 1, number: int = 4, name: str = "mix_sheet") -> None:
         if min(interval, number) < 1:
             raise ValueError(f"interval and number should be at least 1, got {interval} and {number}.")
-        self.interval = interval
-        self.number = number
-        self.name = name
+        self.interval, self.number, self.name = interval, number, name
 
     def before_train(self, runner: Runner) -> None:
         """Raise a UsageError if the mixing cannot be shown."""
@@ -61,16 +58,6 @@ class MixSheetHook(Hook):
         """Draw the sheet at the first batch of an epoch, in the first process only."""
         if batch_idx != 0 or runner.epoch % self.interval or runner.rank != 0 or data_batch is None:
             return
-        image = self.sheet(runner, data_batch)
-        if image is None:
-            runner.logger.warning(
-                f"{self.name}: no sheet for epoch {runner.epoch + 1}, because none of the images was mixed with another"
-            )
-        else:
-            runner.visualizer.add_image(self.name, image, step=runner.epoch + 1)
-
-    def sheet(self, runner: Runner, data_batch: dict[str, Any]) -> np.ndarray | None:
-        """The sheet of a batch, uint8 RGB (H, W, 3); None if no image was mixed with another."""
         preprocessor = unwrapped(runner.model).data_preprocessor
         augment, _ = find_augment(preprocessor)
         # A few more images than rows, because the partner of an image can be itself.
@@ -79,4 +66,9 @@ class MixSheetHook(Hook):
         with preserved_random_state():
             batch = preprocess(few, preprocessor, class_names(runner.train_dataloader.dataset))
             examples = mix_examples(augment, batch, unnormalizer(preprocessor), generator, runner.epoch)
-        return sheet_image(examples[: self.number]) if examples else None
+        if examples:
+            runner.visualizer.add_image(self.name, sheet_image(examples[: self.number]), step=runner.epoch + 1)
+        else:
+            runner.logger.warning(
+                f"{self.name}: no sheet for epoch {runner.epoch + 1}, because none of the images was mixed with another"
+            )

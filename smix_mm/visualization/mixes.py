@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -24,20 +24,19 @@ from .panels import MOST, SYMBOLS
 class Mix:
     """A mixed batch and how it was made; all tensors are on the CPU.
 
+    ``images`` and ``mixed``, before and after, are uint8 RGB (N, 3, H, W); boxes ``(y1, x1, y2, x2)``, half-open, are
+    int64 (N, 4), and points ``(y, x)`` int64 (N, 2).
+
     Attributes:
         name: class name of the augmentation.
-        images: uint8 RGB (N, 3, H, W), before mixing.
-        mixed: uint8 RGB (N, 3, H, W), after mixing.
         partner: int64 (N,), index of the image that each patch was cut from.
-        source_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the partner.
-        target_boxes: int64 (N, 4), ``(y1, x1, y2, x2)`` half-open, in the image itself.
+        source_boxes, target_boxes: what was cut from the partner, and what was pasted over in the image itself.
         lam: float64 (N,), the weight of the image's own label, in [0, 1].
         maps: float32 (N, H, W) in [0, 1], the saliency map from which each patch was cut.
         map_caption: a caption for the maps, at most two lines.
         drawn_lam: the λ drawn for the whole batch, before the box was rounded and clipped; NaN if every image has its
             own.
-        source_points: int64 (N, 2), the (y, x) that each patch was cut around; None if unknown.
-        target_points: int64 (N, 2), the (y, x) that it was pasted around; None if unknown or the same place.
+        source_points, target_points: what each patch was cut and pasted around; None if unknown or the same place.
         source_symbol, target_symbol: the symbols that mark these points.
     """
 
@@ -63,14 +62,9 @@ class Mix:
 
 
 def find_augment(preprocessor: Any) -> tuple[Any, float]:
-    """The first of a preprocessor's batch augmentations that can be shown, and its probability.
+    """The first batch augmentation of a ``ClsDataPreprocessor`` that can be shown, or None.
 
-    Args:
-        preprocessor: an mmpretrain ``ClsDataPreprocessor``.
-
-    Returns:
-        a SaliencyMix, an OfficialSaliencyMix or mmpretrain's CutMix, or None; and the share of batches that it is
-        applied to, in [0, 1].
+    And the share of batches that it is applied to, in [0, 1].
     """
     wrapper: Any = preprocessor.batch_augments
     for index, augment in enumerate(wrapper.augments if wrapper else ()):
@@ -104,14 +98,7 @@ def mix_batch(augment: Any, inputs: Tensor, unnormalizer: SaliencyMix, draw: Mix
 
 
 def mix_images(images: Tensor, draw: MixDraw, options: MixOptions, detector: SaliencyDetector) -> Mix:
-    """SaliencyMix of images, made by the functions that training uses.
-
-    Args:
-        images: uint8 RGB (N, 3, H, W).
-        draw: see :func:`~smix_mm.mixing.draw_mix`.
-        options: see :class:`~smix_mm.mixing.MixOptions`.
-        detector: the saliency detector.
-    """
+    """SaliencyMix of images, uint8 RGB (N, 3, H, W), made by the functions that training uses."""
     plan = plan_mix(images, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     sources = images[plan.partner]
@@ -145,7 +132,14 @@ def _mix_with_global_generators(augment: Any, inputs: Tensor, unnormalizer: Sali
     """Mix with an OfficialSaliencyMix or mmpretrain's CutMix, which draw from numpy's and torch's global generators."""
     samples = len(inputs)
     official = isinstance(augment, OfficialSaliencyMix)
-    with _recorded(augment, "box" if official else "cutmix_bbox_and_lam") as calls, preserved_random_state(seed):
+    method = "box" if official else "cutmix_bbox_and_lam"
+    original, calls = getattr(augment, method), []
+
+    def record(*arguments: Any) -> Any:
+        calls.append((arguments, original(*arguments)))
+        return calls[-1][1]
+
+    with mock.patch.object(augment, method, record), preserved_random_state(seed):
         # With an identity matrix as labels, the mixed labels show the partners and λ. CutMix changes its inputs.
         mixed, weights = augment(inputs.clone(), torch.eye(samples, device=inputs.device))
     (source, drawn_lam), result = calls[0]
@@ -177,20 +171,3 @@ def _mix_with_global_generators(augment: Any, inputs: Tensor, unnormalizer: Sali
         drawn_lam=drawn_lam,
         source_points=points,
     )
-
-
-@contextmanager
-def _recorded(owner: Any, method: str) -> Iterator[list[tuple[tuple[Any, ...], Any]]]:
-    """Record the arguments and the result of each call of a method of one object."""
-    original, calls = getattr(owner, method), []
-
-    def record(*arguments: Any) -> Any:
-        result = original(*arguments)
-        calls.append((arguments, result))
-        return result
-
-    setattr(owner, method, record)
-    try:
-        yield calls
-    finally:
-        delattr(owner, method)

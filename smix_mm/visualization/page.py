@@ -93,16 +93,12 @@ def save_page(examples: Sequence[Example], path: str | Path, title: str, note: s
     """
     if not examples:
         raise ValueError("There should be at least one example for the page, got none.")
-    articles = "\n".join(_article(example) for example in examples)
-    write_text(path, PAGE.format(title=escape(title), note=escape(note), count=len(examples), examples=articles))
-
-
-def _article(example: Example) -> str:
-    figures = "\n".join(_figure(panel) for panel in example.panels)
-    return (
+    articles = "\n".join(
         f'<article style="--columns: {example.columns}">\n<h2>{escape(example.title)}</h2>\n'
-        f'<div class="panels">\n{figures}\n</div>\n</article>'
+        f'<div class="panels">\n{"".join(map(_figure, example.panels))}</div>\n</article>'
+        for example in examples
     )
+    write_text(path, PAGE.format(title=escape(title), note=escape(note), count=len(examples), examples=articles))
 
 
 def _figure(panel: Panel) -> str:
@@ -110,7 +106,7 @@ def _figure(panel: Panel) -> str:
     return (
         f"<figure><figcaption>{escape(panel.caption)}</figcaption>"
         f'<div class="image"><img src="{data_uri(panel.image)}" alt="{escape(panel.alt)}" '
-        f'width="{width}" height="{height}" style="height: auto">{_overlay(panel)}</div></figure>'
+        f'width="{width}" height="{height}" style="height: auto">{_overlay(panel)}</div></figure>\n'
     )
 
 
@@ -144,10 +140,9 @@ def _overlay(panel: Panel) -> str:
 
 def _mark_path(mark: Mark, radius: float) -> str:
     x, y = mark.x + 0.5, mark.y + 0.5
+    left, right, top, bottom = x - radius, x + radius, y - radius, y + radius
     if mark.symbol == MOST:
-        return f"M{x - radius} {y}H{x + radius}M{x} {y - radius}V{y + radius}"
+        return f"M{left} {y}H{right}M{x} {top}V{bottom}"
     if mark.symbol == LEAST:
-        return (
-            f"M{x - radius} {y - radius}L{x + radius} {y + radius}M{x - radius} {y + radius}L{x + radius} {y - radius}"
-        )
-    return f"M{x - radius} {y}a{radius} {radius} 0 1 0 {2 * radius} 0a{radius} {radius} 0 1 0 {-2 * radius} 0"
+        return f"M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}"
+    return f"M{left} {y}a{radius} {radius} 0 1 0 {2 * radius} 0a{radius} {radius} 0 1 0 {-2 * radius} 0"

@@ -17,8 +17,6 @@ MOST, LEAST, ANY = "+", "x", "o"
 SYMBOLS = {"salient": MOST, "non_salient": LEAST, "random": ANY}
 PLACES = {MOST: "most salient pixel", LEAST: "least salient pixel", ANY: "random place"}
 
-LONGEST_NAME = 18
-
 
 @dataclass(frozen=True)
 class Mark:
@@ -31,20 +29,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One image, or saliency map, with a caption, a box and marks.
+    """One image, or saliency map, with a caption, a box and marks."""
 
-    Attributes:
-        caption: at most two lines of about 30 characters.
-        image: uint8 RGB (H, W, 3), or a saliency map, float32 (H, W) in [0, 1].
-        box: ``(y1, x1, y2, x2)``, half-open, or None.
-        colour: colour of the box, :data:`SOURCE` or :data:`TARGET`.
-        marks: pixels to mark.
-    """
-
-    caption: str
-    image: np.ndarray
-    box: Box | None = None
-    colour: str = SOURCE
+    caption: str  # at most two lines of about 30 characters
+    image: np.ndarray  # uint8 RGB (H, W, 3), or a saliency map, float32 (H, W) in [0, 1]
+    box: Box | None = None  # (y1, x1, y2, x2), half-open
+    colour: str = SOURCE  # of the box, or TARGET
     marks: tuple[Mark, ...] = ()
 
     @property
@@ -75,7 +65,7 @@ class Example:
 def short_name(name: str) -> str:
     """The first of a class's comma-separated synonyms, shortened to 18 characters."""
     first = name.split(",")[0].strip()
-    return first if len(first) <= LONGEST_NAME else f"{first[: LONGEST_NAME - 1].rstrip()}…"
+    return first if len(first) <= 18 else f"{first[:17].rstrip()}…"
 
 
 def mixed_label(lam: float, own: str, other: str) -> str:
@@ -91,10 +81,11 @@ def to_image(image: Tensor) -> np.ndarray:
 
 def to_box(box: Tensor) -> Box:
     """A tuple of Python integers from a box, int64 (4,)."""
-    y1, x1, y2, x2 = (int(number) for number in box)
+    y1, x1, y2, x2 = box.tolist()
     return y1, x1, y2, x2
 
 
 def to_mark(point: Tensor, symbol: str) -> Mark:
     """A mark at a point, int64 (2,): ``(y, x)``."""
-    return Mark(int(point[0]), int(point[1]), symbol)
+    y, x = point.tolist()
+    return Mark(y, x, symbol)

@@ -7,7 +7,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from ..utils.files import atomic_path
+from ..utils.files import atomic_path, save_figure
 from .panels import MARK, SOURCE, TARGET, Example, Panel
 
 PANEL_INCHES, GAP_INCHES, CAPTION_INCHES, TITLE_INCHES = 1.83, 0.08, 0.4, 0.25
@@ -26,43 +26,31 @@ def save_sheet(examples: Sequence[Example], path: str | Path, small: bool = Fals
         ValueError: there is no example, the suffix names no image format, or ``small`` is given with a suffix other
             than ``.png``.
     """
-    if small and Path(path).suffix.lower() != ".png":
+    if not small:
+        save_figure(draw_sheet(examples), path)
+        return
+    if Path(path).suffix.lower() != ".png":
         raise ValueError(f"With small=True the file should end in .png, got {path}.")
-    figure = draw_sheet(examples)
-    with atomic_path(path) as temporary:
-        if small:
-            _in_256_colours(_pixels(figure)).save(temporary, optimize=True)
-        else:
-            figure.savefig(temporary)
-
-
-def sheet_image(examples: Sequence[Example]) -> np.ndarray:
-    """A sheet of examples as an image, uint8 RGB (H, W, 3)."""
-    return _pixels(draw_sheet(examples))
-
-
-def _pixels(figure: Any) -> np.ndarray:
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-
-
-def _in_256_colours(pixels: np.ndarray) -> Any:
     from PIL import Image, ImageColor
 
-    image, palette = Image.fromarray(pixels), Image.new("P", (1, 1))
+    image, palette = Image.fromarray(sheet_image(examples)), Image.new("P", (1, 1))
     # Boxes, marks and text cover few pixels, so a palette computed from the pixels alone would lose their colours.
     fixed = [ImageColor.getrgb(colour) for colour in (SOURCE, TARGET, MARK, "black", "white")]
     computed = image.quantize(256 - len(fixed)).getpalette() or []
     palette.putpalette(computed[: 3 * (256 - len(fixed))] + [value for colour in fixed for value in colour])
-    return image.quantize(palette=palette)
+    with atomic_path(path) as temporary:
+        image.quantize(palette=palette).save(temporary, optimize=True)
+
+
+def sheet_image(examples: Sequence[Example]) -> np.ndarray:
+    """A sheet of examples as an image, uint8 RGB (H, W, 3)."""
+    canvas = draw_sheet(examples).canvas
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def draw_sheet(examples: Sequence[Example]) -> Any:
-    """A matplotlib figure with the examples one below the other.
-
-    Raises:
-        ValueError: there is no example.
-    """
+    """A matplotlib figure with the examples one below the other; a ValueError if there is none."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -46,7 +46,7 @@ def published(tmp_path_factory):
     """A ResNet-50 of mmpretrain with random weights, published."""
     from mmpretrain.models.backbones import ResNet
 
-    from smix_mm.transfer import publish_backbone
+    from smix_mm.transfer.backbone import IMAGENET, publish_backbone
 
     folder = tmp_path_factory.mktemp("published")
     torch.manual_seed(0)
@@ -56,7 +56,7 @@ def published(tmp_path_factory):
         if tensor.dim() == 1:  # norms, whose zeros would switch the residual branches off
             tensor.add_(torch.rand(tensor.shape))
     torch.save(resnet.state_dict(), folder / "resnet50.pth")
-    publish_backbone(folder / "resnet50.pth", folder / "backbone.pth")
+    publish_backbone(folder / "resnet50.pth", folder / "backbone.pth", **IMAGENET)
     return folder / "backbone.pth"
 
 
@@ -213,7 +213,7 @@ def test_c4s_two_parts_in_a_row_compute_what_the_pretrained_network_does(c4, pub
     "shared_head, message",
     [
         (dict(init_cfg=None), r"of the same shape, but with other values: layer4.0.conv1.weight"),
-        (dict(style="caffe"), "style is caffe and pytorch in the model, but the backbone was trained with pytorch"),
+        (dict(style="caffe"), "style is caffe and pytorch in the model, but the backbone was published with pytorch"),
     ],
 )
 def test_c4_with_a_last_stage_that_is_random_or_of_another_style_is_refused(read, published, shared_head, message):

@@ -1,6 +1,7 @@
 """Attacks keep their distance, do harm, and leave the classifier as it was."""
 
 import json
+import pickle
 import sys
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.nn import functional as F
 
+from smix_mm.datasets.in_memory.dataset import InMemoryDataset
 from smix_mm.robustness import CommonCorruption, evaluate
 from smix_mm.robustness.attacks import PixelClassifier, make_attack, parse_eps
+from smix_mm.robustness.corruption import channel_order, corrupt_in_memory
+from smix_mm.utils.choices import CORRUPTIONS
 from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +27,10 @@ test_dataloader = dict(
     num_workers=0, persistent_workers=False, batch_size=120, dataset=dict(data_root="DATA", data_prefix="train")
 )
 """
+
+# They treat the channels alike.
+COLOURLESS = ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "fog", "contrast",
+              "elastic_transform", "pixelate")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +184,85 @@ def test_a_wrong_call_ends_in_one_sentence(trained, run_tool, tmp_path):
     assert finished.stdout.splitlines()[-1] == (
         "test_robustness.py: eps should be a fraction of 255 in 0 to 1, such as 8/255, got 8"
     )
+
+
+@pytest.fixture(scope="module")
+def official(few_cifar10, tmp_path_factory):
+    """The training images of ``few_cifar10``, in the order of their files, as CIFAR's official files."""
+    import cv2
+
+    root = tmp_path_factory.mktemp("official")
+    (root / "cifar-10-batches-py").mkdir()
+    files = sorted((few_cifar10 / "train").rglob("*.jpg"))
+    names = sorted({file.parent.name for file in files})
+    pixels = np.stack([cv2.imread(str(file))[..., ::-1].transpose(2, 0, 1) for file in files]).reshape(-1, 3072)
+    labels = [names.index(file.parent.name) for file in files]
+    for number in range(5):
+        part = slice(number * len(files) // 5, (number + 1) * len(files) // 5)
+        content = dict(data=pixels[part], labels=labels[part])
+        (root / f"cifar-10-batches-py/data_batch_{number + 1}").write_bytes(pickle.dumps(content))
+    (root / "cifar-10-batches-py/test_batch").write_bytes(pickle.dumps(content))
+    (root / "cifar-10-batches-py/batches.meta").write_bytes(pickle.dumps(dict(label_names=names)))
+    return root
+
+
+def test_official_files_and_data_in_memory_give_what_image_files_give(trained, official, tmp_path, monkeypatch):
+    """And a corruption does not depend on those that were measured before."""
+    from mmpretrain.datasets import CIFAR10
+
+    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.chdir(tmp_path)
+    options = dict(eps=["2/255"], severities=[2])
+    expected = evaluate.test_robustness(*trained[:2], **options, corruptions=["frost", "jpeg_compression"])
+    assert len({row["accuracy/top1"] for row in expected.values()}) > 2
+    monkeypatch.setenv("SMIX_CIFAR10", str(official))
+    small = {"model.backbone.stem_channels": 16, "model.backbone.base_channels": 16, "model.head.in_channels": 128,
+             "test_dataloader.batch_size": 120, "test_dataloader.dataset.split": "train",
+             "test_dataloader.num_workers": 0, "test_dataloader.persistent_workers": False}  # fmt: skip
+    for name, corruption in (("resnet18_baseline.py", "frost"), ("fast/resnet18_baseline.py", "jpeg_compression")):
+        config = ROOT / "configs/cifar10" / name
+        found = evaluate.test_robustness(
+            config, trained[1], **options, corruptions=[corruption], cfg_options=small
+        )  # fmt: skip
+        assert found == {test: expected[test] for test in ("clean", "fgsm 2/255", f"{corruption} 2")}
+
+
+def test_a_dataset_without_a_pipeline_is_refused(trained):
+    options = {"test_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", times=1, dataset=dict())}
+    with pytest.raises(UsageError, match="should have a pipeline to add corruptions to, got RepeatDataset"):
+        evaluate.test_robustness(trained[0], trained[1], attack=None, corruptions=["fog"], cfg_options=options)
+
+
+LOADS = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_a_corruption_changes_the_colours_of_the_image_in_either_channel_order(few_cifar10, monkeypatch, name):
+    """As imagecorruptions computes it for RGB, exactly; without the order, those that depend on colour differ."""
+    import cv2
+    from imagecorruptions import corrupt
+
+    generator = np.random.default_rng
+    # glass_blur and impulse_noise draw from a generator of their own.
+    monkeypatch.setattr(np.random, "default_rng", lambda seed=None: generator(0 if seed is None else seed))
+    bgr = cv2.imread(str(next((few_cifar10 / "train").rglob("*.jpg"))))
+    rgb = np.ascontiguousarray(bgr[..., ::-1])
+    np.random.seed(3)
+    expected = corrupt(rgb, corruption_name=name, severity=4)
+    files, memory = (CommonCorruption(name, 4, channel_order(steps)) for steps in (LOADS, LOADS[1:]))
+    assert (files.channel_order, memory.channel_order) == ("bgr", "rgb")
+    assert np.array_equal(files(dict(img=bgr, sample_idx=3))["img"], expected[..., ::-1])
+    assert np.array_equal(memory(dict(img=rgb, sample_idx=3))["img"], expected)
+    wrong = CommonCorruption(name, 4, "bgr")(dict(img=rgb, sample_idx=3))["img"]
+    assert np.array_equal(wrong, expected) == (name in COLOURLESS)
+
+
+def test_images_in_memory_are_corrupted_as_those_of_files(official):
+    dataset = InMemoryDataset(official, "train", device="cpu")
+    before = dataset.images[7].permute(1, 2, 0).numpy().copy()
+    corrupt_in_memory(dataset, CommonCorruption("frost", 2, "rgb"))
+    expected = CommonCorruption("frost", 2, "rgb")(dict(img=before, sample_idx=7))["img"]
+    assert np.array_equal(dataset.images[7].permute(1, 2, 0).numpy(), expected)
 
 
 def test_a_corruption_is_the_same_each_time_and_takes_images_in_either_order():

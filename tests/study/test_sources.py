@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smix_mm.study.sources import fetch_checkpoint
+from smix_mm.study.sources import documented_training, fetch_checkpoint
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import CheckpointError
 
@@ -35,6 +35,27 @@ def test_timms_weights_are_those_of_its_own_model(tmp_path, monkeypatch):
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained: made if pretrained and name == "resnet18" else 1)
     content = read_checkpoint(fetch_checkpoint("timm://resnet18", tmp_path))
     assert content.keys() == made.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    "source, mean",
+    [
+        ("torchvision://resnet50", [0.485, 0.456, 0.406]),
+        ("torchvision://resnet50/IMAGENET1K_V1", [0.485, 0.456, 0.406]),
+        ("timm://resnet50.a1_in1k", [0.485, 0.456, 0.406]),
+        ("timm://resnetv2_50x1_bit.goog_in21k", [0.5, 0.5, 0.5]),
+    ],
+)
+def test_what_a_library_documents_is_stated_by_it(source, mean):
+    if source.startswith("timm"):
+        pytest.importorskip("timm")
+    described = documented_training(source)
+    assert list(described["mean"]) == mean and len(described["std"]) == 3
+    assert described["channel_order"] == "rgb" and described["stated_by"] == source.partition(":")[0]
+
+
+def test_nothing_is_documented_for_a_file():
+    assert documented_training("some/file.pth") == {}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,19 @@
 """Checkpoints as mmengine writes them are read whole; damaged or hostile ones end in one kind of error."""
 
 import argparse
+import bz2
+import gzip
 import io
+import json
+import lzma
+import os
 import pickle
 import random
+import re
+import tarfile
+import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,15 +168,118 @@ def test_a_bit_of_a_weight_that_changed_is_noticed(tmp_path):
     data[data.index(np.full(64, 1.5, np.float32).tobytes()) + 2] ^= 1
     path.write_bytes(data)
     assert not torch.equal(torch.load(path, weights_only=True)["weight"], torch.full((64,), 1.5))
-    with pytest.raises(CheckpointError, match="the checksum of its part .*data/0 is wrong"):
+    with pytest.raises(CheckpointError, match="the checksum of its part .*data/0' is wrong"):
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"PK", b"no checkpoint\n", pickle.dumps({"a": 1}), b"PK\3\4" + bytes(99)])
-def test_what_is_no_checkpoint_is_refused(tmp_path, data):
-    (tmp_path / "a.pth").write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"a\.pth (cannot be read|is refused)"):
-        read_checkpoint(tmp_path / "a.pth")
+def zipped(*names, start="archive/"):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(f"{start}{name}", b"content")
+    return buffer.getvalue()
+
+
+def tarred(*names):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    return buffer.getvalue()
+
+
+def scripted():
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(nn.Linear(1, 1), torch.ones(1)), buffer)
+    return buffer.getvalue()
+
+
+def npz():
+    buffer = io.BytesIO()
+    np.savez(buffer, weight=np.ones(3))
+    return buffer.getvalue()
+
+
+def safetensors():
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    return len(header).to_bytes(8, "little") + header + np.ones(2, np.float32).tobytes()
+
+
+WHOLE = stored(dict(weight=torch.ones(3)))
+OTHERS = {
+    "an empty file": (b"", "empty"),
+    "text": (b"no checkpoint\n", "not a file of torch.save or safetensors"),
+    "zip cut short": (WHOLE[: len(WHOLE) // 2], "cut short: its end is missing"),
+    "start of a zip": (b"PK", "cut short: its end is missing"),
+    "safetensors cut short": (safetensors()[:-1], "damaged or incomplete (SafetensorError)"),
+    "head of safetensors": (safetensors()[:12], "damaged or incomplete (SafetensorError)"),
+    "raw pickle": (pickle.dumps({"a": 1}), "a raw pickle"),
+    "raw pickle with code": (pickle.dumps({"a": os.system}), "a raw pickle"),
+    "TorchScript": (scripted(), "a TorchScript archive"),
+    "npz": (npz(), "an archive of NumPy"),
+    "npy": (b"\x93NUMPY\x01\0", "an array of NumPy"),
+    "another zip": (zipped("word/document.xml", start=""), "a zip archive that torch.save did not write"),
+    "torch before 0.1.10": (tarred("sys_info", "pickle", "storages", "tensors"), "a tar file as torch before 0.1.10"),
+    "tar": (tarred("model.pth"), "a tar archive"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file"),
+    "ONNX": (b"\x08\x08\x12\x07pytorch\x1a\x052.11.0", "a model of ONNX"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "a Git LFS pointer"),
+    "HTML": (b"\n<!DOCTYPE html><html><title>Sign in</title>", "a web page"),
+    "an error of a store": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a web page"),
+    "gzip": (gzip.compress(WHOLE), "compressed with gzip"),
+    "bzip2": (bz2.compress(WHOLE), "compressed with bzip2"),
+    "xz": (lzma.compress(WHOLE), "compressed with xz"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_another_format_is_named_as_what_it_is(tmp_path, name, suffix):
+    data, what = OTHERS[name]
+    if "safetensors" in name:
+        pytest.importorskip("safetensors")
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(path)
+    message = str(caught.value)
+    assert message.startswith(f"checkpoint {path} cannot be read: it is {what}") and "; " in message
+    assert "\n" not in message and "weights_only" not in message
+
+
+def test_the_content_decides_between_torch_and_safetensors(tmp_path):
+    pytest.importorskip("safetensors")
+    (tmp_path / "a.pth").write_bytes(safetensors())
+    assert torch.equal(read_checkpoint(tmp_path / "a.pth")["a"], torch.ones(2))
+    (tmp_path / "b.safetensors").write_bytes(WHOLE)
+    assert torch.equal(read_checkpoint(tmp_path / "b.safetensors")["weight"], torch.ones(3))
+
+
+class Runs:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize(
+    "extra, culprit", [(Runs(), "os.system"), (nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
+                       (Path("a"), "pathlib")]
+)  # fmt: skip
+def test_the_culprit_is_named_in_our_sentence_alone(tmp_path, monkeypatch, extra, culprit, new_format, protocol):
+    monkeypatch.chdir(tmp_path)
+    content = dict(state_dict=OrderedDict(a=torch.ones(1)), extra=extra, args=argparse.Namespace(), seen=np.int64(3))
+    data = stored(content, pickle_protocol=protocol, _use_new_zipfile_serialization=new_format)
+    Path("a.pth").write_bytes(data)
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint("a.pth")
+    message = str(caught.value)
+    assert re.fullmatch(
+        r"checkpoint a.pth is refused: it holds more than weights and plain values \(.*\); save only its state_dict "
+        "with torch.save and give that file", message,
+    )  # fmt: skip
+    assert message.partition("(")[2].startswith(culprit)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__ and not Path("ran").exists()
 
 
 def test_a_folder_or_a_missing_file_is_named(tmp_path):

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from smix_mm.transfer import prove_loaded, publish_backbone
+from smix_mm.transfer.backbone import IMAGENET
 from smix_mm.transfer.proof import describe_proof
 from smix_mm.utils.errors import LoadProofError
 
@@ -24,7 +25,7 @@ def published(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("published")
     torch.save(torchvision.models.resnet50(weights=None).state_dict(), folder / "resnet50.pth")
-    publish_backbone(folder / "resnet50.pth", folder / "backbone.pth")
+    publish_backbone(folder / "resnet50.pth", folder / "backbone.pth", **IMAGENET)
     return folder / "backbone.pth"
 
 
@@ -102,8 +103,8 @@ def test_another_stem_is_found_out_by_its_shape(published):
 @pytest.mark.parametrize(
     "backbone, preprocessor, message",
     [
-        (dict(style="caffe"), {}, "style is caffe in the model, but the backbone was trained with pytorch"),
-        ({}, dict(bgr_to_rgb=False), "channel_order is bgr in the model, but .* with rgb"),
+        (dict(style="caffe"), {}, "style is caffe in the model, but the backbone was published with pytorch .stated."),
+        ({}, dict(bgr_to_rgb=False), "channel_order is bgr in the model, but .* with rgb .stated."),
         ({}, dict(mean=[103.53, 116.28, 123.675]), "mean is .* in the model"),
         ({}, dict(std=[1.0, 1.0, 1.0]), r"std is \[1.0, 1.0, 1.0\] in the model"),
     ],
@@ -131,6 +132,17 @@ def test_what_is_not_recorded_is_not_compared_and_the_record_says_so(published):
         backbone_hash=digest, loaded="whole", not_compared=["style", "channel_order", "mean"]
     )
     assert describe_proof(model, published) == dict(backbone_hash=digest, loaded="whole")
+
+
+def test_what_was_published_without_a_statement_is_not_compared(published, tmp_path):
+    """A plain state dict does not record how its images were normalized."""
+    content = torch.load(published, weights_only=True)
+    torch.save(content["state_dict"], tmp_path / "plain.pth")
+    publish_backbone(tmp_path / "plain.pth", tmp_path / "backbone.pth")
+    model = detector(dict(init_cfg=pretrained(tmp_path / "backbone.pth")), dict(mean=[125.3, 123.0, 113.9]))
+    prove_loaded(model, tmp_path / "backbone.pth")
+    proof = describe_proof(model, tmp_path / "backbone.pth")
+    assert proof["not_compared"] == ["style", "channel_order", "mean", "std"]
 
 
 def test_new_and_unused_name_what_is_meant_to_differ(published):

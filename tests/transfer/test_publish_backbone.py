@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from smix_mm.transfer import publish_backbone
+from smix_mm.transfer.backbone import IMAGENET
 from smix_mm.transfer.checkpoint import literal_assignments, read_checkpoint, state_dict_hash
 from smix_mm.utils.errors import CheckpointError, UsageError
 
@@ -87,11 +88,81 @@ def test_the_channel_order_follows_where_the_images_come_from(tmp_path, loads, f
     assert publish(dict(state_dict=classifier(), meta=dict(cfg=text)), tmp_path)[1]["channel_order"] == order
 
 
-def test_what_a_checkpoint_does_not_say_can_be_given_but_not_contradicted(tmp_path):
+def test_a_config_without_the_training_data_does_not_show_the_channel_order(tmp_path):
+    text = "\n".join(CONFIG.splitlines()[:-1])
+    _, meta = publish(dict(state_dict=classifier(), meta=dict(cfg=text)), tmp_path)
+    assert meta["channel_order"] is None and "channel_order" not in meta["origin"]
+
+
+def test_what_a_checkpoint_does_not_record_is_unknown_or_as_stated_and_is_not_contradicted(tmp_path):
+    _, meta = publish(classifier(), tmp_path)
+    assert [meta[name] for name in IMAGENET] == [None] * 4 and meta["origin"] == {}
     _, meta = publish(classifier(), tmp_path, channel_order="bgr", mean=[1, 2, 3])
     assert (meta["channel_order"], meta["mean"], meta["std"]) == ("bgr", [1.0, 2.0, 3.0], None)
-    with pytest.raises(CheckpointError, match="channel_order=bgr was given, but .* was trained with rgb"):
-        publish(dict(state_dict=classifier(), meta=dict(cfg=CONFIG)), tmp_path, channel_order="bgr")
+    assert meta["origin"] == dict(channel_order="stated", mean="stated")
+    recorded = dict(state_dict=classifier(), meta=dict(cfg=CONFIG))
+    with pytest.raises(CheckpointError, match="channel_order=bgr was stated, but .* was trained with rgb"):
+        publish(recorded, tmp_path, channel_order="bgr")
+    with pytest.raises(CheckpointError, match=r"mean=\[1.0, 2.0, 4.0\] was stated, but .* with \[1.0, 2.0, 3.0"):
+        publish(recorded, tmp_path, mean=[1, 2, 4])
+    _, meta = publish(recorded, tmp_path, mean=[1, 2, 3], style="caffe")
+    assert meta["origin"] == dict.fromkeys(IMAGENET, "read")
+
+
+def test_a_plain_resnet_beside_a_config_has_the_values_of_the_config(tmp_path):
+    resnet = {"conv1.weight": torch.ones(4, 3, 3, 3), "bn1.running_mean": torch.ones(4)}
+    resnet |= {f"bn1.{name}": torch.ones(4) for name in ("weight", "bias", "running_var")}
+    for stage in (1, 2, 3, 4):
+        resnet[f"layer{stage}.0.conv1.weight"] = torch.ones(4, 4, 3, 3)
+        resnet |= {f"layer{stage}.0.bn1.{name}": torch.ones(4) for name in ("weight", "bias", "running_mean",
+                                                                             "running_var")}  # fmt: skip
+    _, meta = publish(dict(state_dict=resnet, meta=dict(cfg=CONFIG)), tmp_path)
+    assert meta["mean"] == [1.0, 2.0, 3.0] and meta["origin"]["mean"] == "read"
+    with pytest.raises(CheckpointError, match="std=.* was stated, but .* was trained with"):
+        publish(dict(state_dict=resnet, meta=dict(cfg=CONFIG)), tmp_path, std=[58.395, 57.12, 57.375])
+
+
+@pytest.mark.parametrize(
+    "mean, std, expected",
+    [
+        ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], (IMAGENET["mean"], IMAGENET["std"])),
+        (IMAGENET["mean"], IMAGENET["std"], (IMAGENET["mean"], IMAGENET["std"])),
+        ([103.53, 116.28, 123.675], [1, 1, 1], ([103.53, 116.28, 123.675], [1, 1, 1])),
+        ([0, 0, 0], [255, 255, 255], ([0, 0, 0], [255, 255, 255])),
+        ([0.5] * 3, [0.5] * 3, ([127.5] * 3, [127.5] * 3)),
+        ([0, 0, 0], None, ([0, 0, 0], None)),
+        (None, [0.229, 0.224, 0.225], (None, IMAGENET["std"])),
+    ],
+)
+def test_mean_and_std_are_recorded_for_0_to_255_from_either_scale(tmp_path, mean, std, expected):
+    _, meta = publish(classifier(), tmp_path, mean=mean, std=std)
+    for found, each in zip((meta["mean"], meta["std"]), expected):
+        assert found == (None if each is None else pytest.approx(list(each)))
+
+
+@pytest.mark.parametrize(
+    "stated, message",
+    [
+        (dict(mean=[float("nan"), 1, 2]), "mean should be 3 numbers from 0 to 255, got"),
+        (dict(mean=[-0.4, 0.4, 0.4]), "mean should be 3 numbers from 0 to 255"),
+        (dict(mean=[300, 1, 2]), "mean should be 3 numbers from 0 to 255"),
+        (dict(mean=[1, 2]), "mean should be 3 numbers"),
+        (dict(mean=0.5), "mean should be 3 numbers"),
+        (dict(mean=["a", "b", "c"]), "mean should be 3 numbers"),
+        (dict(std=[0, 1, 2]), "std should be 3 numbers from more than 0 to 255"),
+        (dict(std=[float("inf"), 1, 2]), "std should be 3 numbers"),
+        (dict(mean=[0.485, 0.456, 0.406], std=[58.4, 57.1, 57.4]), "both be for pixels in 0 to 255, or both for 0 to"),
+        (dict(mean=[123.7, 116.3, 103.5], std=[0.229, 0.224, 0.225]), "both be for pixels in 0 to 255, or both"),
+        (dict(mean=[0, 0, 0], std=[1, 1, 1]), "only divided by 255, state mean 0 and std 255"),
+        (dict(std=[1, 1, 1]), "both be for pixels in 0 to 255, or both for 0 to 1"),
+        (dict(channel_order="grb"), "channel_order should be one of 'rgb', 'bgr', got 'grb'"),
+        (dict(style="tf"), "style should be one of 'pytorch', 'caffe', got 'tf'"),
+    ],
+)
+def test_impossible_statements_are_refused(tmp_path, stated, message):
+    with pytest.raises(UsageError, match=message):
+        publish(classifier(), tmp_path, **stated)
+    assert not (tmp_path / "backbone.pth").exists()
 
 
 def test_with_mmengines_ema_the_average_is_the_default_and_the_raw_weights_on_request(tmp_path):
@@ -140,9 +211,10 @@ def test_a_resnet_of_torchvision_or_timm_fits_mmdetections(tmp_path, library):
         model = torchvision.models.resnet18(weights=None)
     else:
         model = pytest.importorskip("timm").create_model("resnet18", pretrained=False)
-    _, meta = publish(model.state_dict(), tmp_path)
+    _, meta = publish(model.state_dict(), tmp_path, **IMAGENET, stated_by=library)
     assert (meta["style"], meta["channel_order"], meta["stem"]) == ("pytorch", "rgb", "imagenet")
     assert meta["mean"] == [123.675, 116.28, 103.53]
+    assert meta["origin"] == dict.fromkeys(IMAGENET, f"stated by {library}")
 
     from mmdet.models import ResNet
 
@@ -198,14 +270,6 @@ def test_what_mmengine_writes_into_a_checkpoint_is_read(tmp_path):
     assert read["message_hub"]["log_scalars"]["loss"].mean() == 1.5 and read["seen"] == 3
 
 
-def test_a_file_cut_short_is_named(tmp_path):
-    path = tmp_path / "epoch_1.pth"
-    torch.save(classifier(), path)
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match=r"epoch_1.pth cannot be read, perhaps it is incomplete"):
-        publish_backbone(path, tmp_path / "backbone.pth")
-
-
 def test_config_text_is_read_as_literals_alone():
     assert literal_assignments("a = dict(b=[1, -2.5], c=('x', None))\nd = open('x')\ne = {'f': True}") == dict(
         a=dict(b=[1, -2.5], c=["x", None]), e=dict(f=True)
@@ -222,6 +286,10 @@ def test_the_command_line_prints_what_it_wrote_and_says_what_is_wrong(tmp_path):
 
     good = run(tmp_path / "epoch_1.pth", tmp_path / "backbone.pth")
     assert good.returncode == 0 and state_dict_hash(backbone()) in good.stdout
+    assert "mean  not known" in good.stdout
+    assert good.stdout.endswith("state it with --style --channel-order --mean --std.\n")
+    stated = run(tmp_path / "epoch_1.pth", tmp_path / "backbone.pth", "--imagenet")
+    assert "(123.675" not in stated.stdout and "[123.675, 116.28, 103.53]  (stated)" in stated.stdout
     bad = run(tmp_path / "epoch_2.pth", tmp_path / "backbone.pth")
     assert bad.returncode == 2 and "epoch_2.pth does not exist" in bad.stderr and len(bad.stderr.splitlines()) == 1
 
@@ -231,8 +299,9 @@ def test_the_checkpoint_itself_is_never_overwritten(tmp_path):
     torch.save(dict(state_dict=classifier(), optimizer={}), source)
     before = source.read_bytes()
     (tmp_path / "link.pth").symlink_to(source)
-    for out in (source, tmp_path / "link.pth", tmp_path / "folder" / ".." / "epoch_1.pth"):
-        (tmp_path / "folder").mkdir(exist_ok=True)
-        with pytest.raises(UsageError, match="out should be another file than the checkpoint"):
+    (tmp_path / "hard.pth").hardlink_to(source)
+    (tmp_path / "folder").mkdir()
+    for out in (source, tmp_path / "link.pth", tmp_path / "hard.pth", tmp_path / "folder" / ".." / "epoch_1.pth"):
+        with pytest.raises(UsageError, match="the output should be another file than the input"):
             publish_backbone(source, out)
     assert source.read_bytes() == before

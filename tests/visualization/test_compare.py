@@ -53,6 +53,33 @@ def test_maps_of_two_checkpoints_are_drawn_on_the_same_images(nets, images, tmp_
     assert swapped.read_bytes() != first.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["resnet18_baseline.py", "fast/resnet18_baseline.py"])
+def test_configs_of_official_files_and_of_data_in_memory_draw_the_same(nets, images, tmp_path, monkeypatch, name):
+    config, files, _ = nets
+    expected = compare_cam(config, files, images, tmp_path / "files.png").read_bytes()
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    monkeypatch.setenv("SMIX_CIFAR10", str(tmp_path))
+    small = {"model.backbone.stem_channels": 16, "model.backbone.base_channels": 16, "model.head.in_channels": 128,
+             "test_dataloader.dataset.metainfo": dict(classes=list("abcdefghij"))}  # fmt: skip
+    drawn = compare_cam(ROOT / "configs/cifar10" / name, files, images, tmp_path / "a.png", cfg_options=small)
+    assert drawn.read_bytes() == expected
+
+
+def test_an_input_is_never_overwritten(nets, images, blood, tmp_path):
+    config, files, _ = nets
+    (tmp_path / "link.png").symlink_to(files["one"])
+    for out in (config, files["one"], images[0], tmp_path / "link.png"):
+        before = Path(out).read_bytes()
+        with pytest.raises(UsageError, match="the output should be another file than the input"):
+            compare_cam(config, files, images, out)
+        assert Path(out).read_bytes() == before
+    for out in (blood[0], blood[1]["a"]):
+        with pytest.raises(UsageError, match="the output should be another file than the input"):
+            compare_detections(blood[0], blood[1], out, images=blood[2][:1])
+    with pytest.raises(UsageError, match="the suffix of an image file should be one of"):
+        compare_cam(config, dict(one=files["one"]), images[:1], tmp_path / "cam.xyz")
+
+
 def test_the_map_is_grad_cam_of_the_last_stage(nets):
     """Computed by hand: the weights are the gradient's mean over pixels; negative sums are clipped to zero."""
     classifier = PixelClassifier(nets[2])

@@ -18,7 +18,7 @@ from torch import Tensor
 from ...transfer.checkpoint import read_checkpoint
 from ...utils.choices import NONFINITE_ACTIONS, check_option
 from ...utils.errors import CheckpointError, NonFiniteError, UsageError
-from ...utils.files import atomic_path, write_text
+from ...utils.files import atomic_path, newest_first, write_text
 from ...utils.models import unwrapped
 from ...utils.random_state import get_random_state
 from ...utils.text import first_few
@@ -235,7 +235,7 @@ def _last_good(runner: Runner, bad: list[str]) -> str:
     """A phrase about the weights that are not finite, and the newest checkpoint whose are."""
     reason = f"the weights were not finite before it ({first_few(bad, _SHOWN)}), so no checkpoint is saved"
     files = _checkpoint_path(runner).parent.glob("*.pth")
-    for path in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+    for path in newest_first(files):
         try:
             content = read_checkpoint(path)
         except CheckpointError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 
 from ...transfer.checkpoint import TORCH_NEEDED, read_checkpoint, reads_training_checkpoints
 from ...utils.errors import CheckpointError
-from ...utils.files import write_text
+from ...utils.files import newest_first, write_text
 
 STARTED = ".started"
 
@@ -148,9 +147,9 @@ def _newest(cfg: Config, since: int = 0) -> Choice:
             f"{cfg.work_dir} has checkpoints, but torch {torch.__version__} cannot read them without unpickling; "
             f"use {TORCH_NEEDED}, or resume with OpenMMLab's own train.py"
         )
-    for path in sorted(found, key=_age, reverse=True):
+    for path in newest_first(found):
         if path.stat().st_mtime_ns < since:
-            break
+            continue
         try:
             seed = _resumable(path)
         except CheckpointError as error:
@@ -165,11 +164,6 @@ def _folder(cfg: Config) -> Path:
     out_dir = (cfg.get("default_hooks", {}).get("checkpoint") or {}).get("out_dir")
     work_dir = Path(cfg.work_dir)
     return work_dir if out_dir is None else Path(out_dir) / work_dir.absolute().name
-
-
-def _age(path: Path) -> tuple[int, int]:
-    number = re.search(r"(\d+)\.pth$", path.name)
-    return path.stat().st_mtime_ns, int(number.group(1)) if number else -1
 
 
 def _resumable(path: Path) -> int | None:

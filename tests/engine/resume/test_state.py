@@ -144,6 +144,12 @@ def test_of_checkpoints_with_equal_times_the_higher_number_is_chosen(tmp_path):
     assert choose_checkpoint(config(tmp_path), "auto").checkpoint == str(tmp_path / "epoch_10.pth")
 
 
+def test_the_number_in_the_name_counts_and_not_the_time_of_a_copy(tmp_path):
+    for age, number in enumerate((9, 11, 10)):
+        checkpoint(tmp_path, f"epoch_{number}.pth", number, age=age)
+    assert choose_checkpoint(config(tmp_path), "auto").checkpoint == str(tmp_path / "epoch_11.pth")
+
+
 def test_without_a_complete_checkpoint_the_run_starts_as_configured(tmp_path):
     (tmp_path / "iter_1.pth").write_bytes(b"PK\3\4 cut")
     cfg = config(tmp_path, load_from="weights.pth", randomness=dict(seed=3))
