@@ -14,8 +14,9 @@ from mmengine.config import Config
 from ..utils.command_line import add_cfg_options
 from ..utils.config import read_config
 from ..utils.errors import UsageError
+from .run import STALE
 
-CLUSTER_KEYS = ("partition", "minutes", "cpus", "gpus", "memory_gb", "setup")
+CLUSTER_KEYS = ("partition", "nodes", "minutes", "cpus", "gpus", "memory_gb", "setup", "export")
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ class Study:
         prepare: None, or ``dict(call='package.module:function', variable=NAME)``: a function
             that writes the data into the folder that it is given; the configs find that folder
             in the environment variable.
-        cluster: resources of a Slurm job: any of ``partition``, ``minutes``, ``cpus``, ``gpus``,
-            ``memory_gb``, ``setup`` (list of shell lines).
+        cluster: resources of a Slurm job: any of ``partition``, ``nodes``, ``minutes``, ``cpus``, ``gpus`` and
+            ``memory_gb`` of each node, ``setup`` (list of shell lines), ``export`` (list of patterns of variables
+            that the job gets beyond :data:`smix_mm.study.cluster.EXPORTED`).
         seconds: approximate duration of a run, by detector's name or ``'pretraining'``, for the estimated time
             left until a run of that kind is finished. Defaults to unknown.
         next: a sentence to print at the end, or None.
@@ -182,7 +184,7 @@ def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
 
 def _check_name(kind: str, name: str) -> None:
     """Names become folders: ARM/seed0/pretraining and ARM/seed0/DETECTOR/seed1."""
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith(".") or STALE in name:
         raise UsageError(f"the name of {kind} should be of letters, digits, '-', '_' and '.', got {name!r}.")
     if name == "pretraining":
         raise UsageError(f"the name of {kind} should not be 'pretraining', the folder of an arm's pretraining.")

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path
+from .lock import hold
+from .record import clear_temporaries
 
 
 def fetch_checkpoint(source: str, folder: Path) -> Path:
@@ -31,16 +33,19 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
         raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME or timm://NAME, got {source}.")
     path = folder / f"{library}-{name.replace('/', '-')}.pth"
     if not path.is_file():
-        try:
-            state_dict = fetch(name)
-        except Exception as error:  # the libraries raise many types
-            reason = str(error).split("\n")[0]
-            raise CheckpointError(
-                f"checkpoint {source} cannot be fetched ({type(error).__name__}: {reason}). "
-                "Use the file of a checkpoint instead."
-            ) from error
-        with atomic_path(path) as temporary:
-            torch.save(state_dict, temporary)
+        with hold(path.with_suffix(".lock"), f"another process fetches {source}", wait=True):
+            if not path.is_file():
+                clear_temporaries(folder, f".{path.stem}-*")
+                try:
+                    state_dict = fetch(name)
+                except Exception as error:  # the libraries raise many types
+                    reason = str(error).split("\n")[0]
+                    raise CheckpointError(
+                        f"checkpoint {source} cannot be fetched ({type(error).__name__}: {reason}). "
+                        "Use the file of a checkpoint instead."
+                    ) from error
+                with atomic_path(path) as temporary:
+                    torch.save(state_dict, temporary)
     return path
 
 
