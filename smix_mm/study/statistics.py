@@ -15,6 +15,8 @@ import numpy as np
 
 LEVEL = 0.95
 POWER = 0.8
+EFFECT = 0.5
+"""A difference in points; reports estimate the number of seeds to show it."""
 MOST_SEEDS = 100_000
 
 PRETRAINING_SEEDS, FINETUNING_SEEDS = "pretraining seeds", "fine-tuning seeds"

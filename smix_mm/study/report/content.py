@@ -6,10 +6,10 @@ from typing import Sequence
 
 from ...evaluation.average_precision import DEFINITIONS
 from ..run import PRETRAINING
-from ..statistics import LEVEL, POWER, nested_mean, unit_means
+from ..statistics import EFFECT, LEVEL, POWER, nested_mean, unit_means
 from .comparison import ArmSummary, Comparison, PairSummary, class_figures, nested_figures
-from .document import Block, Code, Heading, Images, Items, Paragraph, Table
 from .figures import FIGURES
+from .page import Block, Code, Heading, Images, Items, Paragraph, Table
 from .results import Results
 from .wording import count_units, interval, is_shown, number, probability, signed, verdict
 
@@ -125,7 +125,9 @@ def _arm_table(results: Results, arms: Sequence[ArmSummary]) -> Table:
         "sd": [number(arm.deviation) for arm in arms],
         "n": [f"{count_units(arm.units, arm.unit)}{_runs(arm)}" for arm in arms],
         "95 % over seeds": [interval(arm.seeds, sign=False) for arm in arms],
-        "95 % over test images": [interval(arm.images, sign=False) for arm in arms],
+        "95 % over test images": [
+            "no detections" if arm.detections == 0 else interval(arm.images, sign=False) for arm in arms
+        ],
         "pretraining top-1": [_accuracy(results, arm.arm) for arm in arms],
         "paper": [number(arm.paper) for arm in arms],
     }
@@ -172,7 +174,6 @@ def _mean(arm: ArmSummary, name: str | None) -> str:
 
 def _pair_table(pairs: Sequence[PairSummary]) -> Table:
     heads = ["pair", "difference", "sd", "n", "95 % t", "95 % bootstrap", "95 % over test images", "p", "p, Holm"]
-    wanted = f"{pairs[0].wanted:g}" if pairs else ""
     rows = [
         [
             f"{pair.second} − {pair.first}",
@@ -186,7 +187,7 @@ def _pair_table(pairs: Sequence[PairSummary]) -> Table:
         ]
         for pair in pairs
     ]
-    return Table([*heads, f"seeds for {wanted} points"], rows)
+    return Table([*heads, f"seeds for {EFFECT:g} points"], rows)
 
 
 def _published_table() -> Table:

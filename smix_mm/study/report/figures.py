@@ -148,7 +148,7 @@ def _read_curves(results: Results) -> tuple[dict[str, list[tuple[Result, Any]]],
         except ValueError as error:
             problems.append(str(error))
             continue
-        if points is not None:
+        if points:
             curves.setdefault(run.kind, []).append((run, np.array(points)))
     return curves, problems
 

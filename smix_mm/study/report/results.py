@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ...evaluation import Detections, read_detections
 from ...evaluation.average_precision import DEFINITIONS, resample
 from ...utils.errors import DataError
 from ...utils.files import file_hash
-from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STUDY, Run
+from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STALE, STUDY, Run
 from ..statistics import draw_images
 
 # On another machine sums may differ in their last bits.
@@ -93,7 +93,7 @@ def read_results(folder: str | Path) -> Results:
     problems += [
         f"{path.relative_to(folder)} is left out: {STUDY} does not name this run"
         for path in sorted(folder.rglob(RESULT))
-        if path not in named
+        if path not in named and STALE not in str(path.relative_to(folder))
     ]
     return Results(
         folder=folder,
@@ -134,25 +134,31 @@ def read_result(folder: Path, name: str) -> Result:
     return Result(**run, metrics=content["metrics"], backbone_hash=content.get("backbone_hash"))
 
 
-def read_curve(folder: Path, run: Run) -> list[tuple[float, float]] | None:
-    """The ``(step, loss)`` of a training, or None if no curve was saved.
+def read_curve(folder: Path, run: Run) -> list[tuple[float, float]]:
+    """The ``(step, loss)`` of a training, none if no curve was saved.
 
     Raises:
         ValueError: the file is damaged.
     """
     path = folder / run.name / CURVE
     if not path.is_file():
-        return None
+        return []
     try:
-        points = [(float(entry["step"]), float(entry["loss"])) for entry in json.loads(path.read_text("utf-8"))]
+        return [(float(entry["step"]), float(entry["loss"])) for entry in json.loads(path.read_text("utf-8"))]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{run.name}/{CURVE} cannot be used: {type(error).__name__}: {error}") from error
-    return points or None
+
+
+class Resampled(NamedTuple):
+    """The figures of a run, float64 (samples,), and how many boxes it predicted."""
+
+    figures: np.ndarray
+    detections: int
 
 
 def resample_runs(
     folder: Path, runs: Sequence[Result], metric: str, samples: int, log: Callable[[str], None]
-) -> tuple[dict[str, np.ndarray], list[str]]:
+) -> tuple[dict[str, Resampled], list[str]]:
     """The figures of runs on bootstrap samples of their test set, the same samples for all of them.
 
     Args:
@@ -163,12 +169,11 @@ def resample_runs(
         log: called with a line for each run, since it takes a second on thousands of images.
 
     Returns:
-        float64 (samples,) by the run's name, for the runs with intact predictions; and a
-        sentence for each problem.
+        by the run's name, for the runs with intact predictions; and a sentence for each problem.
     """
     if metric not in DEFINITIONS:
         return {}, [f"{metric} cannot be computed from stored predictions, so there is no interval over test images"]
-    figures: dict[str, np.ndarray] = {}
+    figures: dict[str, Resampled] = {}
     problems: list[str] = []
     first: tuple[str, Detections] | None = None
     weights = np.empty((0, 0), np.int32)
@@ -190,7 +195,9 @@ def resample_runs(
         recorded = run.metrics[metric]
         if not abs(resampled[0] - recorded) <= _TOLERANCE:
             problems.append(f"{run.name}: {metric} is {recorded} in its result, but {resampled[0]} by its predictions")
-        figures[run.name] = resampled[1:]
+        if not len(detections.boxes):
+            problems.append(f"{run.name}: its detector has no detections in the {count} test images, so its AP is 0")
+        figures[run.name] = Resampled(resampled[1:], len(detections.boxes))
     return figures, problems
 
 
