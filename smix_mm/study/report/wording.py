@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...evaluation.average_precision import DEFINITIONS
 from ..statistics import EFFECT, LEVEL, MOST_SEEDS, Interval
 from .comparison import PairSummary
 
@@ -59,6 +60,11 @@ def _finding(pair: PairSummary) -> str:
 
 def _contains_zero(found: Interval) -> bool:
     return found[0] <= 0 <= found[1]
+
+
+def metric_title(metric: str) -> str:
+    """Such as ``AP50, VOC 11-point``."""
+    return DEFINITIONS[metric].title if metric in DEFINITIONS else metric.rpartition("/")[2]
 
 
 def count_units(count: int, unit: str) -> str:

@@ -13,7 +13,7 @@ from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
 from ..statistics import EFFECT
 from .comparison import Comparison, compare
-from .content import conclusion, report_blocks, summary_blocks
+from .content import count_shown, report_blocks, summary_blocks
 from .figures import draw_figures
 from .page import format_markdown, format_page
 from .results import Results, read_results
@@ -59,8 +59,10 @@ def report_study(
     target = Path(folder if out is None else out)
     drawn, problems = draw_figures(results, comparison, target)
     comparison = dataclasses.replace(comparison, problems=[*comparison.problems, *problems])
-    sheet = _sheet(Path(folder), target)
-    blocks = report_blocks(results, comparison, drawn, sheet, samples)
+    sheet = Path(folder) / SHEET
+    if sheet.is_file() and target.resolve() != Path(folder).resolve():
+        shutil.copyfile(sheet, target / SHEET)
+    blocks = report_blocks(results, comparison, drawn, SHEET if sheet.is_file() else None, samples)
     write_text(target / "report.md", format_markdown(blocks) + "\n")
     write_json(target / "report.json", _json(results, comparison, samples))
     write_text(target / "report.csv", _csv(results))
@@ -68,17 +70,7 @@ def report_study(
     summary = format_markdown(summary_blocks(results, comparison))
     beside = ", ".join(["report.md", "report.json", "report.csv", *drawn])
     page = f"The page to open or to send is {target / 'report.html'} (beside it: {beside})."
-    return f"{summary}\n\n{conclusion(comparison)}\n{page}"
-
-
-def _sheet(folder: Path, target: Path) -> str | None:
-    """The name of the study's sheet of mixed images, copied to the report; None if it has none."""
-    sheet = folder / SHEET
-    if not sheet.is_file():
-        return None
-    if target.resolve() != folder.resolve():
-        shutil.copyfile(sheet, target / SHEET)
-    return SHEET
+    return f"{summary}\n\nA difference is shown in {count_shown(comparison)} of arms.\n{page}"
 
 
 def _json(results: Results, comparison: Comparison, samples: int) -> dict[str, object]:
