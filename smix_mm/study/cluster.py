@@ -33,12 +33,7 @@ def submit_runs(runs: Iterable[Run], worker: Worker, view: View, cluster: str | 
     On Slurm a job starts once the job of the run that it needs has ended, and is never cancelled for it: without a
     backbone it fails within seconds. A job whose run another process executes waits for it.
 
-    Args:
-        runs: ordered so that a run comes after the one that it needs.
-        worker: executes them, inside the jobs.
-        view: shows messages.
-        cluster: None for Slurm; ``'local'`` for processes on this machine, where a run is
-            submitted once the one that it needs has ended.
+    With ``cluster='local'`` jobs are processes on this machine, submitted once the one that they need has ended.
 
     Returns:
         by the run's name, the job's number on Slurm, else submitit's job.
@@ -106,11 +101,7 @@ def exported_variables(patterns: Iterable[str], always: Iterable[str] = ()) -> l
 
 
 def read_queue() -> set[str]:
-    """The numbers of the user's jobs that Slurm runs or will run.
-
-    Raises:
-        StepError: Slurm's ``squeue`` failed.
-    """
+    """The numbers of the user's jobs that Slurm runs or will run; an error if it does not report them."""
     command = ["squeue", "--noheader", "--format=%i", f"--user={getpass.getuser()}"]
     try:
         return {*subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()}
@@ -123,11 +114,7 @@ def read_queue() -> set[str]:
 
 
 def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, view: View) -> dict[str, str]:
-    """Wait until all jobs have ended.
-
-    Returns:
-        the reasons of failed runs, by name.
-    """
+    """Wait until all jobs have ended; the reasons of failed runs, by name."""
     seen: dict[str, str] = {}
     numbers = {job for job in jobs.values() if isinstance(job, str)}
     while True:

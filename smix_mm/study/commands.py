@@ -19,7 +19,7 @@ from .lock import hold
 from .plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
 from .progress import View
 from .record import clear_temporaries, find_set_aside
-from .run import LOG, STUDY, Run
+from .run import LOG, SHEET, STUDY, Run
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -65,9 +65,10 @@ def run_study(
     study = load_study(config)
     folder = Path(work_dir).absolute()
     runs = plan_study(study)
-    print(_describe_plan(study, runs, folder, max(len(placement.gpus), 1)), flush=True)
+    states = [run_state(run, folder) for run in runs]
+    _print_plan(study, states, max(len(placement.gpus), 1))
     if dry:
-        return [run_state(run, folder) for run in runs]
+        return states
     # Only executing runs needs torch.
     from .cluster import submit_runs, wait_for_jobs
     from .local import on_gpus, run_locally
@@ -77,7 +78,8 @@ def run_study(
         worker = _make_worker(study, folder, placement)
         write_json(folder / STUDY, _study_json(study, runs, config))
         if study.sheet is not None:
-            print(f"mixed images: {Path(work_dir) / _draw_sheet(study, folder)}", flush=True)
+            _draw_sheet(study, folder)
+            print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
         view = View(study.name)
         try:
             if placement.executor == "local":
@@ -102,23 +104,20 @@ def run_study(
     return states
 
 
-def _describe_plan(study: Study, runs: list[Run], folder: Path, workers: int) -> str:
+def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
     """The number of runs of each kind, how many are finished, and the time left."""
-    states = [run_state(run, folder) for run in runs]
-    lines = [f"{study.name}: {len(runs)} runs, {', '.join(study.arms)}"]
-    for kind in dict.fromkeys(run.kind for run in runs):
+    print(f"{study.name}: {len(states)} runs, {', '.join(study.arms)}")
+    for kind in dict.fromkeys(state.run.kind for state in states):
         finished = [state.state == "finished" for state in states if state.run.kind == kind]
-        lines.append(f"  {kind}: {len(finished)}, of which {sum(finished)} finished")
-    lines.append(f"  estimated time left: {describe_time(time_left(states, study.seconds, workers))}")
-    return "\n".join(lines)
+        print(f"  {kind}: {len(finished)}, of which {sum(finished)} finished")
+    print(f"  estimated time left: {describe_time(time_left(states, study.seconds, workers))}", flush=True)
 
 
 def status(config: str | Path, work_dir: str | Path) -> list[RunState]:
     """Print the state of every run, with the last log lines of failed ones."""
     study, folder = load_study(config), Path(work_dir).absolute()
-    runs = plan_study(study)
-    print(_describe_plan(study, runs, folder, 1))
-    states = [run_state(run, folder) for run in runs]
+    states = [run_state(run, folder) for run in plan_study(study)]
+    _print_plan(study, states, 1)
     for state in states:
         seconds = "" if state.seconds is None else f" in {state.seconds:.0f} s"
         print("\n    ".join([f"{state.run.name}: {state.state}{seconds}", *state.lines]))
@@ -230,14 +229,12 @@ def _make_worker(study: Study, folder: Path, placement: Placement) -> Worker:
     return Worker(study, folder, environment, common, processes, nodes, take_over=placement.take_over)
 
 
-def _draw_sheet(study: Study, folder: Path) -> str:
-    """Draw mixed training images of the arm ``study.sheet``; the name of the file."""
+def _draw_sheet(study: Study, folder: Path) -> None:
+    """Draw mixed training images of the arm ``study.sheet``."""
     from ..datasets.training_batches import training_images
     from ..visualization import draw_mix_sheet
-    from .report import SHEET
 
     config = study.arms[str(study.sheet)].pretraining
     assert config is not None
     images, labels = training_images(config.path, cfg_options=config.cfg_options)
     draw_mix_sheet(images, labels, folder / SHEET, seed=study.pretraining_seeds[0])
-    return SHEET

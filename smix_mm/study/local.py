@@ -20,11 +20,6 @@ from .worker import Worker
 def run_locally(runs: Iterable[Run], workers: list[Worker], view: View) -> dict[str, str]:
     """Execute runs; each worker executes one at a time, and a run waits for the one that it needs.
 
-    Args:
-        runs: in the order in which they start.
-        workers: such as one for each GPU.
-        view: shows the progress.
-
     Returns:
         the reasons of failed runs, by name; runs that need a failed one are failed too.
     """

@@ -16,11 +16,7 @@ from .run import FAILURE, MARKER, Run
 
 
 def plan_study(study: Study) -> list[Run]:
-    """All runs, in the order in which they are executed.
-
-    Seeds come before arms, so that a study that ends early has compared all arms over the seeds
-    that it finished.
-    """
+    """All runs in their order: seeds before arms, so that a study that ends early has compared all arms."""
     runs = []
     for index, seed in enumerate(study.pretraining_seeds):
         for arm in study.arms.values():
@@ -46,7 +42,6 @@ class RunState:
     """The state of a run.
 
     Attributes:
-        run: the run.
         state: ``'finished'``, ``'running'``, ``'failed'``, ``'interrupted'``, ``'damaged'`` (a
             result file is missing or has changed), ``'waiting'``, or ``'blocked by RUN'``, a failed run that it needs.
         seconds: duration of a finished run, or None.
@@ -60,13 +55,7 @@ class RunState:
 
 
 def run_state(run: Run, folder: Path, check_content: bool = False) -> RunState:
-    """The state of a run, from its files.
-
-    Args:
-        run: the run.
-        folder: of the study.
-        check_content: compare the hashes of a finished run's files as well; otherwise only their existence.
-    """
+    """The state of a run, from its files in a study's folder; of result files the existence or the content."""
     marker = read_marker(folder / run.name)
     if marker is not None and marker["outputs"]:
         damaged = damaged_outputs(folder / run.name, marker, check_content)
@@ -86,10 +75,7 @@ def run_state(run: Run, folder: Path, check_content: bool = False) -> RunState:
 def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: int) -> float | None:
     """Estimated seconds until all runs are finished, or None if the duration of some kind of run is unknown.
 
-    Args:
-        states: of all runs.
-        known: seconds of a run by its kind, for kinds without a finished run.
-        workers: number of runs at a time.
+    ``known`` has the seconds of a run by its kind, for kinds without a finished run; ``workers`` work at a time.
     """
     timed: dict[str, list[float]] = {}
     left = []

@@ -45,8 +45,8 @@ def run_program(
     Args:
         module: its ``main(arguments)`` returns the exit status.
         arguments: of the program.
-        log: file to which the command and its output are appended.
-        on_line: called with each line of the output.
+        log: file to which the command and its output are appended; each line is passed to ``on_line`` too.
+        on_line: see ``log``.
         environment: variables beyond those of this process.
         launch: program and arguments before ``-m module``. Defaults to Python.
         fork: fork the program from a process that has imported OpenMMLab; not for programs that use CUDA, which

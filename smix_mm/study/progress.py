@@ -23,7 +23,7 @@ class View:
     Args:
         title: of the table.
         write: prints a text. Defaults to standard output, with the table if that is a terminal.
-        seconds: between two lines of one run's progress without a table. Default: 10.
+        seconds: between two lines of one run's progress without a table.
     """
 
     def __init__(self, title: str = "", write: Callable[[str], None] | None = None, seconds: float = 10) -> None:

@@ -40,12 +40,7 @@ def damaged_outputs(folder: Path, marker: Mapping[str, Any], check_content: bool
 
 
 def why_stale(folder: Path, inputs: Mapping[str, str]) -> str | None:
-    """Why a run that was started before has to start again, or None.
-
-    Args:
-        folder: of the run.
-        inputs: the hashes of its inputs now, by name.
-    """
+    """Why a run that was started before has to start again with inputs that have these hashes, or None."""
     marker = read_marker(folder)
     if marker is None:
         kept = [path for path in folder.iterdir() if path.name not in (LOG, FAILURE)] if folder.is_dir() else []
@@ -65,17 +60,7 @@ def why_stale(folder: Path, inputs: Mapping[str, str]) -> str | None:
 
 
 def begin(folder: Path, name: str, inputs: Mapping[str, str], log: LineCallback) -> bool:
-    """Prepare the folder of a run; a stale one is set aside first.
-
-    Args:
-        folder: of the run.
-        name: of the run, for messages.
-        inputs: hashes by name; the message names those that changed.
-        log: called with each message.
-
-    Returns:
-        False if the run is finished.
-    """
+    """Prepare the folder of a run, setting a stale one aside, with messages to ``log``; False if it is finished."""
     marker, stale = read_marker(folder), why_stale(folder, inputs)
     if stale is not None:
         log(f"{name}: done again, because {stale}; its files are kept in {set_aside(folder, stale).name}")

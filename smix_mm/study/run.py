@@ -22,6 +22,7 @@ FAILURE = "failure.json"
 STALE = ".stale-"
 """In the name of a folder that was set aside; such a folder is no run."""
 
+SHEET = "mixed.png"
 PRETRAINING = "pretraining"
 _NAME = re.compile(r"([^/]+)/(?:given|seed(\d+))/(?:pretraining|([^/]+)/seed(\d+))")
 

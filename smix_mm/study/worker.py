@@ -57,7 +57,7 @@ class Worker:
     take_over: bool = False
 
     def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
-        """Execute a run unless it is finished.
+        """Execute a run unless it is finished; whether it was executed.
 
         Args:
             run: the run.
@@ -65,15 +65,11 @@ class Worker:
             on_line: called with each line of its programs' output.
             wait: if another process executes it, wait until that ends. Defaults to False, for an error.
 
-        Returns:
-            whether it was executed.
-
         Raises:
-            StepError: it failed, or another process executes it. ``failure.json`` in its folder has the message,
-                which also is the end of ``run.log``.
+            StepError: it failed, or another process executes it. The message is in ``failure.json`` and ``run.log``.
         """
-        busy = f"another process executes {run.name}"
-        with hold(run.lock(self.folder), busy, wait=wait, take_over=self.take_over):
+        path, busy = run.lock(self.folder), f"another process executes {run.name}"
+        with hold(path, busy, wait=wait, take_over=self.take_over):
             folder = self.folder / run.name
             (folder / FAILURE).unlink(missing_ok=True)
             try:

@@ -121,13 +121,7 @@ class Comparison:
 
 
 def compare(results: Results, samples: int, log: Callable[[str], None]) -> Comparison:
-    """Summarise every arm and every pair of arms.
-
-    Args:
-        results: of the study.
-        samples: number of bootstrap samples of the test images.
-        log: called with each line of progress.
-    """
+    """Summarise every arm and every pair of arms, with a number of bootstrap samples of the test images."""
     arms, pairs, problems = [], [], []
     for detector in results.detectors:
         runs = [run for run in results.runs if run.kind == detector]

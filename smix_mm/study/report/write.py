@@ -11,6 +11,7 @@ from typing import Callable
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
+from ..run import SHEET
 from ..statistics import EFFECT
 from .comparison import Comparison, compare
 from .content import count_shown, report_blocks, summary_blocks
@@ -20,7 +21,6 @@ from .results import Results, read_results
 from .wording import verdict
 
 IMAGE_SAMPLES = 1000
-SHEET = "mixed.png"
 
 
 def report_study(
