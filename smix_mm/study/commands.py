@@ -74,7 +74,7 @@ def run_study(
     from .local import on_gpus, run_locally
 
     with _lock(folder, work_dir, placement.take_over):
-        clear_temporaries(folder, ".*")
+        clear_study(folder)
         worker = _make_worker(study, folder, placement)
         write_json(folder / STUDY, _study_json(study, runs, config))
         if study.sheet is not None:
@@ -186,6 +186,12 @@ def _study_folder(work_dir: str | Path) -> Path:
     if not (folder / STUDY).is_file():
         raise UsageError(f"{work_dir} contains no {STUDY}. It should be the work dir of a study that was run.")
     return folder
+
+
+def clear_study(folder: Path) -> None:
+    """Remove the temporary files of a study's own folder that killed processes left."""
+    for stem in ("study", "mixed", "report", "arms", "differences", "classes", "curves", "jobs/.submitted"):
+        clear_temporaries(folder, f"{'' if '/' in stem else '.'}{stem}-*")
 
 
 def _lock(folder: Path, work_dir: str | Path, take_over: bool = False) -> ContextManager[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import threading
 from functools import partial
 from typing import Iterable
@@ -12,6 +11,7 @@ import torch
 
 from ..utils.errors import StepError
 from .plan import describe_time, run_state, time_left
+from .programs import end_programs
 from .progress import View
 from .run import Run
 from .worker import Worker
@@ -33,8 +33,7 @@ def run_locally(runs: Iterable[Run], workers: list[Worker], view: View) -> dict[
             while thread.is_alive():
                 thread.join(0.2)
     finally:
-        for program in multiprocessing.active_children():
-            program.terminate()
+        end_programs()
     if queue.crash is not None:
         raise queue.crash
     return queue.failures

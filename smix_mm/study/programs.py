@@ -27,6 +27,8 @@ LOG_LINES_SHOWN = 5
 PRELOAD = "smix_mm.study.preload"
 """Module that the process imports from which programs are forked."""
 
+_FORKED = "program of a study"
+
 LineCallback = Callable[[str], None]
 
 
@@ -78,6 +80,13 @@ def run_program(
         raise StepError("\n    ".join([f"{module} ended with status {status}; the end of {log}:", *end]))
 
 
+def end_programs() -> None:
+    """End the forked programs of this process that still run."""
+    for process in multiprocessing.active_children():
+        if process.name == _FORKED:
+            process.terminate()
+
+
 def _wait(process: Any) -> int:
     if isinstance(process, subprocess.Popen):
         return process.wait()
@@ -105,7 +114,7 @@ def _die_with_parent() -> None:
 def _fork(module: str, arguments: Sequence[str], output: Connection, environment: Mapping[str, str]) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
-    process = context.Process(target=_work, args=(module, list(arguments), output, dict(environment)))
+    process = context.Process(name=_FORKED, target=_work, args=(module, list(arguments), output, dict(environment)))
     process.start()
     return process
 
