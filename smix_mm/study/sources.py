@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path
@@ -28,37 +27,32 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
     if "://" not in source:
         return Path(source)
     library, _, name = source.partition("://")
-    fetch = {"torchvision": _torchvision, "timm": _timm}.get(library)
-    if fetch is None:
+    if library not in ("torchvision", "timm"):
         raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME or timm://NAME, got {source}.")
     path = folder / f"{library}-{name.replace('/', '-')}.pth"
-    if not path.is_file():
-        with hold(path.with_suffix(".lock"), f"another process fetches {source}", wait=True):
-            if not path.is_file():
-                clear_temporaries(folder, f".{path.stem}-*")
-                try:
-                    state_dict = fetch(name)
-                except Exception as error:  # the libraries raise many types
-                    reason = str(error).split("\n")[0]
-                    raise CheckpointError(
-                        f"checkpoint {source} cannot be fetched ({type(error).__name__}: {reason}). "
-                        "Use the file of a checkpoint instead."
-                    ) from error
-                with atomic_path(path) as temporary:
-                    torch.save(state_dict, temporary)
+    if path.is_file():
+        return path
+    with hold(path.with_suffix(".lock"), f"another process fetches {source}", wait=True):
+        if path.is_file():
+            return path
+        clear_temporaries(folder, f".{path.stem}-*")
+        try:
+            if library == "timm":
+                import timm
+
+                state_dict = timm.create_model(name, pretrained=True).state_dict()
+            else:
+                from torchvision.models import get_model_weights
+
+                model, _, weights = name.partition("/")
+                # check_hash compares the hash with the one in the file's name.
+                state_dict = get_model_weights(model)[weights or "DEFAULT"].get_state_dict(check_hash=True)
+        except Exception as error:  # the libraries raise many types
+            reason = str(error).split("\n")[0]
+            raise CheckpointError(
+                f"checkpoint {source} cannot be fetched ({type(error).__name__}: {reason}). "
+                "Use the file of a checkpoint instead."
+            ) from error
+        with atomic_path(path) as temporary:
+            torch.save(dict(state_dict), temporary)
     return path
-
-
-def _torchvision(name: str) -> dict[str, Tensor]:
-    from torchvision.models import get_model_weights
-
-    model, _, weights = name.partition("/")
-    # check_hash compares the hash with the one in the file's name.
-    state_dict: dict[str, Tensor] = get_model_weights(model)[weights or "DEFAULT"].get_state_dict(check_hash=True)
-    return state_dict
-
-
-def _timm(name: str) -> dict[str, Tensor]:
-    import timm
-
-    return dict(timm.create_model(name, pretrained=True).state_dict())

@@ -152,7 +152,7 @@ def nest(runs: Iterable[Result], figures: Mapping[str, Any]) -> Nested:
 
 
 def nested_figures(runs: Sequence[Result], metric: str) -> Nested:
-    """One metric of runs of one arm and detector, in percent."""
+    """One metric of one arm's runs with one detector, in percent."""
     return nest(runs, {run.name: scale(metric) * run.metrics[metric] for run in runs})
 
 
