@@ -46,8 +46,13 @@ def measure_padding(
     """
     for name, value, minimum in (("padding", padding, 1), ("number", number, 1), ("seed", seed, 0)):
         check_minimum(name, value, minimum)
-    files = choose(list_images(places), number, seed)
-    images = _read(files)
+    read: list[np.ndarray] = []
+    for path in track(choose(list_images(places), number, seed), "images"):
+        read.append(read_image(path))
+        if read[-1].shape != read[0].shape:
+            sizes = " and ".join(f"{one.shape[0]}x{one.shape[1]}" for one in (read[0], read[-1]))
+            raise ValueError(f"images should have one size, got {sizes} ({path}).")
+    images = np.stack(read)
     count, height, width, _ = images.shape
     if padding >= min(height, width):
         raise ValueError(f"padding should be less than the sides of the images, {height}x{width}, got {padding}.")
@@ -76,16 +81,6 @@ def measure_padding(
     )
 
 
-def _read(files: Sequence[Path]) -> np.ndarray:
-    images = []
-    for path in track(files, "images"):
-        images.append(read_image(path))
-        if images[-1].shape != images[0].shape:
-            sizes = " and ".join(f"{one.shape[0]}x{one.shape[1]}" for one in (images[0], images[-1]))
-            raise ValueError(f"images should have one size, got {sizes} ({path}).")
-    return np.stack(images)
-
-
 def _pad_and_crop(images: np.ndarray, positions: np.ndarray, padding: int, mode: Any) -> np.ndarray:
     height, width = images.shape[1:3]
     wide = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)), mode=mode)
@@ -95,14 +90,12 @@ def _pad_and_crop(images: np.ndarray, positions: np.ndarray, padding: int, mode:
 def format_padding(result: dict[str, Any]) -> str:
     """The shares as a Markdown table."""
     images = f"{result['images']} images of {result['height']}x{result['width']}"
-    header = [
-        f"{images}, padded by {result['padding']} and cropped", "area %", "peaks there, first of ties %", "random tie %"
-    ]  # fmt: skip
-    rows = []
-    for name, shares in result["share_of_peaks_there"].items():
-        values = (result["share_of_area_padded"], shares["first"], shares["random"])
-        rows.append([name, *(f"{value:.1%}".replace("%", "") for value in values)])
-    return markdown_table(header, rows, "lr")
+    title = f"{images}, padded by {result['padding']} and cropped"
+    rows = [
+        [name, *(f"{value:.1%}"[:-1] for value in (result["share_of_area_padded"], shares["first"], shares["random"]))]
+        for name, shares in result["share_of_peaks_there"].items()
+    ]
+    return markdown_table([title, "area %", "peaks there, first of ties %", "random tie %"], rows, "lr")
 
 
 def draw_padding(result: dict[str, Any], path: str | Path) -> None:

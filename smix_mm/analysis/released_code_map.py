@@ -79,10 +79,17 @@ class Peaks:
         )
 
 
-def _maps(crops: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """True and released maps, float32 (N, H, W) each, of uint8 RGB (H, W, 3)."""
+def _find_peaks(
+    crops: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]
+) -> tuple[Peaks, Tensor, Tensor]:
+    """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    return FineGrainedSaliency()(images), released_code_maps(normalize(images, mean, std))
+    true, released = FineGrainedSaliency()(images), released_code_maps(normalize(images, mean, std))
+    pairs = zip(true.flatten(1).double(), released.flatten(1).double())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
+    peaks = Peaks(len(crops[0]), 1, first_peaks(true).numpy(), first_peaks(released).numpy(), correlations)
+    return peaks, true, released
 
 
 def show_released_code_map(
@@ -108,8 +115,7 @@ def show_released_code_map(
     check_minimum("size", size, 3)
     (path,) = list_images([image])
     crop = centre_crop(read_image(path), size)
-    true, released = _maps([crop], mean, std)
-    peaks = _peaks(size, true, released)
+    peaks, true, released = _find_peaks([crop], mean, std)
     if out is not None:
         true_mark, released_mark = to_mark(first_peaks(true)[0], MOST), to_mark(first_peaks(released)[0], ANY)
         panels = (
@@ -155,19 +161,11 @@ def measure_released_code_map(
     for path in track(files, "maps"):
         image = read_image(path)
         squares = [centre_crop(image, size)] if crops == 1 else list(random_crops(image, size, crops, random))
-        parts.append(_peaks(size, *_maps(squares, mean, std)))
+        parts.append(_find_peaks(squares, mean, std)[0])
     true, released, correlations = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("true", "released", "correlations")
     )
     return Peaks(size, len(files), true, released, correlations)
-
-
-def _peaks(size: int, true: Tensor, released: Tensor) -> Peaks:
-    """The peaks in the maps of one file."""
-    pairs = zip(true.flatten(1).double(), released.flatten(1).double())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
-    return Peaks(size, 1, first_peaks(true).numpy(), first_peaks(released).numpy(), correlations)
 
 
 def format_peaks(peaks: Peaks) -> str:
@@ -181,16 +179,13 @@ def format_peaks(peaks: Peaks) -> str:
             rows.append((f"peak of the {name}", f"row {points[0, 0]}, column {points[0, 1]}"))
         else:
             rows.append((f"peaks of the {name} in the top tenth of the rows", f"{tenth[name]:.1%}"))
-    rows.append(("pixels between the two peaks, median", _number(figures["median_distance"], 1)))
+    rows.append(("pixels between the two peaks, median", f"{figures['median_distance']:.1f}"))
     if others is not None:
-        rows.append(("the same to true peaks of other images", _number(others, 1)))
-    rows.append(("correlation of the two maps, mean", _number(figures["mean_correlation"], 4)))
-    rows.append(("correlation of the two maps, median", _number(figures["median_correlation"], 4)))
+        rows.append(("the same to true peaks of other images", f"{others:.1f}"))
+    for name in ("mean", "median"):
+        value = figures[f"{name}_correlation"]
+        rows.append((f"correlation of the two maps, {name}", "-" if value is None else f"{value:.4f}"))
     return markdown_table(["what", "value"], rows, "lr")
-
-
-def _number(value: float | None, places: int) -> str:
-    return "-" if value is None else f"{value:.{places}f}"
 
 
 def draw_peaks(peaks: Peaks, path: str | Path) -> None:

@@ -1,12 +1,9 @@
-"""The share of its images that a batch augmentation replaces, measured on its input and output.
-
-So augmentations of any implementation can be compared, and the arms of a study.
-"""
+"""The share of its images that a batch augmentation of any implementation replaces, from its input and output."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Tuple
@@ -66,34 +63,21 @@ def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class AreaCount:
-    """Counts of replaced pixels over many batches, summed exactly as integers.
+    """Counts of replaced pixels over many batches.
 
     Attributes:
         pixels: number of pixels of an image.
-        batches, images: number of batches and images counted.
+        replaced, weights: the counts of each batch, see :func:`count_replaced`.
     """
 
     pixels: int
-    batches: int = 0
-    images: int = 0
-    _sum: int = 0
-    _squares: int = 0
-    _batch_sum: float = 0.0
-    _batch_squares: float = 0.0
-    _weight: float = 0.0
-    _weight_squares: float = 0.0
+    replaced: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
 
     def add(self, replaced: Tensor, weight: Tensor) -> None:
         """Add a batch, given the result of :func:`count_replaced`."""
-        self.batches += 1
-        self.images += len(replaced)
-        total = int(replaced.sum())
-        self._sum += total
-        self._squares += int((replaced**2).sum())
-        self._batch_sum += total / len(replaced)
-        self._batch_squares += (total / len(replaced)) ** 2
-        self._weight += float(weight.sum())
-        self._weight_squares += float((weight**2).sum())
+        self.replaced.append(replaced)
+        self.weights.append(weight)
 
     def summary(self) -> dict[str, float]:
         """Means and standard deviations, as shares of 0 to 1.
@@ -104,21 +88,26 @@ class AreaCount:
             images of a batch may share one box (NaN for one batch); ``weight`` and ``weight_sd``, of
             the weight of other labels; ``batches``; ``images``.
         """
-        of_batches = _deviation(self._batch_sum, self._batch_squares, self.batches)
+        batches, images = len(self.replaced), sum(map(len, self.replaced))
+        area, area_sd = _moments([(int(one.sum()), int((one**2).sum())) for one in self.replaced], images)
+        means = [int(one.sum()) / len(one) for one in self.replaced]
+        _, of_batches = _moments([(mean, mean**2) for mean in means], batches)
+        weight, weight_sd = _moments([(float(one.sum()), float((one**2).sum())) for one in self.weights], images)
         return dict(
-            batches=self.batches,
-            images=self.images,
-            area=self._sum / self.images / self.pixels,
-            area_sd=_deviation(self._sum, self._squares, self.images) / self.pixels,
-            area_error=of_batches / math.sqrt(self.batches - 1) / self.pixels if self.batches > 1 else math.nan,
-            weight=self._weight / self.images,
-            weight_sd=_deviation(self._weight, self._weight_squares, self.images),
+            batches=batches,
+            images=images,
+            area=area / self.pixels,
+            area_sd=area_sd / self.pixels,
+            area_error=of_batches / math.sqrt(batches - 1) / self.pixels if batches > 1 else math.nan,
+            weight=weight,
+            weight_sd=weight_sd,
         )
 
 
-def _deviation(total: float, squares: float, number: int) -> float:
-    """Population standard deviation, from the sum of the values and of their squares."""
-    return math.sqrt(max(squares / number - (total / number) ** 2, 0))
+def _moments(sums: list[tuple[float, float]], number: int) -> tuple[float, float]:
+    """Mean and population standard deviation, from sums of values and of their squares."""
+    total, squares = map(sum, zip(*sums))
+    return total / number, math.sqrt(max(squares / number - (total / number) ** 2, 0))
 
 
 def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> dict[str, dict[str, float]]:
@@ -152,7 +141,9 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
             raise UsageError(f"arms should differ in the mixing only, but {first} and {name} differ in their data.")
     found: dict[str, dict[str, float]] = {name: dict(probability=0.0) for name in arms}
     with preserved_random_state(seed):
-        augments = {name: _augment(name, cfg) for name, cfg in configs.items() if _mixes(cfg)}
+        augments = {
+            name: _augment(name, cfg) for name, cfg in configs.items() if cfg.data_preprocessor.get("batch_augments")
+        }
         counts: dict[str, AreaCount] = {}
         data = training_batches(reference, build_preprocessor(reference), seed)
         for number, batch in enumerate(track(islice(data, batches), "batches", batches)):
@@ -174,10 +165,6 @@ def format_areas(found: dict[str, dict[str, float]]) -> str:
         for name, row in found.items()
     ]
     return markdown_table(header, rows, "lr")
-
-
-def _mixes(cfg: Config) -> bool:
-    return bool(cfg.data_preprocessor.get("batch_augments"))
 
 
 def _data(cfg: Config) -> dict[str, Any]:

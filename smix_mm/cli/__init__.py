@@ -14,10 +14,12 @@ A module has
 from __future__ import annotations
 
 import argparse
+import os
 from importlib import import_module
 from typing import Sequence
 
 from ..utils.command_line import run_command
+from ..utils.imported_code import VARIABLE, record_imports
 
 
 def run(name: str, arguments: Sequence[str] | None = None, program: str | None = None) -> int:
@@ -31,6 +33,8 @@ def run(name: str, arguments: Sequence[str] | None = None, program: str | None =
     Returns:
         The exit status.
     """
+    if VARIABLE in os.environ:  # a study records which code its runs use
+        record_imports(os.environ[VARIABLE])
     command, program = import_module(f".{name}", __name__), program or f"{name}.py"
     parser = make_parser(name, program)
     return run_command(

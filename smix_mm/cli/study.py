@@ -13,7 +13,7 @@ EXAMPLES = """examples:
   python tools/study.py status STUDY --work-dir DIR
   python tools/study.py report --work-dir DIR --out results/mine
   python tools/study.py verify --work-dir DIR
-Started again, `run` skips what is finished and continues what was interrupted.
+Started again, `run` skips what is finished or queued and continues what was interrupted.
 """
 INTERRUPTED = "start it again to go on"
 
@@ -28,20 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--executor", choices=["local", "slurm", "local-jobs"], default="local", help="where to run (default: local)"
     )
-    run.add_argument(
-        "--gpus",
-        nargs="+",
-        default=[],
-        metavar="GPUS",
-        help="one run at a time on each GPU or group of GPUs, such as 0 1 or 0,1 2,3",
-    )
-    run.add_argument("--processes", type=int, default=1, help="processes that train one run together (default: 1)")
+    gpus = "one run at a time on each GPU or group of GPUs, such as 0 1 or 0,1 2,3"
+    run.add_argument("--gpus", nargs="+", default=[], metavar="GPUS", help=gpus)
+    processes = "processes that train one run together, on each node (default: 1)"
+    run.add_argument("--processes", type=int, default=1, help=processes)
+    run.add_argument("--take-over", action="store_true", help="take over the locks of another host that has stopped")
     report = verbs.add_parser("report", help="write table, statistics and figures from the result files alone")
     report.add_argument("--out", help="where to write (default: the work dir)")
     verify = verbs.add_parser(
         "verify", help="compute hashes and figures again and compare; exit status 1 if any differs"
     )
-    clean = verbs.add_parser("clean", help="remove the training files of finished runs")
+    clean = verbs.add_parser("clean", help="remove the training files of finished runs, and list stale runs")
+    clean.add_argument("--stale", action="store_true", help="remove the stale runs that were set aside, too")
     for verb in (run, status, report, verify, clean):
         verb.add_argument("--work-dir", required=True, help="folder of all runs and of the report")
 
@@ -50,14 +48,14 @@ def run(options: argparse.Namespace) -> int | None:
     from ..study import commands
 
     if options.verb == "run":
-        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes)
+        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes, options.take_over)
         commands.run_study(options.study, options.work_dir, placement, dry=options.plan)
     elif options.verb == "status":
         commands.status(options.study, options.work_dir)
     elif options.verb == "report":
         commands.report(options.work_dir, options.out)
     elif options.verb == "clean":
-        commands.clean(options.work_dir)
+        commands.clean(options.work_dir, options.stale)
     else:
         from ..study.verify import verify_study
 

@@ -1,51 +1,72 @@
-"""Runs of a study as jobs of a Slurm cluster, or of submitit's local executor."""
+"""Runs of a study as jobs of a Slurm cluster, or of submitit's local executor; never run on a real cluster."""
 
 from __future__ import annotations
 
-import dataclasses
+import fnmatch
+import getpass
+import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any, Iterable
 
 from ..utils.errors import StepError
-from .plan import read_failure, run_state
+from ..utils.files import write_json
+from .plan import run_state
 from .progress import View
 from .run import Run
 from .worker import Worker
 
+EXPORTED = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV", "CONDA_PREFIX", "SMIX_*", "OMP_*", "MKL_*", "NCCL_*", "CUDA_HOME", "TORCH_HOME", "HF_HOME",
+)  # fmt: skip
+"""Patterns of the variables that a Slurm job gets; ``export`` in a study's ``cluster`` adds others."""
+
 _SECONDS_BETWEEN_CHECKS = 5.0
 
 
-def submit_runs(runs: Iterable[Run], worker: Worker, cluster: str | None = None) -> dict[str, Any]:
-    """Submit a job for each run; on Slurm a job starts once the job of the run that it needs has succeeded.
+def submit_runs(runs: Iterable[Run], worker: Worker, view: View, cluster: str | None = None) -> dict[str, Any]:
+    """Submit a job for each run that is neither finished nor in the queue; see :func:`wait_for_jobs`.
 
-    Args:
-        runs: ordered so that a run comes after the one that it needs.
-        worker: executes them, inside the jobs.
-        cluster: None for Slurm; ``'local'`` for processes on this machine, where a run is
-            submitted once the one that it needs has ended.
+    On Slurm a job starts once the job of the run that it needs has ended, and is never cancelled for it: without a
+    backbone it fails within seconds. A job whose run another process executes waits for it.
+
+    With ``cluster='local'`` jobs are processes on this machine, submitted once the one that they need has ended.
 
     Returns:
-        submitit's jobs, by the run's name.
+        by the run's name, the job's number on Slurm, else submitit's job.
 
     Raises:
-        StepError: Slurm is not available, or submitit is not installed.
+        StepError: Slurm is not available or cannot be asked for its queue, or submitit is not installed.
     """
     executor = make_executor(worker, cluster)
+    submitted = worker.folder / "jobs" / "submitted.json"
+    known = json.loads(submitted.read_text(encoding="utf-8")) if submitted.is_file() else {}
+    queued = read_queue() if cluster is None and known else set()
     jobs: dict[str, Any] = {}
     for run in runs:
-        needed = jobs.get(run.needs or "")
-        if cluster == "local":
-            while needed is not None and not needed.done():
-                time.sleep(0.2)
-        elif needed is not None:
-            depends = dict(dependency=f"afterok:{needed.job_id}", kill_on_invalid_dep="yes")
-            executor.update_parameters(slurm_additional_parameters=depends)
-        else:
-            executor.update_parameters(slurm_additional_parameters={})
+        needed = jobs.get(run.needs.name) if run.needs else None
+        if cluster is None and known.get(run.name) in queued:
+            jobs[run.name] = known[run.name]
+            view.log(f"{run.name}: is job {known[run.name]} already")
+            continue
+        if needed is None and worker.is_finished(run):
+            view.log(f"{run.name}: finished before")
+            continue
         executor.update_parameters(name=run.name.replace("/", "-"))
-        jobs[run.name] = executor.submit(_execute, worker, run)
+        if cluster is None:
+            export = ",".join(exported_variables(worker.study.cluster.get("export", ()), worker.environment))
+            depends = {} if needed is None else dict(dependency=f"afterany:{needed}")
+            executor.update_parameters(slurm_additional_parameters=dict(export=export, **depends))
+        while cluster is not None and needed is not None and not needed.done():
+            time.sleep(0.2)
+        job = executor.submit(_execute, worker, run)
+        jobs[run.name] = job if cluster is not None else job.job_id
+        if cluster is None:
+            known[run.name] = job.job_id
+            write_json(submitted, known)
     return jobs
 
 
@@ -55,49 +76,66 @@ def make_executor(worker: Worker, cluster: str | None) -> Any:
         import submitit
     except ImportError as error:
         raise StepError("submitit is not installed; jobs need it: pip install submitit") from error
-    logs = worker.folder / "jobs"
     try:
-        executor = submitit.AutoExecutor(folder=logs, cluster=cluster or "slurm")
+        executor = submitit.AutoExecutor(folder=worker.folder / "jobs", cluster=cluster or "slurm")
     except RuntimeError as error:
         raise StepError(f"no job can be submitted ({error}); use a machine with Slurm's sbatch.") from error
     resources = worker.study.cluster
     parameters: dict[str, Any] = dict(timeout_min=resources.get("minutes", 24 * 60), nodes=1, tasks_per_node=1)
     names = dict(cpus="cpus_per_task", gpus="gpus_per_node", memory_gb="mem_gb")
     if cluster is None:
-        names |= dict(partition="slurm_partition", setup="slurm_setup")
+        names |= dict(partition="slurm_partition", nodes="nodes")
+        # Without this, programs would not get the variables that the study's setup sets.
+        parameters["slurm_setup"] = ["unset SLURM_EXPORT_ENV", *resources.get("setup", ())]
+        # Of several nodes, the first executes the run and starts each program on all of them.
+        parameters["slurm_use_srun"] = worker.nodes == 1
     parameters.update({name: resources[key] for key, name in names.items() if key in resources})
     executor.update_parameters(**parameters)
     return executor
 
 
-def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, view: View) -> dict[str, str]:
-    """Wait until all jobs have ended.
+def exported_variables(patterns: Iterable[str], always: Iterable[str] = ()) -> list[str]:
+    """Names of this process's variables that are passed to a Slurm job, see :data:`EXPORTED`."""
+    chosen = {name for name in os.environ for one in (*EXPORTED, *patterns) if fnmatch.fnmatchcase(name, one)}
+    return sorted(chosen | {name for name in always if name in os.environ})
 
-    Returns:
-        the reasons of failed runs, by name.
-    """
+
+def read_queue() -> set[str]:
+    """The numbers of the user's jobs that Slurm runs or will run; an error if it does not report them."""
+    command = ["squeue", "--noheader", "--format=%i", f"--user={getpass.getuser()}"]
+    try:
+        return {*subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()}
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = str(getattr(error, "stderr", "") or error).strip()
+        raise StepError(
+            f"squeue does not report which jobs are queued ({reason}), so the state of the jobs that were submitted "
+            "before is unknown and nothing was submitted. Start the study again when squeue works."
+        ) from error
+
+
+def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, view: View) -> dict[str, str]:
+    """Wait until all jobs have ended; the reasons of failed runs, by name."""
     seen: dict[str, str] = {}
+    numbers = {job for job in jobs.values() if isinstance(job, str)}
     while True:
-        ended = [job.done() for job in jobs.values()]
+        queue = numbers & read_queue() if numbers else {name for name, job in jobs.items() if not job.done()}
         for run in runs:
             state = run_state(run, folder).state
             if seen.get(run.name) != state:
                 seen[run.name] = state
                 view.log(f"{run.name}: {state}")
-        if all(ended):
+        if not queue:
             break
         time.sleep(_SECONDS_BETWEEN_CHECKS)
-    failures = {}
-    for run in runs:
-        if run_state(run, folder).state != "finished":
-            lines = read_failure(run, folder) or (f"its job ended without a result; see {folder / 'jobs'}",)
-            failures[run.name] = "\n".join(lines)
-    return failures
+    states = [run_state(run, folder) for run in runs]
+    reason = f"its job ended without a result; see {folder / 'jobs'}"
+    return {
+        state.run.name: state.state if state.state.startswith("blocked") else "\n".join(state.lines or (reason,))
+        for state in states
+        if state.state != "finished"
+    }
 
 
 def _execute(worker: Worker, run: Run) -> None:
     """Execute a run inside its job."""
-    # The job's own variables, such as the GPUs that Slurm assigned to it, override those of the study.
-    own = {name: value for name, value in os.environ.items() if name.startswith(("SLURM", "CUDA"))}
-    worker = dataclasses.replace(worker, environment={**worker.environment, **own})
-    worker.execute(run, lambda text: print(text, flush=True), lambda line: None)
+    worker.execute(run, lambda text: print(text, flush=True), lambda line: None, wait=True)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pkgutil
 import shutil
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, ContextManager
 
 from ..utils.errors import DataError, StepError, UsageError
 from ..utils.files import file_hash, write_json
+from ..utils.text import first_few
 from .config import Study, load_study
-from .plan import RunState, describe_time, find_runs, plan_study, run_state, study_json, time_left
-from .progress import open_view
-from .run import STUDY, Run
-from .steps import LOG
+from .lock import hold
+from .plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
+from .progress import View
+from .record import clear_temporaries, find_set_aside
+from .run import LOG, SHEET, STUDY, Run
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -34,12 +34,14 @@ class Placement:
             that are processes on this machine.
         gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Empty:
             one run at a time, on all devices.
-        processes: number of processes that train one run together if ``gpus`` is empty.
+        processes: number of processes that train one run together, on each node, if ``gpus`` is empty.
+        take_over: take over locks of other hosts whose processes are known to have ended.
     """
 
     executor: str = "local"
     gpus: tuple[str, ...] = ()
     processes: int = 1
+    take_over: bool = False
 
 
 def run_study(
@@ -63,25 +65,27 @@ def run_study(
     study = load_study(config)
     folder = Path(work_dir).absolute()
     runs = plan_study(study)
-    print(describe_plan(study, runs, folder, max(len(placement.gpus), 1)), flush=True)
+    states = [run_state(run, folder) for run in runs]
+    _print_plan(study, states, max(len(placement.gpus), 1))
     if dry:
-        return [run_state(run, folder) for run in runs]
+        return states
     # Only executing runs needs torch.
     from .cluster import submit_runs, wait_for_jobs
     from .local import on_gpus, run_locally
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder, work_dir):
+    with _lock(folder, work_dir, placement.take_over):
+        clear_study(folder)
         worker = _make_worker(study, folder, placement)
-        write_json(folder / STUDY, study_json(study, runs, config))
+        write_json(folder / STUDY, _study_json(study, runs, config))
         if study.sheet is not None:
-            print(f"mixed images: {Path(work_dir) / _draw_sheet(study, folder)}", flush=True)
-        view = open_view(study.name)
+            _draw_sheet(study, folder)
+            print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
+        view = View(study.name)
         try:
             if placement.executor == "local":
-                failures = run_locally(runs, on_gpus(worker, list(placement.gpus)) or [worker], view)
+                failures = run_locally(runs, on_gpus(worker, placement.gpus) or [worker], view)
             else:
-                jobs = submit_runs(runs, worker, None if placement.executor == "slurm" else "local")
+                jobs = submit_runs(runs, worker, view, None if placement.executor == "slurm" else "local")
                 failures = wait_for_jobs(jobs, runs, folder, view)
         finally:
             view.close()
@@ -91,27 +95,29 @@ def run_study(
             if study.next is not None:
                 print(study.next, flush=True)
     if failures:
-        raise StepError(f"failed: {', '.join(failures)}. Fix what their logs in {work_dir} show and start again.")
+        failed = [name for name, reason in failures.items() if not reason.startswith("blocked by ")]
+        blocked = len(failures) - len(failed)
+        raise StepError(
+            f"failed: {', '.join(failed)}{f' (blocked by these: {blocked} more)' if blocked else ''}. Fix what is "
+            f"shown at the end of {first_few([Path(work_dir) / name / LOG for name in failed], 3)}, and start again."
+        )
     return states
 
 
-def describe_plan(study: Study, runs: list[Run], folder: Path, workers: int) -> str:
+def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
     """The number of runs of each kind, how many are finished, and the time left."""
-    states = [run_state(run, folder) for run in runs]
-    lines = [f"{study.name}: {len(runs)} runs, {', '.join(study.arms)}"]
-    for kind in dict.fromkeys(run.kind for run in runs):
+    print(f"{study.name}: {len(states)} runs, {', '.join(study.arms)}")
+    for kind in dict.fromkeys(state.run.kind for state in states):
         finished = [state.state == "finished" for state in states if state.run.kind == kind]
-        lines.append(f"  {kind}: {len(finished)}, of which {sum(finished)} finished")
-    lines.append(f"  estimated time left: {describe_time(time_left(states, study.seconds, workers))}")
-    return "\n".join(lines)
+        print(f"  {kind}: {len(finished)}, of which {sum(finished)} finished")
+    print(f"  estimated time left: {describe_time(time_left(states, study.seconds, workers))}", flush=True)
 
 
 def status(config: str | Path, work_dir: str | Path) -> list[RunState]:
     """Print the state of every run, with the last log lines of failed ones."""
     study, folder = load_study(config), Path(work_dir).absolute()
-    runs = plan_study(study)
-    print(describe_plan(study, runs, folder, 1))
-    states = [run_state(run, folder) for run in runs]
+    states = [run_state(run, folder) for run in plan_study(study)]
+    _print_plan(study, states, 1)
     for state in states:
         seconds = "" if state.seconds is None else f" in {state.seconds:.0f} s"
         print("\n    ".join([f"{state.run.name}: {state.state}{seconds}", *state.lines]))
@@ -138,8 +144,12 @@ def report(work_dir: str | Path, out: str | Path | None = None) -> None:
     print(text, flush=True)
 
 
-def clean(work_dir: str | Path) -> int:
+def clean(work_dir: str | Path, stale: bool = False) -> int:
     """Remove checkpoints and other files of the trainings of finished runs; results, backbones and logs stay.
+
+    Args:
+        work_dir: folder of the study.
+        stale: remove the folders of stale runs that were set aside as well. Defaults to False, to list them.
 
     Returns:
         the number of bytes freed.
@@ -148,18 +158,27 @@ def clean(work_dir: str | Path) -> int:
     freed = 0
     with _lock(folder, work_dir):
         for run in find_runs(folder):
-            if run_state(run, folder, check_content=True).state != "finished":
-                continue
-            run_folder = folder / run.name
-            for inner in ("train", "test"):
-                if (run_folder / inner / LOG).is_file():
-                    shutil.move(run_folder / inner / LOG, run_folder / f"{inner}.log")
-                for file in (run_folder / inner).rglob("*"):
-                    # Removing one of several hard links frees nothing.
-                    freed += file.stat().st_size if file.is_file() and file.stat().st_nlink == 1 else 0
-                shutil.rmtree(run_folder / inner, ignore_errors=True)
-    print(f"clean: {freed / 2**20:.0f} MiB of finished runs removed from {work_dir}")
+            if run_state(run, folder, check_content=True).state == "finished":
+                freed += sum(_remove(folder / run.name / inner) for inner in ("train", "test"))
+        print(f"clean: {freed / 2**20:.0f} MiB of finished runs removed from {work_dir}")
+        for place, reason in find_set_aside(folder).items():
+            size = _remove(place) if stale else _size(place)
+            freed += size if stale else 0
+            verb = "removed" if stale else "set aside (remove it with --stale)"
+            print(f"{place.relative_to(folder)}: {verb}, {size / 2**20:.0f} MiB; {reason}")
     return freed
+
+
+def _size(folder: Path) -> int:
+    """Bytes that removing a folder frees; removing one of several hard links frees nothing."""
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(file.st_size for file in files if file.st_nlink == 1)
+
+
+def _remove(folder: Path) -> int:
+    size = _size(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return size
 
 
 def _study_folder(work_dir: str | Path) -> Path:
@@ -169,44 +188,59 @@ def _study_folder(work_dir: str | Path) -> Path:
     return folder
 
 
-@contextmanager
-def _lock(folder: Path, work_dir: str | Path) -> Iterator[None]:
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(f"another process runs a study in {work_dir}; wait until it ends, or stop it.") from error
-        yield
+def clear_study(folder: Path) -> None:
+    """Remove the temporary files of a study's own folder that killed processes left."""
+    for stem in ("study", "mixed", "report", "arms", "differences", "classes", "curves", "jobs/.submitted"):
+        clear_temporaries(folder, f"{'' if '/' in stem else '.'}{stem}-*")
+
+
+def _lock(folder: Path, work_dir: str | Path, take_over: bool = False) -> ContextManager[None]:
+    busy = f"another process runs a study in {work_dir}"
+    return hold(folder / ".lock", busy, take_over=take_over, error=UsageError)
+
+
+def _study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
+    """The content of ``study.json``; of an absolute config path only the name, since a report may be published."""
+    return dict(
+        name=study.name,
+        config=str(config) if not Path(config).is_absolute() else Path(config).name,
+        arms=list(study.arms),
+        detectors=list(study.detectors),
+        pretraining_seeds=list(study.pretraining_seeds),
+        finetuning_seeds=list(study.finetuning_seeds),
+        metric=study.metric,
+        planned=[list(pair) for pair in study.planned],
+        paper=dict(study.paper),
+        runs=[run.name for run in runs],
+    )
 
 
 def _make_worker(study: Study, folder: Path, placement: Placement) -> Worker:
     """Prepare the study's data, and collect what every result depends on."""
-    from .worker import Worker, package_hash
+    from .worker import Worker
 
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    common: dict[str, Any] = {"the package": package_hash()}
+    environment, common = {"PYTHONUNBUFFERED": "1"}, {}
     if study.prepare is not None:
         data = folder / "data"
         print(f"data: {data}", flush=True)
         pkgutil.resolve_name(study.prepare["call"])(data)
-        environment[study.prepare["variable"]] = str(data)
         # Configs that this process reads need the variable too.
-        os.environ[study.prepare["variable"]] = str(data)
+        environment[study.prepare["variable"]] = os.environ[study.prepare["variable"]] = str(data)
         common["the data"] = file_hash(data / "manifest.json")
     sizes = {len(gpus.split(",")) for gpus in placement.gpus}
     if len(sizes) > 1:
         raise UsageError(f"gpus should be groups of one size, such as 0,1 2,3, got {' '.join(placement.gpus)}.")
-    return Worker(study, folder, environment, common, processes=sizes.pop() if sizes else placement.processes)
+    nodes = int(study.cluster.get("nodes", 1)) if placement.executor == "slurm" else 1
+    processes = sizes.pop() if sizes else placement.processes
+    return Worker(study, folder, environment, common, processes, nodes, take_over=placement.take_over)
 
 
-def _draw_sheet(study: Study, folder: Path) -> str:
-    """Draw mixed training images of the arm ``study.sheet``; the name of the file."""
+def _draw_sheet(study: Study, folder: Path) -> None:
+    """Draw mixed training images of the arm ``study.sheet``."""
     from ..datasets.training_batches import training_images
     from ..visualization import draw_mix_sheet
-    from .report import SHEET
 
     config = study.arms[str(study.sheet)].pretraining
     assert config is not None
     images, labels = training_images(config.path, cfg_options=config.cfg_options)
     draw_mix_sheet(images, labels, folder / SHEET, seed=study.pretraining_seeds[0])
-    return SHEET

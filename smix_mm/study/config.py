@@ -14,8 +14,9 @@ from mmengine.config import Config
 from ..utils.command_line import add_cfg_options
 from ..utils.config import read_config
 from ..utils.errors import UsageError
+from .run import STALE
 
-CLUSTER_KEYS = ("partition", "minutes", "cpus", "gpus", "memory_gb", "setup")
+CLUSTER_KEYS = ("partition", "nodes", "minutes", "cpus", "gpus", "memory_gb", "setup", "export")
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ class Study:
         prepare: None, or ``dict(call='package.module:function', variable=NAME)``: a function
             that writes the data into the folder that it is given; the configs find that folder
             in the environment variable.
-        cluster: resources of a Slurm job: any of ``partition``, ``minutes``, ``cpus``, ``gpus``,
-            ``memory_gb``, ``setup`` (list of shell lines).
+        cluster: resources of a Slurm job: any of ``partition``, ``nodes``, ``minutes``, ``cpus``, ``gpus`` and
+            ``memory_gb`` of each node, ``setup`` (list of shell lines), ``export`` (list of patterns of variables
+            that the job gets beyond :data:`smix_mm.study.cluster.EXPORTED`).
         seconds: approximate duration of a run, by detector's name or ``'pretraining'``, for the estimated time
             left until a run of that kind is finished. Defaults to unknown.
         next: a sentence to print at the end, or None.
@@ -155,7 +157,10 @@ def _read_study(path: Path) -> Study:
     return Study(
         name=content.get("name", path.stem),
         arms={name: _arm(path.parent, name, value) for name, value in arms.items()},
-        detectors={name: _detector(path.parent, name, value) for name, value in content.get("detectors", {}).items()},
+        detectors={
+            name: _run_config(path.parent, f"detector {_checked('a detector', name)}", value)
+            for name, value in content.get("detectors", {}).items()
+        },
         pretraining_seeds=_seeds(content, "pretraining_seeds"),
         finetuning_seeds=_seeds(content, "finetuning_seeds"),
         planned=_pairs(content.get("planned", ()), set(arms)),
@@ -180,18 +185,18 @@ def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
     return tuple((first, second) for first, second in pairs)
 
 
-def _check_name(kind: str, name: str) -> None:
-    """Names become folders: ARM/seed0/pretraining and ARM/seed0/DETECTOR/seed1."""
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
+def _checked(kind: str, name: str) -> str:
+    """A name that can become part of a folder, ARM/seed0/pretraining or ARM/seed0/DETECTOR/seed1."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith(".") or STALE in name:
         raise UsageError(f"the name of {kind} should be of letters, digits, '-', '_' and '.', got {name!r}.")
     if name == "pretraining":
         raise UsageError(f"the name of {kind} should not be 'pretraining', the folder of an arm's pretraining.")
+    return name
 
 
 def _arm(folder: Path, name: str, value: Any) -> Arm:
-    _check_name("an arm", name)
     if not isinstance(value, dict) or "config" in value:
-        return Arm(name, pretraining=_run_config(folder, f"arm {name}", value))
+        return Arm(name, pretraining=_run_config(folder, f"arm {_checked('an arm', name)}", value))
     checkpoint = value.get("checkpoint")
     if set(value) != {"checkpoint"} or not isinstance(checkpoint, str):
         raise UsageError(
@@ -199,12 +204,7 @@ def _arm(folder: Path, name: str, value: Any) -> Arm:
             "dict(checkpoint=...) with a file, 'torchvision://resnet50' or 'timm://resnet50.a1_in1k', "
             f"got {value!r}."
         )
-    return Arm(name, checkpoint=checkpoint if "://" in checkpoint else str(folder / checkpoint))
-
-
-def _detector(folder: Path, name: str, value: Any) -> RunConfig:
-    _check_name("a detector", name)
-    return _run_config(folder, f"detector {name}", value)
+    return Arm(_checked("an arm", name), checkpoint=checkpoint if "://" in checkpoint else str(folder / checkpoint))
 
 
 def _run_config(folder: Path, name: str, value: Any) -> RunConfig:
@@ -269,11 +269,8 @@ def _check(study: Study) -> None:
     if unknown:
         raise UsageError(f"the keys of cluster should be of {', '.join(CLUSTER_KEYS)}, got {', '.join(unknown)}.")
     files = [config.path for config in study.detectors.values()]
-    for arm in study.arms.values():
-        if arm.pretraining is not None:
-            files.append(arm.pretraining.path)
-        elif "://" not in str(arm.checkpoint):
-            files.append(Path(str(arm.checkpoint)))
+    files += [arm.pretraining.path for arm in study.arms.values() if arm.pretraining is not None]
+    files += [Path(arm.checkpoint) for arm in study.arms.values() if arm.checkpoint and "://" not in arm.checkpoint]
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file} does not exist. Paths are relative to the folder of the study's config.")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from contextlib import ExitStack, closing
 from functools import partial
 from typing import Iterable
 
 import torch
 
 from ..utils.errors import StepError
-from .fork_server import ForkServer
 from .plan import describe_time, run_state, time_left
+from .programs import end_programs
 from .progress import View
 from .run import Run
 from .worker import Worker
@@ -21,90 +20,83 @@ from .worker import Worker
 def run_locally(runs: Iterable[Run], workers: list[Worker], view: View) -> dict[str, str]:
     """Execute runs; each worker executes one at a time, and a run waits for the one that it needs.
 
-    Args:
-        runs: in the order in which they start.
-        workers: such as one for each GPU.
-        view: shows the progress.
-
     Returns:
         the reasons of failed runs, by name; runs that need a failed one are failed too.
     """
-    queue = _Queue(list(runs), workers[0], len(workers), view)
-    threads = [threading.Thread(target=_work, args=(queue, worker, view), daemon=True) for worker in workers]
+    queue = _Queue(list(runs), workers, view)
+    threads = [threading.Thread(target=queue.work, args=(worker,), daemon=True) for worker in workers]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        # With a timeout, because a join without one delays Ctrl-C.
-        while thread.is_alive():
-            thread.join(0.2)
+    try:
+        for thread in threads:
+            # With a timeout, because a join without one delays Ctrl-C.
+            while thread.is_alive():
+                thread.join(0.2)
+    finally:
+        end_programs()
     if queue.crash is not None:
         raise queue.crash
     return queue.failures
 
 
 class _Queue:
-    """Hands out runs whose needed run is finished."""
+    """Hands out runs whose needed run has ended."""
 
-    def __init__(self, runs: list[Run], worker: Worker, workers: int, view: View) -> None:
-        self._seconds = worker.study.seconds
+    def __init__(self, runs: list[Run], workers: list[Worker], view: View) -> None:
         self._all, self._waiting, self._running = runs, list(runs), set[str]()
-        self._folder, self._workers, self._view = worker.folder, workers, view
-        self._done: set[str] = set()
+        self._worker, self._workers, self._view = workers[0], len(workers), view
         self._change = threading.Condition()
         self.failures: dict[str, str] = {}
         self.crash: BaseException | None = None
 
-    def take(self) -> Run | None:
+    def work(self, worker: Worker) -> None:
+        """Execute runs until there are no more."""
+        if worker.processes == 1 and not torch.cuda.is_available():
+            worker = dataclasses.replace(worker, fork=True)
+        while (run := self._take()) is not None:
+            failure, crash = None, None
+            try:
+                worker.execute(run, self._view.log, partial(self._view.update, run.name))
+            except StepError as error:
+                failure = str(error)
+                self._view.log(f"{run.name} failed; the other runs continue\n{error}")
+            except BaseException as error:  # a bug in this program ends the study
+                crash = error
+            self._finish(run, failure, crash)
+
+    def _take(self) -> Run | None:
         """The next run that can start, once there is one; None if there will be none."""
         with self._change:
-            while self.crash is None:
+            while self.crash is None and self._waiting:
+                unfinished = {run.name for run in self._waiting} | self._running
                 for run in list(self._waiting):
-                    if run.needs in self.failures:
+                    needed = run.needs.name if run.needs else ""
+                    if needed in self.failures:
                         self._waiting.remove(run)
-                        self.failures[run.name] = f"{run.needs} failed"
-                    elif run.needs is None or run.needs in self._done:
+                        self.failures[run.name] = f"blocked by {needed}"
+                    elif needed not in unfinished:
                         self._waiting.remove(run)
                         self._running.add(run.name)
                         return run
-                if not self._waiting or not self._running:
-                    return None
-                self._change.wait()
+                if self._waiting:
+                    self._change.wait()
             return None
 
-    def finish(self, run: Run, failure: str | None, crash: BaseException | None) -> None:
+    def _finish(self, run: Run, failure: str | None, crash: BaseException | None) -> None:
+        self._view.finish(run.name)
         with self._change:
             self._running.discard(run.name)
-            self._done.add(run.name)
             if failure is not None:
                 self.failures[run.name] = failure
             self.crash = self.crash or crash
             self._change.notify_all()
-        states = [run_state(each, self._folder) for each in self._all]
+        states = [run_state(each, self._worker.folder) for each in self._all]
         finished = sum(state.state == "finished" for state in states)
-        left = describe_time(time_left(states, self._seconds, self._workers))
+        left = describe_time(time_left(states, self._worker.study.seconds, self._workers))
         self._view.summarize(f"{finished} of {len(states)} runs finished; time left: {left}")
 
 
-def _work(queue: _Queue, worker: Worker, view: View) -> None:
-    """Execute runs of the queue until there are no more."""
-    with ExitStack() as stack:
-        if worker.processes == 1 and not torch.cuda.is_available():
-            server = stack.enter_context(closing(ForkServer(worker.environment)))
-            worker = dataclasses.replace(worker, server=server)
-        while (run := queue.take()) is not None:
-            failure, crash = None, None
-            try:
-                worker.execute(run, view.log, partial(view.update, run.name))
-            except StepError as error:
-                failure = str(error)
-                view.log(f"{run.name} failed; the other runs continue\n{error}")
-            except BaseException as error:  # a bug in this program ends the study
-                crash = error
-            view.finish(run.name)
-            queue.finish(run, failure, crash)
-
-
-def on_gpus(worker: Worker, gpus: list[str]) -> list[Worker]:
+def on_gpus(worker: Worker, gpus: Iterable[str]) -> list[Worker]:
     """A worker for each group of GPUs, such as ``['0', '1']`` or ``['0,1', '2,3']``."""
     return [
         dataclasses.replace(worker, environment={**worker.environment, "CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, Iterable, Mapping
+from typing import Iterable, Mapping
 
 from .config import Study
-from .run import FAILURE, Run
-from .steps import MARKER, damaged_outputs, read_marker
+from .lock import is_held
+from .record import damaged_outputs, read_marker
+from .run import FAILURE, MARKER, Run
 
 
 def plan_study(study: Study) -> list[Run]:
-    """All runs, in the order in which they are executed.
-
-    Seeds come before arms, so that a study that ends early has compared all arms over the seeds
-    that it finished.
-    """
+    """All runs in their order: seeds before arms, so that a study that ends early has compared all arms."""
     runs = []
     for index, seed in enumerate(study.pretraining_seeds):
         for arm in study.arms.values():
             if arm.pretraining is None and index:
                 continue  # a checkpoint is exported once
-            pretraining = Run(arm.name, None if arm.pretraining is None else seed)
-            runs.append(pretraining)
-            for detector in study.detectors:
-                for finetuning_seed in study.finetuning_seeds:
-                    runs.append(Run(arm.name, pretraining.pretraining_seed, detector, finetuning_seed))
+            outer = None if arm.pretraining is None else seed
+            runs.append(Run(arm.name, outer))
+            runs += [Run(arm.name, outer, name, inner) for name in study.detectors for inner in study.finetuning_seeds]
     return runs
 
 
@@ -38,7 +32,7 @@ def find_runs(folder: Path) -> list[Run]:
     """All runs that were started in a study's folder, also those that the study no longer names; ordered by name."""
     runs = []
     for marker in sorted(folder.rglob(MARKER)):
-        with suppress(ValueError):  # a step inside a run
+        with suppress(ValueError):
             runs.append(Run.parse(marker.parent.relative_to(folder).as_posix()))
     return runs
 
@@ -48,9 +42,8 @@ class RunState:
     """The state of a run.
 
     Attributes:
-        run: the run.
         state: ``'finished'``, ``'running'``, ``'failed'``, ``'interrupted'``, ``'damaged'`` (a
-            result file is missing or has changed) or ``'waiting'``.
+            result file is missing or has changed), ``'waiting'``, or ``'blocked by RUN'``, a failed run that it needs.
         seconds: duration of a finished run, or None.
         lines: of a failed run the last lines of its log, of a damaged one a sentence that names the files.
     """
@@ -62,74 +55,37 @@ class RunState:
 
 
 def run_state(run: Run, folder: Path, check_content: bool = False) -> RunState:
-    """The state of a run, from its files.
-
-    Args:
-        run: the run.
-        folder: of the study.
-        check_content: compare the hashes of a finished run's files as well; otherwise only their existence.
-    """
-    run_folder = folder / run.name
-    marker = read_marker(run_folder)
+    """The state of a run, from its files in a study's folder; of result files the existence or the content."""
+    marker = read_marker(folder / run.name)
     if marker is not None and marker["outputs"]:
-        if check_content:
-            damaged = damaged_outputs(run_folder, marker)
-        else:
-            damaged = [name for name in marker["outputs"] if not (run_folder / name).is_file()]
+        damaged = damaged_outputs(folder / run.name, marker, check_content)
         if damaged:
             return RunState(run, "damaged", lines=(f"{', '.join(damaged)} is missing or was changed",))
         return RunState(run, "finished", marker.get("seconds"))
-    if _is_locked(lock_path(run, folder)):
+    if is_held(run.lock(folder)):
         return RunState(run, "running")
-    failure = read_failure(run, folder)
-    if failure is not None:
-        return RunState(run, "failed", lines=failure)
+    if run.needs is not None and run_state(run.needs, folder).state == "failed":
+        return RunState(run, f"blocked by {run.needs.name}")
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        failure = json.loads((folder / run.name / FAILURE).read_text(encoding="utf-8"))
+        return RunState(run, "failed", lines=tuple(failure["lines"]))
     return RunState(run, "waiting" if marker is None else "interrupted")
-
-
-def lock_path(run: Run, folder: Path) -> Path:
-    """The file that a process locks while it executes a run; the lock ends with the process."""
-    return folder / f"{run.name}.lock"
-
-
-def _is_locked(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with open(path) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-def read_failure(run: Run, folder: Path) -> tuple[str, ...] | None:
-    """The last lines of the log of a failed run, or None."""
-    try:
-        lines: list[str] = json.loads((folder / run.name / FAILURE).read_text(encoding="utf-8"))["lines"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return tuple(lines)
 
 
 def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: int) -> float | None:
     """Estimated seconds until all runs are finished, or None if the duration of some kind of run is unknown.
 
-    Args:
-        states: of all runs.
-        known: seconds of a run by its kind, for kinds without a finished run.
-        workers: number of runs at a time.
+    ``known`` has the seconds of a run by its kind, for kinds without a finished run; ``workers`` work at a time.
     """
-    states = list(states)
-    seconds = dict(known)
-    for kind in {state.run.kind for state in states}:
-        timed = [state.seconds for state in states if state.run.kind == kind and state.seconds is not None]
-        if timed:
-            seconds[kind] = mean(timed)
-    left = [state.run.kind for state in states if state.state != "finished"]
-    if any(kind not in seconds for kind in left):
-        return None
-    return sum(seconds[kind] for kind in left) / max(workers, 1)
+    timed: dict[str, list[float]] = {}
+    left = []
+    for state in states:
+        if state.seconds is not None:
+            timed.setdefault(state.run.kind, []).append(state.seconds)
+        if state.state != "finished":
+            left.append(state.run.kind)
+    seconds = {**known, **{kind: mean(values) for kind, values in timed.items()}}
+    return sum(seconds[kind] for kind in left) / max(workers, 1) if {*left} <= {*seconds} else None
 
 
 def describe_time(seconds: float | None) -> str:
@@ -140,19 +96,3 @@ def describe_time(seconds: float | None) -> str:
     if minutes < 1:
         return "under a minute"
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
-
-
-def study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
-    """The content of ``study.json``; of an absolute config path only the name, since a report may be published."""
-    return dict(
-        name=study.name,
-        config=str(config) if not Path(config).is_absolute() else Path(config).name,
-        arms=list(study.arms),
-        detectors=list(study.detectors),
-        pretraining_seeds=list(study.pretraining_seeds),
-        finetuning_seeds=list(study.finetuning_seeds),
-        metric=study.metric,
-        planned=[list(pair) for pair in study.planned],
-        paper=dict(study.paper),
-        runs=[run.name for run in runs],
-    )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 STUDY = "study.json"
 """In the study's folder: what is compared, and the names of all runs."""
 
+MARKER = "step.json"
+LOG = "run.log"
+CODE = "code.txt"
 RESULT = "result.json"
 BACKBONE = "backbone.pth"
 DETECTIONS = "detections.npz"
@@ -15,6 +19,10 @@ CURVE = "curve.json"
 PROVENANCE = "provenance.json"
 FAILURE = "failure.json"
 
+STALE = ".stale-"
+"""In the name of a folder that was set aside; such a folder is no run."""
+
+SHEET = "mixed.png"
 PRETRAINING = "pretraining"
 _NAME = re.compile(r"([^/]+)/(?:given|seed(\d+))/(?:pretraining|([^/]+)/seed(\d+))")
 
@@ -42,7 +50,7 @@ class Run:
         An arm that is a checkpoint has ``given`` in place of the pretraining's seed.
         """
         run = PRETRAINING if self.detector is None else f"{self.detector}/seed{self.finetuning_seed}"
-        return f"{self._backbone}/{run}"
+        return f"{self.arm}/{'given' if self.pretraining_seed is None else f'seed{self.pretraining_seed}'}/{run}"
 
     @property
     def kind(self) -> str:
@@ -50,13 +58,13 @@ class Run:
         return self.detector or PRETRAINING
 
     @property
-    def needs(self) -> str | None:
-        """Name of the run whose backbone it starts from, or None."""
-        return None if self.detector is None else f"{self._backbone}/{PRETRAINING}"
+    def needs(self) -> Run | None:
+        """The run whose backbone it starts from, or None."""
+        return None if self.detector is None else Run(self.arm, self.pretraining_seed)
 
-    @property
-    def _backbone(self) -> str:
-        return f"{self.arm}/{'given' if self.pretraining_seed is None else f'seed{self.pretraining_seed}'}"
+    def lock(self, folder: Path) -> Path:
+        """The file of its lock, given the folder of the study."""
+        return folder / f"{self.name}.lock"
 
     @staticmethod
     def parse(name: str) -> Run:
@@ -66,7 +74,7 @@ class Run:
             ValueError: it is not the name of a run.
         """
         found = _NAME.fullmatch(name)
-        if found is None:
+        if found is None or STALE in name:
             raise ValueError(
                 f"the name of a run should be ARM/seed0/pretraining or ARM/seed0/DETECTOR/seed1, got {name!r}."
             )

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path
+from .lock import hold
+from .record import clear_temporaries
 
 
 def fetch_checkpoint(source: str, folder: Path) -> Path:
@@ -27,13 +28,26 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
     if "://" not in source:
         return Path(source)
     library, _, name = source.partition("://")
-    fetch = {"torchvision": _torchvision, "timm": _timm}.get(library)
-    if fetch is None:
+    if library not in ("torchvision", "timm"):
         raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME or timm://NAME, got {source}.")
     path = folder / f"{library}-{name.replace('/', '-')}.pth"
-    if not path.is_file():
+    if path.is_file():
+        return path
+    with hold(path.with_suffix(".lock"), f"another process fetches {source}", wait=True):
+        if path.is_file():
+            return path
+        clear_temporaries(folder, f".{path.stem}-*")
         try:
-            state_dict = fetch(name)
+            if library == "timm":
+                import timm
+
+                state_dict = timm.create_model(name, pretrained=True).state_dict()
+            else:
+                from torchvision.models import get_model_weights
+
+                model, _, weights = name.partition("/")
+                # check_hash compares the hash with the one in the file's name.
+                state_dict = get_model_weights(model)[weights or "DEFAULT"].get_state_dict(check_hash=True)
         except Exception as error:  # the libraries raise many types
             reason = str(error).split("\n")[0]
             raise CheckpointError(
@@ -41,7 +55,7 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
                 "Use the file of a checkpoint instead."
             ) from error
         with atomic_path(path) as temporary:
-            torch.save(state_dict, temporary)
+            torch.save(dict(state_dict), temporary)
     return path
 
 
@@ -66,18 +80,3 @@ def documented_training(source: str) -> dict[str, Any]:
     # Both train their ResNets on RGB images, with the stride in a bottleneck's 3x3 convolution.
     described = dict(style="pytorch", channel_order="rgb", stated_by=library)
     return {**described, **{key: getattr(documented, key, None) for key in ("mean", "std")}}
-
-
-def _torchvision(name: str) -> dict[str, Tensor]:
-    from torchvision.models import get_model_weights
-
-    model, _, weights = name.partition("/")
-    # check_hash compares the hash with the one in the file's name.
-    state_dict: dict[str, Tensor] = get_model_weights(model)[weights or "DEFAULT"].get_state_dict(check_hash=True)
-    return state_dict
-
-
-def _timm(name: str) -> dict[str, Tensor]:
-    import timm
-
-    return dict(timm.create_model(name, pretrained=True).state_dict())

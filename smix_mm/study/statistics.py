@@ -15,9 +15,9 @@ import numpy as np
 
 LEVEL = 0.95
 POWER = 0.8
+EFFECT = 0.5
+"""A difference in points; reports estimate the number of seeds to show it."""
 MOST_SEEDS = 100_000
-
-PRETRAINING_SEEDS, FINETUNING_SEEDS = "pretraining seeds", "fine-tuning seeds"
 
 Interval = Tuple[float, float]
 
@@ -33,12 +33,12 @@ def subtract_nested(second: Nested, first: Nested) -> Nested:
     """
     if (None in second) != (None in first):
         second, first = _average_pretrainings(second), _average_pretrainings(first)
-    differences: Nested = {}
-    for outer in second:
-        common = [inner for inner in second[outer] if inner in first.get(outer, {})]
-        if common:
-            differences[outer] = {inner: second[outer][inner] - first[outer][inner] for inner in common}
-    return differences
+    differences = {
+        outer: {inner: second[outer][inner] - first[outer][inner] for inner in second[outer] if inner in first[outer]}
+        for outer in second
+        if outer in first
+    }
+    return {outer: inner for outer, inner in differences.items() if inner}
 
 
 def _average_pretrainings(nested: Nested) -> Nested:
@@ -51,12 +51,12 @@ def _average_pretrainings(nested: Nested) -> Nested:
 def independent_unit(nested: Nested) -> str:
     """``'pretraining seeds'`` or ``'fine-tuning seeds'``; without detectors always the former."""
     several = len(nested) > 1 or all(None in inner for inner in nested.values())
-    return PRETRAINING_SEEDS if several else FINETUNING_SEEDS
+    return "pretraining seeds" if several else "fine-tuning seeds"
 
 
 def unit_groups(nested: Nested) -> list[list[Any]]:
     """The figures of each independent unit."""
-    if independent_unit(nested) == PRETRAINING_SEEDS:
+    if independent_unit(nested) == "pretraining seeds":
         return [list(inner.values()) for inner in nested.values()]
     return [[figure] for inner in nested.values() for figure in inner.values()]
 
@@ -120,11 +120,10 @@ def bootstrap_interval(
         the interval; None for fewer than three groups or without spread. With few groups it
         is too narrow: three have only ten different resamples.
     """
-    means = [float(np.mean(group)) for group in groups]
     if len(groups) < 3 or not has_spread([value for group in groups for value in group]):
         return None
     if all(len(group) == 1 for group in groups):
-        return _bca_interval(means, level, resamples, seed)
+        return _bca_interval([group[0] for group in groups], level, resamples, seed)
     rng = np.random.default_rng(seed)
     count = len(groups)
     # The resampled mean of each group for each position at which it may be drawn.
@@ -191,12 +190,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def t_test_power(seeds: int, effect: float, alpha: float = 1 - LEVEL) -> float:
-    """Power of the two-sided paired t test.
+    """Power of the two-sided paired t test of at least 2 pairs.
 
-    Args:
-        seeds: number of pairs, at least 2.
-        effect: true difference divided by the standard deviation of the differences.
-        alpha: significance level of the test, 0 to 1.
+    ``effect`` is the true difference divided by the standard deviation of the differences.
     """
     from scipy import stats
 

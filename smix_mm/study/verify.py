@@ -10,8 +10,8 @@ from ..transfer.checkpoint import read_checkpoint, state_dict_hash
 from ..utils.errors import CheckpointError
 from ..utils.files import file_hash
 from .plan import find_runs
+from .record import damaged_outputs, read_marker
 from .run import BACKBONE, DETECTIONS, RESULT, Run
-from .steps import damaged_outputs, read_marker
 
 
 def verify_study(work_dir: str | Path) -> list[str]:
@@ -53,9 +53,10 @@ def _verify_detector(run: Run, folder: Path, result: Mapping[str, Any]) -> list[
 
     differences = []
     detections = folder / run.name / DETECTIONS
-    backbone_hash = read_checkpoint(folder / str(run.needs) / BACKBONE)["meta"]["hash"]
+    assert run.needs is not None
+    backbone_hash = read_checkpoint(folder / run.needs.name / BACKBONE)["meta"]["hash"]
     if not result["backbone_hash"] == result["load_proof"]["backbone_hash"] == backbone_hash:
-        differences.append(f"{run.name} started from another backbone than that of {run.needs}")
+        differences.append(f"{run.name} started from another backbone than that of {run.needs.name}")
     if result["detections"] != file_hash(detections):
         differences.append(f"{run.name}/{DETECTIONS} is not the file that {RESULT} was computed from")
     computed = recompute(detections)

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Iterator, Mapping
 
 from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
 from ..utils.files import content_hash, file_hash, write_json
+from ..utils.imported_code import VARIABLE, record_imports
+from . import record
 from .config import RunConfig, Study
-from .fork_server import ForkServer
-from .plan import lock_path
-from .run import BACKBONE, CURVE, DETECTIONS, FAILURE, PROVENANCE, RESULT, Run
+from .lock import hold
+from .programs import LineCallback, run_program
+from .run import BACKBONE, CODE, CURVE, DETECTIONS, FAILURE, LOG, PROVENANCE, RESULT, Run
 from .sources import documented_training, fetch_checkpoint
-from .steps import LineCallback, Step, follow_process, run_command, run_step
 
 _PACKAGES = ("torch", "torchvision", "numpy", "onedl-mmengine", "onedl-mmcv", "onedl-mmpretrain", "onedl-mmdetection",
              "mmengine", "mmcv", "mmpretrain", "mmdet")  # fmt: skip
@@ -39,129 +39,136 @@ class Worker:
     Attributes:
         study: the study.
         folder: of the study.
-        environment: variables of the commands.
+        environment: variables of the commands beyond those of this process.
         common: inputs of every run, by name.
-        processes: number of processes that train one run together; 1 needs no launcher.
-        server: forks the programs; None starts each with its own imports.
+        processes: number of processes that train one run together on each node; 1 needs no launcher.
+        nodes: number of nodes of the Slurm job inside which it works.
+        fork: fork the programs from a process that has imported OpenMMLab.
+        take_over: execute a run even if another process seems to, see :func:`smix_mm.study.lock.hold`.
     """
 
     study: Study
     folder: Path
-    environment: Mapping[str, str]
-    common: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    common: Mapping[str, Any] = field(default_factory=dict)
     processes: int = 1
-    server: ForkServer | None = None
+    nodes: int = 1
+    fork: bool = False
+    take_over: bool = False
 
-    def execute(self, run: Run, log: LineCallback, on_line: LineCallback) -> bool:
-        """Execute a run unless it is finished.
+    def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
+        """Execute a run unless it is finished; whether it was executed.
 
         Args:
             run: the run.
             log: called with each message.
             on_line: called with each line of its programs' output.
-
-        Returns:
-            whether it was executed.
+            wait: if another process executes it, wait until that ends. Defaults to False, for an error.
 
         Raises:
-            StepError: it failed, or another process executes it. ``failure.json`` in its folder holds the message.
+            StepError: it failed, or another process executes it. The message is in ``failure.json`` and ``run.log``.
         """
-        with self._lock(run):
-            failure = self.folder / run.name / FAILURE
-            failure.unlink(missing_ok=True)
+        path, busy = run.lock(self.folder), f"another process executes {run.name}"
+        with hold(path, busy, wait=wait, take_over=self.take_over):
+            folder = self.folder / run.name
+            (folder / FAILURE).unlink(missing_ok=True)
             try:
-                return run_step(self._step(run, log, on_line), log)
+                return self._execute(run, folder, log, on_line)
             except (StepError, CheckpointError, OSError) as error:
+                message = str(error) if isinstance(error, StepError) else f"{run.name}: {error}"
                 with suppress(OSError):  # a full disk
-                    write_json(failure, dict(lines=str(error).splitlines()))
-                raise error if isinstance(error, StepError) else StepError(f"{run.name}: {error}") from error
+                    write_json(folder / FAILURE, dict(lines=message.splitlines()))
+                    with open(folder / LOG, "a", encoding="utf-8") as file:
+                        file.write(f"{run.name} failed: {message}\n")
+                raise StepError(message) from error
 
-    @contextmanager
-    def _lock(self, run: Run) -> Iterator[None]:
-        path = lock_path(run, self.folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StepError(f"another process executes {run.name}; wait until it ends, or stop it.") from error
-            yield
+    def is_finished(self, run: Run) -> bool:
+        """Whether a run is finished and not stale."""
+        folder = self.folder / run.name
+        marker = record.read_marker(folder)
+        needed = self._backbone(run)
+        if marker is None or not marker["outputs"] or not (needed is None or needed.is_file()):
+            return False
+        return record.why_stale(folder, self._inputs(run)) is None
 
-    def _step(self, run: Run, log: LineCallback, on_line: LineCallback) -> Step:
-        inputs: dict[str, Any]
-        work: Callable[[Step], None]
-        if run.detector is None:
-            outputs = (BACKBONE, RESULT)
-            config = self.study.arms[run.arm].pretraining
-            if config is None:
-                source = fetch_checkpoint(self.study.arms[run.arm].checkpoint or "", self.folder / "checkpoints")
-                inputs = {"the checkpoint": file_hash(source)}
-                work = partial(self._publish, run, source=source)
-            else:
-                inputs = {"the pretraining's config": config.text, "the seed": run.pretraining_seed}
-                work = partial(self._pretrain, run, config=config, log=log, on_line=on_line)
+    def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> bool:
+        record_imports()
+        backbone = self._backbone(run)
+        if backbone is not None and not backbone.is_file():
+            needed = run.needs and run.needs.name
+            raise StepError(f"{run.name} has no backbone to start from, because {needed} is not finished.")
+        inputs, config = self._inputs(run), self._config(run)
+        if not record.begin(folder, run.name, inputs, log):
+            return False
+        started = time.time()
+        if config is None:
+            documented = documented_training(self.study.arms[run.arm].checkpoint or "")
+            self._publish(self._given(run), folder, **documented)
+            write_json(folder / RESULT, dict(arm=run.arm, pretraining_seed=None, metrics={}))
         else:
-            outputs = (RESULT, DETECTIONS)
-            config = self.study.detectors[run.detector]
-            backbone = self.folder / str(run.needs) / BACKBONE
-            if not backbone.is_file():
-                raise StepError(f"{run.name} has no backbone to start from, because {run.needs} is not finished.")
+            if backbone is None:
+                self._pretrain(run, folder, config, on_line)
+            else:
+                self._finetune(run, folder, config, backbone, on_line)
+            write_json(folder / CURVE, learning_curve(folder / "train"))
+            self._write_provenance(folder, config, inputs, started)
+        outputs = (BACKBONE, RESULT) if backbone is None else (RESULT, DETECTIONS)
+        seconds = time.time() - started
+        record.finish(folder, inputs, {name: file_hash(folder / name) for name in outputs}, seconds)
+        log(f"{run.name}: done in {seconds:.0f} s")
+        return True
+
+    def _config(self, run: Run) -> RunConfig | None:
+        return self.study.arms[run.arm].pretraining if run.detector is None else self.study.detectors[run.detector]
+
+    def _inputs(self, run: Run) -> dict[str, str]:
+        """Hashes of what the result of a run depends on, by name."""
+        config, backbone = self._config(run), self._backbone(run)
+        values: dict[str, Any]
+        if config is None:
+            values = {"the checkpoint": file_hash(self._given(run))}
+        elif backbone is None:
+            values = {"the pretraining's config": config.text, "the seed": run.pretraining_seed}
+        else:
             digest = read_checkpoint(backbone)["meta"]["hash"]
-            inputs = {"the detector's config": config.text, "the backbone": digest, "the seed": run.finetuning_seed}
-            work = partial(self._finetune, run, config=config, backbone=backbone, log=log, on_line=on_line)
-        return Step(run.name, self.folder / run.name, {**self.common, **inputs}, outputs, work)
+            values = {"the detector's config": config.text, "the backbone": digest, "the seed": run.finetuning_seed}
+        return {name: content_hash(value) for name, value in {**self.common, **values}.items()}
 
-    def _publish(self, run: Run, step: Step, source: Path) -> None:
-        documented = documented_training(self.study.arms[run.arm].checkpoint or "")
-        publish_backbone(source, step.output(), **documented)
-        write_json(step.output(1), dict(arm=run.arm, pretraining_seed=None, metrics={}))
+    def _given(self, run: Run) -> Path:
+        return fetch_checkpoint(self.study.arms[run.arm].checkpoint or "", self.folder / "checkpoints")
 
-    def _pretrain(self, run: Run, step: Step, config: RunConfig, log: LineCallback, on_line: LineCallback) -> None:
-        started = time.time()
+    def _backbone(self, run: Run) -> Path | None:
+        return None if run.needs is None else self.folder / run.needs.name / BACKBONE
 
-        def train(inner: Step) -> None:
-            self._train(inner, config, on_line, f"randomness.seed={run.pretraining_seed}")
-            write_json(inner.output(1), last_metrics(inner.folder))
+    def _publish(self, checkpoint: Path, folder: Path, **documented: Any) -> None:
+        publish_backbone(checkpoint, folder / BACKBONE, **documented)
+        with open(folder / CODE, "a", encoding="utf-8") as file:  # this process publishes, not the training
+            for name, digest in record_imports().items():
+                if name.startswith("transfer/"):
+                    file.write(f"{digest}  {name}\n")
 
-        outputs = ("checkpoint.pth", "metrics.json")
-        training = Step(f"{run.name} training", step.folder / "train", step.inputs, outputs, train)
-        run_step(training, log)
-        publish_backbone(training.output(), step.output())
-        write_json(step.folder / CURVE, learning_curve(training.folder))
-        self._write_provenance(step, config, started)
-        metrics = json.loads(training.output(1).read_text(encoding="utf-8"))
-        write_json(step.output(1), dict(arm=run.arm, pretraining_seed=run.pretraining_seed, metrics=metrics))
+    def _pretrain(self, run: Run, folder: Path, config: RunConfig, on_line: LineCallback) -> None:
+        checkpoint = self._train(folder, config, on_line, f"randomness.seed={run.pretraining_seed}")
+        self._publish(checkpoint, folder)
+        metrics = last_metrics(folder / "train")
+        write_json(folder / RESULT, dict(arm=run.arm, pretraining_seed=run.pretraining_seed, metrics=metrics))
 
-    def _finetune(
-        self, run: Run, step: Step, config: RunConfig, backbone: Path, log: LineCallback, on_line: LineCallback
-    ) -> None:
-        started = time.time()
+    def _finetune(self, run: Run, folder: Path, config: RunConfig, backbone: Path, on_line: LineCallback) -> None:
         options = [f"randomness.seed={run.finetuning_seed}", f"model.backbone.init_cfg.checkpoint={backbone}"]
         # A C4 detector loads its last stage from the same file.
         shared_head = (config.read().model.get("roi_head") or {}).get("shared_head")
         if shared_head and shared_head.get("init_cfg"):
             options.append(f"model.roi_head.shared_head.init_cfg.checkpoint={backbone}")
-
-        def test(inner: Step) -> None:
+        checkpoint = self._train(folder, config, on_line, *options)
+        test = folder / "test"
+        metrics, detections = test / "metrics.json", test / DETECTIONS
+        if not metrics.is_file():  # it is written last
             evaluator = ["test_evaluator._delete_=True", "test_evaluator.type=DetectionMetric",
-                         f"test_evaluator.out={inner.output(1)}"]  # fmt: skip
-            self._run(inner, "test", on_line, config.path, training.output(), "--work-dir", inner.folder,
-                      "--metrics", inner.output(), "--cfg-options", *config.arguments(), *evaluator)  # fmt: skip
-
-        training = Step(
-            name=f"{run.name} training",
-            folder=step.folder / "train",
-            inputs=step.inputs,
-            outputs=("checkpoint.pth", PROOF),
-            work=lambda inner: self._train(inner, config, on_line, *options),
-        )
-        run_step(training, log)
-        testing = Step(f"{run.name} test", step.folder / "test", step.inputs, ("metrics.json", DETECTIONS), test)
-        run_step(testing, log)
-        _link(testing.output(1), step.output(1))
-        write_json(step.folder / CURVE, learning_curve(training.folder))
-        self._write_provenance(step, config, started)
-        proof = json.loads(training.output(1).read_text(encoding="utf-8"))
+                         f"test_evaluator.out={detections}"]  # fmt: skip
+            self._run(folder, "test", on_line, config.path, checkpoint, "--work-dir", test,
+                      "--metrics", metrics, "--cfg-options", *config.arguments(), *evaluator)  # fmt: skip
+        _link(detections, folder / DETECTIONS)
+        proof = json.loads((folder / "train" / PROOF).read_text(encoding="utf-8"))
         result = dict(
             arm=run.arm,
             detector=run.detector,
@@ -169,43 +176,56 @@ class Worker:
             finetuning_seed=run.finetuning_seed,
             backbone_hash=proof["backbone_hash"],
             load_proof=proof,
-            metrics=json.loads(testing.output().read_text(encoding="utf-8")),
-            detections=file_hash(step.output(1)),
+            metrics=json.loads(metrics.read_text(encoding="utf-8")),
+            detections=file_hash(detections),
         )
-        write_json(step.output(), result)
+        write_json(folder / RESULT, result)
 
-    def _train(self, step: Step, config: RunConfig, on_line: LineCallback, *options: str) -> None:
-        self._run(step, "train", on_line, config.path, "--work-dir", step.folder, "--resume",
-                  "--cfg-options", *config.arguments(), *options)  # fmt: skip
-        last = Path((step.folder / "last_checkpoint").read_text(encoding="utf-8").strip())
-        # The same name for every config; the training needs its own name to resume.
-        _link(last, step.output())
+    def _train(self, folder: Path, config: RunConfig, on_line: LineCallback, *options: str) -> Path:
+        """Train until it is finished; the last checkpoint, under one name for every config."""
+        work_dir = folder / "train"
+        checkpoint = work_dir / "checkpoint.pth"
+        if not checkpoint.is_file():
+            self._run(folder, "train", on_line, config.path, "--work-dir", work_dir, "--resume",
+                      "--cfg-options", *config.arguments(), *options)  # fmt: skip
+            _link(Path((work_dir / "last_checkpoint").read_text(encoding="utf-8").strip()), checkpoint)
+        return checkpoint
 
-    def _run(self, step: Step, program: str, on_line: LineCallback, *arguments: Any) -> None:
+    def _run(self, folder: Path, program: str, on_line: LineCallback, *arguments: Any) -> None:
         """Run ``smix_mm.cli.train`` or ``smix_mm.cli.test``."""
-        module, words = f"smix_mm.cli.{program}", [*map(str, arguments)]
-        command = [sys.executable, "-m", module, *words]
-        if self.server is not None:
-            follow_process(step, self.server.start(module, words), command, on_line)
-            return
-        if self.processes > 1:
-            launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.processes}"]
-            command[1:1] = launch
-            command += ["--launcher", "pytorch"]
-        run_command(step, command, self.environment, on_line)
+        words, launch = [*map(str, arguments)], [sys.executable]
+        if self.processes * self.nodes > 1:
+            words += ["--launcher", "pytorch"]
+            launch += ["-m", "torch.distributed.run", f"--nproc-per-node={self.processes}"]
+            if self.nodes == 1:
+                launch.append("--standalone")
+            else:
+                job, head = os.environ["SLURM_JOB_ID"], os.environ.get("SLURMD_NODENAME", socket.gethostname())
+                launch[:0] = ["srun", f"--nodes={self.nodes}", f"--ntasks={self.nodes}", "--ntasks-per-node=1"]
+                launch += [f"--nnodes={self.nodes}", "--rdzv-backend=c10d", f"--rdzv-id={job}",
+                           f"--rdzv-endpoint={head}:{20000 + int(job) % 10000}"]  # fmt: skip
+        run_program(
+            f"smix_mm.cli.{program}",
+            words,
+            log=folder / LOG,
+            on_line=on_line,
+            environment={**self.environment, VARIABLE: str(folder / CODE)},
+            launch=launch,
+            fork=self.fork,
+        )
 
-    def _write_provenance(self, step: Step, config: RunConfig, started: float) -> None:
+    def _write_provenance(self, folder: Path, config: RunConfig, inputs: Mapping[str, str], started: float) -> None:
         content = dict(
             config=config.text,
-            inputs={name: content_hash(value) for name, value in step.inputs.items()},
-            processes=self.processes,
+            inputs=inputs,
+            processes=self.processes * self.nodes,
             started=_utc(started),
             ended=_utc(time.time()),
             **describe_software(),
         )
         if config.cfg_options:
             content["cfg_options"] = dict(config.cfg_options)
-        write_json(step.folder / PROVENANCE, content)
+        write_json(folder / PROVENANCE, content)
 
 
 def _link(path: Path, link: Path) -> None:
@@ -254,10 +274,3 @@ def _log_entries(folder: Path) -> Iterator[dict[str, Any]]:
                 continue  # the line that was being written when a run was killed
             if isinstance(entry, dict) and "step" in entry:
                 yield entry
-
-
-def package_hash() -> str:
-    """Hash of this package's code."""
-    root = Path(__file__).resolve().parents[1]
-    files = sorted(root.rglob("*.py"))
-    return content_hash({str(path.relative_to(root)): file_hash(path) for path in files})

@@ -95,7 +95,12 @@ def test_a_failing_arm_is_reported_at_the_end_without_stopping_the_others(small_
     output = study.communicate(timeout=500)[0]
     assert study.returncode == 1
     assert "NoSuchBackbone" in output and "baseline/seed0/pretraining failed; the other runs continue" in output
-    assert output.strip().splitlines()[-1].startswith("study.py: failed: baseline/seed0/pretraining")
+    last = output.strip().splitlines()[-1]
+    assert last.startswith(
+        "study.py: failed: baseline/seed0/pretraining (blocked by these: 1 more). Fix what is shown at "
+    )
+    log = tmp_path / "work/baseline/seed0/pretraining/run.log"
+    assert str(log) in last and "NoSuchBackbone" in log.read_text()
     assert set(results_of(tmp_path / "work")) == {
         "saliencymix/seed0/pretraining/result.json", "saliencymix/seed0/digits/seed0/result.json",
     }  # fmt: skip
@@ -103,6 +108,11 @@ def test_a_failing_arm_is_reported_at_the_end_without_stopping_the_others(small_
     status = run_tool("tools/study.py", "status", small_study, "--work-dir", tmp_path / "work", SMIX_DEMO_DATA=digits)
     assert "baseline/seed0/pretraining: failed" in status.stdout and "NoSuchBackbone" in status.stdout
     assert "saliencymix/seed0/digits/seed0: finished in" in status.stdout
+    assert "baseline/seed0/digits/seed0: blocked by baseline/seed0/pretraining" in status.stdout
+    for kind in ("pretraining", "digits/seed0"):
+        code = json.loads((tmp_path / "work/saliencymix/seed0" / kind / "step.json").read_text())["code"]
+        assert {"cli/train.py", "engine/train.py", "mixing/patch.py", "transfer/proof.py"} <= {*code}
+        assert not [name for name in code if name.startswith(("study/", "visualization/", "analysis/"))]
     run_tool("tools/study.py", "clean", "--work-dir", tmp_path / "work")
     assert not list((tmp_path / "work/saliencymix").rglob("epoch_*.pth"))
     again = started(small_study, tmp_path / "work", SMIX_DEMO_DATA=digits).communicate(timeout=300)[0]

@@ -1,13 +1,13 @@
 """Reading and checking the config of a study."""
 
 import argparse
-import fcntl
 from pathlib import Path
 
 import pytest
 
 from smix_mm.study.commands import run_study
 from smix_mm.study.config import Arm, RunConfig, load_study
+from smix_mm.study.lock import hold
 from smix_mm.utils.command_line import add_cfg_options
 from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import UsageError
@@ -35,6 +35,7 @@ def write(folder: Path, text: str) -> Path:
         (WHOLE + "arms = {'a/b': 'bare.py'}", "name of an arm should be of letters, .*got 'a/b'"),
         (WHOLE + "detectors = {'voc/07': 'bare.py'}", "name of a detector should be of letters, .*got 'voc/07'"),
         (WHOLE + "detectors = dict(pretraining='bare.py')", "name of a detector should not be 'pretraining'"),
+        (WHOLE + "detectors = {'a.stale-1': 'bare.py'}", "name of a detector should be of letters"),
         (WHOLE + "arms = {'..': 'bare.py'}", "name of an arm should be of letters"),
         (
             WHOLE + "arms = dict(a=dict(weights='x.pth'))",
@@ -158,8 +159,5 @@ def test_a_missing_study_is_named(tmp_path):
 
 
 def test_two_studies_cannot_run_in_one_folder(tmp_path):
-    (tmp_path / "work").mkdir()
-    with open(tmp_path / "work/.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another process runs a study in"):
-            run_study(write(tmp_path, WHOLE), tmp_path / "work")
+    with hold(tmp_path / "work/.lock", "busy"), pytest.raises(UsageError, match="another process runs a study in"):
+        run_study(write(tmp_path, WHOLE), tmp_path / "work")

@@ -9,7 +9,7 @@ import pytest
 from smix_mm.study.config import Arm, Study
 from smix_mm.study.local import on_gpus, run_locally
 from smix_mm.study.plan import plan_study
-from smix_mm.study.progress import PlainView
+from smix_mm.study.progress import View
 from smix_mm.study.worker import Worker
 from smix_mm.utils.errors import StepError
 
@@ -22,7 +22,7 @@ class Recording(Worker):
     done: list = field(default_factory=list)
     barrier: threading.Barrier | None = None
 
-    def execute(self, run, log, on_line):
+    def execute(self, run, log, on_line, wait=False):
         if self.barrier is not None and run.detector is None:
             self.barrier.wait(timeout=30)
         if run.name in self.failing:
@@ -41,16 +41,16 @@ def worker(tmp_path, **settings) -> Recording:
 
 def test_runs_are_executed_in_order(tmp_path):
     one = worker(tmp_path)
-    assert run_locally(plan_study(STUDY), [one], PlainView(lambda text: None)) == {}
+    assert run_locally(plan_study(STUDY), [one], View(write=lambda text: None)) == {}
     assert [name for name, _ in one.done] == [run.name for run in plan_study(STUDY)]
 
 
 def test_a_failed_run_stops_only_the_runs_that_need_it(tmp_path):
     one, lines = worker(tmp_path, failing=("baseline/seed0/pretraining",)), []
-    failures = run_locally(plan_study(STUDY), [one], PlainView(lines.append))
+    failures = run_locally(plan_study(STUDY), [one], View(write=lines.append))
     assert failures == {
         "baseline/seed0/pretraining": "the reason",
-        "baseline/seed0/voc/seed0": "baseline/seed0/pretraining failed",
+        "baseline/seed0/voc/seed0": "blocked by baseline/seed0/pretraining",
     }
     assert [name for name, _ in one.done] == ["mix/seed0/pretraining", "mix/seed0/voc/seed0"]
     assert "baseline/seed0/pretraining failed; the other runs continue\nthe reason" in lines
@@ -59,7 +59,7 @@ def test_a_failed_run_stops_only_the_runs_that_need_it(tmp_path):
 def test_two_workers_execute_two_runs_at_a_time_each_on_its_gpu(tmp_path):
     """The barrier opens only when both pretrainings run at the same time."""
     one = worker(tmp_path, barrier=threading.Barrier(2))
-    assert run_locally(plan_study(STUDY), on_gpus(one, ["0", "1"]), PlainView(lambda text: None)) == {}
+    assert run_locally(plan_study(STUDY), on_gpus(one, ["0", "1"]), View(write=lambda text: None)) == {}
     assert {gpu for name, gpu in one.done if name.endswith("pretraining")} == {"0", "1"}
     assert len(one.done) == 4
 
@@ -67,4 +67,4 @@ def test_two_workers_execute_two_runs_at_a_time_each_on_its_gpu(tmp_path):
 def test_a_bug_is_not_swallowed(tmp_path):
     broken = dataclasses.replace(worker(tmp_path), done=None)
     with pytest.raises(AttributeError):
-        run_locally(plan_study(STUDY), [broken], PlainView(lambda text: None))
+        run_locally(plan_study(STUDY), [broken], View(write=lambda text: None))

@@ -1,14 +1,15 @@
 """The runs of a study, their state, and the time left."""
 
-import fcntl
 import json
 
 import pytest
 
 from smix_mm.study.config import Arm, Study
+from smix_mm.study.lock import hold
 from smix_mm.study.plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
+from smix_mm.study.record import begin, finish
 from smix_mm.study.run import Run
-from smix_mm.study.steps import Step, run_step
+from smix_mm.utils.files import file_hash
 
 
 def study(**settings) -> Study:
@@ -29,8 +30,8 @@ def test_every_seed_has_all_arms_before_the_next_and_a_checkpoint_is_published_o
         "baseline/seed1/pretraining", "baseline/seed1/voc/seed5", "baseline/seed1/voc/seed6",
         "mix/seed1/pretraining", "mix/seed1/voc/seed5", "mix/seed1/voc/seed6",
     ]  # fmt: skip
-    assert runs[4] == Run("mix", 0, "voc", 5) and runs[4].needs == "mix/seed0/pretraining"
-    assert runs[7].pretraining_seed is None and runs[7].needs == "theirs/given/pretraining"
+    assert runs[4] == Run("mix", 0, "voc", 5) and runs[4].needs == runs[3]
+    assert runs[7].pretraining_seed is None and runs[7].needs == runs[6]
 
 
 RUN = Run("mix", 0)
@@ -60,6 +61,9 @@ def test_a_run_is_parsed_from_its_name(run, name):
         "mix/0/pretraining",
         "mix/seed0/pretraining/train",
         "a/mix/seed0/voc/seed1",
+        "mix/seed0/pretraining.stale-2026-11-28-1",
+        "mix/seed0/voc.stale-1/seed1",
+        "mix/seed0/voc/seed1.stale-2026-11-28-1",
     ],
 )
 def test_other_names_are_not_those_of_runs(name):
@@ -67,27 +71,25 @@ def test_other_names_are_not_those_of_runs(name):
         Run.parse(name)
 
 
-def finish(folder) -> None:
-    def work(step: Step) -> None:
-        step.output().write_text("{}")
-
-    run_step(Step("x", folder / RUN.name, dict(config=1), ("result.json",), work), lambda text: None)
+def complete(folder, run: Run = RUN) -> None:
+    place = folder / run.name
+    begin(place, run.name, {}, print)
+    (place / "result.json").write_text("{}")
+    finish(place, {}, {"result.json": file_hash(place / "result.json")}, 0.0)
 
 
 def test_a_run_is_waiting_then_running_then_finished(tmp_path):
     assert run_state(RUN, tmp_path).state == "waiting"
-    (tmp_path / "mix/seed0").mkdir(parents=True)
-    with open(tmp_path / "mix/seed0/pretraining.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold(tmp_path / "mix/seed0/pretraining.lock", "busy"):
         assert run_state(RUN, tmp_path).state == "running"
     assert run_state(RUN, tmp_path).state == "waiting"
-    finish(tmp_path)
+    complete(tmp_path)
     assert run_state(RUN, tmp_path).state == "finished" and run_state(RUN, tmp_path).seconds == 0.0
 
 
 def test_runs_are_found_in_the_folder_without_the_steps_inside_them(tmp_path):
-    finish(tmp_path)
-    for name in ("mix/seed0/pretraining/train", "mix/seed0/voc/seed1"):
+    complete(tmp_path)
+    for name in ("mix/seed0/pretraining/train", "mix/seed0/voc/seed1", "mix/seed0/pretraining.stale-2026-11-28-1"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "step.json").write_text("{}")
     assert find_runs(tmp_path) == [RUN, Run("mix", 0, "voc", 1)]
@@ -99,8 +101,22 @@ def test_a_failure_is_shown_with_its_lines(tmp_path):
     assert run_state(RUN, tmp_path) == RunState(RUN, "failed", lines=("the reason",))
 
 
+def test_a_run_that_needs_a_failed_one_is_blocked_by_it_until_that_is_repeated(tmp_path):
+    needs = Run("mix", 0, "voc", 0)
+    assert run_state(needs, tmp_path).state == "waiting"
+    (tmp_path / RUN.name).mkdir(parents=True)
+    (tmp_path / RUN.name / "failure.json").write_text(json.dumps(dict(lines=["the reason"])))
+    assert run_state(needs, tmp_path) == RunState(needs, "blocked by mix/seed0/pretraining")
+    with hold(RUN.lock(tmp_path), "busy"):
+        assert run_state(needs, tmp_path).state == "waiting"
+    complete(tmp_path)
+    assert run_state(needs, tmp_path).state == "waiting"
+    complete(tmp_path, needs)
+    assert run_state(needs, tmp_path).state == "finished"
+
+
 def test_a_changed_result_file_is_found_if_the_content_is_checked(tmp_path):
-    finish(tmp_path)
+    complete(tmp_path)
     (tmp_path / RUN.name / "result.json").write_text("[]")
     assert run_state(RUN, tmp_path, check_content=True).state == "damaged"
     (tmp_path / RUN.name / "result.json").unlink()

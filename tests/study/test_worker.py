@@ -1,16 +1,21 @@
 """What a run passes to its programs, and what its result depends on."""
 
 import json
+import os
+import sys
 from dataclasses import dataclass, field
 
 import pytest
 import torch
 
-from smix_mm.study.config import load_study
-from smix_mm.study.plan import plan_study
-from smix_mm.study.steps import read_marker
+from smix_mm.study import programs
+from smix_mm.study import worker as worker_module
+from smix_mm.study.config import Arm, Study, load_study
+from smix_mm.study.plan import plan_study, run_state
+from smix_mm.study.record import read_marker
 from smix_mm.study.worker import Worker
 from smix_mm.utils.config import read_config
+from smix_mm.utils.errors import StepError
 from smix_mm.utils.files import content_hash, write_json
 
 WEIGHTS = {"state_dict": {"backbone.conv1.weight": torch.ones(4, 3, 3, 3)}}
@@ -29,15 +34,17 @@ class Recording(Worker):
 
     calls: list = field(default_factory=list)
 
-    def _run(self, step, program, on_line, *arguments):
+    def _run(self, folder, program, on_line, *arguments):
         self.calls.append((program, [*map(str, arguments)]))
+        work_dir = folder / program
+        work_dir.mkdir()
         if program == "test":
-            write_json(step.output(), {"voc/mAP_11point": 0.5})
-            step.output(1).write_bytes(b"predictions")
+            (work_dir / "detections.npz").write_bytes(b"predictions")
+            write_json(work_dir / "metrics.json", {"voc/mAP_11point": 0.5})
             return
-        torch.save(WEIGHTS, step.folder / "last.pth")
-        (step.folder / "last_checkpoint").write_text(str(step.folder / "last.pth"))
-        write_json(step.folder / "load_proof.json", dict(backbone_hash="x"))
+        torch.save(WEIGHTS, work_dir / "last.pth")
+        (work_dir / "last_checkpoint").write_text(str(work_dir / "last.pth"))
+        write_json(work_dir / "load_proof.json", dict(backbone_hash="x"))
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def worker(tmp_path) -> Recording:
     (tmp_path / "pretrain.py").write_text("model = dict(backbone=dict(depth=50))\n")
     (tmp_path / "detector.py").write_text("model = dict()\ncustom_hooks = [dict(type='LoadProofHook')]\n")
     (tmp_path / "study.py").write_text(STUDY)
-    return Recording(load_study(tmp_path / "study.py"), tmp_path / "work", {}, {"the package": "x"})
+    return Recording(load_study(tmp_path / "study.py"), tmp_path / "work", {}, {"the data": "x"})
 
 
 def execute(worker: Recording) -> list[str]:
@@ -89,4 +96,63 @@ def test_a_run_is_done_again_when_its_cfg_options_change(worker, tmp_path):
     lines = execute(again)
     # The same backbone comes out, so the fine-tuning is not done again.
     assert [program for program, _ in again.calls] == ["train"]
-    assert "changed/seed0/pretraining: done again, because of a change in: the pretraining's config" in lines
+    (line,) = [line for line in lines if "done again" in line]
+    said = "changed/seed0/pretraining: done again, because of a change in: the pretraining's config; its files are kept"
+    assert line.startswith(f"{said} in pretraining.stale-")
+    name = line.rpartition(" ")[2]
+    assert (worker.folder / "changed/seed0" / name / "backbone.pth").is_file()
+
+
+def test_what_publishes_the_backbone_is_part_of_the_code_of_a_pretraining_alone(worker):
+    execute(worker)
+    assert "transfer/backbone.py" in read_marker(worker.folder / "plain/seed0/pretraining")["code"]
+    assert read_marker(worker.folder / "plain/seed0/voc/seed0")["code"] == {}, "the programs of this test record none"
+
+
+def test_a_training_that_is_finished_is_not_repeated_when_its_run_was_interrupted(worker, monkeypatch):
+    monkeypatch.setattr(worker_module, "learning_curve", lambda folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        execute(worker)
+    monkeypatch.undo()
+    execute(worker)
+    assert [program for program, _ in worker.calls] == ["train", "train", "test"] * 2
+
+
+def test_the_last_words_of_a_failed_run_are_in_its_log_whatever_failed(worker, tmp_path):
+    (tmp_path / "none.pth").write_bytes(b"no checkpoint")
+    study = Study("A study", {"none": Arm("none", checkpoint=str(tmp_path / "none.pth"))}, worker.study.detectors)
+    broken = Worker(study, worker.folder)
+    pretraining, finetuning = plan_study(study)
+    with pytest.raises(StepError, match="none.pth"):
+        broken.execute(pretraining, print, print)
+    last = (worker.folder / "none/given/pretraining/run.log").read_text().splitlines()
+    assert last[0].startswith("none/given/pretraining failed: ") and "none.pth" in last[0]
+    assert run_state(finetuning, worker.folder).state == "blocked by none/given/pretraining"
+    with pytest.raises(StepError, match="has no backbone to start from, because none/given/pretraining is not"):
+        broken.execute(finetuning, print, print)
+    assert run_state(finetuning, worker.folder).state == "blocked by none/given/pretraining"
+
+
+def test_a_run_on_several_nodes_starts_its_programs_on_all_of_them(worker, monkeypatch, tmp_path):
+    """srun is replaced by a program that starts the command twice; both processes find each other."""
+    (tmp_path / "srun").write_text(
+        f"#!{sys.executable}\nimport subprocess, sys\nassert sys.argv[1:4] == "
+        "['--nodes=2', '--ntasks=2', '--ntasks-per-node=1']\n"
+        "sys.exit(max(one.wait() for one in [subprocess.Popen(sys.argv[4:]) for _ in range(2)]))\n"
+    )
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, value in dict(SLURM_JOB_ID="4711", SLURMD_NODENAME="localhost").items():
+        monkeypatch.setenv(name, value)
+    calls = []
+    monkeypatch.setattr(worker_module, "run_program", lambda module, words, **more: calls.append((words, more)))
+    several = Worker(worker.study, worker.folder, processes=1, nodes=2)
+    several._run(tmp_path / "run", "train", print, "config.py")
+    (words, more), lines = calls[0], []
+    assert words == ["config.py", "--launcher", "pytorch"]
+    (tmp_path / "a_program.py").write_text(
+        "import os\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'])"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    programs.run_program("a_program", words, **{**more, "on_line": lines.append})
+    assert {line.strip() for line in lines if line.startswith("rank")} == {"rank 0 of 2", "rank 1 of 2"}

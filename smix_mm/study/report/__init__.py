@@ -1,5 +1,5 @@
 """The report of a study, from its result files alone."""
 
-from .write import SHEET, report_study
+from .write import report_study
 
-__all__ = ["SHEET", "report_study"]
+__all__ = ["report_study"]

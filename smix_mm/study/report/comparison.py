@@ -12,10 +12,12 @@ import numpy as np
 from ...evaluation.average_precision import DEFINITIONS
 from ..run import PRETRAINING
 from ..statistics import (
+    EFFECT,
     Interval,
     Nested,
     basic_interval,
     bootstrap_interval,
+    has_spread,
     holm,
     independent_unit,
     nested_mean,
@@ -28,87 +30,85 @@ from ..statistics import (
     unit_groups,
     unit_means,
 )
-from .results import Result, Results, resample_runs
+from .results import Resampled, Result, Results, resample_runs
 
 
 @dataclass(frozen=True)
-class ArmSummary:
-    """One arm with one detector, in percent.
+class _Summary:
+    """What arms and pairs have in common; figures are in percent, differences in points of percent.
 
     Attributes:
-        arm, detector: their names.
-        runs: number of runs.
+        detector: its name, or ``'pretraining'``.
+        runs: number of runs, or of pairs of runs.
         unit: the independent unit, see :mod:`smix_mm.study.statistics`.
         units: number of independent units.
+        deviation: standard deviation over units, or None.
+        seeds: t interval over units, or None.
+        images: bootstrap interval over resampled test images, the same images for all runs: basic for an arm,
+            percentile for a pair. None without stored predictions, and if all samples give one figure.
+    """
+
+    detector: str
+    runs: int
+    unit: str
+    units: int
+    deviation: float | None
+    seeds: Interval | None
+    images: Interval | None
+
+
+@dataclass(frozen=True)
+class ArmSummary(_Summary):
+    """One arm with one detector.
+
+    Attributes:
+        arm: its name.
         figures: each run's figure.
         mean: over units.
-        deviation: standard deviation of the units, or None.
-        seeds: t interval over units, or None.
-        images: basic bootstrap interval over resampled test images, with these runs, or None.
+        detections: number of predicted boxes of all runs, or None without stored predictions.
         paper: the figure of a paper, or None.
         means: of every figure that all runs have, including those of classes, by name.
         deviations: standard deviations of the same figures.
     """
 
     arm: str
-    detector: str
-    runs: int
-    unit: str
-    units: int
     figures: Sequence[float]
     mean: float
-    deviation: float | None
-    seeds: Interval | None
-    images: Interval | None
+    detections: int | None
     paper: float | None
     means: Mapping[str, float]
     deviations: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class PairSummary:
-    """Two arms with one detector: ``second`` less ``first``, in points of percent, over their common seeds.
+class PairSummary(_Summary):
+    """Two arms with one detector: ``second`` less ``first``, over their common seeds.
 
     Attributes:
-        first, second, detector: their names; ``first`` is the earlier arm of the study.
-        runs: number of pairs of runs.
+        first, second: their names; ``first`` is the earlier arm of the study.
         left_out: names of runs whose seeds the other arm does not have.
-        unit: the independent unit, see :mod:`smix_mm.study.statistics`.
-        units: number of independent units.
         given: whether the comparison is limited to these backbones: with checkpoints or a single pretraining.
         difference: mean over units, or None without a common seed.
-        deviation: standard deviation of the units' differences, or None.
-        seeds: t interval over units, or None.
         bootstrap: bootstrap interval over units, or None.
-        images: percentile interval over resampled test images, the same for both arms, or None.
         p: of the paired t test, or None.
         planned: whether the study plans this pair; None if it plans no pairs.
         corrected: p after Holm's correction over the family of the pair, or None. The family is all pairs of the
             report that have a p and are planned, or not, like this one.
         family: number of pairs in the family.
-        needed: number of seeds to show a difference of ``wanted`` points, or None.
-        wanted: a difference in points.
+        needed: number of seeds to show a difference of :data:`~smix_mm.study.statistics.EFFECT`, or None.
     """
 
     first: str
     second: str
-    detector: str
-    runs: int
     left_out: Sequence[str]
-    unit: str
-    units: int
     given: bool
     difference: float | None
-    deviation: float | None
-    seeds: Interval | None
     bootstrap: Interval | None
-    images: Interval | None
     p: float | None
     planned: bool | None
     corrected: float | None
     family: int
     needed: int | None
-    wanted: float
 
 
 @dataclass(frozen=True)
@@ -120,26 +120,19 @@ class Comparison:
     problems: Sequence[str]
 
 
-def compare(results: Results, wanted: float, samples: int, log: Callable[[str], None]) -> Comparison:
-    """Summarise every arm and every pair of arms.
-
-    Args:
-        results: of the study.
-        wanted: a difference in points; the number of seeds to show it is estimated.
-        samples: number of bootstrap samples of the test images.
-        log: called with each line of progress.
-    """
+def compare(results: Results, samples: int, log: Callable[[str], None]) -> Comparison:
+    """Summarise every arm and every pair of arms, with a number of bootstrap samples of the test images."""
     arms, pairs, problems = [], [], []
     for detector in results.detectors:
         runs = [run for run in results.runs if run.kind == detector]
-        resampled: Mapping[str, np.ndarray] = {}
+        resampled: Mapping[str, Resampled] = {}
         if detector != PRETRAINING:
             resampled, found = resample_runs(results.folder, runs, results.metric, samples, log)
             problems += found
         of_arm = {arm: [run for run in runs if run.arm == arm] for arm in results.arms}
         arms += [_arm(results, mine, resampled) for mine in of_arm.values() if mine]
         pairs += [
-            _pair(results, detector, of_arm[first], of_arm[second], (first, second), resampled, wanted)
+            _pair(results, detector, (first, of_arm[first]), (second, of_arm[second]), resampled)
             for first, second in combinations(results.arms, 2)
         ]
     return Comparison(arms, _corrected(pairs), problems)
@@ -159,7 +152,7 @@ def nest(runs: Iterable[Result], figures: Mapping[str, Any]) -> Nested:
 
 
 def nested_figures(runs: Sequence[Result], metric: str) -> Nested:
-    """One metric of runs of one arm and detector, in percent."""
+    """One metric of one arm's runs with one detector, in percent."""
     return nest(runs, {run.name: scale(metric) * run.metrics[metric] for run in runs})
 
 
@@ -170,24 +163,29 @@ def class_figures(arm: ArmSummary, metric: str) -> dict[str, str]:
     return {name[len(prefix) :]: name for name in arm.means if name.startswith(prefix)} if prefix else {}
 
 
-def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, np.ndarray]) -> ArmSummary:
+def _over_units(nested: Nested) -> dict[str, Any]:
+    """The attributes of a summary that follow from its figures."""
+    means = unit_means(nested)
+    found = dict(unit=independent_unit(nested), units=len(means), runs=sum(map(len, nested.values())))
+    return dict(found, deviation=standard_deviation(means), seeds=t_interval(means))
+
+
+def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, Resampled]) -> ArmSummary:
     nested = nested_figures(runs, results.metric)
     common = set.intersection(*(set(run.metrics) for run in runs))
     every = {metric: nested_figures(runs, metric) for metric in sorted(common)}
     paper = results.paper.get(runs[0].arm)
-    means = unit_means(nested)
+    mean = float(nested_mean(nested))
     images = _over_images(results.metric, runs, resampled, lambda figures: nested_mean(nest(runs, figures)))
+    stored = [resampled[run.name].detections for run in runs if run.name in resampled]
     return ArmSummary(
         arm=runs[0].arm,
         detector=runs[0].kind,
-        runs=len(runs),
-        unit=independent_unit(nested),
-        units=len(means),
+        **_over_units(nested),
         figures=[figure for group in unit_groups(nested) for figure in group],
-        mean=float(nested_mean(nested)),
-        deviation=standard_deviation(means),
-        seeds=t_interval(means),
-        images=images if images is None else basic_interval(float(nested_mean(nested)), images),
+        mean=mean,
+        detections=sum(stored) if len(stored) == len(runs) else None,
+        images=images if images is None else basic_interval(mean, images),
         paper=None if paper is None else scale(results.metric) * paper,
         means={metric: float(nested_mean(figures)) for metric, figures in every.items()},
         deviations={metric: standard_deviation(unit_means(figures)) for metric, figures in every.items()},
@@ -197,16 +195,17 @@ def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, np.nd
 def _pair(
     results: Results,
     detector: str,
-    first: Sequence[Result],
-    second: Sequence[Result],
-    names: tuple[str, str],
-    resampled: Mapping[str, np.ndarray],
-    wanted: float,
+    first: tuple[str, Sequence[Result]],
+    second: tuple[str, Sequence[Result]],
+    resampled: Mapping[str, Resampled],
 ) -> PairSummary:
-    nested = subtract_nested(nested_figures(second, results.metric), nested_figures(first, results.metric))
-    means = unit_means(nested)
-    sides = [[run for run in side if _is_used(run, nested)] for side in (second, first)]
-    interval, deviation = t_interval(means), standard_deviation(means)
+    nested = subtract_nested(*(nested_figures(runs, results.metric) for _, runs in (second, first)))
+    found, means = _over_units(nested), unit_means(nested)
+
+    def is_used(run: Result) -> bool:
+        return any(run.finetuning_seed in nested.get(seed, {}) for seed in (run.pretraining_seed, None))
+
+    sides = [list(filter(is_used, runs)) for _, runs in (second, first)]
     images = _over_images(
         results.metric,
         [*sides[0], *sides[1]],
@@ -214,42 +213,37 @@ def _pair(
         lambda figures: nested_mean(subtract_nested(*(nest(side, figures) for side in sides))),
     )
     return PairSummary(
-        first=names[0],
-        second=names[1],
+        first=first[0],
+        second=second[0],
         detector=detector,
-        runs=sum(map(len, nested.values())),
-        left_out=[run.name for run in (*first, *second) if not _is_used(run, nested)],
-        unit=independent_unit(nested),
-        units=len(means),
+        **found,
+        left_out=[run.name for run in (*first[1], *second[1]) if not is_used(run)],
         given=detector != PRETRAINING and (None in nested or len(nested) == 1),
         difference=float(np.mean(means)) if means else None,
-        deviation=deviation,
-        seeds=interval,
-        bootstrap=bootstrap_interval(unit_groups(nested)) if interval else None,
+        bootstrap=bootstrap_interval(unit_groups(nested)) if found["seeds"] else None,
         images=images if images is None else percentile_interval(images),
         p=t_test(means),
-        planned=frozenset(names) in results.planned if results.planned else None,
+        planned=frozenset((first[0], second[0])) in results.planned if results.planned else None,
         corrected=None,
         family=0,
-        needed=seeds_needed(deviation, wanted) if interval and deviation else None,
-        wanted=wanted,
+        needed=seeds_needed(found["deviation"], EFFECT) if found["seeds"] and found["deviation"] else None,
     )
-
-
-def _is_used(run: Result, differences: Nested) -> bool:
-    return any(run.finetuning_seed in differences.get(seed, {}) for seed in (run.pretraining_seed, None))
 
 
 def _over_images(
     metric: str,
     runs: Sequence[Result],
-    resampled: Mapping[str, np.ndarray],
+    resampled: Mapping[str, Resampled],
     combine: Callable[[Mapping[str, np.ndarray]], np.ndarray],
 ) -> np.ndarray | None:
-    """``combine`` of the runs' resampled figures in percent, or None if a run has none."""
+    """``combine`` of the runs' resampled figures in percent; None if a run has none, or they do not differ.
+
+    Figures that do not differ show nothing about other images: a detector without detections always has 0.
+    """
     if not runs or any(run.name not in resampled for run in runs):
         return None
-    return combine({run.name: scale(metric) * resampled[run.name] for run in runs})
+    figures = combine({run.name: scale(metric) * resampled[run.name].figures for run in runs})
+    return figures if has_spread(figures[~np.isnan(figures)]) else None
 
 
 def _corrected(pairs: Sequence[PairSummary]) -> list[PairSummary]:

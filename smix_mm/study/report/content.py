@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Sequence, TypeVar
 
 from ...evaluation.average_precision import DEFINITIONS
 from ..run import PRETRAINING
-from ..statistics import LEVEL, POWER, nested_mean, unit_means
+from ..statistics import EFFECT, LEVEL, POWER, nested_mean, unit_means
 from .comparison import ArmSummary, Comparison, PairSummary, class_figures, nested_figures
-from .document import Block, Code, Heading, Images, Items, Paragraph, Table
 from .figures import FIGURES
+from .page import Block, Code, Heading, Images, Items, Paragraph, Table
 from .results import Results
-from .wording import count_units, interval, is_shown, number, probability, signed, verdict
+from .wording import count_units, interval, is_shown, metric_title, number, probability, signed, verdict
 
 ACCURACY = "accuracy/top1"
+Summary = TypeVar("Summary", ArmSummary, PairSummary)
 
 # Mean average precision on the VOC 2007 test set of a Faster R-CNN with ResNet-50, by the augmentation of its ImageNet
 # pretraining: object detection tables of Uddin et al., SaliencyMix, ICLR 2021 (mean of 3 runs), and of Yun et al.,
@@ -25,42 +26,34 @@ CUTMIX_PAPER = {"baseline": 75.6, "Cutout": 75.0, "Mixup": 73.9, "CutMix": 76.7}
 def report_blocks(
     results: Results, comparison: Comparison, figures: Sequence[str], sheet: str | None, samples: int
 ) -> list[Block]:
-    """The whole report.
-
-    Args:
-        results: of the study.
-        comparison: of its arms.
-        figures: names of the files of the figures.
-        sheet: name of the file of mixed images, or None.
-        samples: number of bootstrap samples of the test images.
-    """
+    """The whole report, with the names of the files of figures and of the sheet of mixed images."""
     blocks: list[Block] = [Heading(1, results.name), Paragraph(_plan(results)), *summary_blocks(results, comparison)]
     if figures:
-        titles = [FIGURES[name] for name in figures]
-        blocks += [Heading(2, "Figures"), Images(figures, titles)]
+        blocks += [Heading(2, "Figures"), Images(figures, [FIGURES[name] for name in figures])]
     if sheet is not None:
         blocks += [Heading(2, "How images were mixed"), Images([sheet], ["mixed training images"], chart=False)]
     for detector in results.detectors:
         blocks += _details(results, comparison, detector)
     if results.detectors != (PRETRAINING,):
-        blocks += [
-            Heading(2, "What the papers report"),
-            Paragraph(
-                "With another protocol on other data, so not directly comparable: mAP on the VOC 2007 test set of a "
-                "Faster R-CNN with ResNet-50. No deviation is given."
-            ),
-            _published_table(),
-        ]
+        papers = (
+            "With another protocol on other data, so not directly comparable: mAP on the VOC 2007 test set of a "
+            "Faster R-CNN with ResNet-50. No deviation is given."
+        )
+        blocks += [Heading(2, "What the papers report"), Paragraph(papers), _published_table()]
+    commands = [f"python tools/study.py {verb} --work-dir DIR" for verb in ("report", "verify")]
+    if results.config is not None:
+        commands.insert(0, f"python tools/study.py run {results.config} --work-dir DIR")
     problems = [f"{name} has no result" for name in results.missing] + [*results.problems, *comparison.problems]
-    blocks += [
+    return [
+        *blocks,
         Heading(2, "How to reproduce it"),
-        *_reproduction(results),
+        Code(commands),
+        Items(results.software) if results.software else Paragraph("Software: not recorded."),
         Heading(2, "How to read this"),
         Items(_reading(results, samples)),
         Heading(2, "Problems"),
         Items(problems) if problems else Paragraph("None."),
     ]
-    return blocks
 
 
 def summary_blocks(results: Results, comparison: Comparison) -> list[Block]:
@@ -68,17 +61,20 @@ def summary_blocks(results: Results, comparison: Comparison) -> list[Block]:
     found = len(results.runs)
     blocks: list[Block] = [
         Paragraph(
-            f"{_title(results.metric)} (`{results.metric}`), in %. {found} of {found + len(results.missing)} results "
-            f"are used; a difference is shown in {_shown(comparison)} of arms."
+            f"{metric_title(results.metric)} (`{results.metric}`), in %. {found} of {found + len(results.missing)} "
+            f"results are used; a difference is shown in {count_shown(comparison)} of arms."
         )
     ]
     for detector in results.detectors:
-        arms = [arm for arm in comparison.arms if arm.detector == detector]
-        pairs = [pair for pair in comparison.pairs if pair.detector == detector]
-        blocks += [Heading(2, detector), _arm_table(results, arms)]
+        blocks += [Heading(2, detector), _arm_table(results, _of(comparison.arms, detector))]
+        pairs = _of(comparison.pairs, detector)
         if pairs:
             blocks.append(Items([verdict(pair) for pair in pairs]))
     return blocks
+
+
+def _of(summaries: Sequence[Summary], detector: str) -> list[Summary]:
+    return [summary for summary in summaries if summary.detector == detector]
 
 
 def _plan(results: Results) -> str:
@@ -96,20 +92,8 @@ def _plan(results: Results) -> str:
     return ", ".join(parts) + "."
 
 
-def _reproduction(results: Results) -> list[Block]:
-    """The commands, and the software of the runs."""
-    commands = [f"python tools/study.py {verb} --work-dir DIR" for verb in ("report", "verify")]
-    if results.config is not None:
-        commands.insert(0, f"python tools/study.py run {results.config} --work-dir DIR")
-    return [Code(commands), Items(results.software) if results.software else Paragraph("Software: not recorded.")]
-
-
-def conclusion(comparison: Comparison) -> str:
-    """In how many pairs a difference is shown."""
-    return f"A difference is shown in {_shown(comparison)} of arms."
-
-
-def _shown(comparison: Comparison) -> str:
+def count_shown(comparison: Comparison) -> str:
+    """In how many pairs a difference is shown, such as ``1 of 3 pairs``."""
     counts = []
     for planned, kind in {None: "", True: "planned ", False: "exploratory "}.items():
         pairs = [pair for pair in comparison.pairs if pair.planned is planned]
@@ -123,9 +107,13 @@ def _arm_table(results: Results, arms: Sequence[ArmSummary]) -> Table:
         "arm": [arm.arm for arm in arms],
         "mean": [number(arm.mean) for arm in arms],
         "sd": [number(arm.deviation) for arm in arms],
-        "n": [f"{count_units(arm.units, arm.unit)}{_runs(arm)}" for arm in arms],
+        "n": [
+            count_units(arm.units, arm.unit) + ("" if arm.runs == arm.units else f" ({arm.runs} runs)") for arm in arms
+        ],
         "95 % over seeds": [interval(arm.seeds, sign=False) for arm in arms],
-        "95 % over test images": [interval(arm.images, sign=False) for arm in arms],
+        "95 % over test images": [
+            "no detections" if arm.detections == 0 else interval(arm.images, sign=False) for arm in arms
+        ],
         "pretraining top-1": [_accuracy(results, arm.arm) for arm in arms],
         "paper": [number(arm.paper) for arm in arms],
     }
@@ -134,10 +122,6 @@ def _arm_table(results: Results, arms: Sequence[ArmSummary]) -> Table:
     if not results.paper:
         del columns["paper"]
     return Table(list(columns), list(zip(*columns.values())))
-
-
-def _runs(arm: ArmSummary) -> str:
-    return "" if arm.runs == arm.units else f" ({arm.runs} runs)"
 
 
 def _accuracy(results: Results, arm: str) -> str:
@@ -149,13 +133,12 @@ def _accuracy(results: Results, arm: str) -> str:
 
 
 def _details(results: Results, comparison: Comparison, detector: str) -> list[Block]:
-    arms = [arm for arm in comparison.arms if arm.detector == detector]
-    pairs = [pair for pair in comparison.pairs if pair.detector == detector]
-    blocks: list[Block] = [Heading(2, f"{detector}: the numbers"), Heading(3, "Pairs"), _pair_table(pairs)]
+    arms, table = _of(comparison.arms, detector), _pair_table(_of(comparison.pairs, detector))
+    blocks: list[Block] = [Heading(2, f"{detector}: the numbers"), Heading(3, "Pairs"), table]
     names = [name for name in DEFINITIONS if all(name in arm.means for arm in arms)]
     if names and arms:
         rows = [[arm.arm, *(_mean(arm, name) for name in names)] for arm in arms]
-        blocks += [Heading(3, "Every definition"), Table(["arm", *(_title(name) for name in names)], rows)]
+        blocks += [Heading(3, "Every definition"), Table(["arm", *(metric_title(name) for name in names)], rows)]
     classes = [class_figures(arm, results.metric) for arm in arms]
     if classes and classes[0]:
         rows = [[label, *(_mean(arm, mine.get(label)) for arm, mine in zip(arms, classes))] for label in classes[0]]
@@ -172,7 +155,6 @@ def _mean(arm: ArmSummary, name: str | None) -> str:
 
 def _pair_table(pairs: Sequence[PairSummary]) -> Table:
     heads = ["pair", "difference", "sd", "n", "95 % t", "95 % bootstrap", "95 % over test images", "p", "p, Holm"]
-    wanted = f"{pairs[0].wanted:g}" if pairs else ""
     rows = [
         [
             f"{pair.second} − {pair.first}",
@@ -186,7 +168,7 @@ def _pair_table(pairs: Sequence[PairSummary]) -> Table:
         ]
         for pair in pairs
     ]
-    return Table([*heads, f"seeds for {wanted} points"], rows)
+    return Table([*heads, f"seeds for {EFFECT:g} points"], rows)
 
 
 def _published_table() -> Table:
@@ -226,7 +208,3 @@ def _reading(results: Results, samples: int) -> list[str]:
         "estimate.",
         "A class without objects in the test set has no figure and is not in the mean.",
     ]
-
-
-def _title(metric: str) -> str:
-    return DEFINITIONS[metric].title if metric in DEFINITIONS else metric.rpartition("/")[2]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import numpy as np
 
-from ...evaluation.average_precision import DEFINITIONS
 from ...utils.files import atomic_path
 from ..run import PRETRAINING
 from .comparison import ArmSummary, Comparison, class_figures
-from .results import Result, Results, read_curve
+from .results import Results, read_curve
+from .wording import metric_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,30 +33,23 @@ def draw_figures(results: Results, comparison: Comparison, folder: Path) -> tupl
     Returns:
         the names of the files, and a sentence for each unusable learning curve.
     """
-    curves, problems = _read_curves(results)
+    from PIL import Image
+
     detectors, pairs = results.detectors, len(comparison.pairs) // len(results.detectors)
+    curves, problems = _curves(results)
     figures = (
         _panels(detectors, len(results.arms), lambda axes, name: _arms(axes, results, comparison, name)),
         _panels(detectors, pairs, lambda axes, name: _pairs(axes, comparison, name)),
         _classes(results, comparison),
-        _curves(results, curves),
+        curves,
     )
-    drawn = []
-    for name, figure in zip(FIGURES, figures):
-        if figure is not None:
-            with atomic_path(folder / name) as temporary:
-                _save(figure, temporary)
-            drawn.append(name)
+    drawn = [name for name, figure in zip(FIGURES, figures) if figure is not None]
+    for name, figure in zip(drawn, filter(None, figures)):
+        with atomic_path(folder / name) as temporary:
+            figure.savefig(temporary, dpi=150)
+            with Image.open(temporary) as image:  # 256 colours need a third of the bytes
+                image.convert("RGB").quantize(256).save(temporary, optimize=True)
     return drawn, problems
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Save with 256 colours, which needs a third of the bytes."""
-    from PIL import Image
-
-    figure.savefig(path, dpi=150)
-    with Image.open(path) as drawn:
-        drawn.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def _panels(detectors: Sequence[str], rows: int, draw: Callable[[Axes, str], None]) -> Figure | None:
@@ -73,36 +66,41 @@ def _panels(detectors: Sequence[str], rows: int, draw: Callable[[Axes, str], Non
     return figure
 
 
+def _rows(axes: Axes, names: Sequence[str], legend: str) -> None:
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel(legend, fontsize=8)
+
+
+def _intervals(axes: Axes, row: int, summary: Any, color: str) -> None:
+    """The interval over seeds and, below, that over test images."""
+    for found, shift, tint in ((summary.seeds, 0, color), (summary.images, 0.22, "tab:gray")):
+        if found is not None:
+            axes.plot(found, [row + shift] * 2, color=tint, linewidth=1.8)
+
+
 def _arms(axes: Axes, results: Results, comparison: Comparison, detector: str) -> None:
-    """A row an arm: each run, the mean and its interval over seeds and, below, that over test images."""
+    """A row an arm: each run, the mean and the intervals."""
     arms = [arm for arm in comparison.arms if arm.detector == detector]
     for row, arm in enumerate(arms):
         color = _color(results, arm.arm)
         axes.plot(arm.figures, [row] * arm.runs, "o", color=color, alpha=0.35, markersize=5)
         axes.plot(arm.mean, row, "D", color=color, markersize=6)
-        for found, shift, tint in ((arm.seeds, 0, color), (arm.images, 0.22, "tab:gray")):
-            if found is not None:
-                axes.plot(found, [row + shift] * 2, color=tint, linewidth=1.8)
-    axes.set_yticks(range(len(arms)), [arm.arm for arm in arms])
-    axes.set_ylim(len(arms) - 0.4, -0.6)
+        _intervals(axes, row, arm, color)
     legend = "dots: runs; diamond: mean\n95 % intervals: t, over seeds; gray, over test images"
-    axes.set_xlabel(f"{_title(results.metric)} (%)\n{legend}", fontsize=8)
+    _rows(axes, [arm.arm for arm in arms], f"{metric_title(results.metric)} (%)\n{legend}")
 
 
 def _pairs(axes: Axes, comparison: Comparison, detector: str) -> None:
-    """A row a pair: its difference with the interval over seeds and, below, that over test images."""
+    """A row a pair: its difference and the intervals."""
     pairs = [pair for pair in comparison.pairs if pair.detector == detector]
     for row, pair in enumerate(pairs):
-        if pair.difference is None:
-            continue
-        axes.plot(pair.difference, row, "o", color="tab:blue")
-        for found, shift, color in ((pair.seeds, 0, "tab:blue"), (pair.images, 0.22, "tab:gray")):
-            if found is not None:
-                axes.plot(found, [row + shift] * 2, color=color, linewidth=1.8)
+        if pair.difference is not None:
+            axes.plot(pair.difference, row, "o", color="tab:blue")
+            _intervals(axes, row, pair, "tab:blue")
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(pairs)), [f"{pair.second} − {pair.first}" for pair in pairs])
-    axes.set_ylim(len(pairs) - 0.4, -0.6)
-    axes.set_xlabel("difference (points), 95 % intervals\nblue: t, over seeds; gray: over test images", fontsize=8)
+    legend = "difference (points), 95 % intervals\nblue: t, over seeds; gray: over test images"
+    _rows(axes, [f"{pair.second} − {pair.first}" for pair in pairs], legend)
 
 
 def _classes(results: Results, comparison: Comparison) -> Figure | None:
@@ -139,8 +137,9 @@ def _classes(results: Results, comparison: Comparison) -> Figure | None:
     return figure
 
 
-def _read_curves(results: Results) -> tuple[dict[str, list[tuple[Result, Any]]], list[str]]:
-    curves: dict[str, list[tuple[Result, Any]]] = {}
+def _curves(results: Results) -> tuple[Figure | None, list[str]]:
+    """A panel for the pretraining and each detector: the losses of each arm's runs; and the unusable curves."""
+    curves: dict[tuple[str, str], list[np.ndarray]] = {}
     problems = []
     for run in results.runs:
         try:
@@ -148,21 +147,14 @@ def _read_curves(results: Results) -> tuple[dict[str, list[tuple[Result, Any]]],
         except ValueError as error:
             problems.append(str(error))
             continue
-        if points is not None:
-            curves.setdefault(run.kind, []).append((run, np.array(points)))
-    return curves, problems
-
-
-def _curves(results: Results, curves: Mapping[str, Sequence[tuple[Result, Any]]]) -> Figure | None:
-    """A panel for the pretraining and each detector: the losses of each arm's runs."""
-    if not curves:
-        return None
-    names = [name for name in (PRETRAINING, *results.detectors) if name in curves]
-    names = list(dict.fromkeys(names))
+        if len(points):
+            # Means over a fiftieth of the training each, because losses of single batches scatter too much.
+            parts = np.array_split(points, min(_BINS, len(points)))
+            curves.setdefault((run.kind, run.arm), []).append(np.array([part.mean(axis=0) for part in parts]))
 
     def draw(axes: Axes, name: str) -> None:
         for arm in results.arms:
-            mine = [_thinned(points) for run, points in curves[name] if run.arm == arm]
+            mine = curves.get((name, arm))
             if not mine:
                 continue
             steps = np.linspace(max(points[0, 0] for points in mine), min(points[-1, 0] for points in mine), _BINS)
@@ -174,17 +166,10 @@ def _curves(results: Results, curves: Mapping[str, Sequence[tuple[Result, Any]]]
         axes.set_ylabel("training loss: mean, lowest to highest", fontsize=8)
         axes.legend(fontsize=8)
 
-    return _panels(names, 4, draw)
-
-
-def _thinned(points: np.ndarray) -> np.ndarray:
-    """Means over a fiftieth of the training each, because losses of single batches scatter too much."""
-    return np.array([part.mean(axis=0) for part in np.array_split(points, min(_BINS, len(points)))])
+    kinds = {kind for kind, _ in curves}
+    names = [name for name in dict.fromkeys((PRETRAINING, *results.detectors)) if name in kinds]
+    return _panels(names, 4 if names else 0, draw), problems
 
 
 def _color(results: Results, arm: str) -> str:
     return f"C{results.arms.index(arm) % 10}"
-
-
-def _title(metric: str) -> str:
-    return DEFINITIONS[metric].title if metric in DEFINITIONS else metric

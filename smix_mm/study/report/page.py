@@ -1,14 +1,15 @@
-"""The report as a self-contained web page."""
+"""The elements of a report, as Markdown and as a self-contained web page."""
 
 from __future__ import annotations
 
 import base64
 import re
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Sequence
+from typing import Sequence, Union
 
-from .document import Block, Code, Heading, Images, Items, Paragraph, Table
+from ...utils.text import markdown_table
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -60,56 +61,118 @@ figure img {{ height: auto; max-width: 100%; }}
 """
 
 
-def format_page(blocks: Sequence[Block], folder: Path) -> str:
-    """Blocks as an HTML page with its images inside.
+@dataclass(frozen=True)
+class Heading:
+    """A heading; level 1 is the title. Its text, like all texts, may contain ``**strong**`` and `code`."""
 
-    Args:
-        blocks: the first heading is the title.
-        folder: of the images.
-    """
-    title = next(block.text for block in blocks if isinstance(block, Heading))
-    return _PAGE.format(title=escape(title), body="\n".join(_format(block, folder) for block in blocks))
+    level: int
+    text: str
+
+    def markdown(self) -> str:
+        return f"{'#' * self.level} {self.text}"
+
+    def html(self, folder: Path) -> str:
+        return f"<h{self.level}>{_inline(self.text)}</h{self.level}>"
 
 
-def _format(block: Block, folder: Path) -> str:
-    if isinstance(block, Heading):
-        return f"<h{block.level}>{_inline(block.text)}</h{block.level}>"
-    if isinstance(block, Paragraph):
-        return f"<p>{_inline(block.text)}</p>"
-    if isinstance(block, Items):
-        return "\n".join(["<ul>", *(f"<li>{_inline(text)}</li>" for text in block.texts), "</ul>"])
-    if isinstance(block, Code):
-        lines = "\n".join(block.lines)
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph of text."""
+
+    text: str
+
+    def markdown(self) -> str:
+        return self.text
+
+    def html(self, folder: Path) -> str:
+        return f"<p>{_inline(self.text)}</p>"
+
+
+@dataclass(frozen=True)
+class Items:
+    """An unordered list."""
+
+    texts: Sequence[str]
+
+    def markdown(self) -> str:
+        return "\n".join(f"- {text}" for text in self.texts)
+
+    def html(self, folder: Path) -> str:
+        return "\n".join(["<ul>", *(f"<li>{_inline(text)}</li>" for text in self.texts), "</ul>"])
+
+
+@dataclass(frozen=True)
+class Code:
+    """Shell commands, one a line."""
+
+    lines: Sequence[str]
+
+    def markdown(self) -> str:
+        return "\n".join(["```bash", *self.lines, "```"])
+
+    def html(self, folder: Path) -> str:
+        lines = "\n".join(self.lines)
         return f'<pre tabindex="0"><code>{escape(lines)}</code></pre>'
-    if isinstance(block, Images):
-        kind = ' class="chart" tabindex="0"' if block.chart else ""
-        return "\n".join(
-            f'<figure{kind}><img src="{_data_uri(folder / name)}" alt="{escape(title)}"></figure>'
-            for name, title in zip(block.names, block.titles)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, with names in the first column and numbers in the others."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        return markdown_table(self.heads, self.rows, "lr")
+
+    def html(self, folder: Path) -> str:
+        heads = "".join(f'<th scope="col">{_inline(text)}</th>' for text in self.heads)
+        rows = "\n".join(
+            f'<tr><th scope="row">{_inline(first)}</th>{"".join(f"<td>{_inline(cell)}</td>" for cell in rest)}</tr>'
+            for first, *rest in self.rows
         )
-    return _table(block)
+        # With a tabindex, a table wider than the screen can be scrolled by keyboard.
+        return (
+            f'<div class="scroll" role="region" aria-label="{escape(self.heads[0])}" tabindex="0"><table>\n'
+            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
+        )
 
 
-def _table(table: Table) -> str:
-    heads = "".join(f'<th scope="col">{_inline(text)}</th>' for text in table.heads)
-    rows = "\n".join(map(_row, table.rows))
-    # With a tabindex, a table wider than the screen can be scrolled by keyboard.
-    return (
-        f'<div class="scroll" role="region" aria-label="{escape(table.heads[0])}" tabindex="0"><table>\n'
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
-    )
+@dataclass(frozen=True)
+class Images:
+    """PNG files beside the report with what each shows; charts, which a dark page inverts, or photographs."""
+
+    names: Sequence[str]
+    titles: Sequence[str]
+    chart: bool = True
+
+    def markdown(self) -> str:
+        return "\n".join(f"![{title}]({name})" for name, title in zip(self.names, self.titles))
+
+    def html(self, folder: Path) -> str:
+        kind = ' class="chart" tabindex="0"' if self.chart else ""
+        images = [base64.b64encode((folder / name).read_bytes()).decode() for name in self.names]
+        return "\n".join(
+            f'<figure{kind}><img src="data:image/png;base64,{image}" alt="{escape(title)}"></figure>'
+            for image, title in zip(images, self.titles)
+        )
 
 
-def _row(row: Sequence[str]) -> str:
-    first, *rest = map(_inline, row)
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+Block = Union[Heading, Paragraph, Items, Code, Table, Images]
+
+
+def format_markdown(blocks: Sequence[Block]) -> str:
+    """Blocks as Markdown."""
+    return "\n\n".join(block.markdown() for block in blocks)
+
+
+def format_page(blocks: Sequence[Block], folder: Path) -> str:
+    """Blocks as an HTML page, whose title is the first heading, with the images of a folder inside."""
+    title = next(block.text for block in blocks if isinstance(block, Heading))
+    return _PAGE.format(title=escape(title), body="\n".join(block.html(folder) for block in blocks))
 
 
 def _inline(text: str) -> str:
     """Escaped text, with ``**strong**`` and `code` as HTML."""
     text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

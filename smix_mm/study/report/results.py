@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ...evaluation import Detections, read_detections
 from ...evaluation.average_precision import DEFINITIONS, resample
 from ...utils.errors import DataError
 from ...utils.files import file_hash
-from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STUDY, Run
+from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STALE, STUDY, Run
 from ..statistics import draw_images
 
 # On another machine sums may differ in their last bits.
@@ -23,12 +23,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Result(Run):
-    """A run with its result.
-
-    Attributes:
-        metrics: its figures, by name.
-        backbone_hash: of the backbone that a detector started from, else None.
-    """
+    """A run with its figures by name, and the hash of the backbone that a detector started from."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     backbone_hash: str | None = None
@@ -76,25 +71,21 @@ def read_results(folder: str | Path) -> Results:
     folder = Path(folder)
     study = _read_study(folder)
     detectors = tuple(study["detectors"]) or (PRETRAINING,)
-    runs, missing, problems = [], [], []
+    runs, problems = [], []
+    missing = [name for name in study["runs"] if not (folder / name / RESULT).is_file()]
     for name in study["runs"]:
-        if not (folder / name / RESULT).is_file():
-            missing.append(name)
-            continue
         try:
-            run = read_result(folder, name)
-            if run.kind in detectors and study["metric"] not in run.metrics:
+            run = None if name in missing else _read_result(folder, name)
+            if run and run.kind in detectors and study["metric"] not in run.metrics:
                 raise ValueError(f"it has no {study['metric']}")
         except (OSError, ValueError) as error:
             problems.append(f"{name}/{RESULT} cannot be used: {error}")
         else:
-            runs.append(run)
-    named = {folder / name / RESULT for name in study["runs"]}
-    problems += [
-        f"{path.relative_to(folder)} is left out: {STUDY} does not name this run"
-        for path in sorted(folder.rglob(RESULT))
-        if path not in named
-    ]
+            runs += [run] if run else []
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob(RESULT)}
+    for path in sorted(found - {f"{name}/{RESULT}" for name in study["runs"]}):
+        if STALE not in path:
+            problems.append(f"{path} is left out: {STUDY} does not name this run")
     return Results(
         folder=folder,
         name=study["name"],
@@ -104,20 +95,14 @@ def read_results(folder: str | Path) -> Results:
         planned=tuple(map(frozenset, study.get("planned", []))),
         paper=study.get("paper", {}),
         runs=tuple(runs),
-        config=study.get("config"),
-        software=_read_software(folder, runs),
         missing=tuple(missing),
         problems=tuple(problems),
+        config=study.get("config"),
+        software=_read_software(folder, runs),
     )
 
 
-def read_result(folder: Path, name: str) -> Result:
-    """Read one result.
-
-    Raises:
-        ValueError: it is not JSON, contradicts the name of its folder, has a figure that is not a finite number, or
-            was computed from other predictions than those beside it.
-    """
+def _read_result(folder: Path, name: str) -> Result:
     content = json.loads((folder / name / RESULT).read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
         raise ValueError("it has no metrics")
@@ -134,41 +119,38 @@ def read_result(folder: Path, name: str) -> Result:
     return Result(**run, metrics=content["metrics"], backbone_hash=content.get("backbone_hash"))
 
 
-def read_curve(folder: Path, run: Run) -> list[tuple[float, float]] | None:
-    """The ``(step, loss)`` of a training, or None if no curve was saved.
+def read_curve(folder: Path, run: Run) -> np.ndarray:
+    """The step and loss of a training, float64 (N, 2), empty if no curve was saved.
 
     Raises:
         ValueError: the file is damaged.
     """
     path = folder / run.name / CURVE
-    if not path.is_file():
-        return None
     try:
-        points = [(float(entry["step"]), float(entry["loss"])) for entry in json.loads(path.read_text("utf-8"))]
+        points = json.loads(path.read_text("utf-8")) if path.is_file() else []
+        return np.array([(float(entry["step"]), float(entry["loss"])) for entry in points])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{run.name}/{CURVE} cannot be used: {type(error).__name__}: {error}") from error
-    return points or None
+
+
+class Resampled(NamedTuple):
+    """The figures of a run, float64 (samples,), and how many boxes it predicted."""
+
+    figures: np.ndarray
+    detections: int
 
 
 def resample_runs(
     folder: Path, runs: Sequence[Result], metric: str, samples: int, log: Callable[[str], None]
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The figures of runs on bootstrap samples of their test set, the same samples for all of them.
-
-    Args:
-        folder: of the study.
-        runs: of one detector.
-        metric: name of the figure.
-        samples: number of bootstrap samples.
-        log: called with a line for each run, since it takes a second on thousands of images.
+) -> tuple[dict[str, Resampled], list[str]]:
+    """The figures of one detector's runs on bootstrap samples of their test set, the same samples for all of them.
 
     Returns:
-        float64 (samples,) by the run's name, for the runs with intact predictions; and a
-        sentence for each problem.
+        by the run's name, for the runs with intact predictions; and a sentence for each problem.
     """
     if metric not in DEFINITIONS:
         return {}, [f"{metric} cannot be computed from stored predictions, so there is no interval over test images"]
-    figures: dict[str, np.ndarray] = {}
+    figures: dict[str, Resampled] = {}
     problems: list[str] = []
     first: tuple[str, Detections] | None = None
     weights = np.empty((0, 0), np.int32)
@@ -179,9 +161,9 @@ def resample_runs(
         except DataError as error:
             problems.append(str(error).replace(f"{folder}/", ""))
             continue
+        count = len(detections.images)
         if first is None:
             first = run.name, detections
-            count = len(detections.images)
             weights = np.hstack([np.ones((count, 1), np.int32), draw_images(count, samples)])
         elif not _same_test_set(detections, first[1]):
             problems.append(f"{run.name} was tested on other images or objects than {first[0]}")
@@ -190,7 +172,9 @@ def resample_runs(
         recorded = run.metrics[metric]
         if not abs(resampled[0] - recorded) <= _TOLERANCE:
             problems.append(f"{run.name}: {metric} is {recorded} in its result, but {resampled[0]} by its predictions")
-        figures[run.name] = resampled[1:]
+        if not len(detections.boxes):
+            problems.append(f"{run.name}: its detector has no detections in the {count} test images, so its AP is 0")
+        figures[run.name] = Resampled(resampled[1:], len(detections.boxes))
     return figures, problems
 
 
@@ -220,13 +204,11 @@ def _read_study(folder: Path) -> dict[str, Any]:
 def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
     """Commit, releases and machines in the runs' provenance files, each line once."""
     software: dict[str, None] = {}
-    for run in runs:
-        path = folder / run.name / PROVENANCE
+    for path in [folder / run.name / PROVENANCE for run in runs]:
         if path.is_file():
             content = json.loads(path.read_text(encoding="utf-8"))
-            releases = ", ".join(f"{name} {release}" for name, release in content["packages"].items())
-            lines = [f"Python {content['python']}, {content['machine']}", releases]
-            if content["commit"] is not None:
-                lines.insert(0, f"commit `{content['commit']}`")
+            lines = [] if content["commit"] is None else [f"commit `{content['commit']}`"]
+            lines.append(f"Python {content['python']}, {content['machine']}")
+            lines.append(", ".join(f"{name} {release}" for name, release in content["packages"].items()))
             software |= dict.fromkeys(lines)
     return tuple(software)

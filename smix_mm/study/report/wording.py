@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..statistics import LEVEL, MOST_SEEDS, Interval
+from ...evaluation.average_precision import DEFINITIONS
+from ..statistics import EFFECT, LEVEL, MOST_SEEDS, Interval
 from .comparison import PairSummary
 
 ONE_BACKBONE = "This compares these backbones only, not the ways in which they were pretrained."
@@ -28,15 +29,17 @@ def is_shown(pair: PairSummary) -> bool:
 def _finding(pair: PairSummary) -> str:
     if pair.difference is None:
         return "the arms have no seed in common, so they cannot be compared."
-    cannot = f"no difference can be shown, and the number of seeds to show {pair.wanted:g} points is unknown."
+    cannot = f"no difference can be shown, and the number of seeds to show {EFFECT:g} points is unknown."
     if pair.units == 1:
         return f"{signed(pair.difference)} points in one seed, which has no spread: {cannot}"
     seeds = count_units(pair.units, pair.unit)
     if pair.seeds is None or pair.corrected is None:
         return f"{signed(pair.difference)} points in each of {seeds}, which have no spread: {cannot}"
+    kind = {None: "pair", True: "planned pair", False: "exploratory pair"}[pair.planned]
+    family = f"{pair.family} {kind if pair.family == 1 else kind + 's'}"
     numbers = (
         f"{signed(pair.difference)} points, 95 % interval {interval(pair.seeds)}, "
-        f"p = {probability(pair.corrected)} after the correction for {_family(pair)}"
+        f"p = {probability(pair.corrected)} after the correction for {family}"
     )
     if is_shown(pair):
         direction = "higher" if pair.difference > 0 else "lower"
@@ -48,25 +51,20 @@ def _finding(pair: PairSummary) -> str:
             f"images, because the interval over them, {interval(pair.images)}, contains 0."
         )
     alone = "" if _contains_zero(pair.seeds) else ", although the uncorrected interval excludes 0"
-    return f"no difference can be shown with {seeds} ({numbers}{alone}); {_needed(pair)}"
-
-
-def _family(pair: PairSummary) -> str:
-    kind = {None: "", True: "planned ", False: "exploratory "}[pair.planned]
-    return f"{pair.family} {kind}{_plural(pair.family, 'pair')}"
-
-
-def _needed(pair: PairSummary) -> str:
-    seeds = f"more than {MOST_SEEDS:,}" if pair.needed is None else f"about {pair.needed:,}"
-    return f"showing {pair.wanted:g} points would need {seeds} seeds."
+    needed = f"more than {MOST_SEEDS:,}" if pair.needed is None else f"about {pair.needed:,}"
+    return (
+        f"no difference can be shown with {seeds} ({numbers}{alone}); "
+        f"showing {EFFECT:g} points would need {needed} seeds."
+    )
 
 
 def _contains_zero(found: Interval) -> bool:
     return found[0] <= 0 <= found[1]
 
 
-def _plural(number: int, word: str) -> str:
-    return word if number == 1 else f"{word}s"
+def metric_title(metric: str) -> str:
+    """Such as ``AP50, VOC 11-point``."""
+    return DEFINITIONS[metric].title if metric in DEFINITIONS else metric.rpartition("/")[2]
 
 
 def count_units(count: int, unit: str) -> str:

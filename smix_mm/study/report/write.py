@@ -7,29 +7,26 @@ import dataclasses
 import io
 import shutil
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
-from ...utils.text import markdown_table
+from ..run import SHEET
+from ..statistics import EFFECT
 from .comparison import Comparison, compare
-from .content import conclusion, report_blocks, summary_blocks
-from .document import Block, Code, Heading, Images, Items, Paragraph
+from .content import count_shown, report_blocks, summary_blocks
 from .figures import draw_figures
-from .page import format_page
+from .page import format_markdown, format_page
 from .results import Results, read_results
 from .wording import verdict
 
 IMAGE_SAMPLES = 1000
-PAGE = "report.html"
-SHEET = "mixed.png"
 
 
 def report_study(
     folder: str | Path,
     out: str | Path | None = None,
     *,
-    wanted: float = 0.5,
     samples: int = IMAGE_SAMPLES,
     log: Callable[[str], None] = lambda line: None,
 ) -> str:
@@ -44,7 +41,6 @@ def report_study(
         folder: of the study, with ``study.json``, ``result.json`` of each run and, for the interval
             over test images, ``detections.npz`` beside it.
         out: folder to write to. Defaults to ``folder``.
-        wanted: a difference in points; the number of seeds to show it is estimated. Default: 0.5.
         samples: number of bootstrap samples of the test images. Default: 1000.
         log: called with each line of progress.
 
@@ -59,31 +55,22 @@ def report_study(
         raise DataError(
             "\n".join([f"{folder} contains no usable result of {', '.join(results.detectors)}", *results.problems])
         )
-    comparison = compare(results, wanted, samples, log)
+    comparison = compare(results, samples, log)
     target = Path(folder if out is None else out)
     drawn, problems = draw_figures(results, comparison, target)
     comparison = dataclasses.replace(comparison, problems=[*comparison.problems, *problems])
-    sheet = _sheet(Path(folder), target)
-    blocks = report_blocks(results, comparison, drawn, sheet, samples)
-    write_text(target / "report.md", _format_markdown(blocks) + "\n")
+    sheet = Path(folder) / SHEET
+    if sheet.is_file() and target.resolve() != Path(folder).resolve():
+        shutil.copyfile(sheet, target / SHEET)
+    blocks = report_blocks(results, comparison, drawn, SHEET if sheet.is_file() else None, samples)
+    write_text(target / "report.md", format_markdown(blocks) + "\n")
     write_json(target / "report.json", _json(results, comparison, samples))
     write_text(target / "report.csv", _csv(results))
-    write_text(target / PAGE, format_page(blocks, target))
-    summary = _format_markdown(summary_blocks(results, comparison))
+    write_text(target / "report.html", format_page(blocks, target))
+    summary = format_markdown(summary_blocks(results, comparison))
     beside = ", ".join(["report.md", "report.json", "report.csv", *drawn])
-    return (
-        f"{summary}\n\n{conclusion(comparison)}\nThe page to open or to send is {target / PAGE} (beside it: {beside})."
-    )
-
-
-def _sheet(folder: Path, target: Path) -> str | None:
-    """The name of the study's sheet of mixed images, copied to the report; None if it has none."""
-    sheet = folder / SHEET
-    if not sheet.is_file():
-        return None
-    if target.resolve() != folder.resolve():
-        shutil.copyfile(sheet, target / SHEET)
-    return SHEET
+    page = f"The page to open or to send is {target / 'report.html'} (beside it: {beside})."
+    return f"{summary}\n\nA difference is shown in {count_shown(comparison)} of arms.\n{page}"
 
 
 def _json(results: Results, comparison: Comparison, samples: int) -> dict[str, object]:
@@ -93,7 +80,7 @@ def _json(results: Results, comparison: Comparison, samples: int) -> dict[str, o
         unit="percent",
         image_samples=samples,
         arms=[dataclasses.asdict(arm) for arm in comparison.arms],
-        pairs=[dict(dataclasses.asdict(pair), verdict=verdict(pair)) for pair in comparison.pairs],
+        pairs=[dict(dataclasses.asdict(pair), wanted=EFFECT, verdict=verdict(pair)) for pair in comparison.pairs],
         missing=results.missing,
         problems=[*results.problems, *comparison.problems],
     )
@@ -109,21 +96,3 @@ def _csv(results: Results) -> str:
         named = [run.arm, run.kind, run.pretraining_seed, run.finetuning_seed, run.backbone_hash]
         writer.writerow([*named, *(run.metrics.get(metric) for metric in metrics)])
     return text.getvalue()
-
-
-def _format_markdown(blocks: Sequence[Block]) -> str:
-    return "\n\n".join(map(_format_block, blocks))
-
-
-def _format_block(block: Block) -> str:
-    if isinstance(block, Heading):
-        return f"{'#' * block.level} {block.text}"
-    if isinstance(block, Paragraph):
-        return block.text
-    if isinstance(block, Items):
-        return "\n".join(f"- {text}" for text in block.texts)
-    if isinstance(block, Code):
-        return "\n".join(["```bash", *block.lines, "```"])
-    if isinstance(block, Images):
-        return "\n".join(f"![{title}]({name})" for name, title in zip(block.names, block.titles))
-    return markdown_table(block.heads, block.rows, "lr")

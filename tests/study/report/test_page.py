@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from smix_mm.study.report import report_study
-from smix_mm.study.report.document import Code, Heading, Items, Paragraph, Table
-from smix_mm.study.report.page import format_page
+from smix_mm.study.report.page import Code, Heading, Items, Paragraph, Table, format_page
 
 FIGURES = ["arms.png", "differences.png", "classes.png", "curves.png"]
 

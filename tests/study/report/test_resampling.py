@@ -29,7 +29,7 @@ def resampled(study: Path, samples: int = 20):
 def test_whole_predictions_are_resampled_alike(study):
     figures, problems = resampled(study)
     assert problems == []
-    assert {len(values) for values in figures.values()} == {20}
+    assert {len(run.figures) for run in figures.values()} == {20} and all(run.detections for run in figures.values())
     assert len(figures) == 4
 
 

@@ -84,6 +84,12 @@ def test_a_result_that_the_study_does_not_name_is_listed(study, write_run):
     assert len(results.runs) == 4
 
 
+def test_a_run_that_was_set_aside_is_no_result(study, write_run):
+    stray = write_run(study, "cutmix", 5, "voc", 0, 15.0)
+    (study / stray).rename(study / f"{stray}.stale-2026-11-28-1")
+    assert read_results(study).problems == ()
+
+
 def test_a_folder_without_a_study_is_an_error(tmp_path):
     with pytest.raises(DataError, match="contains no study.json. It should be the work dir"):
         read_results(tmp_path)
@@ -109,4 +115,4 @@ def test_a_learning_curve_is_read_or_an_error(study):
     with pytest.raises(ValueError, match=f"{RUN}/curve.json cannot be used: KeyError"):
         read_curve(study, run)
     path.unlink()
-    assert read_curve(study, run) is None
+    assert len(read_curve(study, run)) == 0

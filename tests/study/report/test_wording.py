@@ -27,7 +27,6 @@ def pair(**changes) -> PairSummary:
         corrected=0.018,
         family=3,
         needed=4,
-        wanted=0.5,
     )
     return PairSummary(**{**values, **changes})
 
@@ -65,9 +64,9 @@ NUMBERS = "+1.50 points, 95 % interval +1.00 to +2.00, p = 0.018 after the corre
             "after the correction for 1 pair); showing 0.5 points would need about 1,234 seeds.",
         ),
         (
-            dict(corrected=0.5, seeds=(-1.0, 4.0), needed=None, wanted=0.001),
+            dict(corrected=0.5, seeds=(-1.0, 4.0), needed=None),
             f"{WITH} -1.00 to +4.00, p = 0.500 "
-            "after the correction for 3 pairs); showing 0.001 points would need more than 100,000 seeds.",
+            "after the correction for 3 pairs); showing 0.5 points would need more than 100,000 seeds.",
         ),
         (
             dict(corrected=0.5, seeds=(-1.0, 4.0), needed=3, units=5),

@@ -1,6 +1,7 @@
 """The report as it is written."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from smix_mm.evaluation import read_detections, recompute
 from smix_mm.study.report import report_study
 from smix_mm.utils.errors import DataError
+from smix_mm.utils.files import file_hash
 
 FILES = [
     "report.md",
@@ -132,6 +135,28 @@ def test_one_seed_gives_a_table_and_no_interval(tmp_path, write_study):
     assert "in one seed, which has no spread: no difference can be shown" in summary
     row = rows(summary, "a")[0].split(" | ")
     assert row[2:5] == ["–", "1 fine-tuning seed", "–"]
+
+
+def test_an_arm_without_detections_has_no_interval_over_images_and_is_named(tmp_path, write_study):
+    study = write_study(tmp_path, dict(a=15.0, b=12.0), ("voc",), (0, 1), (0,))
+    for seed in (0, 1):
+        run = study / f"a/seed{seed}/voc/seed0"
+        found = read_detections(run / "detections.npz")
+        none = {name: getattr(found, name)[:0] for name in ("boxes", "scores", "labels", "image_of")}
+        dataclasses.replace(found, **none).write(run / "detections.npz")
+        result = json.loads((run / "result.json").read_text())
+        result.update(metrics=recompute(run / "detections.npz"), detections=file_hash(run / "detections.npz"))
+        (run / "result.json").write_text(json.dumps(result))
+    summary = report_study(study, samples=20)
+    assert rows(summary, "a")[0].startswith("| a | 0.00 | 0.00 | 2 pretraining seeds | – | no detections |")
+    text = (study / "report.md").read_text()
+    assert "0.00 to 0.00" not in text
+    for seed in (0, 1):
+        none = f"- a/seed{seed}/voc/seed0: its detector has no detections in the 24 test images, so its AP is 0"
+        assert none in text.split("## Problems")[1]
+    arms = {arm["arm"]: arm for arm in json.loads((study / "report.json").read_text())["arms"]}
+    assert arms["a"]["images"] is None and arms["a"]["detections"] == 0
+    assert arms["b"]["images"] is not None and arms["b"]["detections"] > 0
 
 
 def test_pretrainings_alone_are_reported_without_detectors(tmp_path, write_study):

@@ -1,0 +1,96 @@
+"""Recording which files of this package a process imports, each with the hash that it had at that time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache, lru_cache
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any, Mapping
+
+from .files import file_hash
+
+VARIABLE = "SMIX_IMPORTED_CODE"
+"""Environment variable that names the file to which a command line appends its record."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_NOT_RECORDED = "study/"  # executes trainings, but is not part of them
+
+
+class _Recorder(MetaPathFinder):
+    """Is asked for every module first and finds none, so that it sees each import."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, str] = {}
+        self.path: str | None = None
+        for name in list(sys.modules):
+            self.find_spec(name)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        parts = name.split(".")
+        if parts[0] != _PACKAGE.name:
+            return
+        place = _PACKAGE.joinpath(*parts[1:])
+        source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        file = source.relative_to(_PACKAGE).as_posix()
+        if not file.startswith(_NOT_RECORDED) and file not in self.hashes and source.is_file():
+            self.hashes[file] = file_hash(source)
+            self.write([file])
+
+    def write(self, files: list[str]) -> None:
+        if self.path is not None:  # in one write, because several processes may append
+            with open(self.path, "a", encoding="utf-8") as record:
+                record.write("".join(f"{self.hashes[file]}  {file}\n" for file in files))
+
+
+@lru_cache(maxsize=1)
+def _recorder() -> _Recorder:
+    recorder = _Recorder()
+    sys.meta_path.insert(0, recorder)
+    return recorder
+
+
+def record_imports(path: str | None = None) -> dict[str, str]:
+    """Record the files imported so far and all later ones, also in forked processes.
+
+    Args:
+        path: file to which a line with hash and name is appended at each import. Defaults to none.
+
+    Returns:
+        SHA-256 by file, relative to the package.
+    """
+    recorder = _recorder()
+    if path is not None:
+        recorder.path = path
+        recorder.write(list(recorder.hashes))
+    return recorder.hashes
+
+
+def read_imports(path: Path) -> dict[str, str]:
+    """The hashes in a record by file; the text of a file that was recorded with different hashes is no hash."""
+    hashes: dict[str, str] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            digest, _, file = line.partition("  ")
+            if file.endswith(".py"):  # unless a kill cut the line
+                hashes[file] = digest if hashes.get(file, digest) == digest else "changed"
+    return hashes
+
+
+def changed_code(hashes: Mapping[str, str]) -> list[str]:
+    """The recorded files that have another hash now, or no longer exist."""
+    return sorted(file for file, digest in hashes.items() if _current_hash(_PACKAGE / file) != digest)
+
+
+def _current_hash(path: Path) -> str | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return _hash(path, found.st_mtime_ns, found.st_size)
+
+
+@cache
+def _hash(path: Path, modified: int, size: int) -> str:
+    return file_hash(path)
