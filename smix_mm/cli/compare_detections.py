@@ -25,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import report_errors
+def run(options: argparse.Namespace) -> None:
     from ..visualization.compare_detections import compare_detections
 
     pairs = [text.partition("=") for text in options.files]
@@ -34,8 +33,4 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"each file should be given as NAME=detections.npz, got {' '.join(options.files)}.")
     files = {name: file for name, _, file in pairs}
     settings = dict(images=options.images, number=options.number, seed=options.seed, score=options.score)
-    return report_errors(
-        lambda: print(
-            compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings)
-        )
-    )
+    print(compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings))

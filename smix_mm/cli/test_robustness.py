@@ -32,29 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import export_local_rank, report_errors
+def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import export_local_rank
     from ..robustness.evaluate import format_table, test_robustness
 
     if options.steps < 1:
         raise UsageError(f"--steps should be at least 1, got {options.steps}.")
     export_local_rank(options.local_rank)
-    return report_errors(
-        lambda: print(
-            format_table(
-                test_robustness(
-                    options.config,
-                    options.checkpoint,
-                    attack=None if options.attack == "none" else options.attack,
-                    eps=options.eps,
-                    steps=options.steps,
-                    corruptions=CORRUPTIONS if options.corruptions == ["all"] else options.corruptions,
-                    severities=options.severities,
-                    work_dir=options.work_dir,
-                    out=options.out,
-                    cfg_options=options.cfg_options,
-                    launcher=options.launcher,
-                )
-            )
-        )
+    names = ("eps", "steps", "severities", "work_dir", "out", "cfg_options", "launcher")
+    figures = test_robustness(
+        options.config,
+        options.checkpoint,
+        attack=None if options.attack == "none" else options.attack,
+        corruptions=CORRUPTIONS if options.corruptions == ["all"] else options.corruptions,
+        **{name: getattr(options, name) for name in names},
     )
+    print(format_table(figures))

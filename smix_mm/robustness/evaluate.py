@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 
-from ..engine.launch import build_runner, load_config
+from ..engine.launch import build_runner, errors_of_config, load_config
 from ..utils.errors import UsageError
 from ..utils.files import atomic_path, write_json
 from ..utils.text import markdown_table
@@ -109,7 +109,8 @@ def _test(cfg: Config, loop: Mapping[str, Any] | None, transform: Mapping[str, A
     if transform is not None:
         pipeline = cfg.test_dataloader.dataset.pipeline
         pipeline.insert(len(pipeline) - 1, ConfigDict(transform))
-    metrics: dict[str, float] = build_runner(cfg).test()
+    with errors_of_config():
+        metrics: dict[str, float] = build_runner(cfg, tests=True).test()
     return metrics
 
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
+
+from .errors import SmixError, UsageError
+from .packages import describe_import_error, reason_of
+
+_DICTS = (
+    "model", "data_preprocessor", "train_cfg", "val_cfg", "test_cfg", "optim_wrapper", "default_hooks",
+    "train_dataloader", "val_dataloader", "test_dataloader", "env_cfg", "randomness",
+)  # fmt: skip
 
 
 def find_config(path: str | Path) -> Path:
@@ -24,10 +33,26 @@ def find_config(path: str | Path) -> Path:
     return installed if installed.is_file() else Path(__file__).parents[2] / path
 
 
-def read_config(path: str | Path) -> Config:
-    """Read a config without mmengine's log messages about it."""
+def read_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:
+    """Read a config without mmengine's log messages about it, and override its settings.
+
+    Raises:
+        UsageError: The file does not exist, cannot be read, or has a setting of another kind than expected.
+    """
+    if not Path(path).is_file():
+        what = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise UsageError(f"config {path} {what}; give a config file, such as one in configs/")
     logging.disable(logging.INFO)
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
+        cfg.merge_from_dict(cfg_options or {})
+    except Exception as error:  # a config is Python code, which can raise any error
+        if isinstance(error, SmixError) or describe_import_error(error):
+            raise
+        raise UsageError(f"config {path} cannot be read: {reason_of(error)}") from error
     finally:
         logging.disable(logging.NOTSET)
+    for name in _DICTS:
+        if not isinstance(cfg.get(name), (dict, type(None))):
+            raise UsageError(f"{name} in config {path} should be a dict, got {cfg[name]!r}")
+    return cfg

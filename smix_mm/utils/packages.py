@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
+import traceback
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Iterator
 
 from .errors import PackageError
@@ -96,3 +99,14 @@ def first_line(error: BaseException | str) -> str:
     """The type of an error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a config could not be used: type and first sentence of the error, and where in its code it was raised."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip() or "no message"
+    if "Original Traceback" in text:  # raised in a worker of a DataLoader
+        text = text.splitlines()[-1]
+    text = re.split(r"\. (?=[A-Z])|, the current sys.path|\n", text)[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({'/'.join(Path(frames[-1].filename).parts[-2:])}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text[:500]}{where}; SMIX_TRACEBACK=1 prints the traceback"

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.dist import all_gather_object
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
-from mmengine.utils.dl_utils import set_multi_processing
 
 from ...transfer.checkpoint import TORCH_NEEDED, read_checkpoint, reads_training_checkpoints
 from ...utils.errors import CheckpointError
 from ...utils.files import write_text
+from ..launch import join_processes, on_main_process
 
 STARTED = ".started"
 
@@ -97,23 +97,10 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> Choice:
     can_restart = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
     if resume is None and not can_restart:
         return Choice(None, None, [])
-    if cfg.launcher != "none" and not is_distributed():
-        environment = cfg.get("env_cfg") or {}
-        # In the order of the Runner, because it affects how mmengine starts workers.
-        set_multi_processing(**environment.get("mp_cfg", {}), distributed=True)
-        init_dist(cfg.launcher, **environment.get("dist_cfg", {}))
+    join_processes(cfg)
     # If a process of another machine failed, those of this one are restarted too, but their counter is not increased.
     restarted = any(all_gather_object(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0))
-    chosen: list[Any] = [None]
-    if is_main_process():
-        try:
-            chosen = [_choose(cfg, resume, restarted, can_restart)]
-        except CheckpointError as error:
-            chosen = [error]
-    broadcast_object_list(chosen)
-    (choice,) = chosen
-    if isinstance(choice, CheckpointError):
-        raise choice
+    choice = on_main_process(lambda: _choose(cfg, resume, restarted, can_restart))
     if choice.checkpoint is not None and not Path(choice.checkpoint).is_file():
         raise CheckpointError(
             f"checkpoint {choice.checkpoint} exists for the first process, but not for this one; use a work dir on a "

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from smix_mm.engine.failures import describe_failure
+from smix_mm.utils.failures import describe_failure
 from smix_mm.utils.errors import MissingOperatorError, NonFiniteError
 from smix_mm.utils.mmcv_operators import missing
 
