@@ -30,21 +30,16 @@ def run(options: argparse.Namespace) -> None:
 
     from ..benchmarks import cifar
     from ..benchmarks.machine import describe_machine
+    from ..engine.launch import errors_of_config
     from ..utils.files import write_json
 
     configs = options.configs or cifar.CONFIGS
     rows = []
     for number, config in enumerate(configs, 1):
         print(f"{number} of {len(configs)}: {config}", file=sys.stderr)
-        row = cifar.benchmark_cifar(
-            config,
-            iterations=options.iterations,
-            warm_up=options.warm_up,
-            rounds=options.rounds,
-            cfg_options=options.cfg_options,
-            made_up=options.made_up,
-        )
-        rows.append(row)
+        names = ("iterations", "warm_up", "rounds", "cfg_options", "made_up")
+        with errors_of_config():
+            rows.append(cifar.benchmark_cifar(config, **{name: getattr(options, name) for name in names}))
     if not torch.cuda.is_available():
         rows += cifar.not_measured_on_gpu(configs)
     print(cifar.format_table(rows))

@@ -36,21 +36,16 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from ..benchmarks import training
+    from ..engine.launch import errors_of_config
     from ..utils.files import write_json
 
     if options.threads:
         torch.set_num_threads(options.threads)
     rows = []
-    for config in options.configs:
-        rows += training.benchmark_training(
-            config,
-            batch=options.batch,
-            size=options.size,
-            iterations=options.iterations,
-            rounds=options.rounds,
-            device=options.device,
-            amp=options.amp,
-        )
+    names = ("batch", "size", "iterations", "rounds", "device", "amp")
+    with errors_of_config():
+        for config in options.configs:
+            rows += training.benchmark_training(config, **{name: getattr(options, name) for name in names})
     if not torch.cuda.is_available() and options.device == "cpu":
         rows += training.not_measured_on_gpu()
     print(training.format_table(rows))

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import errors_of_config
     from ..visualization.compare_detections import compare_detections
 
     pairs = [text.partition("=") for text in options.files]
@@ -33,4 +34,5 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"each file should be given as NAME=detections.npz, got {' '.join(options.files)}.")
     files = {name: file for name, _, file in pairs}
     settings = dict(images=options.images, number=options.number, seed=options.seed, score=options.score)
-    print(compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings))
+    with errors_of_config():
+        print(compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings))

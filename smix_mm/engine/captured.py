@@ -184,7 +184,7 @@ class CapturedStepHook(Hook):
                 message = (
                     f"iteration {iteration + 1} has no finite loss: {found}; it changed no weights, and the run stops "
                     f"after iteration {self.runner.iter + 1}: resume from an earlier checkpoint without "
-                    "CapturedStepHook to have the batch saved, or with a smaller learning rate"
+                    "CapturedStepHook to have the batch saved, or with --config-schedule and a smaller learning rate"
                 )
                 self.runner.logger.error(message)
                 raise NonFiniteError(message)

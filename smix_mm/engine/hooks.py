@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..datasets.check.voc import usable_box
 from ..transfer import prove_loaded
 from ..transfer.proof import PROOF, describe_proof
-from ..utils.errors import LoadProofError, UsageError
+from ..utils.errors import DataError, LoadProofError, UsageError
 from ..utils.files import write_json
 from ..utils.models import unwrapped
 from ..utils.text import first_few
@@ -102,7 +102,7 @@ class BoxCheckHook(Hook):
             it. Defaults to False.
 
     Raises:
-        ValueError: A box without area would be trained on; the message names its files.
+        DataError: A box without area would be trained on; the message names its files.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -123,7 +123,7 @@ class BoxCheckHook(Hook):
                         name = str(info.get("xml_path") or info.get("img_path"))
                         files[name] = files.get(name, 0) + 1
         if used:
-            raise ValueError(
+            raise DataError(
                 f"{_counted(used)} would turn the loss into NaN; fix the files, or set "
                 "filter_cfg=dict(filter_empty_gt=True, bbox_min_size=1) in the training dataset"
             )

@@ -123,6 +123,7 @@ def join_processes(cfg: Config) -> None:
     """Let the processes of a launcher find each other, which mmengine's Runner does later otherwise."""
     if cfg.launcher == "none" or is_distributed():
         return
+    _export_ranks(cfg.launcher)
     environment = cfg.get("env_cfg") or {}
     # In the order of the Runner, because it affects how mmengine starts workers.
     set_multi_processing(**environment.get("mp_cfg", {}), distributed=True)
@@ -156,7 +157,10 @@ def _export_ranks(launcher: str) -> None:
     }.get(launcher, {})
     for target, source in names.items():
         if source not in os.environ:
-            raise UsageError(f"with launcher {launcher!r}, {source} should be set; start the processes by {launcher}")
+            raise UsageError(
+                f"with launcher {launcher!r}, {source} should be set; start the processes by "
+                f"{'torchrun' if launcher == 'pytorch' else launcher}"
+            )
         os.environ[target] = os.environ[source]
     if launcher == "slurm" and "MASTER_ADDR" not in os.environ:
         nodes = subprocess.run(

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list
+from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...transfer.checkpoint import read_checkpoint
 from ...utils.choices import NONFINITE_ACTIONS, check_option
@@ -22,16 +22,18 @@ from ...utils.files import atomic_path, write_text
 from ...utils.models import unwrapped
 from ...utils.random_state import get_random_state
 from ...utils.text import first_few
-from ..failures import RESUME
+from ...utils.failures import RESUME
+from ..launch import on_main_process
 from ..resume.state import KEY, collect
 from .batch_file import image_files, write_batch
-from .snapshot import IterationSnapshot
-from .values import as_floats, bad_parameters, is_finite, suspects
+from .snapshot import IterationSnapshot, copy_batch
+from .values import as_floats, bad_parameters, is_finite, suspects, trained_weights
 
 SKIPPED = "nonfinite_skipped"
 """Key in the message hub, and so in checkpoints, of the list of skipped iterations, counted from 1."""
 
 _SHOWN = 8
+_NORMAL = 100
 
 
 @HOOKS.register_module()
@@ -45,8 +47,10 @@ class NonFiniteHook(Hook):
     With ``'stop'``, the state before the iteration is saved as ``iter_N.pth``, from which ``--resume`` continues
     with the same batch. Each process writes its batch to ``nonfinite/iter_N+1_rankR.pt`` for
     ``tools/replay_batch.py``, and :class:`~smix_mm.utils.errors.NonFiniteError` names iteration, losses and files.
-    If the weights themselves are not finite, no checkpoint is saved, and the message names the newest one with
-    finite weights.
+    If instead the weights are the cause, because they are not finite, or because the batch before, whose loss was
+    finite, has no normal loss with them either, no image is named and no checkpoint is saved, only weights for the
+    replay; the message names the newest checkpoint whose loss of that batch is normal. A loss is normal if it is finite and at most 100 times the
+    run's first one.
 
     With ``'skip'``, the iteration counts for the schedule, but the optimizer makes no step. With accumulated gradients,
     only the gradients of this iteration are skipped, or those of the whole group if this iteration would have
@@ -72,6 +76,7 @@ class NonFiniteHook(Hook):
         self.patience = patience
         self.in_a_row = 0
         self.log_vars: dict[str, Tensor] = {}
+        self.good_batch: Any = None
         self.resume_state: dict[str, Any] | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -115,12 +120,14 @@ class NonFiniteHook(Hook):
     def _update_params(self, runner: Runner, loss: Tensor, *arguments: Any, **options: Any) -> None:
         """Replaces the optimizer wrapper's ``update_params``."""
         if _finite_on_all_ranks(loss):
-            self.in_a_row = 0
+            self.in_a_row, self.good_batch = 0, self.start.batch
             self.update_params(loss, *arguments, **options)
             return
         self.start.restore_buffers()
         self.in_a_row += 1
-        bad = bad_parameters(self.model)
+        bad = next((bad for bad in all_gather_object(bad_parameters(self.model)) if bad), [])
+        # All processes together, because layers may combine their batches.
+        spoilt = bool(bad or (self.good_batch and not min(all_gather_object(self._is_normal(runner, self.good_batch)))))
         files = image_files(self.start.batch)
         found = dict(
             rank=runner.rank,
@@ -129,10 +136,10 @@ class NonFiniteHook(Hook):
             files=files,
             suspects=list(suspects(self.start.batch, files)),
         )
-        if self.action == "skip" and not bad and self.in_a_row < self.patience:
+        if self.action == "skip" and not spoilt and self.in_a_row < self.patience:
             self._skip(runner, all_gather_object(found))
         else:
-            self._stop(runner, found, bad)
+            self._stop(runner, found, bad, spoilt)
 
     def _skip(self, runner: Runner, found: list[dict[str, Any]]) -> None:
         wrapper = runner.optim_wrapper
@@ -147,27 +154,71 @@ class NonFiniteHook(Hook):
         self.log_vars.clear()
         runner.logger.warning(f"Iteration {runner.iter + 1} is skipped: {_describe(found)}.")
 
-    def _stop(self, runner: Runner, found: dict[str, Any], bad: list[str]) -> None:
+    def _stop(self, runner: Runner, found: dict[str, Any], bad: list[str], spoilt: bool) -> None:
         # The checkpoint should contain the random state at the start of the iteration.
         self.start.restore_random_state()
-        found["replay"] = self._save_batch(runner, found["losses"], bad)
+        resume_state = collect(runner, runner.iter)
+        advice = ""
+        if spoilt or self.good_batch is None:
+            # In a resumed run without a finite loss yet, the weights are the cause if older ones have a normal loss.
+            good = self._last_good(runner)
+            spoilt = spoilt or good is not None
+            advice = _advice(runner, bad, good)
+            self.start.restore_random_state()
+        weights = _checkpoint_path(runner)
+        if spoilt and not bad:
+            # For the replay alone; no run should be resumed from them.
+            weights = Path(runner.work_dir) / "nonfinite" / f"iter_{runner.iter + 1}_weights.pth"
+            on_main_process(lambda: _save_weights(weights, self.model))
+        found["replay"] = self._save_batch(runner, found["losses"], bad, weights)
         everyone = all_gather_object(found)
-        self.resume_state = collect(runner, runner.iter)
-        state: list[str | None] = [None]
-        if runner.rank == 0:
-            state = [_last_good(runner, bad) if bad else _save_checkpoint(runner)]
-        # The other processes wait here, so that none ends before the checkpoint is complete.
-        broadcast_object_list(state)
+        if not spoilt:
+            self.resume_state = resume_state
+            # The other processes wait here, so that none ends before the checkpoint is complete.
+            advice = on_main_process(lambda: _save_checkpoint(runner))
         often = f", as the {self.in_a_row - 1} before it," if self.in_a_row > 1 else ""
         epoch = f" (epoch {runner.epoch + 1})" if runner.max_epochs > 1 else ""
         message = (
-            f"iteration {runner.iter + 1}{epoch}{often} has no finite loss: {_describe(everyone)}; "
-            f"{state[0]}; {next(each for each in everyone if each['bad'])['replay']}"
+            f"iteration {runner.iter + 1}{epoch}{often} has no finite loss: {_describe(everyone, not spoilt)}; "
+            f"{advice}; {next(each for each in everyone if each['bad'])['replay']}"
         )
         runner.logger.error(message)
         raise NonFiniteError(message)
 
-    def _save_batch(self, runner: Runner, losses: dict[str, float], bad: list[str]) -> str:
+    def _is_normal(self, runner: Runner, batch: Any) -> bool:
+        """Whether the model of now has a normal loss of a batch; its buffers and all random states are restored."""
+        with torch.no_grad(), runner.optim_wrapper.optim_context(self.model):
+            data = self.model.data_preprocessor(copy_batch(batch), True)
+            loss, _ = self.parse_losses(self.model._run_forward(data, mode="loss"))
+        self.start.restore_buffers()
+        self.start.restore_random_state()
+        history = runner.message_hub.log_scalars.get("train/loss")
+        most = _NORMAL * abs(float(history.data[0][0])) if history is not None and len(history.data[0]) else math.inf
+        return is_finite(loss) and abs(float(loss)) <= most
+
+    def _last_good(self, runner: Runner) -> str | None:
+        """The newest checkpoint with a normal loss of the last batch whose loss was finite; without one, of this batch.
+
+        The model is left as it was.
+        """
+        batch = self.good_batch or self.start.batch
+        weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        good = None
+        for file in on_main_process(lambda: _newest(_checkpoint_path(runner).parent)):
+            state = on_main_process(partial(_resumable_weights, file, weights))
+            if state is not None:
+                self._load(state)
+                if min(all_gather_object(self._is_normal(runner, batch))):
+                    good = file
+                    break
+        self._load(weights)
+        return good
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        self.model.load_state_dict(state, strict=False)
+        self.start.buffers = [buffer.detach().clone() for buffer in self.model.buffers()]
+
+    def _save_batch(self, runner: Runner, losses: dict[str, float], bad: list[str], weights: Path) -> str:
         """Write the batch of this process; returns a phrase on how to replay it."""
         path = Path(runner.work_dir) / "nonfinite" / f"iter_{runner.iter + 1}_rank{runner.rank}.pt"
         random_state = get_random_state(self.model)
@@ -179,7 +230,7 @@ class NonFiniteHook(Hook):
             rank=runner.rank,
             losses=losses,
             bad_parameters=bad,
-            checkpoint=None if bad else str(_checkpoint_path(runner)),
+            checkpoint=None if bad else str(weights),
             config=Path(runner.cfg.filename).name if runner.cfg.filename else f"{runner.timestamp}.py",
             threads=torch.get_num_threads(),
         )
@@ -199,8 +250,8 @@ def _finite_on_all_ranks(loss: Tensor) -> bool:
     return not bool(bad)
 
 
-def _describe(found: list[dict[str, Any]]) -> str:
-    """Describe which losses are not finite, on which rank, and for which files."""
+def _describe(found: list[dict[str, Any]], blame: bool = True) -> str:
+    """Describe which losses are not finite, on which rank, and if ``blame``, for which files."""
     parts = []
     for each in found:
         if each["bad"]:
@@ -209,7 +260,8 @@ def _describe(found: list[dict[str, Any]]) -> str:
             bad = [f"{name} is {each['losses'][name]}" for name in names if not math.isfinite(each["losses"][name])]
             where = f" on rank {each['rank']}" if len(found) > 1 else ""
             hint = f" (check {first_few(each['suspects'], _SHOWN)})" if each["suspects"] else ""
-            parts.append(f"{', '.join(bad) or 'their sum is not'}{where} for {first_few(each['files'], _SHOWN)}{hint}")
+            files = f" for {first_few(each['files'], _SHOWN)}{hint}" if blame else ""
+            parts.append(f"{', '.join(bad) or 'their sum is not'}{where}{files}")
     return "; ".join(parts)
 
 
@@ -231,18 +283,46 @@ def _save_checkpoint(runner: Runner) -> str:
     return f"--resume continues from the state before it, {path}: fix the data, or add --on-nonfinite skip"
 
 
-def _last_good(runner: Runner, bad: list[str]) -> str:
-    """A phrase about the weights that are not finite, and the newest checkpoint whose are."""
-    reason = f"the weights were not finite before it ({first_few(bad, _SHOWN)}), so no checkpoint is saved"
-    files = _checkpoint_path(runner).parent.glob("*.pth")
-    for path in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
-        try:
-            content = read_checkpoint(path)
-        except CheckpointError:
-            continue
-        if "optimizer" in content and all(map(is_finite, content["state_dict"].values())):
-            return f"{reason}; the last good one is {path}: use --resume {path} and a smaller learning rate"
-    return f"{reason}, and there is no good one: start again with a smaller learning rate, or with clip_grad"
+def _save_weights(path: Path, model: nn.Module) -> None:
+    try:
+        with atomic_path(path) as temporary:
+            torch.save(model.state_dict(), temporary)
+    except (OSError, RuntimeError):
+        pass  # the message that follows is more important
+
+
+def _newest(folder: Path) -> list[str]:
+    files = [path for path in folder.glob("*.pth") if not path.name.startswith(".")]
+    return [str(path) for path in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
+
+
+def _resumable_weights(file: str, own: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """The trained weights of a checkpoint to resume from; None if they are not finite, or not of this model."""
+    try:
+        content = read_checkpoint(file)
+        state = trained_weights(content)
+    except (CheckpointError, OSError, AttributeError):
+        return None
+    fits = all(getattr(state.get(name), "shape", None) == value.shape for name, value in own.items())
+    finite = fits and all(is_finite(state[name]) for name in own)
+    return state if finite and "optimizer" in content else None
+
+
+def _advice(runner: Runner, bad: list[str], good: str | None) -> str:
+    """How to go on when the weights are the cause."""
+    reason = f"were not finite before it ({first_few(bad, _SHOWN)})" if bad else "give no normal loss of other images"
+    optimizer = (runner.cfg.get("optim_wrapper") or {}).get("optimizer") or {}
+    rate = optimizer.get("lr")
+    smaller = f"--cfg-options optim_wrapper.optimizer.lr={rate / 10:g}" if isinstance(rate, (int, float)) else "..."
+    if good is None:
+        return (
+            f"the weights {reason}, so no checkpoint is saved, and there is no good one: start again with a smaller "
+            f"learning rate ({smaller}), or with clip_grad"
+        )
+    return (
+        f"the weights {reason}, so no checkpoint is saved; the last good one is {good}: go on with a smaller learning "
+        f"rate, --resume {good} --config-schedule {smaller}"
+    )
 
 
 def _first_line(error: BaseException) -> str:

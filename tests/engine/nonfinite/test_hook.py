@@ -189,7 +189,7 @@ def test_spoilt_weights_stop_even_skip_and_are_not_saved(run):
     folder, error = run(dict(type="BlowHook", at=3, what="weights"), on_nonfinite="skip")
     assert "iteration 3 " in error
     assert "the weights were not finite before it (backbone.conv1.weight), so no checkpoint is saved" in error
-    assert f"the last good one is {folder}/iter_2.pth: use --resume {folder}/iter_2.pth" in error
+    assert f"the last good one is {folder}/iter_2.pth: go on with a smaller learning rate, --resume {folder}/it" in error
     assert sorted(path.name for path in folder.glob("*.pth")) == ["iter_1.pth", "iter_2.pth"]
 
 
