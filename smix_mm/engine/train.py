@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 
 from ..datasets.check.strict import make_strict
+from ..preflight import CONTRADICTION, format_findings, preflight
 from ..utils.errors import UsageError
 from .hooks import MixingLabelsHook
-from ..preflight import CONTRADICTION, format_findings, preflight
 from .launch import build_runner, errors_of_config, join_processes, load_config, on_main_process
 from .nonfinite.hook import NonFiniteHook
 from .resume.config import choose_checkpoint, resume_from, use_exact_parts
@@ -106,8 +106,10 @@ def _preflight(cfg: Config, checkpoint: str | None, config_schedule: bool) -> li
     findings = on_main_process(lambda: preflight(cfg, checkpoint, config_schedule))
     wrong = [finding for finding in findings if finding.level == CONTRADICTION]
     if wrong:
-        raise UsageError(f"nothing was started, because settings contradict each other, the data or the weights "
-                         f"(--no-preflight starts it anyway):\n{format_findings(wrong)}")
+        raise UsageError(
+            f"nothing was started, because settings contradict each other, the data or the weights "
+            f"(--no-preflight starts it anyway):\n{format_findings(wrong)}"
+        )
     return [f"Preflight: {finding.setting}: {finding.problem}; {finding.fix}." for finding in findings]
 
 

@@ -9,7 +9,17 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
 from .findings import Finding, contradiction, doubt
-from .settings import PARTS, augments_of, datasets_of, default_of, evaluators_of, is_known, preprocessor_of, registered, walk
+from .settings import (
+    PARTS,
+    augments_of,
+    datasets_of,
+    default_of,
+    evaluators_of,
+    is_known,
+    preprocessor_of,
+    registered,
+    walk,
+)
 
 _HEADS = ("bbox_head", "mask_head", "head", "decode_head", "auxiliary_head")
 # Parts of a model whose number of classes is not that of the data.
@@ -146,7 +156,9 @@ def _check_evaluators(cfg: Mapping[str, Any], classes: tuple[str, ...], first: s
                     problem = f"{_difference(own, classes)} {first}"
                     yield contradiction(f"{path}.classes", problem, "give both the same classes")
             topk = metric.get("topk")
-            most = max((k for k in (topk if isinstance(topk, (list, tuple)) else [topk]) if isinstance(k, int)), default=1)
+            most = max(
+                (k for k in (topk if isinstance(topk, (list, tuple)) else [topk]) if isinstance(k, int)), default=1
+            )
             if most > len(classes):
                 problem = f"is {most}, but there are {len(classes)} classes"
                 yield contradiction(f"{path}.topk", problem, f"set {path}.topk=1 or at most {len(classes)}")

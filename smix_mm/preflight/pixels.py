@@ -128,7 +128,10 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
                 yield contradiction(f"{augment_path}.{name}", problem, "give both the same")
         given = augment.get("channel_order", default_of(kind, "channel_order"))
         if given in ("rgb", "bgr") and given != order:
-            setting, problem = f"{augment_path}.channel_order", f"is {given!r}, but {path} makes {order.upper()} of the batch"
+            setting, problem = (
+                f"{augment_path}.channel_order",
+                f"is {given!r}, but {path} makes {order.upper()} of the batch",
+            )
             yield contradiction(setting, problem, f"set {setting}={order}")
 
 

@@ -15,9 +15,7 @@ from .weights import check_resume, check_weights
 Check = Callable[[Mapping[str, Any]], Iterable[Finding]]
 
 
-def preflight(
-    cfg: Mapping[str, Any], resume: str | Path | None = None, config_schedule: bool = False
-) -> list[Finding]:
+def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None, config_schedule: bool = False) -> list[Finding]:
     """Compare what a config states in several places, and with its data and weights.
 
     Compared are class names of all datasets and metrics, their number with every head, data preprocessor,

@@ -127,7 +127,9 @@ def check_resume(cfg: Mapping[str, Any], path: str | Path, config_schedule: bool
     before, now = ((one.get("optimizer") or {}).get("type") for one in (before, cfg.get("optim_wrapper") or {}))
     if isinstance(before, str) and isinstance(now, str) and before != now:
         problem = f"is {now}, but {path} holds the state of {before}"
-        yield contradiction("optim_wrapper.optimizer.type", problem, f"set it to {before}, or start with load_from={path}")
+        yield contradiction(
+            "optim_wrapper.optimizer.type", problem, f"set it to {before}, or start with load_from={path}"
+        )
     loop = cfg.get("train_cfg") or {}
     for unit, counted in (("max_epochs", meta.get("epoch")), ("max_iters", meta.get("iter"))):
         most = loop.get(unit)

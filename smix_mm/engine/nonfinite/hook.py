@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from ...transfer.checkpoint import read_checkpoint
 from ...utils.choices import NONFINITE_ACTIONS, check_option
 from ...utils.errors import CheckpointError, NonFiniteError, UsageError
+from ...utils.failures import RESUME
 from ...utils.files import atomic_path, write_text
 from ...utils.models import unwrapped
 from ...utils.random_state import get_random_state
 from ...utils.text import first_few
-from ...utils.failures import RESUME
 from ..launch import on_main_process
 from ..resume.state import KEY, collect
 from .batch_file import image_files, write_batch

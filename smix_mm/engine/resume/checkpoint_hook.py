@@ -11,8 +11,10 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ...transfer.proof import PROOF
 from ...utils.files import write_text
 from .atomic_backend import ATOMIC_FILES, DeferredDeletes
+from .config import STARTED
 from .state import KEY, collect, restore
 
 
@@ -42,7 +44,8 @@ class ExactCheckpointHook(CheckpointHook):
         if type(self.file_backend) is LocalBackend:
             self.backend_args = {"backend": ATOMIC_FILES}
             if is_main_process():
-                _remove_unfinished(Path(self.out_dir))
+                for folder in (self.out_dir, runner.work_dir, Path(runner.work_dir) / "nonfinite"):
+                    _remove_unfinished(Path(folder))
         self.file_backend = DeferredDeletes(self.file_backend)
         if runner.iter > 0:
             reasons = restore(runner, self._loaded)
@@ -108,7 +111,18 @@ class ExactCheckpointHook(CheckpointHook):
         self.file_backend.remove_now(keep={self.last_ckpt, *best})
 
 
+# The files that training writes with `atomic_path`; their temporary names have eight characters more.
+_WRITTEN = (
+    ".*-????????.pth",
+    ".last_checkpoint-????????",
+    f".{STARTED}-????????",
+    f".{Path(PROOF).stem}-????????.json",
+    ".iter_*-????????.pt",
+)
+
+
 def _remove_unfinished(folder: Path) -> None:
     """Remove the temporary files that a killed run has left."""
-    for path in folder.glob(".*-????????.pth"):
-        path.unlink(missing_ok=True)
+    for pattern in _WRITTEN:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
