@@ -28,9 +28,8 @@ _FILES_SHOWN = 5
 class LoadProofHook(Hook):
     """Prove before the first iteration that the model starts from the weights of its checkpoint.
 
-    mmengine only warns about weights that do not fit, and then trains from random ones. The result is
-    written to ``load_proof.json`` in the work dir, with the names in ``new`` and ``unused``. A resumed
-    run is not checked, because its weights are those of the interrupted one.
+    mmengine only warns about weights that do not fit, and then trains from random ones. The result is written to
+    ``load_proof.json`` in the work dir. A resumed run is not checked.
 
     Args:
         checkpoint: File with the published backbone. Defaults to None, for the checkpoint in the ``init_cfg`` of
@@ -92,10 +91,9 @@ def _checkpoint_of(model: nn.Module) -> tuple[str, str]:
 class BoxCheckHook(Hook):
     """Check all training boxes before the first iteration.
 
-    The box loss takes the logarithm of a box's width and height, and is NaN if one is zero. Boxes
-    without area that are removed from training (by the dataset's ``filter_cfg=dict(bbox_min_size=1)``,
-    or by ``SanitizeBoxes``, which ``tools/train.py`` adds to the pipeline) are reported in a
-    warning with their files; any other box without area is an error.
+    The box loss takes the logarithm of a box's width and height. Boxes without area that are removed from training
+    (by ``filter_cfg=dict(bbox_min_size=1)``, or by ``SanitizeBoxes``, which ``tools/train.py`` adds) are reported in
+    a warning with their files; any other box without area is an error.
 
     Args:
         quiet: Whether to omit the warning, as :func:`~smix_mm.datasets.check.strict.make_strict` has already given
@@ -132,7 +130,6 @@ class BoxCheckHook(Hook):
 
 
 def _leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """The datasets inside wrappers that repeat or concatenate."""
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:
             yield from _leaf_datasets(part)
@@ -195,11 +192,8 @@ class MixingLabelsHook(Hook):
 class ChannelsLastHook(Hook):
     """Store the weights of convolutions in the memory format ``channels_last``, the fastest for tensor cores.
 
-    The values do not change. Images in that format, as from ``InMemoryClsDataPreprocessor``, are not
-    converted in each step.
-
-    With several processes torch warns once that the strides of gradients and of its buckets differ, because
-    the model was wrapped before. The gradients are correct, but copied once more.
+    The values do not change. With several processes torch warns once that the strides of gradients and of its buckets
+    differ, because the model was wrapped before. The gradients are correct, but copied once more.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -211,9 +205,8 @@ class ChannelsLastHook(Hook):
 class Bfloat16OptimWrapper(OptimWrapper):
     """mmengine's ``OptimWrapper`` with the forward pass under autocast to bfloat16.
 
-    Weights, optimizer state and checkpoints stay float32, as with ``AmpOptimWrapper``. bfloat16 has the
-    exponent range of float32, so the loss is not scaled, and no step waits for a check of overflow. Works on a
-    CPU too, unlike ``AmpOptimWrapper``.
+    Weights, optimizer state and checkpoints stay float32. bfloat16 has the exponent range of float32, so the loss is
+    not scaled. Works on a CPU too, unlike ``AmpOptimWrapper``.
     """
 
     @contextmanager

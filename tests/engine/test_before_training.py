@@ -24,13 +24,14 @@ def last_lines(output):
 
 
 def test_contradictions_stop_a_training_before_anything_is_written(train, tmp_path):
-    finished = train(**{"model.head.num_classes": 7, "data_preprocessor.num_classes": 7})
+    finished = train(**{"model.head.num_classes": 7, "data_preprocessor.num_classes": 7})  # the head is the config's own
     first, *findings, total = last_lines(finished.output)
     assert finished.status == 2 and "nothing was started" in first and "--no-preflight" in first
-    assert [line.split(": ")[1] for line in findings] == ["model.head.num_classes", "data_preprocessor.num_classes"]
-    assert (
-        all(line.endswith("num_classes=10") for line in findings) and total == "preflight: 2 contradictions, 0 doubts"
-    )
+    assert findings == [
+        "contradiction: data_preprocessor.num_classes: is 7, but train_dataloader.dataset has 10 classes; set "
+        "data_preprocessor.num_classes=10"
+    ]
+    assert total == "preflight: 1 contradiction, 0 doubts"
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["output.txt"]
 
 
@@ -48,13 +49,8 @@ train_cfg = dict(max_epochs=1)
     refused = train(config=config)
     assert refused.status == 2 and "train_dataloader.dataset.pipeline: has Normalize" in refused.output
     assert train("--no-preflight", config=config).status == 0
-    finished = train(config=config, **{"train_dataloader.dataset.pipeline.2.type": "Resize"})
-    assert finished.status == 2
-    config.write_text(
-        config.read_text()
-        .replace("pipeline += [", "pipeline += [][:0] + [")
-        .replace('dict(type="Normalize", mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7]), ', "")
-    )
+    lines = config.read_text().splitlines(keepends=True)
+    config.write_text("".join(lines).replace(lines[5], "pipeline += [dict(type='PackInputs')]\n"))
     finished = train(config=config)
     assert finished.status == 0
     assert "Preflight: data_preprocessor: differs from model.data_preprocessor in " in finished.output

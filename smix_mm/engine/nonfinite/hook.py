@@ -13,11 +13,10 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...transfer.checkpoint import read_checkpoint
 from ...utils.choices import NONFINITE_ACTIONS, check_option
-from ...utils.errors import CheckpointError, NonFiniteError, UsageError
+from ...utils.errors import NonFiniteError, UsageError
 from ...utils.failures import RESUME
 from ...utils.files import atomic_path, write_text
 from ...utils.models import unwrapped
@@ -27,12 +26,12 @@ from ..launch import on_main_process
 from ..resume.state import KEY, collect
 from .batch_file import image_files, write_batch
 from .snapshot import IterationSnapshot, copy_batch
-from .values import as_floats, bad_parameters, is_finite, suspects, trained_weights
+from .report import advise, describe, list_newest, read_weights, save_weights
+from .values import as_floats, bad_parameters, is_finite, suspects
 
 SKIPPED = "nonfinite_skipped"
 """Key in the message hub, and so in checkpoints, of the list of skipped iterations, counted from 1."""
 
-_SHOWN = 8
 _NORMAL = 100
 
 
@@ -48,13 +47,13 @@ class NonFiniteHook(Hook):
     with the same batch. Each process writes its batch to ``nonfinite/iter_N+1_rankR.pt`` for
     ``tools/replay_batch.py``, and :class:`~smix_mm.utils.errors.NonFiniteError` names iteration, losses and files.
     If instead the weights are the cause, because they are not finite, or because the batch before, whose loss was
-    finite, has no normal loss with them either, no image is named and no checkpoint is saved, only weights for the
-    replay; the message names the newest checkpoint whose loss of that batch is normal. A loss is normal if it is finite and at most 100 times the
-    run's first one.
+    finite, has no normal loss with them either, no image is named, and weights are saved for the replay alone; the
+    message names the newest checkpoint whose loss of that batch is normal. A loss is normal if it is finite and at
+    most 100 times the run's first one.
 
     With ``'skip'``, the iteration counts for the schedule, but the optimizer makes no step. With accumulated gradients,
     only the gradients of this iteration are skipped, or those of the whole group if this iteration would have
-    completed it. The run still stops if the weights are not finite, or after ``patience`` non-finite losses in a row.
+    completed it. The run still stops if the weights are the cause, or after ``patience`` non-finite losses in a row.
 
     Args:
         action: ``'stop'`` or ``'skip'``. Defaults to ``'stop'``.
@@ -100,7 +99,7 @@ class NonFiniteHook(Hook):
         if skipped:
             runner.logger.warning(
                 f"{len(skipped)} of {runner.max_iters} iterations were skipped because their loss was not finite: "
-                f"{first_few(skipped, _SHOWN)}."
+                f"{first_few(skipped, 8)}."
             )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -152,7 +151,7 @@ class NonFiniteHook(Hook):
         runner.message_hub.update_info(SKIPPED, [*skipped, runner.iter + 1])
         # The same dict goes to the logger, whose windowed means would become NaN.
         self.log_vars.clear()
-        runner.logger.warning(f"Iteration {runner.iter + 1} is skipped: {_describe(found)}.")
+        runner.logger.warning(f"Iteration {runner.iter + 1} is skipped: {describe(found)}.")
 
     def _stop(self, runner: Runner, found: dict[str, Any], bad: list[str], spoilt: bool) -> None:
         # The checkpoint should contain the random state at the start of the iteration.
@@ -163,13 +162,13 @@ class NonFiniteHook(Hook):
             # In a resumed run without a finite loss yet, the weights are the cause if older ones have a normal loss.
             good = self._last_good(runner)
             spoilt = spoilt or good is not None
-            advice = _advice(runner, bad, good)
+            advice = advise(runner.cfg, bad, good)
             self.start.restore_random_state()
         weights = _checkpoint_path(runner)
         if spoilt and not bad:
             # For the replay alone; no run should be resumed from them.
             weights = Path(runner.work_dir) / "nonfinite" / f"iter_{runner.iter + 1}_weights.pth"
-            on_main_process(lambda: _save_weights(weights, self.model))
+            on_main_process(lambda: save_weights(weights, self.model))
         found["replay"] = self._save_batch(runner, found["losses"], bad, weights)
         everyone = all_gather_object(found)
         if not spoilt:
@@ -179,7 +178,7 @@ class NonFiniteHook(Hook):
         often = f", as the {self.in_a_row - 1} before it," if self.in_a_row > 1 else ""
         epoch = f" (epoch {runner.epoch + 1})" if runner.max_epochs > 1 else ""
         message = (
-            f"iteration {runner.iter + 1}{epoch}{often} has no finite loss: {_describe(everyone, not spoilt)}; "
+            f"iteration {runner.iter + 1}{epoch}{often} has no finite loss: {describe(everyone, not spoilt)}; "
             f"{advice}; {next(each for each in everyone if each['bad'])['replay']}"
         )
         runner.logger.error(message)
@@ -204,8 +203,8 @@ class NonFiniteHook(Hook):
         batch = self.good_batch or self.start.batch
         weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         good = None
-        for file in on_main_process(lambda: _newest(_checkpoint_path(runner).parent)):
-            state = on_main_process(partial(_resumable_weights, file, weights))
+        for file in on_main_process(lambda: list_newest(_checkpoint_path(runner).parent)):
+            state = on_main_process(partial(read_weights, file, weights))
             if state is not None:
                 self._load(state)
                 if min(all_gather_object(self._is_normal(runner, batch))):
@@ -250,21 +249,6 @@ def _finite_on_all_ranks(loss: Tensor) -> bool:
     return not bool(bad)
 
 
-def _describe(found: list[dict[str, Any]], blame: bool = True) -> str:
-    """Describe which losses are not finite, on which rank, and if ``blame``, for which files."""
-    parts = []
-    for each in found:
-        if each["bad"]:
-            # The sum is last, unlike in the log, because a part is the cause.
-            names = sorted((name for name in each["losses"] if "loss" in name), key=lambda name: name == "loss")
-            bad = [f"{name} is {each['losses'][name]}" for name in names if not math.isfinite(each["losses"][name])]
-            where = f" on rank {each['rank']}" if len(found) > 1 else ""
-            hint = f" (check {first_few(each['suspects'], _SHOWN)})" if each["suspects"] else ""
-            files = f" for {first_few(each['files'], _SHOWN)}{hint}" if blame else ""
-            parts.append(f"{', '.join(bad) or 'their sum is not'}{where}{files}")
-    return "; ".join(parts)
-
-
 def _checkpoint_path(runner: Runner) -> Path:
     folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook)]
     return Path([*folders, runner.work_dir][0]) / f"iter_{runner.iter}.pth"
@@ -281,48 +265,6 @@ def _save_checkpoint(runner: Runner) -> str:
     except (OSError, RuntimeError) as error:
         return f"the state before it could not be saved ({_first_line(error)}); {RESUME}"
     return f"--resume continues from the state before it, {path}: fix the data, or add --on-nonfinite skip"
-
-
-def _save_weights(path: Path, model: nn.Module) -> None:
-    try:
-        with atomic_path(path) as temporary:
-            torch.save(model.state_dict(), temporary)
-    except (OSError, RuntimeError):
-        pass  # the message that follows is more important
-
-
-def _newest(folder: Path) -> list[str]:
-    files = [path for path in folder.glob("*.pth") if not path.name.startswith(".")]
-    return [str(path) for path in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
-
-
-def _resumable_weights(file: str, own: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """The trained weights of a checkpoint to resume from; None if they are not finite, or not of this model."""
-    try:
-        content = read_checkpoint(file)
-        state = trained_weights(content)
-    except (CheckpointError, OSError, AttributeError):
-        return None
-    fits = all(getattr(state.get(name), "shape", None) == value.shape for name, value in own.items())
-    finite = fits and all(is_finite(state[name]) for name in own)
-    return state if finite and "optimizer" in content else None
-
-
-def _advice(runner: Runner, bad: list[str], good: str | None) -> str:
-    """How to go on when the weights are the cause."""
-    reason = f"were not finite before it ({first_few(bad, _SHOWN)})" if bad else "give no normal loss of other images"
-    optimizer = (runner.cfg.get("optim_wrapper") or {}).get("optimizer") or {}
-    rate = optimizer.get("lr")
-    smaller = f"--cfg-options optim_wrapper.optimizer.lr={rate / 10:g}" if isinstance(rate, (int, float)) else "..."
-    if good is None:
-        return (
-            f"the weights {reason}, so no checkpoint is saved, and there is no good one: start again with a smaller "
-            f"learning rate ({smaller}), or with clip_grad"
-        )
-    return (
-        f"the weights {reason}, so no checkpoint is saved; the last good one is {good}: go on with a smaller learning "
-        f"rate, --resume {good} --config-schedule {smaller}"
-    )
 
 
 def _first_line(error: BaseException) -> str:

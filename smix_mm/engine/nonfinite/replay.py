@@ -30,15 +30,11 @@ class Replay:
     """The result of a replay.
 
     Attributes:
-        iteration: Iteration of the batch, counted from 1 as in the log.
-        rank: Rank of the process that saved the batch.
-        config: The config file that was used.
-        checkpoint: The weights that were used.
+        iteration, rank: Iteration of the batch, counted from 1 as in the log, and rank of the process that saved it.
+        config, checkpoint: The files that were used.
         files: The image file of each sample, in order.
-        saved: The losses by name when the batch was saved, and their sum ``loss``.
-        losses: The same in the replay.
-        findings: Non-finite values and boxes without area, in the order of the training step; empty if there are
-            none.
+        saved, losses: The losses by name and their sum ``loss``, when the batch was saved and in the replay.
+        findings: Non-finite values and boxes without area, in the order of the training step.
     """
 
     iteration: int
@@ -67,11 +63,9 @@ def replay_batch(
 ) -> Replay:
     """Compute the losses of a batch that was saved at a non-finite loss.
 
-    The model is built from the config (which is executed, as any config is) with the weights saved
-    at the stop, and gets the batch with the random state of that time, so that mixing and
-    dropout are the same. On a CPU the losses are equal to the bit; on a GPU only with
-    deterministic algorithms. With ``SyncBatchNorm`` they differ, because the other
-    processes' batches are missing.
+    The model is built from the config with the weights saved at the stop, and gets the batch with the random state of
+    that time, so that mixing and dropout are the same. On a CPU the losses are equal to the bit; on a GPU only with
+    deterministic algorithms. With ``SyncBatchNorm`` they differ, because the other processes' batches are missing.
 
     Args:
         path: A file ``nonfinite/iter_N_rankR.pt`` of a work dir.

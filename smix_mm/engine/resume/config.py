@@ -29,13 +29,7 @@ _NEEDED = ("meta", "state_dict", "message_hub")
 
 
 class Choice(NamedTuple):
-    """The checkpoint that a run starts from.
-
-    Attributes:
-        checkpoint: File to resume from; None to start as configured.
-        seed: Seed of the run that wrote it; None if it is not known.
-        notes: Lines for the log.
-    """
+    """File to resume from (None to start as configured), seed of the run that wrote it, and lines for the log."""
 
     checkpoint: str | None
     seed: int | None
@@ -73,7 +67,7 @@ def _replace(part: Any) -> None:
 
 
 def _import_package(cfg: Config) -> None:
-    """Add this package to the imports, so that the config that mmengine writes to the work dir is complete."""
+    """Let the config that mmengine writes to the work dir import this package."""
     imports = dict(cfg.get("custom_imports") or dict(imports=[], allow_failed_imports=False))
     names = imports["imports"]
     names = [names] if isinstance(names, str) else list(names)
@@ -84,11 +78,7 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> Choice:
     """Choose the checkpoint to resume from, on the main process for all processes.
 
     Processes that torchrun restarted after a failure resume from the newest checkpoint of this launch, if there is one,
-    regardless of ``resume``.
-
-    Args:
-        cfg: A config with ``work_dir`` and ``launcher``.
-        resume: ``'auto'`` for the newest complete checkpoint, a checkpoint's path, or None to start as configured.
+    regardless of ``resume``: ``'auto'`` for the newest complete checkpoint, a path, or None to start as configured.
 
     Raises:
         CheckpointError: The given checkpoint cannot be read or is not one of a training, or the chosen one does not
@@ -175,11 +165,7 @@ def _resumable(path: Path) -> int | None:
 
 
 def resume_from(cfg: Config, choice: Choice) -> list[str]:
-    """Set the chosen checkpoint and its seed in the config.
-
-    Returns:
-        Lines for the log.
-    """
+    """Set the chosen checkpoint and its seed in the config; returns lines for the log."""
     notes = list(choice.notes)
     cfg.resume = choice.checkpoint is not None
     if choice.checkpoint is None:

@@ -44,12 +44,7 @@ class ExactLoop(BaseLoop):
         self._random_state: Mapping[str, Any] | None = None
 
     def progress(self, iteration: int) -> dict[str, Any]:
-        """The position in the data, for a checkpoint.
-
-        Args:
-            iteration: Number of iterations that the checkpoint covers: the loop's own count, or one more if the loop
-                has not counted the last one yet.
-        """
+        """The position in the data after ``iteration`` iterations: the loop's own count, or one more."""
         return dict(
             data_epoch=self.data_epoch,
             batches_done=self.batches_done + iteration - self.iter,

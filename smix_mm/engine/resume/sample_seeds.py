@@ -11,12 +11,7 @@ from ...utils.random_state import seeded_cpu
 
 
 class SampleKey(NamedTuple):
-    """An index with the numbers that seed the sample's augmentation.
-
-    Attributes:
-        index: The sampler's index, usually of a sample in the dataset.
-        entropy: (seed of the run, epoch, rank, position in the rank's epoch), each at least 0.
-    """
+    """The sampler's index, and what seeds the sample: (seed of the run, epoch, rank, position in the rank's epoch)."""
 
     index: Any
     entropy: tuple[int, ...]
@@ -51,14 +46,7 @@ class SeededDataset:
 
 
 class SampleKeys:
-    """A sampler or batch sampler that converts the indices of another one to :class:`SampleKey`.
-
-    Args:
-        source: Yields indices, or lists of them.
-        batched: Whether it yields lists.
-        seed: Seed of the run.
-        rank: Rank of this process.
-    """
+    """A sampler, or if ``batched`` a batch sampler, that converts the indices of another one to :class:`SampleKey`."""
 
     def __init__(self, source: Any, batched: bool, seed: int, rank: int) -> None:
         self.source = source
