@@ -36,12 +36,8 @@ def load_config(
 ) -> Config:
     """Read a config, override its settings, and add the defaults that OpenMMLab's own scripts add.
 
-    Args:
-        config: The file, see :func:`~smix_mm.utils.config.find_config`.
-        work_dir: Folder for logs and checkpoints. Defaults to the config's ``work_dir``, else to
-            ``work_dirs/<name of the config>``.
-        cfg_options: Settings that override the config's, by dotted name.
-        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+    Arguments are those of :func:`~smix_mm.engine.train.train`; for ``config``, see
+    :func:`~smix_mm.utils.config.find_config`.
 
     Raises:
         UsageError: The config cannot be read, or the launcher is none of these or did not start this process.
@@ -141,7 +137,7 @@ def on_main_process(work: Callable[[], T]) -> T:
     broadcast_object_list(result)
     if isinstance(result[0], SmixError):
         raise result[0]
-    return result[0]  # type: ignore[no-any-return]
+    return result[0]
 
 
 def _export_ranks(launcher: str) -> None:

@@ -28,13 +28,11 @@ def test(
 
     Args:
         config: An mmengine config of mmpretrain or MMDetection.
-        checkpoint: The weights.
+        checkpoint: The weights; every parameter of the model should be in the file.
         work_dir: Folder for the log. Defaults as in :func:`~smix_mm.engine.train.train`.
-        out: File (.pkl) for the predictions. Defaults to None: they are not written.
-        metrics: File (.json) for the metrics. Defaults to None: they are not written.
-        show_dir: Folder for images with predictions drawn on them. Defaults to None: none are drawn.
-        cfg_options: Settings that override the config's, by dotted name.
-        launcher: How several processes were started. Defaults to ``'none'``, for one process.
+        out, metrics, show_dir: File (.pkl) for the predictions, file (.json) for the metrics, and folder for images
+            with predictions. Defaults to None: they are not written.
+        cfg_options, launcher: As in :func:`~smix_mm.engine.train.train`.
 
     Returns:
         The metrics by name, such as ``accuracy/top1`` or ``voc/mAP_11point``.

@@ -40,21 +40,10 @@ def train(
         config: An mmengine config of mmpretrain or MMDetection.
         work_dir: Folder for logs and checkpoints. Defaults to the config's ``work_dir``, else to
             ``work_dirs/<name of the config>``.
-        resume: ``'auto'`` to resume from the newest complete checkpoint in ``work_dir``, if there is one, or a
-            checkpoint's path. Processes that torchrun restarts after a failure resume automatically. Defaults to
-            None: the run starts as configured.
-        amp: Whether to train in mixed precision with dynamic loss scaling; needs a GPU. Defaults to False.
-        auto_scale_lr: Whether to scale the learning rate by the actual batch size divided by the config's
-            ``auto_scale_lr.base_batch_size``. Defaults to False.
-        no_validate: Whether to omit the evaluation during training. Defaults to False.
-        on_nonfinite: What to do at a non-finite loss: ``'stop'`` the run before the weights change, or ``'skip'``
-            the iteration, see :class:`~smix_mm.engine.NonFiniteHook`. Defaults to None, for the action of the
-            config's own hook, or ``'stop'`` without one.
-        config_schedule: Whether a resumed run uses the learning rate, schedules and optimizer settings of the config
-            instead of the checkpoint's, see
-            :class:`~smix_mm.engine.resume.config_schedule.ConfigScheduleHook`. Defaults to False.
-        check_config: Whether to compare the config's settings with each other, its data and its weights before
-            anything is built, see :func:`~smix_mm.preflight.preflight`. Defaults to True.
+        resume: ``'auto'`` for the newest complete checkpoint in ``work_dir``, if there is one, or a checkpoint's path.
+            Processes that torchrun restarts after a failure resume automatically. Defaults to None.
+        amp, auto_scale_lr, no_validate, on_nonfinite, config_schedule: As the options of ``tools/train.py``.
+        check_config: Whether :func:`~smix_mm.preflight.preflight` is run before anything is built. Defaults to True.
         cfg_options: Settings that override the config's, by dotted name.
         launcher: How several processes were started. Defaults to ``'none'``, for one process.
 

@@ -55,17 +55,11 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     if min(stds) <= 0:
         yield contradiction(f"{path}.std", f"is {stds}", "give positive numbers")
     elif 0 < max(map(abs, means)) <= 1 or (max(map(abs, means)) == 0 and max(stds) < 1):
-        yield contradiction(
-            f"{path}.mean",
-            f"is {means} and std {stds}, for pixels from 0 to 1, but OpenMMLab's pixels go from 0 to 255",
-            "multiply both by 255",
-        )
+        problem = f"is {means} and std {stds}, for pixels from 0 to 1, but OpenMMLab's pixels go from 0 to 255"
+        yield contradiction(f"{path}.mean", problem, "multiply both by 255")
     elif max(means) > 10 and max(stds) <= 0.5:
-        yield contradiction(
-            f"{path}.std",
-            f"is {stds}, for pixels from 0 to 1, but mean is {means}, for 0 to 255",
-            "give both in one scale, 0 to 255",
-        )
+        problem = f"is {stds}, for pixels from 0 to 1, but mean is {means}, for 0 to 255"
+        yield contradiction(f"{path}.std", problem, "give both in one scale, 0 to 255")
     if settings.get("bgr_to_rgb") and settings.get("rgb_to_bgr"):
         yield contradiction(f"{path}.bgr_to_rgb", "and rgb_to_bgr are both True", "keep one")
     flips = bool(settings.get("to_rgb") or settings.get("bgr_to_rgb"))
@@ -74,11 +68,8 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
         if (rgb_means and not flips) or (_close(means, _RGB_MEAN[::-1]) and flips):
             order = ("RGB", "BGR") if rgb_means else ("BGR", "RGB")
             flip = "to_rgb" if cfg.get("default_scope") == "mmpretrain" else "bgr_to_rgb"
-            yield doubt(
-                f"{path}.mean",
-                f"is ImageNet's in the order {order[0]}, but the channels are {order[1]} here",
-                f"set {flip} as mean and weights need it",
-            )
+            problem = f"is ImageNet's in the order {order[0]}, but the channels are {order[1]} here"
+            yield doubt(f"{path}.mean", problem, f"set {flip} as mean and weights need it")
     for part in ("train", "val", "test"):
         for steps_path, steps in pipelines_of(cfg, part):
             if any(type_name(step) == "Normalize" for step in steps):
@@ -164,16 +155,10 @@ def check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
                 problem = f"has LoadAnnotations after {first}, so boxes and image do not fit"
                 yield contradiction(path, problem, f"load annotations before {first}")
             if part != "train" and loaded < geometric[-1]:
-                yield contradiction(
-                    path,
-                    f"has LoadAnnotations before {names[geometric[-1]]}, so the boxes to compare with are resized, and "
-                    "the predictions are not",
-                    f"load annotations after {names[geometric[-1]]}",
-                )
+                last = names[geometric[-1]]
+                problem = f"has LoadAnnotations before {last}, so boxes are resized that are compared with predictions"
+                yield contradiction(path, f"{problem} at the original size", f"load annotations after {last}")
             keys = steps[packs[0]].get("meta_keys") if packs else None
             if part != "train" and isinstance(keys, (list, tuple)) and not {"scale_factor", "border"} & {*keys}:
-                yield contradiction(
-                    f"{path}.{packs[0]}.meta_keys",
-                    "has no scale_factor, by which predictions are brought back to the image's size",
-                    "add 'scale_factor'",
-                )
+                problem = "has no scale_factor, by which predictions are brought back to the image's size"
+                yield contradiction(f"{path}.{packs[0]}.meta_keys", problem, "add 'scale_factor'")

@@ -58,7 +58,7 @@ def _check_backbone(cfg: Mapping[str, Any], path: str, file: str, prefix: str) -
     Without a LoadProofHook, tensors that only one of the two has are no finding, unless they share none.
     """
     content = read_checkpoint(file)
-    where, preprocessor = preprocessor_of(cfg)
+    _, preprocessor = preprocessor_of(cfg)
     model = _model_to_load(cfg, preprocessor)
     if model is None:
         return
@@ -111,13 +111,7 @@ def _model_to_load(cfg: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> n
 
 
 def check_resume(cfg: Mapping[str, Any], path: str | Path, config_schedule: bool) -> Iterator[Finding]:
-    """Name each setting of the config that the checkpoint overrides.
-
-    Args:
-        cfg: The config.
-        path: The checkpoint to resume from.
-        config_schedule: Whether the config's optimizer settings and schedules are used, not the checkpoint's.
-    """
+    """Name each setting of the config that the checkpoint overrides; with ``config_schedule``, it overrides few."""
     content = read_checkpoint(path)
     meta = content.get("meta") or {}
     if not config_schedule:

@@ -49,8 +49,8 @@ def _about_files(error: OSError) -> str | None:
         return _disk_full(f"{error.strerror}{':' + named if named else ''}")
     if error.errno in _REFUSED:
         return (
-            f"the system refuses access to{named or ' a file'} ({error.strerror}); choose another folder, or change the "
-            "permissions, so that the work dir can be written to and the data can be read"
+            f"the system refuses access to{named or ' a file'} ({error.strerror}); choose another folder, or change "
+            "the permissions, so that the work dir can be written to and the data can be read"
         )
     return None
 

@@ -52,7 +52,9 @@ CONFIGS = {
     "unknown_argument.py": ("depth=18", "deepness=18, depth=18"),
     "bad_argument.py": (
         "num_classes=2)",
-        "num_classes=2, batch_augments=dict(augments=dict(type='SaliencyMix', mean=[0, 0, 0], std=[255, 255, 255], alpha=-1)))",
+        "num_classes=2, batch_augments=dict(augments=MIX))".replace(
+            "MIX", "dict(type='SaliencyMix', mean=[0, 0, 0], std=[255, 255, 255], alpha=-1)"
+        ),
     ),
     "unknown_hook.py": ("val_cfg, ", "custom_hooks = [dict(type='NoHook')]\nval_cfg, "),
 }

@@ -53,8 +53,8 @@ class BlowHook(Hook):
 
     Args:
         at: the iteration.
-        what: ``weights``: some are infinite; ``huge``: some are nearly; ``rate``: the learning rate is infinite; ``fast``: it
-            is so large that the step leaves huge weights;
+        what: ``weights``: some are infinite; ``huge``: some are nearly; ``rate``: the learning rate is infinite;
+            ``fast``: it is so large that the step leaves huge weights;
             ``memory``: what torch raises where a GPU's memory is used up; ``interrupt``: Ctrl-C, which reaches the
             workers too; ``worker``: a data worker is killed; ``digest``: nothing bad, the hash of this rank's weights
             is left in ``rankR.txt``.

@@ -24,7 +24,9 @@ def last_lines(output):
 
 
 def test_contradictions_stop_a_training_before_anything_is_written(train, tmp_path):
-    finished = train(**{"model.head.num_classes": 7, "data_preprocessor.num_classes": 7})  # the head is the config's own
+    finished = train(
+        **{"model.head.num_classes": 7, "data_preprocessor.num_classes": 7}
+    )  # the head is the config's own
     first, *findings, total = last_lines(finished.output)
     assert finished.status == 2 and "nothing was started" in first and "--no-preflight" in first
     assert findings == [

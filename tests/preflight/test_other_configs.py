@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-mmdet = pytest.importorskip("mmdet.models")
-mmpretrain = pytest.importorskip("mmpretrain.models")
+for name in ("mmdet.models", "mmpretrain.models", "mmpretrain.datasets"):
+    pytest.importorskip(name)
 
 from mmengine.config import Config
 

@@ -135,18 +135,11 @@ def test_the_normalization_that_a_backbone_records_is_compared(detector, tmp_pat
     recorded = dict(format="smix_mm backbone 1", mean=[1.0, 2.0, 3.0], std=STD_OF_IMAGENET, channel_order="bgr")
     detector["model"]["backbone"]["init_cfg"] = dict(type="Pretrained", checkpoint=backbone(tmp_path, **recorded))
     problem = only(preflight(detector)).problem
-    assert (
-        "; ".join(
-            [
-                "channel_order is rgb in the model, but the backbone was trained with bgr",
-                f"mean is [{', '.join(map(str, torch.tensor(MEAN).tolist()))}] in the model, but the backbone was trained with",
-            ]
-        )
-        in problem
-    )
+    assert "channel_order is rgb in the model, but the backbone was trained with bgr; mean is [123.67" in problem
+    assert "in the model, but the backbone was trained with [1.0, 2.0, 3.0]" in problem
 
 
-MEAN, STD_OF_IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+STD_OF_IMAGENET = [58.395, 57.12, 57.375]
 
 
 def test_settings_that_a_resume_overrides_are_named_one_by_one(detector, tmp_path):

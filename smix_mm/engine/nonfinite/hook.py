@@ -25,8 +25,8 @@ from ...utils.text import first_few
 from ..launch import on_main_process
 from ..resume.state import KEY, collect
 from .batch_file import image_files, write_batch
-from .snapshot import IterationSnapshot, copy_batch
 from .report import advise, describe, list_newest, read_weights, save_weights
+from .snapshot import IterationSnapshot, copy_batch
 from .values import as_floats, bad_parameters, is_finite, suspects
 
 SKIPPED = "nonfinite_skipped"
@@ -124,7 +124,7 @@ class NonFiniteHook(Hook):
             return
         self.start.restore_buffers()
         self.in_a_row += 1
-        bad = next((bad for bad in all_gather_object(bad_parameters(self.model)) if bad), [])
+        bad: list[str] = next((bad for bad in all_gather_object(bad_parameters(self.model)) if bad), [])
         # All processes together, because layers may combine their batches.
         spoilt = bool(bad or (self.good_batch and not min(all_gather_object(self._is_normal(runner, self.good_batch)))))
         files = image_files(self.start.batch)

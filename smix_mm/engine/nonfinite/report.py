@@ -75,5 +75,6 @@ def advise(cfg: Mapping[str, Any], bad: list[str], good: str | None) -> str:
     if good is None:
         then = f", and there is no good one: start again with a smaller learning rate ({smaller}), or with clip_grad"
     else:
-        then = f"; the last good one is {good}: go on with a smaller learning rate, --resume {good} --config-schedule {smaller}"
+        then = f"; the last good one is {good}: go on with a smaller learning rate, --resume {good} --config-schedule"
+        then += f" {smaller}"
     return f"the weights {reason}, so no checkpoint is saved{then}"

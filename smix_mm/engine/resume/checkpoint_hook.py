@@ -111,18 +111,12 @@ class ExactCheckpointHook(CheckpointHook):
         self.file_backend.remove_now(keep={self.last_ckpt, *best})
 
 
-# The files that training writes with `atomic_path`; their temporary names have eight characters more.
-_WRITTEN = (
-    ".*-????????.pth",
-    ".last_checkpoint-????????",
-    f".{STARTED}-????????",
-    f".{Path(PROOF).stem}-????????.json",
-    ".iter_*-????????.pt",
-)
+# Files that a training writes with `atomic_path`.
+_WRITTEN = ("*.pth", "iter_*.pt", "last_checkpoint", STARTED, PROOF)
 
 
 def _remove_unfinished(folder: Path) -> None:
     """Remove the temporary files that a killed run has left."""
-    for pattern in _WRITTEN:
-        for path in folder.glob(pattern):
+    for name in map(Path, _WRITTEN):
+        for path in folder.glob(f".{name.stem}-????????{name.suffix}"):
             path.unlink(missing_ok=True)

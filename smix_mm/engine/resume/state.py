@@ -46,9 +46,10 @@ def restore(runner: Any, saved: Mapping[str, Any] | None) -> list[str]:
     mine = saved["ranks"][get_rank()] if same_ranks else None
     loop.restore(progress, mine and mine["random"], (before, now))
     with torch.no_grad():
-        for name, parameter in unwrapped(runner.model).named_parameters() if mine else ():
-            if name in mine["gradients"]:
-                parameter.grad = torch.empty_like(parameter).copy_(mine["gradients"][name])
+        gradients = mine["gradients"] if mine else {}
+        for name, parameter in unwrapped(runner.model).named_parameters():
+            if name in gradients:
+                parameter.grad = torch.empty_like(parameter).copy_(gradients[name])
     reasons = []
     if not same_ranks:
         reasons.append(f"the checkpoint was written by {before} processes, this run has {now}")
