@@ -20,7 +20,7 @@ from ...utils.errors import NonFiniteError, UsageError
 from ...utils.failures import RESUME
 from ...utils.files import atomic_path, write_text
 from ...utils.models import unwrapped
-from ...utils.random_state import get_random_state
+from ...utils.random_state import get_random_state, set_random_state
 from ...utils.text import first_few
 from ..launch import on_main_process
 from ..resume.state import KEY, collect
@@ -126,7 +126,8 @@ class NonFiniteHook(Hook):
         self.in_a_row += 1
         bad: list[str] = next((bad for bad in all_gather_object(bad_parameters(self.model)) if bad), [])
         # All processes together, because layers may combine their batches.
-        spoilt = bool(bad or (self.good_batch and not min(all_gather_object(self._is_normal(runner, self.good_batch)))))
+        normal = not bad and (self.good_batch is None or self._is_normal(runner, self.good_batch))
+        spoilt = not min(all_gather_object(normal))
         files = image_files(self.start.batch)
         found = dict(
             rank=runner.rank,
@@ -185,12 +186,13 @@ class NonFiniteHook(Hook):
         raise NonFiniteError(message)
 
     def _is_normal(self, runner: Runner, batch: Any) -> bool:
-        """Whether the model of now has a normal loss of a batch; its buffers and all random states are restored."""
+        """Whether the model of now has a normal loss of a batch; buffers and random states are restored."""
+        random_state = get_random_state(self.model)
         with torch.no_grad(), runner.optim_wrapper.optim_context(self.model):
             data = self.model.data_preprocessor(copy_batch(batch), True)
             loss, _ = self.parse_losses(self.model._run_forward(data, mode="loss"))
         self.start.restore_buffers()
-        self.start.restore_random_state()
+        set_random_state(self.model, random_state)
         history = runner.message_hub.log_scalars.get("train/loss")
         most = _NORMAL * abs(float(history.data[0][0])) if history is not None and len(history.data[0]) else math.inf
         return is_finite(loss) and abs(float(loss)) <= most
@@ -200,7 +202,7 @@ class NonFiniteHook(Hook):
 
         The model is left as it was.
         """
-        batch = self.good_batch or self.start.batch
+        batch = self.start.batch if self.good_batch is None else self.good_batch
         weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         good = None
         for file in on_main_process(lambda: list_newest(_checkpoint_path(runner).parent)):
