@@ -32,11 +32,8 @@ class LoadProofHook(Hook):
     ``load_proof.json`` in the work dir. A resumed run is not checked.
 
     Args:
-        checkpoint: File with the published backbone. Defaults to None, for the checkpoint in the ``init_cfg`` of
-            the model's backbone.
-        new: Patterns of names that only the model should have, see
-            :func:`~smix_mm.transfer.prove_loaded`. Defaults to none.
-        unused: Patterns of names that only the checkpoint should have. Defaults to none.
+        checkpoint: File with the published backbone. Defaults to None, for the one in the backbone's ``init_cfg``.
+        new, unused: See :func:`~smix_mm.transfer.prove_loaded`.
 
     Raises:
         LoadProofError: The weights differ, or no checkpoint is given.
@@ -76,7 +73,6 @@ class LoadProofHook(Hook):
 
 
 def _checkpoint_of(model: nn.Module) -> tuple[str, str]:
-    """The checkpoint and the prefix in the init_cfg of a model's backbone."""
     init_cfg = getattr(getattr(model, "backbone", None), "init_cfg", None)
     for choice in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
         if choice and choice.get("type") == "Pretrained":
@@ -140,7 +136,6 @@ def _leaf_datasets(dataset: Any) -> Iterator[Any]:
 
 
 def _annotations(dataset: Any) -> Iterator[dict[str, Any]]:
-    """The annotations of a detection dataset; none of other datasets."""
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         if "instances" not in info:

@@ -53,7 +53,6 @@ def pipelines_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, list[Mapp
 
 
 def evaluators_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and settings of each metric."""
     given = cfg.get(f"{part}_evaluator")
     if isinstance(given, Mapping) and not isinstance(given.get("metrics"), (list, tuple, Mapping)):
         return [(f"{part}_evaluator", given)]

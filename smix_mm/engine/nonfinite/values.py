@@ -19,12 +19,7 @@ def bad_parameters(model: nn.Module) -> list[str]:
 
 
 def suspects(batch: Any, files: list[str]) -> Iterator[str]:
-    """Descriptions of non-finite images and annotations of a batch, and of boxes without area.
-
-    Args:
-        batch: A batch of a data loader.
-        files: The file of each image.
-    """
+    """Descriptions of non-finite images (from ``files``) and annotations of a batch, and of boxes without area."""
     inputs = batch.get("inputs") if isinstance(batch, dict) else None
     for tensor in float_tensors(inputs):
         if tensor.dim() == 4 and not is_finite(tensor):

@@ -23,7 +23,6 @@ class AtomicBackend(LocalBackend):
     """mmengine's local backend with atomic writes."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to a temporary file, sync it, and rename it to ``filepath``."""
         with atomic_path(filepath) as temporary:
             temporary.write_bytes(obj)
 
@@ -42,7 +41,6 @@ class DeferredDeletes:
         return getattr(self.backend, name)
 
     def remove(self, filepath: str | Path) -> None:
-        """Queue a file for removal."""
         self.queue.append(str(filepath))
 
     def remove_now(self, keep: Collection[str | None] = ()) -> None:

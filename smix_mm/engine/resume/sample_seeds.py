@@ -56,7 +56,6 @@ class SampleKeys:
         self.start(0, 0)
 
     def start(self, epoch: int, skip: int) -> None:
-        """Set the epoch of the next iteration, and how many batches it skips."""
         self.epoch = epoch
         self.skip = skip
 
@@ -104,12 +103,7 @@ class SeededDataLoader(DataLoader):
 
 
 def seed_samples(loader: DataLoader, seed: int, rank: int) -> bool:
-    """Convert a data loader in place to a :class:`SeededDataLoader`.
-
-    Args:
-        loader: A loader of the class ``DataLoader``; its settings do not change.
-        seed: At least 0; may differ between ranks.
-        rank: Rank of this process.
+    """Convert a data loader in place to a :class:`SeededDataLoader`, by the seed (at least 0) and rank of this process.
 
     Returns:
         False for a loader of another class or an iterable dataset, which cannot be seeded; else True.
