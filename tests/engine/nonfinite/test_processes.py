@@ -91,6 +91,6 @@ def test_both_find_that_the_weights_are_the_cause(two, tmp_path):
 
 @pytest.mark.long
 def test_both_stop_at_a_contradiction(two, tmp_path):
-    finished = two("", **{"model.head.num_classes": 7})
-    assert finished.stdout.count("\ncontradiction: model.head.num_classes: is 7, but") == 2
+    finished = two("", **{"data_preprocessor.num_classes": 7})
+    assert finished.stdout.count("\ncontradiction: data_preprocessor.num_classes: is 7, but") == 2
     assert "exitcode  : 2" in finished.stdout and list(tmp_path.iterdir()) == []
