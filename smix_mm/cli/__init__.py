@@ -7,8 +7,8 @@ A module has
 - ``add_arguments(parser)``;
 - ``run(options)``, which does the work and returns the exit status, or None for 0. What takes seconds to import is
   imported there, so that ``--help`` and a mistyped option need none of it;
-- optionally ``ERRORS`` and ``INTERRUPTED``, see ``statuses`` and ``interrupted`` of
-  :func:`smix_mm.utils.command_line.run_command`.
+- optionally ``ERRORS``, ``INTERRUPTED`` and ``AFTER_FAILURE``, see ``statuses``, ``interrupted`` and ``after_failure``
+  of :func:`smix_mm.utils.command_line.describe_error`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def run(name: str, arguments: Sequence[str] | None = None, program: str | None =
         program,
         getattr(command, "ERRORS", None),
         getattr(command, "INTERRUPTED", ""),
+        getattr(command, "AFTER_FAILURE", ""),
     )
 
 

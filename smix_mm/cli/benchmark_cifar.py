@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> None:
 
     from ..benchmarks import cifar
     from ..benchmarks.machine import describe_machine
+    from ..engine.launch import errors_of_config
     from ..utils.files import check_output, write_json
 
     configs = options.configs or cifar.CONFIGS
@@ -38,8 +39,9 @@ def run(options: argparse.Namespace) -> None:
     rows = []
     for number, config in enumerate(configs, 1):
         print(f"{number} of {len(configs)}: {config}", file=sys.stderr)
-        given = ("iterations", "warm_up", "rounds", "cfg_options", "made_up")
-        rows.append(cifar.benchmark_cifar(config, **{name: getattr(options, name) for name in given}))
+        names = ("iterations", "warm_up", "rounds", "cfg_options", "made_up")
+        with errors_of_config():
+            rows.append(cifar.benchmark_cifar(config, **{name: getattr(options, name) for name in names}))
     if not torch.cuda.is_available():
         rows += cifar.not_measured_on_gpu(configs)
     print(cifar.format_table(rows))

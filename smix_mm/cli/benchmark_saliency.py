@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..utils.choices import check_minimum
 from ..utils.command_line import parse_size
 
 EXAMPLES = """examples:
@@ -31,6 +32,8 @@ def run(options: argparse.Namespace) -> None:
     from ..benchmarks.machine import describe_machine
     from ..utils.files import write_json
 
+    for batch in options.batches or ():
+        check_minimum("--batches", batch, 1)
     if options.device:
         rows = saliency.benchmark_on_device(options.device)
         print(saliency.format_device_table(rows))

@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from ..benchmarks import training
+    from ..engine.launch import errors_of_config
     from ..utils.files import check_output, write_json
 
     if options.threads:
@@ -43,9 +44,10 @@ def run(options: argparse.Namespace) -> None:
     if options.out:
         check_output(options.out, *options.configs)
     rows = []
-    for config in options.configs:
-        given = ("batch", "size", "iterations", "rounds", "device", "amp")
-        rows += training.benchmark_training(config, **{name: getattr(options, name) for name in given})
+    names = ("batch", "size", "iterations", "rounds", "device", "amp")
+    with errors_of_config():
+        for config in options.configs:
+            rows += training.benchmark_training(config, **{name: getattr(options, name) for name in names})
     if not torch.cuda.is_available() and options.device == "cpu":
         rows += training.not_measured_on_gpu()
     print(training.format_table(rows))

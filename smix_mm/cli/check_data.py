@@ -24,6 +24,8 @@ EXAMPLES = f"""errors:
 remarks:
 {_described(REMARKS)}
 
+Settings that contradict each other or the data count as errors: classes, their number, metrics, order of pipelines.
+
 Exit status: 0 if there is no error, 1 if there is any (also with --fix), 2 for wrong use or if
 nothing is left of a set.
 
@@ -56,10 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"--jobs should be at least 1, got {options.jobs}.")
-    if not os.path.isfile(options.config):
-        raise UsageError(f"config {options.config} does not exist; choose a config file, such as one under configs/.")
 
     from ..datasets.check import check_data, write_clean_copy
+    from ..preflight import CONTRADICTION, format_findings, preflight_data
     from ..utils.config import read_config
     from ..utils.files import write_json
 
@@ -67,18 +68,22 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     if options.json and not _is_report(options.json):
         raise UsageError(f"--json {options.json} exists and is no report of this tool; name a new file.")
-    cfg = read_config(options.config)
-    cfg.merge_from_dict(options.cfg_options or {})
+    cfg = read_config(options.config, options.cfg_options)
+    settings = preflight_data(cfg)
+    if settings:
+        print(format_findings(settings), flush=True)
     checked = check_data(cfg, jobs=options.jobs, decode=options.decode, ignore=options.ignore)
     print(checked.report.text(options.show), flush=True)
     if options.json:
-        write_json(options.json, dict(checked.report.as_dict(), config=options.config))
+        more = dict(settings=[vars(finding) for finding in settings]) if settings else {}
+        write_json(options.json, dict(checked.report.as_dict(), config=options.config, **more))
     if options.fix:
         changes = write_clean_copy(checked, options.fix)
         done = ", ".join(f"{count} × {change}" for change, count in changes.items()) or "nothing to change"
         print(f"{options.fix}: {done}; every change is listed in {os.path.join(options.fix, LEFT_OUT)}")
     checked.require_samples()
-    return 1 if checked.report.failed else 0
+    wrong = any(finding.level == CONTRADICTION for finding in settings)
+    return 1 if checked.report.failed or wrong else 0
 
 
 def _is_report(path: str) -> bool:
@@ -88,6 +93,6 @@ def _is_report(path: str) -> bool:
             content = json.load(file)
     except ValueError:
         return False
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     return isinstance(content, dict) and "findings" in content

@@ -23,14 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import report_errors
+def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import errors_of_config
     from ..visualization.compare_cam import compare_cam
 
     pairs = [text.partition("=") for text in options.checkpoints]
     # A file without a name is named by its own.
     checkpoints = {name if equals else Path(name).stem: file if equals else name for name, equals, file in pairs}
     settings = dict(label=options.label, cfg_options=options.cfg_options)
-    return report_errors(
-        lambda: print(compare_cam(options.config, checkpoints, options.images, options.out, **settings))
-    )
+    with errors_of_config():
+        print(compare_cam(options.config, checkpoints, options.images, options.out, **settings))

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import report_errors
+def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import errors_of_config
     from ..evaluation.by_class import compare_classes
     from ..visualization.compare_detections import compare_detections
 
@@ -40,9 +40,6 @@ def run(options: argparse.Namespace) -> int:
         if os.path.exists(options.out) and os.path.exists(file) and os.path.samefile(options.out, file):
             raise UsageError(f"--out should be a new PNG, got {options.out}, which is the input {file}.")
     settings = dict(images=options.images, number=options.number, seed=options.seed, score=options.score)
-
-    def work() -> None:
+    with errors_of_config():
         print(compare_detections(options.config, files, options.out, cfg_options=options.cfg_options, **settings))
         print(compare_classes(files, options.metric))
-
-    return report_errors(work)

@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> None:
 
     # `| head` may close the pipe early.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if options.results != ROOT / "results" and not Path(options.results).is_dir():
+        raise FileNotFoundError(f"--results should be a folder, got {options.results}, which is none")
     rows = list_experiments(options.words, options.results, ROOT)
     if not rows:
         raise UsageError(f"no row has {' and '.join(options.words)}; without words, all rows are listed.")

@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import report_errors
+def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import errors_of_config
     from ..engine.predict import predict
 
-    def work() -> None:
+    with errors_of_config():
         number = predict(
             options.config,
             options.checkpoint,
@@ -38,6 +38,4 @@ def run(options: argparse.Namespace) -> int:
             batch_size=options.batch_size,
             cfg_options=options.cfg_options,
         )
-        print(f"{number} images: {options.out}")
-
-    return report_errors(work)
+    print(f"{number} images: {options.out}")

@@ -18,17 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import report_errors
+def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import errors_of_config
     from ..engine.prove import prove
 
-    def work() -> None:
+    with errors_of_config():
         proof = prove(options.config, options.checkpoint, options.cfg_options)
-        print(f"Every backbone tensor of the model equals that of {proof['checkpoint']} ({proof['loaded']}).")
-        for names, meaning in (("new", "only in the model"), ("unused", "only in the checkpoint")):
-            if proof.get(names):
-                print(f"{meaning}: {', '.join(proof[names])}")
-        if "not_compared" in proof:
-            print(f"not compared, because the checkpoint does not record them: {', '.join(proof['not_compared'])}")
-
-    return report_errors(work)
+    print(f"Every backbone tensor of the model equals that of {proof['checkpoint']} ({proof['loaded']}).")
+    for names, meaning in (("new", "only in the model"), ("unused", "only in the checkpoint")):
+        if proof.get(names):
+            print(f"{meaning}: {', '.join(proof[names])}")
+    if "not_compared" in proof:
+        print(f"not compared, because the checkpoint does not record them: {', '.join(proof['not_compared'])}")

@@ -24,23 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import export_local_rank, report_errors
+def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import export_local_rank
     from ..engine.test import test
 
     export_local_rank(options.local_rank)
-    return report_errors(
-        lambda: test(
-            options.config,
-            options.checkpoint,
-            work_dir=options.work_dir,
-            out=options.out,
-            metrics=options.metrics,
-            show_dir=options.show_dir,
-            cfg_options=options.cfg_options,
-            launcher=options.launcher,
-        )
-    )
+    names = ("work_dir", "out", "metrics", "show_dir", "cfg_options", "launcher")
+    test(options.config, options.checkpoint, **{name: getattr(options, name) for name in names})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

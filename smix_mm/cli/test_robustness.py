@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import export_local_rank, report_errors
+def run(options: argparse.Namespace) -> None:
+    from ..engine.launch import export_local_rank
     from ..robustness.evaluate import format_table, test_robustness
 
     if options.steps < 1:
@@ -43,4 +43,4 @@ def run(options: argparse.Namespace) -> int:
                                                        "launcher")}  # fmt: skip
     given["attack"] = None if options.attack == "none" else options.attack
     given["corruptions"] = CORRUPTIONS if options.corruptions == ["all"] else options.corruptions
-    return report_errors(lambda: print(format_table(test_robustness(options.config, options.checkpoint, **given))))
+    print(format_table(test_robustness(options.config, options.checkpoint, **given)))

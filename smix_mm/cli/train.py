@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ..utils.choices import NONFINITE_ACTIONS
 from ..utils.command_line import add_common_arguments
+from ..utils.failures import RESUME
 from . import run as run_command_line
 
 EXAMPLES = """examples:
@@ -18,6 +19,7 @@ EXAMPLES = """examples:
   python tools/train.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py --amp \\
       --cfg-options model.backbone.init_cfg.checkpoint=backbone.pth
 """
+INTERRUPTED = AFTER_FAILURE = RESUME
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only report where the config contradicts itself, its data or its weights; exit status 1 if it does",
     )
+    parser.add_argument("--no-preflight", action="store_true", help="start also a config that contradicts itself")
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size")
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate during training")
@@ -51,26 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..engine.launch import export_local_rank, report_errors
+    from ..engine.launch import export_local_rank
     from ..engine.train import train
 
     if options.preflight:
         return _preflight(options)
     export_local_rank(options.local_rank)
-    return report_errors(
-        lambda: train(
-            options.config,
-            work_dir=options.work_dir,
-            resume=options.resume,
-            amp=options.amp,
-            auto_scale_lr=options.auto_scale_lr,
-            no_validate=options.no_validate,
-            on_nonfinite=options.on_nonfinite,
-            config_schedule=options.config_schedule,
-            cfg_options=options.cfg_options,
-            launcher=options.launcher,
-        )
-    )
+    names = ("work_dir", "resume", "amp", "auto_scale_lr", "no_validate", "on_nonfinite", "config_schedule")
+    settings = {name: getattr(options, name) for name in (*names, "cfg_options", "launcher")}
+    train(options.config, **settings, check_config=not options.no_preflight)
+    return 0
 
 
 def _preflight(options: argparse.Namespace) -> int:
@@ -79,7 +72,7 @@ def _preflight(options: argparse.Namespace) -> int:
     from ..preflight import CONTRADICTION, format_findings, preflight
 
     cfg = load_config(options.config, options.work_dir, options.cfg_options, "none")
-    findings = preflight(cfg, choose_checkpoint(cfg, options.resume).checkpoint)
+    findings = preflight(cfg, choose_checkpoint(cfg, options.resume).checkpoint, options.config_schedule)
     print(format_findings(findings))
     return int(any(finding.level == CONTRADICTION for finding in findings))
 

@@ -32,22 +32,19 @@ class CapturedStepHook(Hook):
 
     For the fast path on one GPU: :class:`~smix_mm.datasets.in_memory.preprocessor.InMemoryClsDataPreprocessor`, no
     batch augmentation or :class:`~smix_mm.batch_augments.SaliencyMix`, torch's SGD with ``fused=True`` in
-    ``OptimWrapper`` or ``Bfloat16OptimWrapper``. Random numbers are drawn on the CPU, the same as without this
-    hook, and are inputs of the graph, as is the learning rate. Crop, flip, mixing, forward and backward pass and the
-    optimizer's step are captured, once for batches that are mixed, once for the others, and anew for another momentum
-    or weight decay. The first iterations, batches of another size, and trainings that do not meet the above run as
-    without the hook, which is logged once.
+    ``OptimWrapper`` or ``Bfloat16OptimWrapper``. Random numbers are drawn on the CPU, as without this hook, and are
+    inputs of the graph, as is the learning rate. There is one graph for batches that are mixed, one for the others,
+    and new ones for another momentum or weight decay. The first iterations, batches of another size, and trainings
+    that do not meet the above run as without the hook, which is logged once.
 
-    A replay does not wait for the GPU. Losses are therefore read, and logged for each iteration, only at every
-    ``interval``-th iteration, before a step that is not captured, and at the end of an epoch. A non-finite loss
-    changes no weight and no running statistic, since the graph restores them. When the losses are read, the run stops
-    with an error that names the iteration. If the run is then resumed without this hook from an earlier checkpoint, it
-    repeats the batch, and :class:`~smix_mm.engine.NonFiniteHook` saves it.
+    A replay does not wait for the GPU. Losses are read only at every ``interval``-th iteration, before a step that is
+    not captured, and at the end of an epoch. A non-finite loss changes no weight and no running statistic; when it is
+    read, the run stops with an error that names the iteration. Resumed without this hook from an earlier checkpoint,
+    the run repeats the batch, and :class:`~smix_mm.engine.NonFiniteHook` saves it.
 
     A resumed run has the same random numbers and data, but is not equal to the bit: its first iterations run without a
-    graph, with the learning rate as float64, and in a graph it is float32.
-
-    Tested on a CPU, with a function that calls the step in place of a graph; replays on a GPU are not measured.
+    graph, with the learning rate as float64, and in a graph it is float32. Tested on a CPU, with a function that calls
+    the step in place of a graph; replays on a GPU are not measured.
 
     Args:
         interval: Iterations between two readings of the losses. Should divide the logger's interval. Defaults to 50,
@@ -184,22 +181,14 @@ class CapturedStepHook(Hook):
                 message = (
                     f"iteration {iteration + 1} has no finite loss: {found}; it changed no weights, and the run stops "
                     f"after iteration {self.runner.iter + 1}: resume from an earlier checkpoint without "
-                    "CapturedStepHook to have the batch saved, or with a smaller learning rate"
+                    "CapturedStepHook to have the batch saved, or with --config-schedule and a smaller learning rate"
                 )
                 self.runner.logger.error(message)
                 raise NonFiniteError(message)
 
 
 class CapturedStep:
-    """A training step as a CUDA graph, with input tensors that every replay overwrites.
-
-    Args:
-        hook: The hook with the model and the optimizer.
-        augment: The batch augmentation, or None.
-        data: A batch, which fixes the shapes.
-        crops: The batch's crops and flips, or None.
-        numbers: The batch's random numbers for the mixing, or None.
-    """
+    """A training step as a CUDA graph, with input tensors of the shapes of ``data`` that every replay overwrites."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..datasets.check.voc import usable_box
 from ..transfer import prove_loaded
 from ..transfer.proof import PROOF, describe_proof
-from ..utils.errors import LoadProofError, UsageError
+from ..utils.errors import DataError, LoadProofError, UsageError
 from ..utils.files import write_json
 from ..utils.models import unwrapped
 from ..utils.text import first_few
@@ -28,16 +28,12 @@ _FILES_SHOWN = 5
 class LoadProofHook(Hook):
     """Prove before the first iteration that the model starts from the weights of its checkpoint.
 
-    mmengine only warns about weights that do not fit, and then trains from random ones. The result is
-    written to ``load_proof.json`` in the work dir, with the names in ``new`` and ``unused``. A resumed
-    run is not checked, because its weights are those of the interrupted one.
+    mmengine only warns about weights that do not fit, and then trains from random ones. The result is written to
+    ``load_proof.json`` in the work dir. A resumed run is not checked.
 
     Args:
-        checkpoint: File with the published backbone. Defaults to None, for the checkpoint in the ``init_cfg`` of
-            the model's backbone.
-        new: Patterns of names that only the model should have, see
-            :func:`~smix_mm.transfer.prove_loaded`. Defaults to none.
-        unused: Patterns of names that only the checkpoint should have. Defaults to none.
+        checkpoint: File with the published backbone. Defaults to None, for the one in the backbone's ``init_cfg``.
+        new, unused: See :func:`~smix_mm.transfer.prove_loaded`.
 
     Raises:
         LoadProofError: The weights differ, or no checkpoint is given.
@@ -92,17 +88,16 @@ def checkpoint_of(model: nn.Module) -> tuple[str, str]:
 class BoxCheckHook(Hook):
     """Check all training boxes before the first iteration.
 
-    The box loss takes the logarithm of a box's width and height, and is NaN if one is zero. Boxes
-    without area that are removed from training (by the dataset's ``filter_cfg=dict(bbox_min_size=1)``,
-    or by ``SanitizeBoxes``, which ``tools/train.py`` adds to the pipeline) are reported in a
-    warning with their files; any other box without area is an error.
+    The box loss takes the logarithm of a box's width and height. Boxes without area that are removed from training
+    (by ``filter_cfg=dict(bbox_min_size=1)``, or by ``SanitizeBoxes``, which ``tools/train.py`` adds) are reported in
+    a warning with their files; any other box without area is an error.
 
     Args:
         quiet: Whether to omit the warning, as :func:`~smix_mm.datasets.check.strict.make_strict` has already given
             it. Defaults to False.
 
     Raises:
-        ValueError: A box without area would be trained on; the message names its files.
+        DataError: A box without area would be trained on; the message names its files.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -123,7 +118,7 @@ class BoxCheckHook(Hook):
                         name = str(info.get("xml_path") or info.get("img_path"))
                         files[name] = files.get(name, 0) + 1
         if used:
-            raise ValueError(
+            raise DataError(
                 f"{_counted(used)} would turn the loss into NaN; fix the files, or set "
                 "filter_cfg=dict(filter_empty_gt=True, bbox_min_size=1) in the training dataset"
             )
@@ -132,7 +127,6 @@ class BoxCheckHook(Hook):
 
 
 def _leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """The datasets inside wrappers that repeat or concatenate."""
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:
             yield from _leaf_datasets(part)
@@ -143,7 +137,6 @@ def _leaf_datasets(dataset: Any) -> Iterator[Any]:
 
 
 def _annotations(dataset: Any) -> Iterator[dict[str, Any]]:
-    """The annotations of a detection dataset; none of other datasets."""
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         if "instances" not in info:
@@ -195,11 +188,8 @@ class MixingLabelsHook(Hook):
 class ChannelsLastHook(Hook):
     """Store the weights of convolutions in the memory format ``channels_last``, the fastest for tensor cores.
 
-    The values do not change. Images in that format, as from ``InMemoryClsDataPreprocessor``, are not
-    converted in each step.
-
-    With several processes torch warns once that the strides of gradients and of its buckets differ, because
-    the model was wrapped before. The gradients are correct, but copied once more.
+    The values do not change. With several processes torch warns once that the strides of gradients and of its buckets
+    differ, because the model was wrapped before. The gradients are correct, but copied once more.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -211,9 +201,8 @@ class ChannelsLastHook(Hook):
 class Bfloat16OptimWrapper(OptimWrapper):
     """mmengine's ``OptimWrapper`` with the forward pass under autocast to bfloat16.
 
-    Weights, optimizer state and checkpoints stay float32, as with ``AmpOptimWrapper``. bfloat16 has the
-    exponent range of float32, so the loss is not scaled, and no step waits for a check of overflow. Works on a
-    CPU too, unlike ``AmpOptimWrapper``.
+    Weights, optimizer state and checkpoints stay float32. bfloat16 has the exponent range of float32, so the loss is
+    not scaled. Works on a CPU too, unlike ``AmpOptimWrapper``.
     """
 
     @contextmanager

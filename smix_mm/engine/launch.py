@@ -1,26 +1,34 @@
-"""Config, Runner and reported errors of training and testing."""
+"""Config, Runner and processes of training and testing."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator, TypeVar
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 
+from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
-from ..utils.command_line import describe_error, run_command
-from ..utils.config import find_config
-from ..utils.errors import SmixError, UsageError
-from ..utils.packages import OPENMMLAB
-from .failures import describe_failure
+from ..utils.config import find_config, read_config
+from ..utils.errors import CheckpointError, SmixError, UsageError
+from ..utils.failures import describe_failure
+from ..utils.models import unwrapped
+from ..utils.packages import OPENMMLAB, describe_import_error, reason_of
+from ..utils.text import first_few
 from .safe_loading import load_safely
+
+T = TypeVar("T")
 
 
 def load_config(
@@ -28,23 +36,17 @@ def load_config(
 ) -> Config:
     """Read a config, override its settings, and add the defaults that OpenMMLab's own scripts add.
 
-    Args:
-        config: The file, see :func:`~smix_mm.utils.config.find_config`.
-        work_dir: Folder for logs and checkpoints. Defaults to the config's ``work_dir``, else to
-            ``work_dirs/<name of the config>``.
-        cfg_options: Settings that override the config's, by dotted name.
-        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+    Arguments are those of :func:`~smix_mm.engine.train.train`; for ``config``, see
+    :func:`~smix_mm.utils.config.find_config`.
 
     Raises:
-        UsageError: The file does not exist, or the launcher is none of these.
+        UsageError: The config cannot be read, or the launcher is none of these or did not start this process.
     """
-    path = find_config(config)
-    if not path.is_file():
-        raise UsageError(f"config {config} does not exist; give a config file, such as one in configs/")
     check_option("launcher", launcher, LAUNCHERS)
-    cfg = Config.fromfile(path)
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+    path = find_config(config)
+    cfg = read_config(path if path.is_file() else config, cfg_options)
+    if cfg.get("model") is None:
+        raise UsageError(f"config {config} should have a model; give a config of mmpretrain or MMDetection")
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
@@ -57,14 +59,34 @@ def load_config(
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the config's Runner, which reads weights without unpickling, see :func:`load_safely`."""
+def build_runner(cfg: Config, tests: bool = False) -> Runner:
+    """Build the config's Runner, which reads weights without unpickling, see :func:`load_safely`.
+
+    Args:
+        cfg: The config.
+        tests: Whether every parameter should be in the file ``cfg.load_from``; mmengine only warns, and uses random
+            ones. Otherwise, one of them should be, since a training may start from a part of a model.
+
+    Raises:
+        CheckpointError: The file cannot be read, or does not fit the model.
+    """
     load_safely()
     scope = cfg.get("default_scope")
     if scope in OPENMMLAB:
         # If this import fails, mmengine continues, and reports later that some class is not registered.
         import_module(f"{scope}.registry")
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    file = cfg.get("load_from")
+    if file and not cfg.get("resume") and "://" not in file:
+        given = {re.sub(r"^module\.", "", name): value for name, value in state_dict_of(read_checkpoint(file)).items()}
+        own = dict(unwrapped(runner.model).named_parameters())
+        bad = [name for name, value in own.items() if getattr(given.get(name), "shape", None) != value.shape]
+        if bad and (tests or len(bad) == len(own)):
+            raise CheckpointError(
+                f"{file} should hold the model's {len(own)} parameters, but {len(bad)} are missing or of another shape "
+                f"({first_few(bad, 3)}); give a checkpoint that a training with this config wrote"
+            )
+    return runner
 
 
 def _fill_dataloaders(cfg: Config) -> None:
@@ -93,9 +115,35 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     cfg.model_wrapper_cfg = {**wrapper, "device_ids": None}
 
 
+def join_processes(cfg: Config) -> None:
+    """Let the processes of a launcher find each other, which mmengine's Runner does later otherwise."""
+    if cfg.launcher == "none" or is_distributed():
+        return
+    _export_ranks(cfg.launcher)
+    environment = cfg.get("env_cfg") or {}
+    # In the order of the Runner, because it affects how mmengine starts workers.
+    set_multi_processing(**environment.get("mp_cfg", {}), distributed=True)
+    init_dist(cfg.launcher, **environment.get("dist_cfg", {}))
+
+
+def on_main_process(work: Callable[[], T]) -> T:
+    """Run ``work`` on the main process; all processes return its result, or raise its :class:`SmixError`."""
+    result: list[Any] = [None]
+    if is_main_process():
+        try:
+            result = [work()]
+        except SmixError as error:
+            result = [error]
+    broadcast_object_list(result)
+    if isinstance(result[0], SmixError):
+        raise result[0]
+    return result[0]
+
+
 def _export_ranks(launcher: str) -> None:
     """Copy the ranks that Slurm or MPI has set to the environment variables that torch reads."""
     names = {
+        "pytorch": dict(RANK="RANK", WORLD_SIZE="WORLD_SIZE"),
         "slurm": dict(RANK="SLURM_PROCID", WORLD_SIZE="SLURM_NTASKS", LOCAL_RANK="SLURM_LOCALID"),
         "mpi": dict(
             RANK="OMPI_COMM_WORLD_RANK",
@@ -105,7 +153,10 @@ def _export_ranks(launcher: str) -> None:
     }.get(launcher, {})
     for target, source in names.items():
         if source not in os.environ:
-            raise UsageError(f"with launcher {launcher!r}, {source} should be set; start the processes by {launcher}")
+            raise UsageError(
+                f"with launcher {launcher!r}, {source} should be set; start the processes by "
+                f"{'torchrun' if launcher == 'pytorch' else launcher}"
+            )
         os.environ[target] = os.environ[source]
     if launcher == "slurm" and "MASTER_ADDR" not in os.environ:
         nodes = subprocess.run(
@@ -122,39 +173,25 @@ def export_local_rank(local_rank: int) -> None:
     os.environ.setdefault("LOCAL_RANK", str(local_rank))
 
 
-def report_errors(command: Callable[[], object]) -> int:
-    """Run a command; errors that the user can fix, and known failures, are printed to stderr without a traceback.
+@contextmanager
+def errors_of_config(started: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Convert the error of something that the config describes and that cannot be built to a UsageError.
 
-    See :func:`~smix_mm.utils.command_line.run_command` and :func:`~smix_mm.engine.failures.describe_failure`. The
-    process group is destroyed in any case.
-
-    Returns:
-        The exit status: 0, that of a :class:`~smix_mm.utils.errors.SmixError` (most often 2), 2 for a missing file or
-        package, 1 for a known failure, or 130 for Ctrl-C.
+    Args:
+        started: Whether the first batch has been read; after that, only a missing file is converted.
     """
-
-    def run() -> None:
-        command()
-
     try:
-        return run_command(run, describe=_describe)
-    finally:
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
-
-
-def _describe(error: BaseException) -> tuple[str, int] | None:
-    if isinstance(error, FileNotFoundError):
-        return _missing(error), 2
-    failure = None if isinstance(error, SmixError) else describe_failure(error)
-    return failure or describe_error(error)
-
-
-def _missing(error: FileNotFoundError) -> str:
-    # One of the system's own errors, whose message only names the file.
-    if error.filename is None:
-        return str(error)
-    return (
-        f"{error.filename} does not exist, but the config names it; prepare the data with tools/prepare_data.py, or "
-        "set the variable SMIX_... from which the config takes its folder"
-    )
+        yield
+    except FileNotFoundError as error:
+        # Without a file name, it is not one of the system's own errors.
+        if error.filename is None:
+            raise
+        raise UsageError(
+            f"{error.filename} does not exist, but the config names it; prepare the data with tools/prepare_data.py, "
+            "or set the variable SMIX_... from which the config takes its folder"
+        ) from error
+    except Exception as error:
+        known = isinstance(error, SmixError) or describe_import_error(error) or describe_failure(error)
+        if known or started() or (isinstance(error, OSError) and error.filename):
+            raise
+        raise UsageError(f"the config cannot be used: {reason_of(error)}") from error

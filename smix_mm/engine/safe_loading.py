@@ -24,11 +24,9 @@ from ..utils.files import atomic_path, file_hash
 
 
 def load_safely() -> None:
-    """Let mmengine read weights only by :func:`~smix_mm.transfer.checkpoint.read_checkpoint`.
+    """Replace mmengine's loaders, which unpickle files, by :func:`~smix_mm.transfer.checkpoint.read_checkpoint`.
 
-    mmengine's loaders unpickle files, and its resume executes the text in a checkpoint's ``meta['config']``. This
-    function replaces all its loaders, for the whole process. Loaders that a project has registered for other prefixes
-    are not changed.
+    This holds for the whole process. Loaders that a project has registered for other prefixes are not changed.
     """
     loaders = {
         load_from_local: [""],
@@ -43,12 +41,7 @@ def load_safely() -> None:
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a file onto the CPU; mmengine moves the tensors later.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        CheckpointError: The file is damaged, contains more than weights and plain values, or is not a dict.
-    """
+    """Read a file onto the CPU, without the text in its ``meta['config']``, which mmengine executes on resume."""
     content = read_checkpoint(Path(filename).expanduser())
     if isinstance(content.get("meta"), dict):
         content["meta"].pop("config", None)
@@ -86,11 +79,7 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def refuse_address(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Refuse an address whose content cannot be checked.
-
-    Raises:
-        CheckpointError: Always.
-    """
+    """Refuse an address whose content cannot be checked."""
     raise CheckpointError(f"{filename} is an address that cannot be read safely; download the file and give its path")
 
 

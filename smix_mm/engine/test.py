@@ -10,7 +10,7 @@ from mmengine.evaluator import DumpResults
 from ..datasets.check.strict import make_strict
 from ..utils.errors import UsageError
 from ..utils.files import write_json
-from .launch import build_runner, load_config
+from .launch import build_runner, errors_of_config, load_config
 
 
 def test(
@@ -28,19 +28,18 @@ def test(
 
     Args:
         config: An mmengine config of mmpretrain or MMDetection.
-        checkpoint: The weights.
+        checkpoint: The weights; every parameter of the model should be in the file.
         work_dir: Folder for the log. Defaults as in :func:`~smix_mm.engine.train.train`.
-        out: File (.pkl) for the predictions. Defaults to None: they are not written.
-        metrics: File (.json) for the metrics. Defaults to None: they are not written.
-        show_dir: Folder for images with predictions drawn on them. Defaults to None: none are drawn.
-        cfg_options: Settings that override the config's, by dotted name.
-        launcher: How several processes were started. Defaults to ``'none'``, for one process.
+        out, metrics, show_dir: File (.pkl) for the predictions, file (.json) for the metrics, and folder for images
+            with predictions. Defaults to None: they are not written.
+        cfg_options, launcher: As in :func:`~smix_mm.engine.train.train`.
 
     Returns:
         The metrics by name, such as ``accuracy/top1`` or ``voc/mAP_11point``.
 
     Raises:
-        UsageError: The checkpoint does not exist, or a file name has the wrong suffix.
+        UsageError: The checkpoint does not exist, a file name has the wrong suffix, or the config cannot be used.
+        CheckpointError: The checkpoint does not fit the config's model.
     """
     if not Path(checkpoint).is_file():
         raise UsageError(f"checkpoint {checkpoint} does not exist; give one that training wrote")
@@ -51,13 +50,14 @@ def test(
     cfg.load_from, cfg.resume = str(checkpoint), False
     if show_dir is not None:
         _show_predictions(cfg, str(show_dir))
-    notes = make_strict(cfg, parts=("test",))
-    runner = build_runner(cfg)
-    for note in notes:
-        runner.logger.warning(note)
-    if out is not None:
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))
-    found = {name: float(value) for name, value in runner.test().items()}
+    with errors_of_config():
+        notes = make_strict(cfg, parts=("test",))
+        runner = build_runner(cfg, tests=True)
+        for note in notes:
+            runner.logger.warning(note)
+        if out is not None:
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))
+        found = {name: float(value) for name, value in runner.test().items()}
     if metrics is not None and runner.rank == 0:
         write_json(metrics, found)
     return found

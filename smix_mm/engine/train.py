@@ -9,9 +9,10 @@ import torch
 from mmengine.config import Config
 
 from ..datasets.check.strict import make_strict
+from ..preflight import CONTRADICTION, format_findings, preflight
 from ..utils.errors import UsageError
 from .hooks import MixingLabelsHook
-from .launch import build_runner, load_config
+from .launch import build_runner, errors_of_config, join_processes, load_config, on_main_process
 from .nonfinite.hook import NonFiniteHook
 from .resume.config import choose_checkpoint, resume_from, use_exact_parts
 
@@ -26,6 +27,7 @@ def train(
     no_validate: bool = False,
     on_nonfinite: str | None = None,
     config_schedule: bool = False,
+    check_config: bool = True,
     cfg_options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> None:
@@ -38,24 +40,15 @@ def train(
         config: An mmengine config of mmpretrain or MMDetection.
         work_dir: Folder for logs and checkpoints. Defaults to the config's ``work_dir``, else to
             ``work_dirs/<name of the config>``.
-        resume: ``'auto'`` to resume from the newest complete checkpoint in ``work_dir``, if there is one, or a
-            checkpoint's path. Processes that torchrun restarts after a failure resume automatically. Defaults to
-            None: the run starts as configured.
-        amp: Whether to train in mixed precision with dynamic loss scaling; needs a GPU. Defaults to False.
-        auto_scale_lr: Whether to scale the learning rate by the actual batch size divided by the config's
-            ``auto_scale_lr.base_batch_size``. Defaults to False.
-        no_validate: Whether to omit the evaluation during training. Defaults to False.
-        on_nonfinite: What to do at a non-finite loss: ``'stop'`` the run before the weights change, or ``'skip'``
-            the iteration, see :class:`~smix_mm.engine.NonFiniteHook`. Defaults to None, for the action of the
-            config's own hook, or ``'stop'`` without one.
-        config_schedule: Whether a resumed run uses the learning rate, schedules and optimizer settings of the config
-            instead of the checkpoint's, see
-            :class:`~smix_mm.engine.resume.config_schedule.ConfigScheduleHook`. Defaults to False.
+        resume: ``'auto'`` for the newest complete checkpoint in ``work_dir``, if there is one, or a checkpoint's path.
+            Processes that torchrun restarts after a failure resume automatically. Defaults to None.
+        amp, auto_scale_lr, no_validate, on_nonfinite, config_schedule: As the options of ``tools/train.py``.
+        check_config: Whether :func:`~smix_mm.preflight.preflight` is run before anything is built. Defaults to True.
         cfg_options: Settings that override the config's, by dotted name.
         launcher: How several processes were started. Defaults to ``'none'``, for one process.
 
     Raises:
-        UsageError: An option does not fit the config or the machine.
+        UsageError: An option does not fit the config or the machine, or the config contradicts itself.
         CheckpointError: The checkpoint to resume from cannot be read, or lacks something.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
@@ -81,14 +74,32 @@ def train(
         if resume is None:
             raise UsageError("--config-schedule changes how a run is resumed; give --resume too")
         cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), dict(type="ConfigScheduleHook")]
-    notes = make_strict(cfg) + use_exact_parts(cfg)
-    _add_nonfinite_hook(cfg, on_nonfinite)
-    notes += resume_from(cfg, choose_checkpoint(cfg, resume))
-    runner = build_runner(cfg)
-    runner.register_hook(MixingLabelsHook())
+    join_processes(cfg)
+    choice = choose_checkpoint(cfg, resume)
+    notes = _preflight(cfg, choice.checkpoint, config_schedule) if check_config else []
+    with errors_of_config():
+        notes += make_strict(cfg) + use_exact_parts(cfg)
+        _add_nonfinite_hook(cfg, on_nonfinite)
+        notes += resume_from(cfg, choice)
+        runner = build_runner(cfg)
+    labels = MixingLabelsHook()
+    runner.register_hook(labels)
     for note in notes:
         runner.logger.warning(note)
-    runner.train()
+    with errors_of_config(started=lambda: labels.checked):
+        runner.train()
+
+
+def _preflight(cfg: Config, checkpoint: str | None, config_schedule: bool) -> list[str]:
+    """Refuse a config that contradicts itself, on all processes alike; returns the doubts as lines for the log."""
+    findings = on_main_process(lambda: preflight(cfg, checkpoint, config_schedule))
+    wrong = [finding for finding in findings if finding.level == CONTRADICTION]
+    if wrong:
+        raise UsageError(
+            f"nothing was started, because settings contradict each other, the data or the weights "
+            f"(--no-preflight starts it anyway):\n{format_findings(wrong)}"
+        )
+    return [f"Preflight: {finding.setting}: {finding.problem}; {finding.fix}." for finding in findings]
 
 
 def _add_nonfinite_hook(cfg: Config, action: str | None) -> None:

@@ -3,43 +3,58 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
 from .findings import Finding, contradiction, doubt
-from .settings import PARTS, augments_of, datasets_of, default_of, evaluators_of, preprocessor_of, registered, walk
+from .settings import (
+    PARTS,
+    augments_of,
+    datasets_of,
+    default_of,
+    evaluators_of,
+    is_known,
+    preprocessor_of,
+    registered,
+    walk,
+)
 
-_HEADS = ("bbox_head", "mask_head", "head", "panoptic_head", "semantic_head", "decode_head", "auxiliary_head")
+_HEADS = ("bbox_head", "mask_head", "head", "decode_head", "auxiliary_head")
+# Parts of a model whose number of classes is not that of the data.
+_OTHER_NUMBERS = ("backbone", "neck", "rpn_head", "semantic_head", "data_preprocessor", "teacher")
+# In the names of models that predict masks.
+_MASKS = re.compile("mask|ins|seg|solo|yolact|point", re.IGNORECASE)
 
 
 def check_classes(cfg: Mapping[str, Any]) -> list[Finding]:
     """Compare class names over the datasets, and their number with heads, preprocessor, augmentations and metrics."""
     findings: list[Finding] = []
-    named: list[tuple[str, tuple[str, ...]]] = []
+    named: list[tuple[str, Mapping[str, Any], tuple[str, ...]]] = []
     for part in PARTS:
         for path, dataset in datasets_of(cfg, part):
             classes = _classes(cfg, path, dataset, findings)
             if classes is not None:
-                named.append((path, classes))
-    if not named:
+                named.append((path, dataset, classes))
+    model = cfg.get("model") or {}
+    # A detector that reads the names of classes has no number of them, and may be tested on other ones.
+    if not named or "language_model" in model:
         return findings
-    first, expected = named[0]
-    for path, classes in named[1:]:
+    first, dataset, expected = named[0]
+    for path, other, classes in named[1:]:
         if classes != expected:
-            findings.append(
-                contradiction(
-                    f"{path}.metainfo.classes",
-                    f"{_difference(classes, expected)} {first}",
-                    "give every dataset the same classes in the same order",
-                )
-            )
+            # Of another type, it may convert names, as a tracker's test set does.
+            same = (other.get("type") == dataset.get("type") or "metainfo" in other) and "tracker" not in model
+            problem, fix = f"{_difference(classes, expected)} {first}", "give every dataset the same classes and order"
+            findings.append((contradiction if same else doubt)(f"{path}.metainfo.classes", problem, fix))
+    kinds = [str(settings.get("type")) for settings in (dataset, *(settings for _, settings in walk(model, "model")))]
+    if any("Panoptic" in kind for kind in kinds):
+        return findings  # things and stuff are counted and evaluated apart
     count = len(expected)
-    for setting, number in _numbers(cfg):
+    for setting, number, level in _numbers(cfg):
         if number != count:
-            findings.append(
-                contradiction(setting, f"is {number}, but {first} has {count} classes", f"set {setting}={count}")
-            )
+            findings.append(level(setting, f"is {number}, but {first} has {count} classes", f"set {setting}={count}"))
     return findings + list(_check_evaluators(cfg, expected, first)) + list(_check_rpn(cfg))
 
 
@@ -58,13 +73,8 @@ def _classes(
                 findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
                 return None
         else:
-            findings.append(
-                contradiction(
-                    where,
-                    f"is the string {given!r}, which is no file either",
-                    f"for one class write ({given!r},) with its comma",
-                )
-            )
+            problem = f"is the string {given!r}, which is no file either"
+            findings.append(contradiction(where, problem, f"for one class write ({given!r},) with its comma"))
             return None
     if isinstance(given, (list, tuple)):
         twice = sorted({str(name) for name in given if list(given).count(name) > 1})
@@ -104,31 +114,25 @@ def _shown(names: Sequence[str], most: int = 6) -> str:
     return f"({', '.join(names[:most])}{f', ... {len(names)} in all' if len(names) > most else ''})"
 
 
-def _numbers(cfg: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Every setting that is the number of classes, and its value."""
-    model = cfg.get("model") or {}
-    for path, settings in walk(model, "model"):
+def _numbers(cfg: Mapping[str, Any]) -> Iterator[tuple[str, int, Callable[[str, str, str], Finding]]]:
+    """Every setting that is the number of classes, its value, and how certain it is that it is one."""
+    for path, settings in walk(cfg.get("model") or {}, "model"):
         parts = path.split(".")
-        if any(part in ("backbone", "neck", "rpn_head", "data_preprocessor", "teacher") for part in parts):
+        if any(part in _OTHER_NUMBERS for part in parts):
             continue
-        if isinstance(settings.get("num_classes"), int):
-            yield f"{path}.num_classes", settings["num_classes"]
-        elif "num_classes" not in settings and _is_head(parts) and settings.get("type"):
-            default = default_of(registered(cfg, "MODELS", settings), "num_classes")
+        kind, number = registered(cfg, "MODELS", settings), settings.get("num_classes")
+        if isinstance(number, int):
+            known = "type" not in settings or is_known(kind)
+            yield f"{path}.num_classes", number, contradiction if known else doubt
+        elif "num_classes" not in settings and _is_head(parts) and is_known(kind):
+            default = default_of(kind, "num_classes")
             if isinstance(default, int) and default > 0:
-                yield f"{path}.num_classes", default
-        if isinstance(settings.get("num_things_classes"), int):
-            yield f"{path}.num_things_classes", settings["num_things_classes"]
+                yield f"{path}.num_classes", default, contradiction
     path, preprocessor = preprocessor_of(cfg)
-    if isinstance(preprocessor.get("num_classes"), int):
-        yield f"{path}.num_classes", preprocessor["num_classes"]
-    for augment_path, augment in augments_of(preprocessor, path):
-        if isinstance(augment.get("num_classes"), int):
-            yield f"{augment_path}.num_classes", augment["num_classes"]
-    for part in PARTS:
-        for metric_path, metric in evaluators_of(cfg, part):
-            if isinstance(metric.get("num_classes"), int):
-                yield f"{metric_path}.num_classes", metric["num_classes"]
+    places = [(path, preprocessor), *augments_of(preprocessor, path)]
+    for path, settings in places + [place for part in PARTS for place in evaluators_of(cfg, part)]:
+        if isinstance(settings.get("num_classes"), int):
+            yield f"{path}.num_classes", settings["num_classes"], contradiction
 
 
 def _is_head(parts: Sequence[str]) -> bool:
@@ -138,7 +142,7 @@ def _is_head(parts: Sequence[str]) -> bool:
 
 def _check_evaluators(cfg: Mapping[str, Any], classes: tuple[str, ...], first: str) -> Iterator[Finding]:
     model = cfg.get("model") or {}
-    has_masks = any("mask_head" in settings for _, settings in walk(model, "model"))
+    no_masks = not any(_MASKS.search(str(settings.get("type"))) for _, settings in walk(model, "model"))
     for part in ("val", "test"):
         files = {
             os.path.join(str(dataset.get("data_root") or ""), str(dataset["ann_file"]))
@@ -149,41 +153,30 @@ def _check_evaluators(cfg: Mapping[str, Any], classes: tuple[str, ...], first: s
             for place in (metric.get("metainfo"), metric.get("dataset_meta"), metric):
                 own = place.get("classes") if isinstance(place, Mapping) else None
                 if isinstance(own, (list, tuple)) and tuple(own) != classes:
-                    yield contradiction(
-                        f"{path}.classes", f"{_difference(own, classes)} {first}", "give both the same classes"
-                    )
+                    problem = f"{_difference(own, classes)} {first}"
+                    yield contradiction(f"{path}.classes", problem, "give both the same classes")
             topk = metric.get("topk")
-            topk = [topk] if isinstance(topk, int) else topk
-            if isinstance(topk, (list, tuple)) and max((k for k in topk if isinstance(k, int)), default=1) > len(
-                classes
-            ):
-                yield contradiction(
-                    f"{path}.topk",
-                    f"is {max(topk)}, but there are {len(classes)} classes",
-                    f"set {path}.topk=1 or at most {len(classes)}",
-                )
+            most = max(
+                (k for k in (topk if isinstance(topk, (list, tuple)) else [topk]) if isinstance(k, int)), default=1
+            )
+            if most > len(classes):
+                problem = f"is {most}, but there are {len(classes)} classes"
+                yield contradiction(f"{path}.topk", problem, f"set {path}.topk=1 or at most {len(classes)}")
             file = metric.get("ann_file")
             if files and isinstance(file, str) and not any(_same_file(file, one) for one in files):
-                yield contradiction(
-                    f"{path}.ann_file",
-                    f"is {file}, but {part}_dataloader reads {', '.join(sorted(files))}",
-                    "evaluate on the annotations that are read",
-                )
+                problem = f"is {file}, but {part}_dataloader reads {', '.join(sorted(files))}"
+                yield contradiction(f"{path}.ann_file", problem, "evaluate on the annotations that are read")
             asked = metric.get("metric", ())
             asked = [asked] if isinstance(asked, str) else asked
-            if type_name(metric).startswith("Coco") and "segm" in asked and not has_masks:
-                yield contradiction(
-                    f"{path}.metric", "has 'segm', but the model has no mask head", f"set {path}.metric=bbox"
-                )
-    if has_masks:
+            if type_name(metric).startswith("Coco") and "segm" in asked and no_masks:
+                problem = "has 'segm', but the model predicts no masks"
+                yield contradiction(f"{path}.metric", problem, f"set {path}.metric=bbox")
+    if "mask_head" in (model.get("roi_head") or {}):
         for path, dataset in datasets_of(cfg, "train"):
             steps = [step for step in dataset.get("pipeline") or () if type_name(step) == "LoadAnnotations"]
             if steps and not any(step.get("with_mask") for step in steps):
-                yield contradiction(
-                    f"{path}.pipeline",
-                    "loads no masks, but the model has a mask head",
-                    "set with_mask=True of LoadAnnotations",
-                )
+                problem = "loads no masks, but the model has a mask head"
+                yield contradiction(f"{path}.pipeline", problem, "set with_mask=True of LoadAnnotations")
 
 
 def _same_file(one: str, other: str) -> bool:
@@ -194,8 +187,5 @@ def _check_rpn(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     rpn = (cfg.get("model") or {}).get("rpn_head")
     number = rpn.get("num_classes") if isinstance(rpn, Mapping) else None
     if isinstance(number, int) and number != 1 and "roi_head" in (cfg.get("model") or {}):
-        yield doubt(
-            "model.rpn_head.num_classes",
-            f"is {number}, but the RPN of a two-stage detector tells objects from background only",
-            "leave it out; MMDetection sets it to 1",
-        )
+        problem = f"is {number}, but the RPN of a two-stage detector distinguishes only objects and background"
+        yield doubt("model.rpn_head.num_classes", problem, "leave it out; MMDetection sets it to 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Sequence
 
 CONTRADICTION, DOUBT = "contradiction", "doubt"
@@ -25,14 +26,7 @@ class Finding:
     fix: str
 
 
-def contradiction(setting: str, problem: str, fix: str) -> Finding:
-    """A finding that stops a training."""
-    return Finding(CONTRADICTION, setting, problem, fix)
-
-
-def doubt(setting: str, problem: str, fix: str) -> Finding:
-    """A finding that is a warning."""
-    return Finding(DOUBT, setting, problem, fix)
+contradiction, doubt = partial(Finding, CONTRADICTION), partial(Finding, DOUBT)
 
 
 def format_findings(findings: Sequence[Finding]) -> str:

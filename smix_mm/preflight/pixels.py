@@ -22,8 +22,8 @@ _RGB_MEAN = (123.675, 116.28, 103.53)
 
 
 def check_pixels(cfg: Mapping[str, Any]) -> list[Finding]:
-    """Check scale and order of the normalization, what the batch augmentations are told of it, and the pipelines."""
-    return [*_check_preprocessor(cfg), *_check_augments(cfg), *_check_pipelines(cfg)]
+    """Check scale and order of the normalization, and what the batch augmentations are told of it."""
+    return [*_check_preprocessor(cfg), *_check_augments(cfg)]
 
 
 def _numbers(value: Any) -> list[float] | None:
@@ -38,17 +38,12 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     if path != "data_preprocessor" and isinstance(above, Mapping) and above:
         unlike = sorted(name for name in {*above, *settings} if above.get(name) != settings.get(name))
         if unlike:
-            yield contradiction(
-                "data_preprocessor",
-                f"differs from model.data_preprocessor in {', '.join(unlike)}, and only the latter is used",
-                "keep one of the two",
-            )
+            problem = f"differs from model.data_preprocessor in {', '.join(unlike)}, and only the latter is used"
+            yield doubt("data_preprocessor", problem, "keep one of the two")
     mean, std = settings.get("mean"), settings.get("std")
     if (mean is None) != (std is None):
         missing = "mean" if mean is None else "std"
-        yield contradiction(
-            f"{path}.{missing}", "is missing beside the other one", "give both mean and std, or neither"
-        )
+        yield contradiction(f"{path}.{missing}", "is missing", "give both mean and std, or neither")
         return
     means, stds = _numbers(mean), _numbers(std)
     for name, given, numbers in (("mean", mean, means), ("std", std, stds)):
@@ -60,17 +55,11 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     if min(stds) <= 0:
         yield contradiction(f"{path}.std", f"is {stds}", "give positive numbers")
     elif 0 < max(map(abs, means)) <= 1 or (max(map(abs, means)) == 0 and max(stds) < 1):
-        yield contradiction(
-            f"{path}.mean",
-            f"is {means} and std {stds}, for pixels from 0 to 1, but OpenMMLab's pixels go from 0 to 255",
-            "multiply both by 255",
-        )
+        problem = f"is {means} and std {stds}, for pixels from 0 to 1, but OpenMMLab's pixels go from 0 to 255"
+        yield contradiction(f"{path}.mean", problem, "multiply both by 255")
     elif max(means) > 10 and max(stds) <= 0.5:
-        yield contradiction(
-            f"{path}.std",
-            f"is {stds}, for pixels from 0 to 1, but mean is {means}, for 0 to 255",
-            "give both in one scale, 0 to 255",
-        )
+        problem = f"is {stds}, for pixels from 0 to 1, but mean is {means}, for 0 to 255"
+        yield contradiction(f"{path}.std", problem, "give both in one scale, 0 to 255")
     if settings.get("bgr_to_rgb") and settings.get("rgb_to_bgr"):
         yield contradiction(f"{path}.bgr_to_rgb", "and rgb_to_bgr are both True", "keep one")
     flips = bool(settings.get("to_rgb") or settings.get("bgr_to_rgb"))
@@ -79,17 +68,13 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
         if (rgb_means and not flips) or (_close(means, _RGB_MEAN[::-1]) and flips):
             order = ("RGB", "BGR") if rgb_means else ("BGR", "RGB")
             flip = "to_rgb" if cfg.get("default_scope") == "mmpretrain" else "bgr_to_rgb"
-            yield doubt(
-                f"{path}.mean",
-                f"is ImageNet's in the order {order[0]}, but the channels are {order[1]} here",
-                f"set {flip} as mean and weights need it",
-            )
+            problem = f"is ImageNet's in the order {order[0]}, but the channels are {order[1]} here"
+            yield doubt(f"{path}.mean", problem, f"set {flip} as mean and weights need it")
     for part in ("train", "val", "test"):
         for steps_path, steps in pipelines_of(cfg, part):
             if any(type_name(step) == "Normalize" for step in steps):
-                yield contradiction(
-                    steps_path, f"has Normalize, and {path} normalizes as well", "take Normalize out of the pipeline"
-                )
+                problem = f"has Normalize, and {path} normalizes as well"
+                yield contradiction(steps_path, problem, "take Normalize out of the pipeline")
 
 
 def _close(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -101,21 +86,16 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     augments = augments_of(settings, path)
     if not augments:
         return
-    probs = settings["batch_augments"].get("probs")
+    setting, probs = f"{path}.batch_augments.probs", settings["batch_augments"].get("probs")
     probs = [probs] if isinstance(probs, (int, float)) else probs
     if isinstance(probs, (list, tuple)):
         if _numbers(probs) is None:
-            yield contradiction(f"{path}.batch_augments.probs", f"is {probs}", "give numbers")
+            yield contradiction(setting, f"is {probs}", "give numbers")
         elif len(probs) != len(augments):
-            yield contradiction(
-                f"{path}.batch_augments.probs",
-                f"has {len(probs)} numbers for {len(augments)} augmentations",
-                "give one for each",
-            )
+            problem = f"has {len(probs)} numbers for {len(augments)} augmentations"
+            yield contradiction(setting, problem, "give one for each")
         elif min(probs) < 0 or sum(probs) > 1 + 1e-9:
-            yield contradiction(
-                f"{path}.batch_augments.probs", f"is {list(probs)}", "give numbers from 0 that add up to at most 1"
-            )
+            yield contradiction(setting, f"is {list(probs)}", "give numbers from 0 that add up to at most 1")
     head = (cfg.get("model") or {}).get("head")
     if isinstance(head, Mapping) and head.get("cal_acc"):
         yield contradiction(
@@ -132,23 +112,22 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
             if theirs is None or (kind is not None and default_of(kind, name) is None):
                 continue
             if ours is None:
-                yield contradiction(
-                    f"{augment_path}.{name}", f"is {theirs}, but {path} has no {name}", f"give {path} the same {name}"
-                )
+                problem = f"is {theirs}, but {path} has no {name}"
+                yield contradiction(f"{augment_path}.{name}", problem, f"give {path} the same {name}")
             elif not _close(theirs, ours):
-                yield contradiction(
-                    f"{augment_path}.{name}", f"is {theirs}, but {path}.{name} is {ours}", "give both the same"
-                )
+                problem = f"is {theirs}, but {path}.{name} is {ours}"
+                yield contradiction(f"{augment_path}.{name}", problem, "give both the same")
         given = augment.get("channel_order", default_of(kind, "channel_order"))
         if given in ("rgb", "bgr") and given != order:
-            yield contradiction(
+            setting, problem = (
                 f"{augment_path}.channel_order",
-                f"is {given!r}, but the batch is {order.upper()} after {path}",
-                f"set {augment_path}.channel_order={order}",
+                f"is {given!r}, but {path} makes {order.upper()} of the batch",
             )
+            yield contradiction(setting, problem, f"set {setting}={order}")
 
 
-def _check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+def check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check the order of the steps of every pipeline."""
     detection = cfg.get("default_scope") == "mmdet" or any(
         key in (cfg.get("model") or {}) for key in ("bbox_head", "roi_head", "rpn_head")
     )
@@ -162,9 +141,8 @@ def _check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
             if loads and loads[0] != 0 and names[0] != "LoadAnnotations":
                 yield contradiction(path, f"begins with {names[0]}, before the image is loaded", "load the image first")
             if packs and packs[0] != len(names) - 1:
-                yield contradiction(
-                    path, f"has {names[packs[0] + 1]} after {names[packs[0]]}", f"put {names[packs[0]]} last"
-                )
+                last = names[packs[0]]
+                yield contradiction(path, f"has {names[packs[0] + 1]} after {last}", f"put {last} last")
             if part != "train":
                 random = [name for name in names if name in _RANDOM]
                 if random:
@@ -173,22 +151,14 @@ def _check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
                 continue
             loaded = places["LoadAnnotations"]
             if part == "train" and loaded > geometric[0]:
-                yield contradiction(
-                    path,
-                    f"has LoadAnnotations after {names[geometric[0]]}, so boxes and image do not fit",
-                    f"load annotations before {names[geometric[0]]}",
-                )
+                first = names[geometric[0]]
+                problem = f"has LoadAnnotations after {first}, so boxes and image do not fit"
+                yield contradiction(path, problem, f"load annotations before {first}")
             if part != "train" and loaded < geometric[-1]:
-                yield contradiction(
-                    path,
-                    f"has LoadAnnotations before {names[geometric[-1]]}, so the boxes to compare with are resized, and "
-                    "the predictions are not",
-                    f"load annotations after {names[geometric[-1]]}",
-                )
+                last = names[geometric[-1]]
+                problem = f"has LoadAnnotations before {last}, so boxes are resized that are compared with predictions"
+                yield contradiction(path, f"{problem} at the original size", f"load annotations after {last}")
             keys = steps[packs[0]].get("meta_keys") if packs else None
-            if part != "train" and isinstance(keys, (list, tuple)) and "scale_factor" not in keys:
-                yield contradiction(
-                    f"{path}.{packs[0]}.meta_keys",
-                    "has no scale_factor, by which predictions are brought back to the image's size",
-                    "add 'scale_factor'",
-                )
+            if part != "train" and isinstance(keys, (list, tuple)) and not {"scale_factor", "border"} & {*keys}:
+                problem = "has no scale_factor, by which predictions are brought back to the image's size"
+                yield contradiction(f"{path}.{packs[0]}.meta_keys", problem, "add 'scale_factor'")

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
+from ..utils.errors import SmixError
 from .classes import check_classes
-from .findings import Finding, contradiction
-from .pixels import check_pixels
-from .weights import check_weights
+from .findings import Finding, contradiction, doubt
+from .pixels import check_pipelines, check_pixels
+from .weights import check_resume, check_weights
+
+Check = Callable[[Mapping[str, Any]], Iterable[Finding]]
 
 
-def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None) -> list[Finding]:
-    """Compare what a config says in several places, and with its data and weights.
+def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None, config_schedule: bool = False) -> list[Finding]:
+    """Compare what a config states in several places, and with its data and weights.
 
     Compared are class names of all datasets and metrics, their number with every head, data preprocessor,
     augmentation and metric; scale and order of the normalization; batch augmentations with the data
     preprocessor; the order of pipelines; what ``init_cfg`` would load; and what a resume would override. Nothing
-    is trained, and no dataset is built.
+    is trained, and no dataset is built. Settings that only another project's classes have are not judged.
 
     Args:
-        cfg: config of a training, mmpretrain's or MMDetection's.
-        resume: checkpoint to resume from.
+        cfg: Config of a training, mmpretrain's or MMDetection's.
+        resume: Checkpoint to resume from. Defaults to None: the weights that the config names are checked.
+        config_schedule: Whether a resume takes optimizer settings and schedules from the config. Defaults to False.
 
     Returns:
         Findings in the order in which they were found; none where nothing contradicts.
@@ -29,7 +34,26 @@ def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None) -> list[
     Raises:
         CheckpointError: ``resume`` cannot be read.
     """
-    return [*_check_loops(cfg), *check_classes(cfg), *check_pixels(cfg), *check_weights(cfg, resume)]
+    weights = partial(check_resume, path=resume, config_schedule=config_schedule) if resume else check_weights
+    return _run(cfg, [_check_loops, check_classes, check_pixels, check_pipelines, weights])
+
+
+def preflight_data(cfg: Mapping[str, Any]) -> list[Finding]:
+    """The part of :func:`preflight` about the data: loops, classes, their number, metrics and pipelines."""
+    return _run(cfg, [_check_loops, check_classes, check_pipelines])
+
+
+def _run(cfg: Mapping[str, Any], checks: list[Check]) -> list[Finding]:
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += check(cfg)
+        except SmixError:
+            raise
+        except Exception as error:  # a config of a form that is not known should not be refused for that
+            name = getattr(check, "func", check).__name__
+            findings.append(doubt(name, f"failed ({type(error).__name__}: {error})", "check these settings yourself"))
+    return findings
 
 
 def _check_loops(cfg: Mapping[str, Any]) -> Iterator[Finding]:
@@ -38,6 +62,5 @@ def _check_loops(cfg: Mapping[str, Any]) -> Iterator[Finding]:
         missing = [name for name in names if cfg.get(name) is None]
         if missing and len(missing) < len(names):
             there = [name for name in names if name not in missing]
-            yield contradiction(
-                missing[0], f"is missing beside {' and '.join(there)}", f"give all of {', '.join(names)}, or none"
-            )
+            problem = f"is missing beside {' and '.join(there)}"
+            yield contradiction(missing[0], problem, f"give all of {', '.join(names)}, or none")

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Iterator, Mapping
 
 from ..datasets.check.splits import type_name
+from ..utils.packages import OPENMMLAB
 
 PARTS = ("train", "val", "test")
 
@@ -44,27 +45,19 @@ def datasets_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[st
 def pipelines_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
     """Name and steps of each pipeline of a dataloader, those of its wrappers first."""
     loader = (cfg.get(f"{part}_dataloader") or {}).get("dataset")
-    found = []
-    for path, settings in walk(loader, f"{part}_dataloader.dataset"):
-        steps = settings.get("pipeline")
-        inside = ".pipeline." in path
-        if isinstance(steps, (list, tuple)) and steps and not inside:
-            found.append((f"{path}.pipeline", [step for step in steps if isinstance(step, Mapping)]))
-    return found
+    return [
+        (f"{path}.pipeline", [step for step in settings["pipeline"] if isinstance(step, Mapping)])
+        for path, settings in walk(loader, f"{part}_dataloader.dataset")
+        if isinstance(settings.get("pipeline"), (list, tuple)) and settings["pipeline"] and ".pipeline." not in path
+    ]
 
 
 def evaluators_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and settings of each metric."""
     given = cfg.get(f"{part}_evaluator")
-    if isinstance(given, Mapping):
-        inner = given.get("metrics")
-        if isinstance(inner, (list, tuple, Mapping)):
-            given = inner if not isinstance(inner, Mapping) else [inner]
-        else:
-            return [(f"{part}_evaluator", given)]
-    return [
-        (f"{part}_evaluator.{index}", metric) for index, metric in enumerate(given or ()) if isinstance(metric, Mapping)
-    ]
+    if isinstance(given, Mapping) and not isinstance(given.get("metrics"), (list, tuple, Mapping)):
+        return [(f"{part}_evaluator", given)]
+    given = given["metrics"] if isinstance(given, Mapping) else given
+    return _listed(given, f"{part}_evaluator")
 
 
 def registered(cfg: Mapping[str, Any], registry: str, settings: Mapping[str, Any]) -> type | None:
@@ -78,6 +71,11 @@ def registered(cfg: Mapping[str, Any], registry: str, settings: Mapping[str, Any
     except Exception:  # a package that is not installed, or a name that it does not know
         return None
     return found if inspect.isclass(found) else None
+
+
+def is_known(kind: type | None) -> bool:
+    """Whether a class is OpenMMLab's or this package's, so that its settings mean what they are expected to mean."""
+    return kind is not None and kind.__module__.partition(".")[0] in (*OPENMMLAB, "smix_mm")
 
 
 def default_of(kind: type | None, argument: str) -> Any:
@@ -104,11 +102,12 @@ def augments_of(preprocessor: Mapping[str, Any], path: str) -> list[tuple[str, M
     augments = given.get("augments") if isinstance(given, Mapping) else None
     if isinstance(augments, Mapping):
         return [(f"{path}.batch_augments.augments", augments)]
-    return [
-        (f"{path}.batch_augments.augments.{index}", augment)
-        for index, augment in enumerate(augments or ())
-        if isinstance(augment, Mapping)
-    ]
+    return _listed(augments, f"{path}.batch_augments.augments")
+
+
+def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
+    given = [given] if isinstance(given, Mapping) else given or ()
+    return [(f"{path}.{index}", one) for index, one in enumerate(given) if isinstance(one, Mapping)]
 
 
 def reads_files(cfg: Mapping[str, Any], part: str = "train") -> bool:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Iterator, Mapping
 
-from torch import Tensor
+import torch
+from torch import nn
 
-from ..transfer.checkpoint import read_checkpoint
-from ..utils.errors import CheckpointError
+from ..datasets.check.splits import type_name
+from ..transfer.checkpoint import literal_assignments, read_checkpoint, state_dict_of
+from ..transfer.proof import prove_loaded
+from ..utils.errors import CheckpointError, LoadProofError
 from ..utils.text import first_few
 from .findings import Finding, contradiction, doubt
 from .settings import preprocessor_of, walk
@@ -19,163 +25,150 @@ _OPTIMIZER = ("lr", "momentum", "weight_decay", "nesterov", "betas", "eps", "dam
 _SCHEDULE = ("milestones", "gamma", "T_max", "eta_min", "factor", "power", "total_iters", "begin", "end", "step_size")
 
 
-def check_weights(cfg: Mapping[str, Any], resume: str | Path | None = None) -> list[Finding]:
-    """Check the files that weights come from.
-
-    Args:
-        cfg: the config.
-        resume: checkpoint to resume from; the config's own weights are then not used, and not checked.
-    """
-    if resume is not None:
-        return list(_check_resume(cfg, Path(resume)))
-    findings = []
+def check_weights(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check the files that weights come from, unless the run is resumed."""
     load_from = cfg.get("load_from")
-    if isinstance(load_from, str) and "://" not in load_from and not Path(load_from).is_file():
-        findings.append(contradiction("load_from", f"is {load_from}, which does not exist", "give an existing file"))
+    if isinstance(load_from, str) and load_from and "://" not in load_from:
+        yield from _check_file("load_from", load_from)
     for path, settings in walk(cfg.get("model") or {}, "model"):
         if path.endswith(".init_cfg") and "Pretrained" in str(settings.get("type")):
-            findings += _check_pretrained(cfg, path, settings)
-    return findings
+            file = settings.get("checkpoint")
+            if not isinstance(file, str) or not file:
+                yield contradiction(f"{path}.checkpoint", f"is {file!r}", "name the file of the weights")
+            elif "://" not in file:
+                found = list(_check_file(f"{path}.checkpoint", file))
+                yield from found
+                if path == "model.backbone.init_cfg" and not found:
+                    yield from _check_backbone(cfg, path, file, settings.get("prefix") or "")
 
 
-def _check_pretrained(cfg: Mapping[str, Any], path: str, init_cfg: Mapping[str, Any]) -> Iterator[Finding]:
-    file = init_cfg.get("checkpoint")
-    if not isinstance(file, str) or not file:
-        yield contradiction(f"{path}.checkpoint", f"is {file!r}", "name the file of the weights")
-        return
-    if "://" in file:
-        return
-    if not Path(file).is_file():
-        yield contradiction(f"{path}.checkpoint", f"is {file}, which does not exist", "give an existing file")
+def _check_file(setting: str, file: str) -> Iterator[Finding]:
+    if not Path(file).exists():
+        yield contradiction(setting, f"is {file}, which does not exist", "give an existing file")
         return
     try:
-        content = read_checkpoint(file)
-    except CheckpointError as error:
-        yield contradiction(f"{path}.checkpoint", str(error), "give another file")
+        read_checkpoint(file)
+    except (CheckpointError, OSError) as error:
+        yield contradiction(setting, str(error), "give another file")
+
+
+def _check_backbone(cfg: Mapping[str, Any], path: str, file: str, prefix: str) -> Iterator[Finding]:
+    """Load the weights into the backbone alone, and make the load proof of it.
+
+    Without a LoadProofHook, tensors that only one of the two has are no finding, unless they share none.
+    """
+    content = read_checkpoint(file)
+    _, preprocessor = preprocessor_of(cfg)
+    model = _model_to_load(cfg, preprocessor)
+    if model is None:
         return
-    if path == "model.backbone.init_cfg" and isinstance(content, Mapping):
-        yield from _check_backbone(cfg, path, content, init_cfg.get("prefix"))
-
-
-def _check_backbone(
-    cfg: Mapping[str, Any], path: str, content: Mapping[str, Any], prefix: str | None
-) -> Iterator[Finding]:
-    given = content.get("state_dict", content)
-    tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
-    if prefix:
-        start = prefix if prefix.endswith(".") else f"{prefix}."
-        tensors = {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
-    expected = _backbone_tensors(cfg)
-    if expected is not None:
-        found = [name for name in expected if name in tensors]
-        reshaped = [name for name in found if tensors[name].shape != expected[name]]
-        if not found:
-            starts = list(dict.fromkeys(name.partition(".")[0] for name in given if "." in name))
-            common = starts[0] if starts else ""
-            yield contradiction(
-                f"{path}.checkpoint",
-                f"holds none of the backbone's {len(expected)} tensors; its names begin with {first_few(starts, 3)}",
-                f"publish it with tools/publish_backbone.py, or set {path}.prefix='{common}.'",
-            )
-        elif reshaped:
-            name = reshaped[0]
-            yield contradiction(
-                f"{path}.checkpoint",
-                f"has {len(reshaped)} tensors of another shape than the backbone, such as {name} "
-                f"{tuple(tensors[name].shape)}, not {tuple(expected[name])}",
-                "give the backbone the settings that the checkpoint was trained with",
-            )
-    meta = content.get("meta")
-    recorded = meta if isinstance(meta, Mapping) and "backbone" in str(meta.get("format", "")) else {}
-    where, preprocessor = preprocessor_of(cfg)
-    for name in ("mean", "std"):
-        theirs, ours = recorded.get(name), preprocessor.get(name)
-        if theirs is None or ours is None:
-            continue
-        if len(theirs) != len(ours) or any(abs(a - b) > 0.05 for a, b in zip(theirs, ours)):
-            yield contradiction(
-                f"{where}.{name}",
-                f"is {list(ours)}, but the backbone was trained with {list(theirs)}",
-                "use the latter",
-            )
-    order = recorded.get("channel_order")
-    flips = bool(preprocessor.get("bgr_to_rgb") or preprocessor.get("to_rgb"))
-    if order in ("rgb", "bgr") and (order == "rgb") != flips:
+    given = state_dict_of(content)
+    start = f"{prefix.rstrip('.')}." if prefix else ""
+    weights = {name[len(start) :]: value for name, value in given.items() if name.startswith(start)}
+    for module in model.children():
+        own = module.state_dict()
+        fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+        module.load_state_dict(fitting, strict=False)
+    hooks = [hook for hook in cfg.get("custom_hooks") or () if type_name(hook) == "LoadProofHook"]
+    hook = hooks[0] if hooks else dict(new=("*",), unused=("*",))
+    try:
+        prove_loaded(model, content, new=hook.get("new", ()), unused=hook.get("unused", ()), prefix=prefix)
+    except CheckpointError as error:
+        yield contradiction(f"{path}.checkpoint", f"{file}: {error}", "give another file")
+    except LoadProofError as error:
+        starts = list(dict.fromkeys(name.partition(".")[0] for name in given if "." in name))
+        faults = "; ".join(line.strip(" -") for line in str(error).splitlines()[1:])
         yield contradiction(
-            f"{where}.bgr_to_rgb",
-            f"is {flips}, but the backbone was trained on {order.upper()}",
-            f"set it to {not flips}",
+            f"{path}.checkpoint",
+            f"{type(model).__name__} does not start from {file}: {faults}; its names begin with {first_few(starts, 3)}",
+            "give backbone and data_preprocessor the settings that the backbone was trained with; of a whole model, "
+            f"publish the backbone with tools/publish_backbone.py, or set {path}.prefix",
         )
 
 
-def _backbone_tensors(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Shapes by name of the backbone that the config builds; None where it cannot be built here."""
-    from copy import deepcopy
-    from importlib import import_module
-
-    import torch
-
-    settings = deepcopy(dict((cfg.get("model") or {}).get("backbone") or {}))
-    settings.pop("init_cfg", None)
+def _model_to_load(cfg: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> nn.Module | None:
+    """A stand-in for the config's model, of what a load proof compares; None if it cannot be built here."""
+    settings = cfg.get("model") or {}
+    model = type(type_name(settings), (nn.Module,), {})()
+    parts = dict(backbone=settings.get("backbone"), shared_head=(settings.get("roi_head") or {}).get("shared_head"))
     try:
         models = import_module(f"{cfg.get('default_scope') or 'mmengine'}.registry").MODELS
-        with torch.random.fork_rng([]):
-            return {name: value.shape for name, value in models.build(settings).state_dict().items()}
-    except Exception:  # what does not build stops the training itself, with its own words
+        for name, part in parts.items():
+            if part:
+                part = deepcopy(dict(part))
+                part.pop("init_cfg", None)
+                with torch.random.fork_rng([]):
+                    model.add_module(name, models.build(part))
+    except Exception:  # what cannot be built stops the training itself
         return None
+    if "shared_head" in dict(model.named_children()):
+        object.__setattr__(model, "roi_head", SimpleNamespace(shared_head=model.shared_head))
+    flips = bool(preprocessor.get("bgr_to_rgb") or preprocessor.get("to_rgb"))
+    numbers = {name: preprocessor.get(name) for name in ("mean", "std")}
+    tensors = {name: torch.tensor(value) for name, value in numbers.items() if isinstance(value, (list, tuple))}
+    object.__setattr__(model, "data_preprocessor", SimpleNamespace(to_rgb=flips, **tensors))
+    return model
 
 
-def _check_resume(cfg: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+def check_resume(cfg: Mapping[str, Any], path: str | Path, config_schedule: bool) -> Iterator[Finding]:
+    """Name each setting of the config that the checkpoint overrides; with ``config_schedule``, it overrides few."""
     content = read_checkpoint(path)
-    optimizer = (cfg.get("optim_wrapper") or {}).get("optimizer")
-    groups = (content.get("optimizer") or {}).get("param_groups")
-    if isinstance(optimizer, Mapping) and isinstance(groups, (list, tuple)) and groups:
-        plain = not (cfg["optim_wrapper"].get("paramwise_cfg"))
-        for name in _OPTIMIZER:
-            if name not in optimizer:
-                continue
-            saved = [group.get("initial_lr", group.get("lr")) if name == "lr" else group.get(name) for group in groups]
-            known = [value for value in saved if value is not None]
-            if (
-                known
-                and not any(_same(value, optimizer[name]) for value in known)
-                and (plain or name != "weight_decay")
-            ):
-                yield _overridden(f"optim_wrapper.optimizer.{name}", optimizer[name], known[0], path)
-    schedules = cfg.get("param_scheduler") or ()
-    schedules = [schedules] if isinstance(schedules, Mapping) else schedules
-    saved_schedules = content.get("param_schedulers") or ()
-    if isinstance(saved_schedules, (list, tuple)):
-        if len(schedules) != len(saved_schedules):
-            yield _overridden(
-                "param_scheduler", f"{len(schedules)} schedules", f"{len(saved_schedules)} schedules", path
-            )
-        elif not any(schedule.get("convert_to_iter_based") for schedule in schedules):
-            for index, (schedule, saved) in enumerate(zip(schedules, saved_schedules)):
-                for name in _SCHEDULE:
-                    if name in schedule and name in saved and not _same(_plain(saved[name]), _plain(schedule[name])):
-                        setting = f"param_scheduler.{index}.{name}"
-                        yield _overridden(setting, schedule[name], _plain(saved[name]), path)
     meta = content.get("meta") or {}
+    if not config_schedule:
+        yield from _check_optimizer(cfg, content, path)
+        yield from _check_schedules(cfg, content, path)
+    before = literal_assignments(str(meta.get("cfg", ""))).get("optim_wrapper") or {}
+    before, now = ((one.get("optimizer") or {}).get("type") for one in (before, cfg.get("optim_wrapper") or {}))
+    if isinstance(before, str) and isinstance(now, str) and before != now:
+        problem = f"is {now}, but {path} holds the state of {before}"
+        yield contradiction(
+            "optim_wrapper.optimizer.type", problem, f"set it to {before}, or start with load_from={path}"
+        )
     loop = cfg.get("train_cfg") or {}
     for unit, counted in (("max_epochs", meta.get("epoch")), ("max_iters", meta.get("iter"))):
         most = loop.get(unit)
         if isinstance(most, int) and isinstance(counted, int) and counted >= most:
-            yield doubt(
-                f"train_cfg.{unit}",
-                f"is {most}, and {path} was written at {counted}, so nothing is left to train",
-                f"set train_cfg.{unit} higher, or do not resume",
-            )
+            problem = f"is {most}, and {path} was written at {counted}, so nothing is left to train"
+            yield doubt(f"train_cfg.{unit}", problem, f"set train_cfg.{unit} higher, or do not resume")
     hooks = cfg.get("custom_hooks") or ()
-    if any("EMAHook" in str(hook.get("type")) for hook in hooks if isinstance(hook, Mapping)):
-        if "ema_state_dict" not in content:
-            yield doubt(
-                "custom_hooks",
-                f"has an EMAHook, but {path} holds no average",
-                "the average starts anew from its weights",
-            )
-    elif "ema_state_dict" in content:
+    averages = any("EMAHook" in str(hook.get("type")) for hook in hooks if isinstance(hook, Mapping))
+    if averages and "ema_state_dict" not in content:
+        problem = f"has an EMAHook, but {path} holds no average"
+        yield doubt("custom_hooks", problem, "the average starts anew from its weights")
+    elif not averages and "ema_state_dict" in content:
         yield doubt("custom_hooks", f"has no EMAHook, but {path} holds an average", "add it, or the average is lost")
+
+
+def _check_optimizer(cfg: Mapping[str, Any], content: Mapping[str, Any], path: str | Path) -> Iterator[Finding]:
+    wrapper = cfg.get("optim_wrapper") or {}
+    optimizer = wrapper.get("optimizer")
+    groups = (content.get("optimizer") or {}).get("param_groups")
+    if not isinstance(optimizer, Mapping) or not isinstance(groups, (list, tuple)):
+        return
+    unknown = ["weight_decay"] if wrapper.get("paramwise_cfg") else []
+    unknown += ["lr"] if (cfg.get("auto_scale_lr") or {}).get("enable") else []
+    for name in _OPTIMIZER:
+        if name not in optimizer or name in unknown:
+            continue
+        saved = [group.get("initial_lr", group.get("lr")) if name == "lr" else group.get(name) for group in groups]
+        known = [value for value in saved if value is not None]
+        if known and not any(_same(value, optimizer[name]) for value in known):
+            yield _overridden(f"optim_wrapper.optimizer.{name}", optimizer[name], known[0], path)
+
+
+def _check_schedules(cfg: Mapping[str, Any], content: Mapping[str, Any], path: str | Path) -> Iterator[Finding]:
+    schedules = cfg.get("param_scheduler") or ()
+    schedules = [schedules] if isinstance(schedules, Mapping) else schedules
+    saved_schedules = content.get("param_schedulers") or ()
+    if not isinstance(saved_schedules, (list, tuple)):
+        return
+    if len(schedules) != len(saved_schedules):
+        yield _overridden("param_scheduler", f"{len(schedules)} schedules", f"{len(saved_schedules)} schedules", path)
+    elif not any(schedule.get("convert_to_iter_based") for schedule in schedules):
+        for index, (schedule, saved) in enumerate(zip(schedules, saved_schedules)):
+            for name in _SCHEDULE:
+                if name in schedule and name in saved and not _same(_plain(saved[name]), _plain(schedule[name])):
+                    yield _overridden(f"param_scheduler.{index}.{name}", schedule[name], _plain(saved[name]), path)
 
 
 def _plain(value: Any) -> Any:
@@ -193,7 +186,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _overridden(setting: str, ours: Any, theirs: Any, path: Path) -> Finding:
+def _overridden(setting: str, ours: Any, theirs: Any, path: str | Path) -> Finding:
     return doubt(
         setting,
         f"is {ours} in the config, but {path} resumes with {theirs}",

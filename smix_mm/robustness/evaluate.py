@@ -10,7 +10,7 @@ from typing import Any, Mapping, Sequence
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from ..engine.launch import build_runner, load_config
+from ..engine.launch import build_runner, errors_of_config, load_config
 from ..utils.errors import UsageError
 from ..utils.files import save_figure, write_json
 from ..utils.text import markdown_table
@@ -118,10 +118,11 @@ def _test(
         step = dict(type="CommonCorruption", channel_order=channel_order(dataset.pipeline))
         # Before the images are packed.
         dataset.pipeline.insert(len(dataset.pipeline) - 1, dict(step, name=corruption[0], severity=corruption[1]))
-    runner = build_runner(cfg)
-    if corruption is not None and in_memory:
-        corrupt_in_memory(runner.test_loop.dataloader.dataset, CommonCorruption(*corruption, "rgb"))
-    metrics: dict[str, float] = runner.test()
+    with errors_of_config():
+        runner = build_runner(cfg, tests=True)
+        if corruption is not None and in_memory:
+            corrupt_in_memory(runner.test_loop.dataloader.dataset, CommonCorruption(*corruption, "rgb"))
+        metrics: dict[str, float] = runner.test()
     return metrics
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import traceback
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Iterator
 
 from .errors import PackageError
@@ -19,6 +21,23 @@ OPENMMLAB = {
     "pip install --no-build-isolation --no-cache-dir --no-deps --force-reinstall onedl-mmcv",
     "mmpretrain": f"{_SETUP}, or: pip install onedl-mmpretrain (one that fits mmcv and mmengine)",
     "mmdet": f"{_SETUP}, or: pip install onedl-mmdetection (one that fits mmcv and mmengine)",
+}
+
+
+# By the name that is imported: what pip installs. Only some commands need these.
+OPTIONAL = {
+    "PIL": "pillow",
+    "art": "adversarial-robustness-toolbox",
+    "cv2": "opencv-contrib-python-headless",
+    "defusedxml": "defusedxml",
+    "imagecorruptions": "imagecorruptions",
+    "matplotlib": "matplotlib",
+    "pytorch_grad_cam": "grad-cam",
+    "rich": "rich",
+    "scipy": "scipy",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "submitit": "submitit",
 }
 
 
@@ -57,6 +76,8 @@ def describe_import_error(error: BaseException) -> str | None:
         package = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
         if package in OPENMMLAB and find_spec(package) is None:
             return f"{package} is not installed; {how_to_fix(package)}"
+        if package in OPTIONAL and find_spec(package) is None:
+            return f"{package} is not installed; pip install {OPTIONAL[package]}"
         for frame, _ in traceback.walk_tb(cause.__traceback__):
             package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
             if frame.f_code.co_name == "<module>" and package in OPENMMLAB:
@@ -77,3 +98,14 @@ def first_line(error: BaseException | str) -> str:
     """The type of an error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a config could not be used: type and first sentence of the error, and where in its code it was raised."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip() or "no message"
+    if "Original Traceback" in text:  # raised in a worker of a DataLoader
+        text = text.splitlines()[-1]
+    text = re.split(r"\. (?=[A-Z])|, the current sys.path|\n", text)[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({'/'.join(Path(frames[-1].filename).parts[-2:])}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text[:500]}{where}; SMIX_TRACEBACK=1 prints the traceback"

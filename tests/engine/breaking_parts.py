@@ -54,6 +54,7 @@ class BlowHook(Hook):
     Args:
         at: the iteration.
         what: ``weights``: some are infinite; ``huge``: some are nearly; ``rate``: the learning rate is infinite;
+            ``fast``: it is so large that the step leaves huge weights;
             ``memory``: what torch raises where a GPU's memory is used up; ``interrupt``: Ctrl-C, which reaches the
             workers too; ``worker``: a data worker is killed; ``digest``: nothing bad, the hash of this rank's weights
             is left in ``rankR.txt``.
@@ -77,6 +78,9 @@ class BlowHook(Hook):
 
     def rate(self, runner) -> None:
         runner.optim_wrapper.param_groups[0]["lr"] = float("inf")
+
+    def fast(self, runner) -> None:
+        runner.optim_wrapper.param_groups[0]["lr"] = 1e29
 
     def memory(self, runner) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total of 3 GiB")

@@ -119,12 +119,14 @@ def test_what_init_cfg_would_load_is_compared_before_it_is_loaded(detector, tmp_
     assert preflight(detector) == []
     deeper = copy.deepcopy(detector)
     deeper["model"]["backbone"]["depth"] = 50
-    assert "tensors of another shape than the backbone" in only(preflight(deeper)).problem
+    assert "of another shape (checkpoint -> model): layer1.0.conv1.weight" in only(preflight(deeper)).problem
     content = torch.load(init_cfg["checkpoint"], weights_only=True)
     whole = {f"backbone.{name}": value for name, value in content["state_dict"].items()}
     torch.save(dict(state_dict=whole), init_cfg["checkpoint"])
     finding = only(preflight(detector))
-    assert "holds none of the backbone's" in finding.problem and "prefix='backbone.'" in finding.fix
+    assert finding.problem.startswith(f"FasterRCNN does not start from {init_cfg['checkpoint']}: 1")
+    assert "in the model, not in the checkpoint" in finding.problem
+    assert finding.problem.endswith("its names begin with backbone") and "publish_backbone.py" in finding.fix
     init_cfg["prefix"] = "backbone."
     assert preflight(detector) == []
 
@@ -132,8 +134,9 @@ def test_what_init_cfg_would_load_is_compared_before_it_is_loaded(detector, tmp_
 def test_the_normalization_that_a_backbone_records_is_compared(detector, tmp_path):
     recorded = dict(format="smix_mm backbone 1", mean=[1.0, 2.0, 3.0], std=STD_OF_IMAGENET, channel_order="bgr")
     detector["model"]["backbone"]["init_cfg"] = dict(type="Pretrained", checkpoint=backbone(tmp_path, **recorded))
-    settings = [finding.setting for finding in preflight(detector)]
-    assert settings == ["model.data_preprocessor.mean", "model.data_preprocessor.bgr_to_rgb"]
+    problem = only(preflight(detector)).problem
+    assert "channel_order is rgb in the model, but the backbone was trained with bgr; mean is [123.67" in problem
+    assert "in the model, but the backbone was trained with [1.0, 2.0, 3.0]" in problem
 
 
 STD_OF_IMAGENET = [58.395, 57.12, 57.375]

@@ -40,13 +40,7 @@ _SHAPES = {
 
 
 def write_batch(path: str | Path, batch: Any, random_state: dict[str, Any], **about: Any) -> None:
-    """Write a batch to a file atomically.
-
-    Args:
-        path: The file.
-        batch: A batch of a data loader.
-        random_state: From :func:`~smix_mm.utils.random_state.get_random_state`, before the batch was used.
-        about: Plain values to store with the batch.
+    """Write a batch of a data loader, the random state before it was used, and plain values, to a file atomically.
 
     Raises:
         TypeError: The batch contains an object of an unsupported class.
@@ -58,10 +52,7 @@ def write_batch(path: str | Path, batch: Any, random_state: dict[str, Any], **ab
 
 
 def read_batch(path: str | Path) -> dict[str, Any]:
-    """Read a file of :func:`write_batch`.
-
-    Returns:
-        A dict of ``batch``, ``random`` (the random state) and the values that were stored with it.
+    """Read a file of :func:`write_batch`: a dict of ``batch``, ``random`` (the random state) and the plain values.
 
     Raises:
         FileNotFoundError: The file does not exist.

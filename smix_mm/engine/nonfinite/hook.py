@@ -8,30 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list
+from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ...transfer.checkpoint import read_checkpoint
 from ...utils.choices import NONFINITE_ACTIONS, check_option
-from ...utils.errors import CheckpointError, NonFiniteError, UsageError
-from ...utils.files import atomic_path, newest_first, write_text
+from ...utils.errors import NonFiniteError, UsageError
+from ...utils.failures import RESUME
+from ...utils.files import atomic_path, write_text
 from ...utils.models import unwrapped
-from ...utils.random_state import get_random_state
+from ...utils.random_state import get_random_state, set_random_state
 from ...utils.text import first_few
-from ..failures import RESUME
+from ..launch import on_main_process
 from ..resume.state import KEY, collect
 from .batch_file import image_files, write_batch
-from .snapshot import IterationSnapshot
+from .report import advise, describe, list_newest, read_weights, save_weights
+from .snapshot import IterationSnapshot, copy_batch
 from .values import as_floats, bad_parameters, is_finite, suspects
 
 SKIPPED = "nonfinite_skipped"
 """Key in the message hub, and so in checkpoints, of the list of skipped iterations, counted from 1."""
 
-_SHOWN = 8
+_NORMAL = 100
 
 
 @HOOKS.register_module()
@@ -45,12 +46,14 @@ class NonFiniteHook(Hook):
     With ``'stop'``, the state before the iteration is saved as ``iter_N.pth``, from which ``--resume`` continues
     with the same batch. Each process writes its batch to ``nonfinite/iter_N+1_rankR.pt`` for
     ``tools/replay_batch.py``, and :class:`~smix_mm.utils.errors.NonFiniteError` names iteration, losses and files.
-    If the weights themselves are not finite, no checkpoint is saved, and the message names the newest one with
-    finite weights.
+    If instead the weights are the cause, because they are not finite, or because the batch before, whose loss was
+    finite, has no normal loss with them either, no image is named, and weights are saved for the replay alone; the
+    message names the newest checkpoint whose loss of that batch is normal. A loss is normal if it is finite and at
+    most 100 times the run's first one.
 
     With ``'skip'``, the iteration counts for the schedule, but the optimizer makes no step. With accumulated gradients,
     only the gradients of this iteration are skipped, or those of the whole group if this iteration would have
-    completed it. The run still stops if the weights are not finite, or after ``patience`` non-finite losses in a row.
+    completed it. The run still stops if the weights are the cause, or after ``patience`` non-finite losses in a row.
 
     Args:
         action: ``'stop'`` or ``'skip'``. Defaults to ``'stop'``.
@@ -72,6 +75,7 @@ class NonFiniteHook(Hook):
         self.patience = patience
         self.in_a_row = 0
         self.log_vars: dict[str, Tensor] = {}
+        self.good_batch: Any = None
         self.resume_state: dict[str, Any] | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -95,7 +99,7 @@ class NonFiniteHook(Hook):
         if skipped:
             runner.logger.warning(
                 f"{len(skipped)} of {runner.max_iters} iterations were skipped because their loss was not finite: "
-                f"{first_few(skipped, _SHOWN)}."
+                f"{first_few(skipped, 8)}."
             )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -115,12 +119,15 @@ class NonFiniteHook(Hook):
     def _update_params(self, runner: Runner, loss: Tensor, *arguments: Any, **options: Any) -> None:
         """Replaces the optimizer wrapper's ``update_params``."""
         if _finite_on_all_ranks(loss):
-            self.in_a_row = 0
+            self.in_a_row, self.good_batch = 0, self.start.batch
             self.update_params(loss, *arguments, **options)
             return
         self.start.restore_buffers()
         self.in_a_row += 1
-        bad = bad_parameters(self.model)
+        bad: list[str] = next((bad for bad in all_gather_object(bad_parameters(self.model)) if bad), [])
+        # All processes together, because layers may combine their batches.
+        normal = not bad and (self.good_batch is None or self._is_normal(runner, self.good_batch))
+        spoilt = not min(all_gather_object(normal))
         files = image_files(self.start.batch)
         found = dict(
             rank=runner.rank,
@@ -129,10 +136,10 @@ class NonFiniteHook(Hook):
             files=files,
             suspects=list(suspects(self.start.batch, files)),
         )
-        if self.action == "skip" and not bad and self.in_a_row < self.patience:
+        if self.action == "skip" and not spoilt and self.in_a_row < self.patience:
             self._skip(runner, all_gather_object(found))
         else:
-            self._stop(runner, found, bad)
+            self._stop(runner, found, bad, spoilt)
 
     def _skip(self, runner: Runner, found: list[dict[str, Any]]) -> None:
         wrapper = runner.optim_wrapper
@@ -145,29 +152,74 @@ class NonFiniteHook(Hook):
         runner.message_hub.update_info(SKIPPED, [*skipped, runner.iter + 1])
         # The same dict goes to the logger, whose windowed means would become NaN.
         self.log_vars.clear()
-        runner.logger.warning(f"Iteration {runner.iter + 1} is skipped: {_describe(found)}.")
+        runner.logger.warning(f"Iteration {runner.iter + 1} is skipped: {describe(found)}.")
 
-    def _stop(self, runner: Runner, found: dict[str, Any], bad: list[str]) -> None:
+    def _stop(self, runner: Runner, found: dict[str, Any], bad: list[str], spoilt: bool) -> None:
         # The checkpoint should contain the random state at the start of the iteration.
         self.start.restore_random_state()
-        found["replay"] = self._save_batch(runner, found["losses"], bad)
+        resume_state = collect(runner, runner.iter)
+        advice = ""
+        if spoilt or self.good_batch is None:
+            # In a resumed run without a finite loss yet, the weights are the cause if older ones have a normal loss.
+            good = self._last_good(runner)
+            spoilt = spoilt or good is not None
+            advice = advise(runner.cfg, bad, good)
+            self.start.restore_random_state()
+        weights = _checkpoint_path(runner)
+        if spoilt and not bad:
+            # For the replay alone; no run should be resumed from them.
+            weights = Path(runner.work_dir) / "nonfinite" / f"iter_{runner.iter + 1}_weights.pth"
+            on_main_process(lambda: save_weights(weights, self.model))
+        found["replay"] = self._save_batch(runner, found["losses"], bad, weights)
         everyone = all_gather_object(found)
-        self.resume_state = collect(runner, runner.iter)
-        state: list[str | None] = [None]
-        if runner.rank == 0:
-            state = [_last_good(runner, bad) if bad else _save_checkpoint(runner)]
-        # The other processes wait here, so that none ends before the checkpoint is complete.
-        broadcast_object_list(state)
+        if not spoilt:
+            self.resume_state = resume_state
+            # The other processes wait here, so that none ends before the checkpoint is complete.
+            advice = on_main_process(lambda: _save_checkpoint(runner))
         often = f", as the {self.in_a_row - 1} before it," if self.in_a_row > 1 else ""
         epoch = f" (epoch {runner.epoch + 1})" if runner.max_epochs > 1 else ""
         message = (
-            f"iteration {runner.iter + 1}{epoch}{often} has no finite loss: {_describe(everyone)}; "
-            f"{state[0]}; {next(each for each in everyone if each['bad'])['replay']}"
+            f"iteration {runner.iter + 1}{epoch}{often} has no finite loss: {describe(everyone, not spoilt)}; "
+            f"{advice}; {next(each for each in everyone if each['bad'])['replay']}"
         )
         runner.logger.error(message)
         raise NonFiniteError(message)
 
-    def _save_batch(self, runner: Runner, losses: dict[str, float], bad: list[str]) -> str:
+    def _is_normal(self, runner: Runner, batch: Any) -> bool:
+        """Whether the model of now has a normal loss of a batch; buffers and random states are restored."""
+        random_state = get_random_state(self.model)
+        with torch.no_grad(), runner.optim_wrapper.optim_context(self.model):
+            data = self.model.data_preprocessor(copy_batch(batch), True)
+            loss, _ = self.parse_losses(self.model._run_forward(data, mode="loss"))
+        self.start.restore_buffers()
+        set_random_state(self.model, random_state)
+        history = runner.message_hub.log_scalars.get("train/loss")
+        most = _NORMAL * abs(float(history.data[0][0])) if history is not None and len(history.data[0]) else math.inf
+        return is_finite(loss) and abs(float(loss)) <= most
+
+    def _last_good(self, runner: Runner) -> str | None:
+        """The newest checkpoint with a normal loss of the last batch whose loss was finite; without one, of this batch.
+
+        The model is left as it was.
+        """
+        batch = self.start.batch if self.good_batch is None else self.good_batch
+        weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        good = None
+        for file in on_main_process(lambda: list_newest(_checkpoint_path(runner).parent)):
+            state = on_main_process(partial(read_weights, file, weights))
+            if state is not None:
+                self._load(state)
+                if min(all_gather_object(self._is_normal(runner, batch))):
+                    good = file
+                    break
+        self._load(weights)
+        return good
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        self.model.load_state_dict(state, strict=False)
+        self.start.buffers = [buffer.detach().clone() for buffer in self.model.buffers()]
+
+    def _save_batch(self, runner: Runner, losses: dict[str, float], bad: list[str], weights: Path) -> str:
         """Write the batch of this process; returns a phrase on how to replay it."""
         path = Path(runner.work_dir) / "nonfinite" / f"iter_{runner.iter + 1}_rank{runner.rank}.pt"
         random_state = get_random_state(self.model)
@@ -179,7 +231,7 @@ class NonFiniteHook(Hook):
             rank=runner.rank,
             losses=losses,
             bad_parameters=bad,
-            checkpoint=None if bad else str(_checkpoint_path(runner)),
+            checkpoint=None if bad else str(weights),
             config=Path(runner.cfg.filename).name if runner.cfg.filename else f"{runner.timestamp}.py",
             threads=torch.get_num_threads(),
         )
@@ -199,20 +251,6 @@ def _finite_on_all_ranks(loss: Tensor) -> bool:
     return not bool(bad)
 
 
-def _describe(found: list[dict[str, Any]]) -> str:
-    """Describe which losses are not finite, on which rank, and for which files."""
-    parts = []
-    for each in found:
-        if each["bad"]:
-            # The sum is last, unlike in the log, because a part is the cause.
-            names = sorted((name for name in each["losses"] if "loss" in name), key=lambda name: name == "loss")
-            bad = [f"{name} is {each['losses'][name]}" for name in names if not math.isfinite(each["losses"][name])]
-            where = f" on rank {each['rank']}" if len(found) > 1 else ""
-            hint = f" (check {first_few(each['suspects'], _SHOWN)})" if each["suspects"] else ""
-            parts.append(f"{', '.join(bad) or 'their sum is not'}{where} for {first_few(each['files'], _SHOWN)}{hint}")
-    return "; ".join(parts)
-
-
 def _checkpoint_path(runner: Runner) -> Path:
     folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook)]
     return Path([*folders, runner.work_dir][0]) / f"iter_{runner.iter}.pth"
@@ -229,20 +267,6 @@ def _save_checkpoint(runner: Runner) -> str:
     except (OSError, RuntimeError) as error:
         return f"the state before it could not be saved ({_first_line(error)}); {RESUME}"
     return f"--resume continues from the state before it, {path}: fix the data, or add --on-nonfinite skip"
-
-
-def _last_good(runner: Runner, bad: list[str]) -> str:
-    """A phrase about the weights that are not finite, and the newest checkpoint whose are."""
-    reason = f"the weights were not finite before it ({first_few(bad, _SHOWN)}), so no checkpoint is saved"
-    files = _checkpoint_path(runner).parent.glob("*.pth")
-    for path in newest_first(files):
-        try:
-            content = read_checkpoint(path)
-        except CheckpointError:
-            continue
-        if "optimizer" in content and all(map(is_finite, content["state_dict"].values())):
-            return f"{reason}; the last good one is {path}: use --resume {path} and a smaller learning rate"
-    return f"{reason}, and there is no good one: start again with a smaller learning rate, or with clip_grad"
 
 
 def _first_line(error: BaseException) -> str:

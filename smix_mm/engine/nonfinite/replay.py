@@ -14,13 +14,13 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from ...transfer.checkpoint import read_checkpoint, state_dict_of
+from ...transfer.checkpoint import read_checkpoint
 from ...utils.config import read_config
 from ...utils.errors import CheckpointError
 from ...utils.random_state import set_random_state
 from ...utils.text import first_few
 from .batch_file import image_files, read_batch
-from .values import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects
+from .values import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects, trained_weights
 
 _SHOWN = 3
 
@@ -30,15 +30,11 @@ class Replay:
     """The result of a replay.
 
     Attributes:
-        iteration: Iteration of the batch, counted from 1 as in the log.
-        rank: Rank of the process that saved the batch.
-        config: The config file that was used.
-        checkpoint: The weights that were used.
+        iteration, rank: Iteration of the batch, counted from 1 as in the log, and rank of the process that saved it.
+        config, checkpoint: The files that were used.
         files: The image file of each sample, in order.
-        saved: The losses by name when the batch was saved, and their sum ``loss``.
-        losses: The same in the replay.
-        findings: Non-finite values and boxes without area, in the order of the training step; empty if there are
-            none.
+        saved, losses: The losses by name and their sum ``loss``, when the batch was saved and in the replay.
+        findings: Non-finite values and boxes without area, in the order of the training step.
     """
 
     iteration: int
@@ -67,11 +63,9 @@ def replay_batch(
 ) -> Replay:
     """Compute the losses of a batch that was saved at a non-finite loss.
 
-    The model is built from the config (which is executed, as any config is) with the weights saved
-    at the stop, and gets the batch with the random state of that time, so that mixing and
-    dropout are the same. On a CPU the losses are equal to the bit; on a GPU only with
-    deterministic algorithms. With ``SyncBatchNorm`` they differ, because the other
-    processes' batches are missing.
+    The model is built from the config with the weights saved at the stop, and gets the batch with the random state of
+    that time, so that mixing and dropout are the same. On a CPU the losses are equal to the bit; on a GPU only with
+    deterministic algorithms. With ``SyncBatchNorm`` they differ, because the other processes' batches are missing.
 
     Args:
         path: A file ``nonfinite/iter_N_rankR.pt`` of a work dir.
@@ -129,9 +123,8 @@ def _find(given: str | Path | None, work_dir: Path, name: str | None, what: str)
     """The given file, or the one of this name in the work dir."""
     if given is None and not name:
         raise FileNotFoundError(f"the batch does not name its {what}; use --{what}")
-    path = Path(given) if given is not None else work_dir / Path(str(name)).name
-    if given is None and not path.is_file():
-        path = Path(str(name))
+    names = [work_dir / Path(str(name)).name, work_dir / "nonfinite" / Path(str(name)).name, Path(str(name))]
+    path = Path(given) if given is not None else next((one for one in names if one.is_file()), names[0])
     if not path.is_file():
         raise FileNotFoundError(f"{what} {path} does not exist; give another one with --{what}")
     return path
@@ -144,13 +137,8 @@ def _build(cfg: Config, checkpoint: Path) -> Any:
     if cfg.get("data_preprocessor") is not None:
         settings.setdefault("data_preprocessor", cfg.data_preprocessor)
     model = MODELS.build(settings)
-    content = read_checkpoint(checkpoint)
-    state = dict(state_dict_of(content))
-    for name, value in content.get("ema_state_dict", {}).items():
-        if name.startswith("module."):
-            state[name[len("module.") :]] = value
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(trained_weights(read_checkpoint(checkpoint)))
     except RuntimeError as error:
         raise CheckpointError(f"{checkpoint} does not fit the config's model: {str(error).splitlines()[-1]}") from error
     return model

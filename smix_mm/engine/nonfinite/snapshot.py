@@ -12,12 +12,9 @@ from ...utils.random_state import generator_owners, get_cpu_state, set_cpu_state
 
 
 class IterationSnapshot:
-    """The batch, the model's buffers and the random state at the start of an iteration.
+    """The batch, the buffers of the model (not wrapped) and the random state at the start of an iteration.
 
     Because it is taken at every iteration, it copies as little as possible, and reads nothing from a GPU.
-
-    Args:
-        model: The model, not wrapped.
     """
 
     def __init__(self, model: nn.Module) -> None:

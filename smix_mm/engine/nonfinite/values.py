@@ -8,6 +8,8 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
+from ...transfer.checkpoint import state_dict_of
+
 
 def bad_parameters(model: nn.Module) -> list[str]:
     """Names of the parameters and running statistics with non-finite values."""
@@ -17,12 +19,7 @@ def bad_parameters(model: nn.Module) -> list[str]:
 
 
 def suspects(batch: Any, files: list[str]) -> Iterator[str]:
-    """Descriptions of non-finite images and annotations of a batch, and of boxes without area.
-
-    Args:
-        batch: A batch of a data loader.
-        files: The file of each image.
-    """
+    """Descriptions of non-finite images (from ``files``) and annotations of a batch, and of boxes without area."""
     inputs = batch.get("inputs") if isinstance(batch, dict) else None
     for tensor in float_tensors(inputs):
         if tensor.dim() == 4 and not is_finite(tensor):
@@ -83,3 +80,12 @@ def images_of(tensor: Tensor, files: list[str]) -> str:
 def as_floats(log_vars: Mapping[str, Any]) -> dict[str, float]:
     """Convert the losses and other values of a training step to floats."""
     return {name: float(value.detach() if isinstance(value, Tensor) else value) for name, value in log_vars.items()}
+
+
+def trained_weights(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of a training's checkpoint that were trained, not their moving average (EMA)."""
+    state = dict(state_dict_of(content))
+    for name, value in content.get("ema_state_dict", {}).items():
+        if name.startswith("module."):
+            state[name[len("module.") :]] = value
+    return state

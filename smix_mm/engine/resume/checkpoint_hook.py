@@ -3,17 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Collection
 
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from ...utils.files import write_text
-from .atomic_backend import ATOMIC_FILES, DeferredDeletes
+from ...transfer.proof import PROOF
+from ...utils.files import atomic_path, write_text
+from .config import STARTED
 from .state import KEY, collect, restore
+
+ATOMIC_FILES = "smix_whole_files"
+
+
+class AtomicBackend(LocalBackend):
+    """mmengine's local backend with atomic writes."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        with atomic_path(filepath) as temporary:
+            temporary.write_bytes(obj)
+
+
+register_backend(ATOMIC_FILES, AtomicBackend, force=True)
+
+
+class DeferredDeletes:
+    """A file backend of mmengine that delays the removal of files until their replacements are complete."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.queue: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def remove(self, filepath: str | Path) -> None:
+        self.queue.append(str(filepath))
+
+    def remove_now(self, keep: Collection[str | None] = ()) -> None:
+        """Remove the queued files, except those in ``keep``, which were written again since."""
+        queue, self.queue = self.queue, []
+        for path in queue:
+            if path not in keep:
+                self.backend.remove(path)
 
 
 @HOOKS.register_module()
@@ -42,7 +77,8 @@ class ExactCheckpointHook(CheckpointHook):
         if type(self.file_backend) is LocalBackend:
             self.backend_args = {"backend": ATOMIC_FILES}
             if is_main_process():
-                _remove_unfinished(Path(self.out_dir))
+                for folder in (self.out_dir, runner.work_dir, Path(runner.work_dir) / "nonfinite"):
+                    _remove_unfinished(Path(folder))
         self.file_backend = DeferredDeletes(self.file_backend)
         if runner.iter > 0:
             reasons = restore(runner, self._loaded)
@@ -108,7 +144,12 @@ class ExactCheckpointHook(CheckpointHook):
         self.file_backend.remove_now(keep={self.last_ckpt, *best})
 
 
+# Files that a training writes with `atomic_path`.
+_WRITTEN = ("*.pth", "iter_*.pt", "last_checkpoint", STARTED, PROOF)
+
+
 def _remove_unfinished(folder: Path) -> None:
     """Remove the temporary files that a killed run has left."""
-    for path in folder.glob(".*-????????.pth"):
-        path.unlink(missing_ok=True)
+    for name in map(Path, _WRITTEN):
+        for path in folder.glob(f".{name.stem}-????????{name.suffix}"):
+            path.unlink(missing_ok=True)

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.dist import all_gather_object
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
-from mmengine.utils.dl_utils import set_multi_processing
 
 from ...transfer.checkpoint import TORCH_NEEDED, read_checkpoint, reads_training_checkpoints
 from ...utils.errors import CheckpointError
 from ...utils.files import newest_first, write_text
+from ..launch import join_processes, on_main_process
 
 STARTED = ".started"
 
@@ -28,13 +28,7 @@ _NEEDED = ("meta", "state_dict", "message_hub")
 
 
 class Choice(NamedTuple):
-    """The checkpoint that a run starts from.
-
-    Attributes:
-        checkpoint: File to resume from; None to start as configured.
-        seed: Seed of the run that wrote it; None if it is not known.
-        notes: Lines for the log.
-    """
+    """File to resume from (None to start as configured), seed of the run that wrote it, and lines for the log."""
 
     checkpoint: str | None
     seed: int | None
@@ -72,7 +66,7 @@ def _replace(part: Any) -> None:
 
 
 def _import_package(cfg: Config) -> None:
-    """Add this package to the imports, so that the config that mmengine writes to the work dir is complete."""
+    """Let the config that mmengine writes to the work dir import this package."""
     imports = dict(cfg.get("custom_imports") or dict(imports=[], allow_failed_imports=False))
     names = imports["imports"]
     names = [names] if isinstance(names, str) else list(names)
@@ -83,11 +77,7 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> Choice:
     """Choose the checkpoint to resume from, on the main process for all processes.
 
     Processes that torchrun restarted after a failure resume from the newest checkpoint of this launch, if there is one,
-    regardless of ``resume``.
-
-    Args:
-        cfg: A config with ``work_dir`` and ``launcher``.
-        resume: ``'auto'`` for the newest complete checkpoint, a checkpoint's path, or None to start as configured.
+    regardless of ``resume``: ``'auto'`` for the newest complete checkpoint, a path, or None to start as configured.
 
     Raises:
         CheckpointError: The given checkpoint cannot be read or is not one of a training, or the chosen one does not
@@ -96,23 +86,10 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> Choice:
     can_restart = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
     if resume is None and not can_restart:
         return Choice(None, None, [])
-    if cfg.launcher != "none" and not is_distributed():
-        environment = cfg.get("env_cfg") or {}
-        # In the order of the Runner, because it affects how mmengine starts workers.
-        set_multi_processing(**environment.get("mp_cfg", {}), distributed=True)
-        init_dist(cfg.launcher, **environment.get("dist_cfg", {}))
+    join_processes(cfg)
     # If a process of another machine failed, those of this one are restarted too, but their counter is not increased.
     restarted = any(all_gather_object(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0))
-    chosen: list[Any] = [None]
-    if is_main_process():
-        try:
-            chosen = [_choose(cfg, resume, restarted, can_restart)]
-        except CheckpointError as error:
-            chosen = [error]
-    broadcast_object_list(chosen)
-    (choice,) = chosen
-    if isinstance(choice, CheckpointError):
-        raise choice
+    choice = on_main_process(lambda: _choose(cfg, resume, restarted, can_restart))
     if choice.checkpoint is not None and not Path(choice.checkpoint).is_file():
         raise CheckpointError(
             f"checkpoint {choice.checkpoint} exists for the first process, but not for this one; use a work dir on a "
@@ -182,11 +159,7 @@ def _resumable(path: Path) -> int | None:
 
 
 def resume_from(cfg: Config, choice: Choice) -> list[str]:
-    """Set the chosen checkpoint and its seed in the config.
-
-    Returns:
-        Lines for the log.
-    """
+    """Set the chosen checkpoint and its seed in the config; returns lines for the log."""
     notes = list(choice.notes)
     cfg.resume = choice.checkpoint is not None
     if choice.checkpoint is None:

@@ -17,11 +17,10 @@ from ...utils.errors import UsageError
 class ConfigScheduleHook(Hook):
     """On resume, use the config's optimizer settings and schedules in place of the checkpoint's.
 
-    mmengine restores both from the checkpoint, so a resume with another learning rate, weight decay or milestones in
-    the config changes nothing. With this hook, which ``tools/train.py --resume --config-schedule`` adds, every
-    setting of the parameter groups is the config's, and the learning rate is the one that the config's schedules
-    have after as many epochs and iterations as were trained. Momentum buffers, weights and counters are still the
-    checkpoint's. Not meant for exact resumes.
+    mmengine restores both from the checkpoint. With this hook, which ``--config-schedule`` of ``tools/train.py`` adds,
+    every setting of the parameter groups is the config's, and the learning rate is the one that the config's
+    schedules have after as many epochs and iterations as were trained. Momentum buffers, weights and counters are
+    still the checkpoint's. Not meant for exact resumes.
 
     Raises:
         UsageError: there are several optimizers, or other parameter groups than in the checkpoint.

@@ -44,12 +44,7 @@ class ExactLoop(BaseLoop):
         self._random_state: Mapping[str, Any] | None = None
 
     def progress(self, iteration: int) -> dict[str, Any]:
-        """The position in the data, for a checkpoint.
-
-        Args:
-            iteration: Number of iterations that the checkpoint covers: the loop's own count, or one more if the loop
-                has not counted the last one yet.
-        """
+        """The position in the data after ``iteration`` iterations: the loop's own count, or one more."""
         return dict(
             data_epoch=self.data_epoch,
             batches_done=self.batches_done + iteration - self.iter,
@@ -66,8 +61,7 @@ class ExactLoop(BaseLoop):
 
         Args:
             progress: The return value of :meth:`progress`.
-            random_state: The state of this rank, see :func:`~smix_mm.utils.random_state.get_random_state`; None to
-                keep the current one.
+            random_state: The state of this rank; None to keep the current one.
             world_size: Number of processes when the checkpoint was written, and now.
         """
         self.restored = True
@@ -118,14 +112,10 @@ class ExactLoop(BaseLoop):
 
 @LOOPS.register_module()
 class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
-    """mmengine's ``EpochBasedTrainLoop``, resumed exactly also within an epoch.
+    """mmengine's ``EpochBasedTrainLoop``, with its arguments, resumed exactly also within an epoch.
 
     Needs checkpoints of :class:`~smix_mm.engine.resume.checkpoint_hook.ExactCheckpointHook`. If a validation was
     due when the checkpoint was written, the resumed run starts with it.
-
-    Args:
-        runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals: As in
-            ``EpochBasedTrainLoop``.
     """
 
     def run(self) -> nn.Module:
@@ -162,13 +152,9 @@ class ExactEpochBasedTrainLoop(ExactLoop, EpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class ExactIterBasedTrainLoop(ExactLoop, IterBasedTrainLoop):
-    """mmengine's ``IterBasedTrainLoop``, resumed exactly; with any sampler, infinite or not.
+    """mmengine's ``IterBasedTrainLoop``, with its arguments, resumed exactly; with any sampler, infinite or not.
 
     Needs checkpoints of :class:`~smix_mm.engine.resume.checkpoint_hook.ExactCheckpointHook`.
-
-    Args:
-        runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals: As in
-            ``IterBasedTrainLoop``.
     """
 
     def run(self) -> nn.Module:

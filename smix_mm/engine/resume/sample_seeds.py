@@ -11,12 +11,7 @@ from ...utils.random_state import seeded_cpu
 
 
 class SampleKey(NamedTuple):
-    """An index with the numbers that seed the sample's augmentation.
-
-    Attributes:
-        index: The sampler's index, usually of a sample in the dataset.
-        entropy: (seed of the run, epoch, rank, position in the rank's epoch), each at least 0.
-    """
+    """The sampler's index, and what seeds the sample: (seed of the run, epoch, rank, position in the rank's epoch)."""
 
     index: Any
     entropy: tuple[int, ...]
@@ -51,14 +46,7 @@ class SeededDataset:
 
 
 class SampleKeys:
-    """A sampler or batch sampler that converts the indices of another one to :class:`SampleKey`.
-
-    Args:
-        source: Yields indices, or lists of them.
-        batched: Whether it yields lists.
-        seed: Seed of the run.
-        rank: Rank of this process.
-    """
+    """A sampler, or if ``batched`` a batch sampler, that converts the indices of another one to :class:`SampleKey`."""
 
     def __init__(self, source: Any, batched: bool, seed: int, rank: int) -> None:
         self.source = source
@@ -68,7 +56,6 @@ class SampleKeys:
         self.start(0, 0)
 
     def start(self, epoch: int, skip: int) -> None:
-        """Set the epoch of the next iteration, and how many batches it skips."""
         self.epoch = epoch
         self.skip = skip
 
@@ -116,12 +103,7 @@ class SeededDataLoader(DataLoader):
 
 
 def seed_samples(loader: DataLoader, seed: int, rank: int) -> bool:
-    """Convert a data loader in place to a :class:`SeededDataLoader`.
-
-    Args:
-        loader: A loader of the class ``DataLoader``; its settings do not change.
-        seed: At least 0; may differ between ranks.
-        rank: Rank of this process.
+    """Convert a data loader in place to a :class:`SeededDataLoader`, by the seed (at least 0) and rank of this process.
 
     Returns:
         False for a loader of another class or an iterable dataset, which cannot be seeded; else True.

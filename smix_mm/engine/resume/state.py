@@ -18,11 +18,7 @@ KEY = "smix_resume"
 
 
 def collect(runner: Any, iteration: int) -> dict[str, Any]:
-    """Gather the state of all ranks; has to be called on every rank.
-
-    Args:
-        runner: An mmengine Runner in training.
-        iteration: Number of iterations that the checkpoint covers.
+    """Gather the state of all ranks after ``iteration`` iterations; has to be called on every rank.
 
     Returns:
         Tensors and plain values: ``world_size``, ``progress`` of the loop (None for one that is not
@@ -39,15 +35,7 @@ def collect(runner: Any, iteration: int) -> dict[str, Any]:
 
 
 def restore(runner: Any, saved: Mapping[str, Any] | None) -> list[str]:
-    """Restore a checkpoint's state on this rank.
-
-    Args:
-        runner: An mmengine Runner that has loaded the checkpoint.
-        saved: The state from :func:`collect`; None if the checkpoint has none.
-
-    Returns:
-        The reasons why the resume is not exact; empty if it is.
-    """
+    """Restore the state from :func:`collect` on this rank; returns the reasons why the resume is not exact, if any."""
     loop = runner.train_loop
     if not isinstance(loop, ExactLoop):
         return [f"the train loop {type(loop).__name__} repeats an unfinished epoch; use ExactEpochBasedTrainLoop"]
@@ -57,8 +45,11 @@ def restore(runner: Any, saved: Mapping[str, Any] | None) -> list[str]:
     same_ranks = before == now
     mine = saved["ranks"][get_rank()] if same_ranks else None
     loop.restore(progress, mine and mine["random"], (before, now))
-    if mine:
-        _restore_gradients(unwrapped(runner.model), mine["gradients"])
+    with torch.no_grad():
+        gradients = mine["gradients"] if mine else {}
+        for name, parameter in unwrapped(runner.model).named_parameters():
+            if name in gradients:
+                parameter.grad = torch.empty_like(parameter).copy_(gradients[name])
     reasons = []
     if not same_ranks:
         reasons.append(f"the checkpoint was written by {before} processes, this run has {now}")
@@ -77,10 +68,3 @@ def _unfinished_gradients(optim_wrapper: Any, model: nn.Module) -> dict[str, Ten
     if all(wrapper.should_update() for wrapper in wrappers):
         return {}
     return {name: each.grad.detach().cpu() for name, each in model.named_parameters() if each.grad is not None}
-
-
-def _restore_gradients(model: nn.Module, gradients: Mapping[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in gradients:
-                parameter.grad = torch.empty_like(parameter).copy_(gradients[name])

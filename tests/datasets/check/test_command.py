@@ -52,7 +52,7 @@ def test_wrong_use_ends_with_one_sentence_and_status_2(tool, cells, tmp_path):
     config.write_text(f"train_dataloader = {cells.config()['train_dataloader']!r}")
     assert tool(config)[0] == 0
     for arguments, reason in (
-        (["none.py"], "config none.py does not exist; choose a config file"),
+        (["none.py"], "config none.py does not exist; give a config file"),
         ([config, "--jobs", 0], "--jobs should be at least 1, got 0."),
         ([config, "--ignore", "boxes"], "ignore should be kinds of errors (missing-split, "),
         ([config, "--fix", cells.root / "x"], "is inside the data root"),

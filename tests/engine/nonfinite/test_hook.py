@@ -189,8 +189,29 @@ def test_spoilt_weights_stop_even_skip_and_are_not_saved(run):
     folder, error = run(dict(type="BlowHook", at=3, what="weights"), on_nonfinite="skip")
     assert "iteration 3 " in error
     assert "the weights were not finite before it (backbone.conv1.weight), so no checkpoint is saved" in error
-    assert f"the last good one is {folder}/iter_2.pth: use --resume {folder}/iter_2.pth" in error
+    assert (
+        f"the last good one is {folder}/iter_2.pth: go on with a smaller learning rate, --resume {folder}/it" in error
+    )
     assert sorted(path.name for path in folder.glob("*.pth")) == ["iter_1.pth", "iter_2.pth"]
+
+
+def test_weights_that_a_step_blew_up_are_the_cause_and_no_image_is(run):
+    folder, error = run(dict(type="BlowHook", at=3, what="fast"))
+    saved = [read_checkpoint(folder / f"iter_{number}.pth")["state_dict"].values() for number in (1, 2, 3)]
+    assert all(torch.isfinite(value).all() for values in saved for value in values)
+    assert error.startswith("iteration 4 (epoch 1) has no finite loss: loss_size is nan") and ".jpg" not in error
+    assert "the weights give no normal loss of other images, so no checkpoint is saved; the last good one is" in error
+    advice = f"--resume {folder}/iter_2.pth --config-schedule --cfg-options optim_wrapper.optimizer.lr=0.005"
+    assert advice in error
+    assert sorted(path.name for path in folder.glob("*.pth")) == ["iter_1.pth", "iter_2.pth", "iter_3.pth"]
+    # A run that is resumed from the spoilt weights has no finite loss to compare with.
+    again = run(folder=folder, resume=str(folder / "iter_3.pth"))[1]
+    assert advice in again and ".jpg" not in again
+
+
+def test_a_rate_that_is_too_large_from_the_start_leaves_no_good_checkpoint(run):
+    error = run(**{"optim_wrapper.optimizer.lr": 1e30})[1]
+    assert "and there is no good one: start again with a smaller learning rate" in error and ".jpg" not in error
 
 
 def test_checkpoints_of_spoilt_weights_are_passed_over(run):

@@ -78,3 +78,19 @@ def test_both_skip_and_stay_equal(two, tmp_path):
     assert all(torch.isfinite(value).all() for value in end["state_dict"].values())
     assert (tmp_path / "rank0.txt").read_text() == (tmp_path / "rank1.txt").read_text()
     assert re.search(r"Iteration \d is skipped: loss_cls is nan, loss is nan on rank [01] for", finished.stdout)
+
+
+@pytest.mark.long
+def test_both_find_that_the_weights_are_the_cause(two, tmp_path):
+    finished = two("", **{"custom_hooks.0.at": 3, "custom_hooks.0.what": "fast"})
+    assert finished.returncode == 1, finished.stdout[-3000:]
+    said = re.findall(r"^train.py: (iteration 4 .*)$", finished.stdout, re.MULTILINE)
+    assert len(said) == 2 and len(set(said)) == 1 and ".jpg" not in said[0]
+    assert f"--resume {tmp_path}/iter_2.pth --config-schedule" in said[0]
+
+
+@pytest.mark.long
+def test_both_stop_at_a_contradiction(two, tmp_path):
+    finished = two("", **{"data_preprocessor.num_classes": 7})
+    assert finished.stdout.count("\ncontradiction: data_preprocessor.num_classes: is 7, but") == 2
+    assert "exitcode  : 2" in finished.stdout and list(tmp_path.iterdir()) == []

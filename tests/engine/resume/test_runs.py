@@ -70,6 +70,21 @@ def test_neither_the_number_nor_the_life_of_workers_changes_the_weights(
     same_run(undisturbed, run)
 
 
+def test_in_bfloat16_and_with_steps_that_cannot_be_captured(forked_train, small_pretraining, tmp_path):
+    config = tmp_path / "bfloat16.py"
+    config.write_text(f"""
+_base_ = "{small_pretraining}"
+optim_wrapper = dict(type="Bfloat16OptimWrapper")
+custom_hooks = [dict(type="KillHook"), dict(type="CapturedStepHook")]
+""")
+    undisturbed = forked_train(config, tmp_path / "undisturbed")
+    assert undisturbed.status == 0 and "Training steps are not captured: there is no GPU" in undisturbed.output
+    assert forked_train(config, tmp_path / "killed", "--cfg-options", *at(3)).status == KILLED
+    run = forked_train(config, tmp_path / "killed", "--resume")
+    assert run.status == 0 and "Resumed exactly after iteration 3" in run.output
+    same_run(undisturbed, run)
+
+
 def test_a_kill_while_saving_leaves_the_last_good_checkpoint(forked_train, small_pretraining, undisturbed, tmp_path):
     one = ["default_hooks.checkpoint.max_keep_ckpts=1"]
     killed = forked_train(small_pretraining, tmp_path, "--cfg-options", *one, *at(6, saving=True))
@@ -77,8 +92,18 @@ def test_a_kill_while_saving_leaves_the_last_good_checkpoint(forked_train, small
     names = [path.name for path in tmp_path.glob("*.pth") if "best" not in path.name and path.name[0] != "."]
     assert names == ["iter_5.pth"] and len(list(tmp_path.glob(".iter_6-*.pth"))) == 1
     assert (tmp_path / "last_checkpoint").read_text().endswith("iter_5.pth")
+    # What a kill in the middle of other files leaves; and a file of the user's.
+    left = [
+        ".last_checkpoint-0abcdef_",
+        ".load_proof-0abcdef_.json",
+        "..started-0abcdef_",
+        "nonfinite/.iter_3_rank0-0abcdef_.pt",
+    ]
+    (tmp_path / "nonfinite").mkdir()
+    for name in (*left, ".notes.json"):
+        (tmp_path / name).write_text("")
     run = forked_train(small_pretraining, tmp_path, "--resume", "--cfg-options", *one)
-    assert run.status == 0 and list(tmp_path.glob(".*.pth")) == []
+    assert run.status == 0 and [path.name for path in tmp_path.rglob(".*")] == [".notes.json"]
     same_run(undisturbed, run)
 
 

@@ -13,7 +13,7 @@ from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
-from smix_mm.engine.resume.atomic_backend import AtomicBackend, DeferredDeletes
+from smix_mm.engine.resume.checkpoint_hook import AtomicBackend, DeferredDeletes
 from smix_mm.engine.resume.config import STARTED, choose_checkpoint, resume_from, use_exact_parts
 from smix_mm.engine.resume.loops import ExactEpochBasedTrainLoop
 from smix_mm.transfer.checkpoint import read_checkpoint

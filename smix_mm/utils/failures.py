@@ -5,48 +5,36 @@ from __future__ import annotations
 import errno
 import re
 
-import torch
-
-from ..utils.errors import MissingOperatorError, NonFiniteError
-from ..utils.packages import chain
+from .packages import chain
 
 RESUME = "--resume continues from the newest checkpoint in the work dir"
-
-INTERRUPTED = 130  # 128 + SIGINT, as in a shell
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def describe_failure(error: BaseException) -> tuple[str, int] | None:
-    """Describe in one sentence what ended a run, and how to continue.
+def describe_failure(error: BaseException, then: str = "") -> str | None:
+    """Describe in one sentence a failure of the machine that ended a command, and how to continue.
 
-    Known failures are a non-finite loss, an mmcv operator that is not compiled, a lack of memory of the GPU or the
-    machine, of shared memory or disk space, missing permissions, a killed data worker, and Ctrl-C. The causes and
-    contexts of the error are searched too.
+    Known failures are a lack of memory of the GPU or the machine, of shared memory or disk space, missing permissions,
+    and a killed data worker. The causes and contexts of the error are searched too.
 
     Args:
-        error: What ended the run.
+        error: What ended the command.
+        then: What to do when the failure is repaired, such as :data:`RESUME`. Defaults to nothing.
 
     Returns:
-        ``(sentence, exit status)``, with 130 for Ctrl-C, else 1. None for any other error, whose traceback should be
-        shown.
+        The sentence, or None for any other error.
     """
-    for cause in chain(error):
-        sentence = _sentence(cause)
-        if sentence is not None:
-            return sentence, INTERRUPTED if isinstance(cause, KeyboardInterrupt) else 1
-    return None
+    sentences = (_sentence(cause) for cause in chain(error))
+    found = next((sentence for sentence in sentences if sentence), None)
+    return "; ".join(filter(None, (found, then))) if found else None
 
 
 def _sentence(error: BaseException) -> str | None:
-    if isinstance(error, (NonFiniteError, MissingOperatorError)):
-        return str(error)
-    if isinstance(error, KeyboardInterrupt):
-        return f"interrupted; {RESUME}"
     if isinstance(error, OSError):
         return _about_files(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError):
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be installed
         return _out_of_gpu_memory(str(error))
     if isinstance(error, MemoryError):
         return _out_of_memory(str(error))
@@ -61,8 +49,8 @@ def _about_files(error: OSError) -> str | None:
         return _disk_full(f"{error.strerror}{':' + named if named else ''}")
     if error.errno in _REFUSED:
         return (
-            f"the system refuses access to{named or ' a file'} ({error.strerror}); use another --work-dir, or change "
-            f"the permissions, so that the work dir can be written to and the data can be read; {RESUME}"
+            f"the system refuses access to{named or ' a file'} ({error.strerror}); choose another folder, or change "
+            "the permissions, so that the work dir can be written to and the data can be read"
         )
     return None
 
@@ -88,14 +76,14 @@ def _about_runtime(message: str) -> str | None:
 def _disk_full(how: str) -> str:
     return (
         f"the disk is full ({how}); free some space, or keep fewer checkpoints with "
-        f"--cfg-options default_hooks.checkpoint.max_keep_ckpts=2; then {RESUME}"
+        "--cfg-options default_hooks.checkpoint.max_keep_ckpts=2"
     )
 
 
 def _dead_worker(how: str) -> str:
     return (
         f"{how}; most often the machine ran out of memory or of shared memory: use fewer workers with "
-        f"--cfg-options train_dataloader.num_workers=1, or a smaller batch; {RESUME}"
+        "--cfg-options train_dataloader.num_workers=1, or a smaller batch"
     )
 
 
@@ -104,10 +92,10 @@ def _out_of_gpu_memory(message: str) -> str:
     how_much = f" ({requested.group(1)} more were requested)" if requested else ""
     return (
         f"the GPU ran out of memory{how_much}; use a smaller train_dataloader.batch_size, with "
-        f"optim_wrapper.accumulative_counts to keep the effective one, or --amp; {RESUME}"
+        "optim_wrapper.accumulative_counts to keep the effective one, or --amp"
     )
 
 
 def _out_of_memory(message: str) -> str:
     why = f" ({message})" if message else ""
-    return f"the machine ran out of memory{why}; use a smaller batch, or fewer workers; {RESUME}"
+    return f"the machine ran out of memory{why}; use a smaller batch, or fewer workers"

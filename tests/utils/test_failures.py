@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from smix_mm.engine.failures import describe_failure
+from smix_mm.utils.command_line import describe_error
 from smix_mm.utils.errors import MissingOperatorError, NonFiniteError
+from smix_mm.utils.failures import RESUME
 from smix_mm.utils.mmcv_operators import missing
 
 WORKER = "DataLoader worker (pid 4711) is killed by signal: Killed. "
@@ -17,6 +18,10 @@ WORKERS = "DataLoader worker (pid(s) 4711, 4712) exited unexpectedly"
 SHARED = "unable to write to file </torch_12_34_5>: No space left on device (28)"
 CPU = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
 GPU = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 3 GiB"
+
+
+def describe_failure(error):
+    return describe_error(error, interrupted=RESUME, after_failure=RESUME)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,6 @@ def test_a_known_failure_is_one_line_that_says_what_to_do(error, status, sentenc
     [
         ValueError("a shape"),
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
-        FileNotFoundError(errno.ENOENT, "No such file", "a.jpg"),
         OSError("no number"),
         SystemExit(3),
     ],
