@@ -8,7 +8,7 @@ from ..utils.command_line import parse_size
 
 EXAMPLES = """examples:
   python tools/benchmark_training.py --out training.json
-  python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1
+  python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1 --rivals
   python tools/benchmark_training.py mmpretrain::resnet/resnet50_8xb32_in1k.py --batch 256 --size 224 \\
       --device cuda --amp --iterations 20
 """
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=10, help="turns of each arm (default: 10)")
     parser.add_argument("--device", default="cpu", help="such as cpu or cuda (default: cpu)")
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument("--rivals", action="store_true", help="also ResizeMix, GuidedMixup and others")
     parser.add_argument("--threads", type=int, help="CPU threads (default: as torch chooses)")
     parser.add_argument("--out", help="JSON file to write")
 
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
             rounds=options.rounds,
             device=options.device,
             amp=options.amp,
+            rivals=options.rivals,
         )
     if not torch.cuda.is_available() and options.device == "cpu":
         rows += training.not_measured_on_gpu()
