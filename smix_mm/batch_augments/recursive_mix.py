@@ -1,4 +1,4 @@
-"""RecursiveMix for mmpretrain: the batch augmentation with its history, and the classifier with the consistency loss."""
+"""RecursiveMix for mmpretrain: the batch augmentation and its history, the classifier and its consistency loss."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class RecursiveMix(BatchAugment):
 
     def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         check_finite(batch_inputs)
-        box = draw_region(*batch_inputs.shape[2:], self.alpha, self.seeded())
+        height, width = batch_inputs.shape[2:]
+        box = draw_region(height, width, self.alpha, self.seeded())
         mixed, mixed_scores = batch_inputs.clone(), scores.clone()
         if self.history is not None:
             mixed, mixed_scores = paste_previous(batch_inputs, scores, self.history.images, self.history.scores, box)
@@ -89,11 +90,11 @@ class RecursiveMixClassifier(ImageClassifier):
     The pasted region of the last feature map, averaged by RoIAlign and classified by a linear layer of its own, should
     give what the network gave for the whole previous batch: ``omega * area share * KL(softmax(previous) || region)``,
     the mean over the images, is added to the loss. Batches that :class:`RecursiveMix` did not mix have no such loss.
-    Weights, predictions and their names are otherwise those of ``ImageClassifier``, and so are its first weights for the
-    same seed.
+    Weights, predictions and their names are otherwise those of ``ImageClassifier``, and so are its first weights for
+    the same seed.
 
-    The released code uses the cross-entropy, whose gradients are equal, and gives RoIAlign the box with rows and columns
-    swapped; here the box is the region that was pasted.
+    The released code uses the cross-entropy, whose gradients are equal, and gives RoIAlign the box with rows and
+    columns swapped; here the box is the region that was pasted.
 
     Args:
         omega: weight of the loss, at least 0. Defaults to 0.5, the released code's; its command for CIFAR-10 has 0.1.
@@ -102,6 +103,9 @@ class RecursiveMixClassifier(ImageClassifier):
     Raises:
         UsageError: ``omega`` is not as above; in training, the data preprocessor has no :class:`RecursiveMix`.
     """
+
+    region_fc: nn.Linear
+    omega: float
 
     def __init__(self, omega: float = 0.5, **options: Any) -> None:
         super().__init__(**options)
@@ -126,7 +130,7 @@ class RecursiveMixClassifier(ImageClassifier):
         losses = self.head.loss(features, data_samples)
         region = recursive.take_region()
         losses["loss_consistency"] = self.consistency(inputs, maps[-1].float(), *(region or ((0, 0, 0, 0), None)))
-        if region is not None:
+        if region is not None and recursive.history is not None:
             with torch.no_grad():
                 recursive.history = recursive.history._replace(logits=self.head(features).float())
         return losses

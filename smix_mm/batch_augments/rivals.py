@@ -63,6 +63,4 @@ class GuidedMixup(BatchAugment):
         self.unnormalize = Unnormalize(mean, std, channel_order, advice=advice)
 
     def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        return guided_mixup(
-            batch_inputs, scores, uint8_images=self.unnormalize(batch_inputs), detector=self.detector
-        )
+        return guided_mixup(batch_inputs, scores, uint8_images=self.unnormalize(batch_inputs), detector=self.detector)

@@ -40,7 +40,7 @@ class ShuffledSaliencyMix(BatchAugment):
         self._mix = _RolledImages(**options)
         self.channels = self._mix.channels
 
-    @property  # type: ignore[override]
+    @property
     def generator(self) -> torch.Generator | None:
         """The generator of λ and partners; None before the first batch."""
         return self._mix.generator

@@ -46,8 +46,7 @@ def guided_mixup(
         detector: the saliency detector. Defaults to :class:`~smix_mm.saliency.SpectralResidualSaliency`.
 
     Returns:
-        ``(mixed_images, mixed_targets)``, both new. Images of the dtype, device and memory format of ``images``; targets
-        floating-point (N, K).
+        ``(mixed_images, mixed_targets)``, both new, as for :func:`smix_mm.saliency_mix`.
 
     Raises:
         TypeError, ValueError: an argument is not as above.

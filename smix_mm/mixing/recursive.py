@@ -96,6 +96,7 @@ def paste_previous(
 
 def check_share(alpha: object) -> float:
     """``alpha`` as a float; a ValueError unless it is above 0 and at most 1."""
-    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < alpha <= 1:
+    share = float(alpha) if isinstance(alpha, Real) and not isinstance(alpha, bool) else 0.0
+    if not 0 < share <= 1:
         raise ValueError(f"alpha should be a number above 0 and at most 1, got {alpha!r}")
-    return float(alpha)
+    return share

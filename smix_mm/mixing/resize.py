@@ -56,8 +56,7 @@ def resize_mix(
     boxes = torch.cat((first, first + size), 1)
     boxes[partner == torch.arange(samples)] = 0
     mixed = paste_resized(images, partner.to(images.device), boxes.to(images.device))
-    on_scores = [numbers.to(scores.device) for numbers in (partner, box_area(boxes))]
-    return mixed, blend_targets(scores, *on_scores, height * width)
+    return mixed, blend_targets(scores, partner.to(scores.device), box_area(boxes).to(scores.device), height * width)
 
 
 def paste_resized(images: Tensor, partner: Tensor, boxes: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ def test_mmpretrains_resizemix_is_another_distribution():
     heights, widths = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
     inside = (boxes[:, 0] > 0) & (boxes[:, 1] < 100)
     # Sides from sqrt(1 - 0.8) to sqrt(1 - 0.1) of the image's, not from 0.1 to 0.8; cut off at the borders.
-    assert 43 <= heights[inside].min() and (heights[~inside] < 43).any() and (heights != widths).any()
+    assert heights[inside].min() >= 43 and (heights[~inside] < 43).any() and (heights != widths).any()
     augment = BATCH_AUGMENTS.build(dict(type="ResizeMix", alpha=1.0, cutmix_minmax=[0.1, 0.8]))
     boxes = np.array([augment.cutmix_bbox_and_lam((100, 100), 0.5)[0] for _ in range(2000)])
     heights, widths = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
@@ -152,7 +152,9 @@ def test_saliencymix_weighs_labels_by_saliency_and_mixes_grey_images():
     grey = make_images()[:, :1]
     torch.manual_seed(11)
     found = build("SaliencyMix", mean=[100.0], std=[50.0])((grey - 100.0) / 50, scores)
-    expected = saliency_mix((grey - 100.0) / 50, scores, generator=generator_of(11), uint8_images=grey.repeat(1, 3, 1, 1))
+    expected = saliency_mix(
+        (grey - 100.0) / 50, scores, generator=generator_of(11), uint8_images=grey.repeat(1, 3, 1, 1)
+    )
     assert all(map(torch.equal, found, expected))
     with pytest.raises(ValueError, match=r"shape \(N, 1, H, W\)"):
         build("SaliencyMix", mean=[100.0], std=[50.0])(images, scores)
@@ -224,7 +226,7 @@ def test_the_loss_of_a_step_is_that_of_its_region_and_of_the_step_before():
     consistency = model.consistency
     model.consistency = lambda *arguments: seen.append(arguments) or consistency(*arguments)
     second = step(model, 2)
-    (_, _, box, used), = seen
+    ((_, _, box, used),) = seen
     assert used is history and box[2] > box[0] and second["loss_consistency"].item() > 0
     pasted = recursive_of(model).history.images[:, :, box[0] : box[2], box[1] : box[3]]
     assert pasted[:, :, 0, 0].equal(history.images[:, :, 0, 0])

@@ -32,9 +32,7 @@ augments = {
     # Rivals: a whole image made smaller; every pixel in the ratio of the saliency; labels by visible saliency; the last
     # mixed batch, in every batch as in its paper.
     "resizemix": dict(type="PaperResizeMix", tau=[0.1, 0.8]),
-    "guidedmixup": dict(
-        type="GuidedMixup", mean=shift["mean"], std=shift["std"], channel_order="rgb"
-    ),
+    "guidedmixup": dict(type="GuidedMixup", mean=shift["mean"], std=shift["std"], channel_order="rgb"),
     "saliencymix-saliency-label": dict(shift, label="saliency"),
     "recursivemix": dict(type="RecursiveMix", alpha=0.5),
 }
