@@ -46,6 +46,7 @@ def benchmark_training(
     device: str = "cpu",
     amp: bool = False,
     rivals: bool = False,
+    mixing_only: bool = False,
 ) -> list[Row]:
     """Time training steps with each arm, the arms taking turns.
 
@@ -63,6 +64,7 @@ def benchmark_training(
         device: such as ``'cpu'`` or ``'cuda'``.
         amp: mixed precision with dynamic loss scaling; needs a GPU.
         rivals: whether to time the rivals too (RecursiveMix without its consistency loss). Defaults to False.
+        mixing_only: time only the data preprocessor with the augmentation. Defaults to False.
 
     Returns:
         A dict for each arm: ``config``, ``arm``, ``batch``, ``height``, ``width``, ``device``,
@@ -90,7 +92,7 @@ def benchmark_training(
     rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in arms]
     if kind == "cuda" and not torch.cuda.is_available():
         return rows
-    steps = _Steps(_read(config), rows[0], arms)
+    steps = _Steps(_read(config), rows[0], arms, mixing_only)
     with torch.cuda.device_of(steps.inputs):  # `timer` waits for the current device
         times = _take_turns(steps, iterations, rounds)
     for row in rows:
@@ -115,7 +117,8 @@ def not_measured_on_gpu() -> list[Row]:
 class _Steps:
     """One model and optimiser, with a data preprocessor for each arm."""
 
-    def __init__(self, cfg: Config, shape: Row, arms: Sequence[str] = ARMS) -> None:
+    def __init__(self, cfg: Config, shape: Row, arms: Sequence[str] = ARMS, mixing_only: bool = False) -> None:
+        self.mixing_only = mixing_only
         init_default_scope("mmpretrain")
         torch.manual_seed(0)
         device = torch.device(shape["device"])
@@ -148,6 +151,9 @@ class _Steps:
 
     def step(self, arm: str, batch: Row) -> None:
         """One training step with an arm's augmentation."""
+        if self.mixing_only:
+            self.preprocessors[arm](batch, training=True)
+            return
         self.model.data_preprocessor = self.preprocessors[arm]
         self.model.train_step(batch, self.optimiser)
 

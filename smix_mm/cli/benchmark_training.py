@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="such as cpu or cuda (default: cpu)")
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument("--rivals", action="store_true", help="also ResizeMix, GuidedMixup and others")
+    parser.add_argument("--mixing-only", action="store_true", help="the data preprocessor alone, no forward pass")
     parser.add_argument("--threads", type=int, help="CPU threads (default: as torch chooses)")
     parser.add_argument("--out", help="JSON file to write")
 
@@ -52,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
             device=options.device,
             amp=options.amp,
             rivals=options.rivals,
+            mixing_only=options.mixing_only,
         )
     if not torch.cuda.is_available() and options.device == "cpu":
         rows += training.not_measured_on_gpu()

@@ -22,6 +22,12 @@ def rows():
     return benchmark_training(CONFIG, batch=2, size=32, rounds=3)
 
 
+def test_the_mixing_alone_of_all_arms_is_timed_without_the_model(monkeypatch):
+    monkeypatch.setattr("mmengine.model.BaseModel.train_step", None)
+    rows = benchmark_training(CONFIG, batch=2, size=32, rounds=1, rivals=True, mixing_only=True)
+    assert [row["arm"] for row in rows] == [*ARMS, *RIVALS] and all(row["median_ms"] > 0 for row in rows)
+
+
 def test_every_arm_is_timed_beside_cutmix(rows):
     assert [row["arm"] for row in rows] == list(ARMS)
     for row in rows:

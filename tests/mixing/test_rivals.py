@@ -75,7 +75,7 @@ def test_resizemix_pastes_whole_images_made_smaller_as_defined(size, tau):
 def test_resizemixs_sides_and_places_cover_the_papers_range_evenly():
     samples, side = 3000, 20
     images = torch.ones(samples, 1, side, side).cumsum(0)  # constant images of different values
-    mixed, scores = resize_mix(images, torch.ones(samples, 1), generator=generator())
+    mixed, _ = resize_mix(images, torch.ones(samples, 1), generator=generator())
     pasted = (mixed != images)[:, 0]
     heights, widths = pasted.any(2).sum(1), pasted.any(1).sum(1)
     keep = heights > 0  # a few images are their own partners
