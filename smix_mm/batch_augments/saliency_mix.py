@@ -33,12 +33,12 @@ class SaliencyMix(BatchAugment):
         box_per: ``'sample'`` or ``'batch'``. Defaults to ``'sample'``.
         lam_per: ``'sample'`` or ``'batch'``. Defaults to ``'sample'``.
         ties: ``'first'`` or ``'random'``. Defaults to ``'first'``.
-        label: ``'area'`` or ``'saliency'``. Defaults to ``'area'``.
         mean: the data preprocessor's ``mean``, three numbers, or one for grey images. Defaults to ImageNet's.
         std: the data preprocessor's ``std``, as many positive numbers. Defaults to ImageNet's.
         channel_order: ``'rgb'`` or ``'bgr'``, of the batch
             (RGB where the data preprocessor has ``to_rgb=True`` and images are read from files).
             Defaults to ``'rgb'``.
+        label: ``'area'`` or ``'saliency'``. Defaults to ``'area'``.
 
     Raises:
         ValueError: an argument is not as above.
@@ -62,10 +62,10 @@ class SaliencyMix(BatchAugment):
         box_per: str = "sample",
         lam_per: str = "sample",
         ties: str = "first",
-        label: str = "area",
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         channel_order: str = "rgb",
+        label: str = "area",
     ) -> None:
         self.options = MixOptions(alpha, source, target, border, box_per, lam_per, ties, label)
         self.detector = build_detector(saliency)
