@@ -20,9 +20,26 @@ from .utils.packages import transformers_conflict as _transformers_conflict
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .mixing import SaliencyMixCollate, SaliencyMixTransform, saliency_mix, saliency_mix_video
+    from .mixing import (
+        SaliencyMixCollate,
+        SaliencyMixTransform,
+        guided_mixup,
+        recursive_mix,
+        resize_mix,
+        saliency_mix,
+        saliency_mix_video,
+    )
 
-__all__ = ["SaliencyMixCollate", "SaliencyMixTransform", "__version__", "saliency_mix", "saliency_mix_video"]
+__all__ = [
+    "SaliencyMixCollate",
+    "SaliencyMixTransform",
+    "__version__",
+    "guided_mixup",
+    "recursive_mix",
+    "resize_mix",
+    "saliency_mix",
+    "saliency_mix_video",
+]
 
 _register_late()
 _mmcv_operators.install()

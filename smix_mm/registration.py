@@ -48,7 +48,10 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "mmpretrain.registry": {
         "BATCH_AUGMENTS": {
             "Cutout": "batch_augments.cutout",
+            "GuidedMixup": "batch_augments.rivals",
             "OfficialSaliencyMix": "batch_augments.official",
+            "PaperResizeMix": "batch_augments.rivals",
+            "RecursiveMix": "batch_augments.recursive_mix",
             "SaliencyMix": "batch_augments.saliency_mix",
             "ShuffledSaliencyMix": "batch_augments.shuffled",
         },
@@ -57,6 +60,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "BatchClsDataPreprocessor": "models.label_batch",
             "BatchLinearClsHead": "models.label_batch",
             "InMemoryClsDataPreprocessor": "datasets.in_memory.preprocessor",
+            "RecursiveMixClassifier": "batch_augments.recursive_mix",
             "ReflectClsDataPreprocessor": "datasets.in_memory.reflect_padding",
             "WideResNet": "models.wide_resnet",
         },

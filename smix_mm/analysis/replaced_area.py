@@ -123,7 +123,8 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
 
     Returns:
         by arm, ``probability`` and the values of :meth:`AreaCount.summary`; for an arm
-        without batch augmentation ``probability`` is 0 and the other values are missing.
+        without batch augmentation ``probability`` is 0 and the other values are missing, as they are for RecursiveMix,
+        whose pixels come from an earlier batch.
 
     Raises:
         UsageError: the study or a number is invalid, or the arms differ in their data.
@@ -144,6 +145,8 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
         augments = {
             name: _augment(name, cfg) for name, cfg in configs.items() if cfg.data_preprocessor.get("batch_augments")
         }
+        for name in [name for name, (augment, _) in augments.items() if hasattr(augment, "history")]:
+            found[name] = dict(probability=augments.pop(name)[1])
         counts: dict[str, AreaCount] = {}
         data = training_batches(reference, build_preprocessor(reference), seed)
         for number, batch in enumerate(track(islice(data, batches), "batches", batches)):

@@ -6,14 +6,12 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..mixing.functional import as_scores
 from ..mixing.patch import box_mask
-from ..mixing.plan import own_generator
-from ..utils.tensors import check_images
+from .base import BatchAugment
 
 
 @BATCH_AUGMENTS.register_module()
-class Cutout:
+class Cutout(BatchAugment):
     """Cut a square hole into every image and fill it with the data set's mean.
 
     The hole's centre is uniform over the image, so the hole may cross a border, where it is cut off.
@@ -31,40 +29,17 @@ class Cutout:
         ValueError: ``length`` is not a positive integer.
 
     .. note::
-        The centres are drawn from the augmentation's own CPU generator, seeded at its first call from
-        ``torch.initial_seed()`` and the rank.
+        The centres are drawn from the augmentation's own CPU generator, see :class:`BatchAugment`.
     """
 
     def __init__(self, length: int) -> None:
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
             raise ValueError(f"length should be a positive integer, in pixels, got {length!r}")
         self.length = length
-        self.generator: torch.Generator | None = None
 
-    def __call__(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut a batch.
-
-        Args:
-            batch_inputs: normalized, floating-point (N, 3, H, W), H and W at least 3; not changed.
-            batch_scores: scores (N, K), floating-point or one-hot integers.
-
-        Returns:
-            ``(cut_inputs, scores)``; the inputs new, of the same dtype, device and memory format;
-            the scores floating-point.
-
-        Raises:
-            TypeError, ValueError: an argument is not as above.
-        """
-        return self.mix(batch_inputs, batch_scores)
-
-    def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Same as calling the object, under the name of mmpretrain's batch augmentations."""
-        check_images(batch_inputs, "N, 3, H, W", dtype="floating-point", name="batch_inputs")
-        scores = as_scores(batch_scores, len(batch_inputs), None)
-        if self.generator is None:
-            self.generator = own_generator()
+    def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         height, width = batch_inputs.shape[2:]
-        boxes = self.boxes(len(batch_inputs), height, width, self.generator)
+        boxes = self.boxes(len(batch_inputs), height, width, self.seeded())
         holes = box_mask(boxes.to(batch_inputs.device, non_blocking=True), height, width)
         # Not `masked_fill`, which loses the memory format.
         return batch_inputs.clone().masked_fill_(holes[:, None], 0), scores

@@ -9,16 +9,16 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..mixing.functional import as_scores
 from ..mixing.plan import check_alpha
 from ..saliency.normalization import check_finite, check_mean_std
 from ..saliency.opencv import create_opencv_detector
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.tensors import check_images
+from .base import BatchAugment
 
 
 @BATCH_AUGMENTS.register_module()
-class OfficialSaliencyMix:
+class OfficialSaliencyMix(BatchAugment):
     """The released code's augmentation: from the same seeds it returns identical batches.
 
     It differs from the paper's text, and from :class:`SaliencyMix`: one λ and one box
@@ -41,16 +41,7 @@ class OfficialSaliencyMix:
         self.alpha = check_alpha(alpha)
         self.detector = create_opencv_detector("fine_grained")
 
-    def __call__(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix a batch; arguments, results and errors as for :class:`SaliencyMix`."""
-        return self.mix(batch_inputs, batch_scores)
-
-    def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Same as calling the object, under the name of mmpretrain's batch augmentations."""
-        check_images(batch_inputs, "N, 3, H, W", dtype="floating-point", name="batch_inputs")
-        scores = as_scores(batch_scores, len(batch_inputs), None)
-        if len(batch_inputs) == 0:
-            return batch_inputs.clone(), scores.clone()
+    def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         lam = np.random.beta(self.alpha, self.alpha)
         partner = torch.randperm(len(batch_inputs))
         first_partner = batch_inputs[int(partner[0])]

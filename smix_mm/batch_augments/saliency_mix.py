@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..mixing.functional import apply_mix, as_scores
-from ..mixing.plan import MixNumbers, MixOptions, draw_mix, mix_numbers, own_generator
+from ..mixing.functional import apply_mix, expand_grey, grey_to_rgb
+from ..mixing.plan import MixNumbers, MixOptions, draw_mix, mix_numbers
 from ..saliency import SaliencyDetector, build_detector
 from ..saliency.normalization import NormalizedImages, Unnormalize
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
-from ..utils.tensors import check_images
+from .base import BatchAugment
 
 
 @BATCH_AUGMENTS.register_module()
-class SaliencyMix:
+class SaliencyMix(BatchAugment):
     r"""SaliencyMix: cut the most salient patch of one image and paste it on another.
 
     The method as the paper describes it: `SaliencyMix: A Saliency Guided Data Augmentation
@@ -34,11 +33,12 @@ class SaliencyMix:
         box_per: ``'sample'`` or ``'batch'``. Defaults to ``'sample'``.
         lam_per: ``'sample'`` or ``'batch'``. Defaults to ``'sample'``.
         ties: ``'first'`` or ``'random'``. Defaults to ``'first'``.
-        mean: the data preprocessor's ``mean``, three numbers. Defaults to ImageNet's.
-        std: the data preprocessor's ``std``, three positive numbers. Defaults to ImageNet's.
+        mean: the data preprocessor's ``mean``, three numbers, or one for grey images. Defaults to ImageNet's.
+        std: the data preprocessor's ``std``, as many positive numbers. Defaults to ImageNet's.
         channel_order: ``'rgb'`` or ``'bgr'``, of the batch
             (RGB where the data preprocessor has ``to_rgb=True`` and images are read from files).
             Defaults to ``'rgb'``.
+        label: ``'area'`` or ``'saliency'``. Defaults to ``'area'``.
 
     Raises:
         ValueError: an argument is not as above.
@@ -49,8 +49,7 @@ class SaliencyMix:
         0..255.
 
     .. note::
-        λ and partners are drawn from the augmentation's own CPU generator, seeded at its first call from
-        ``torch.initial_seed()`` and the rank.
+        λ and partners are drawn from the augmentation's own CPU generator, see :class:`BatchAugment`.
     """
 
     def __init__(
@@ -66,35 +65,15 @@ class SaliencyMix:
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         channel_order: str = "rgb",
+        label: str = "area",
     ) -> None:
-        self.options = MixOptions(alpha, source, target, border, box_per, lam_per, ties)
+        self.options = MixOptions(alpha, source, target, border, box_per, lam_per, ties, label)
         self.detector = build_detector(saliency)
         advice = "give SaliencyMix the same mean and std as the data preprocessor"
+        mean, std, self.channels = expand_grey(mean, std)
         self.unnormalize = Unnormalize(mean, std, channel_order, advice=advice)
-        self.generator: torch.Generator | None = None
 
-    def __call__(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix a batch.
-
-        Args:
-            batch_inputs: normalized, floating-point (N, 3, H, W), H and W at least 3.
-            batch_scores: scores (N, K), floating-point or one-hot integers.
-
-        Returns:
-            ``(mixed_inputs, mixed_scores)``, both new; scores floating-point.
-
-        Raises:
-            TypeError, ValueError: an argument is not as above; or contains NaN or infinity; or its
-                unnormalized values are not pixels, as with a wrong ``mean`` or ``std``.
-        """
-        return self.mix(batch_inputs, batch_scores)
-
-    def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Same as calling the object, under the name of mmpretrain's batch augmentations."""
-        check_images(batch_inputs, "N, 3, H, W", dtype="floating-point", name="batch_inputs")
-        scores = as_scores(batch_scores, len(batch_inputs), None)
-        if len(batch_inputs) == 0:
-            return batch_inputs.clone(), scores.clone()
+    def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         numbers = self.draw(len(batch_inputs), *batch_inputs.shape[2:])
         return self.apply(batch_inputs, scores, numbers.to(batch_inputs.device))
 
@@ -105,9 +84,7 @@ class SaliencyMix:
             samples: number of images.
             height, width: of the images.
         """
-        if self.generator is None:
-            self.generator = own_generator()
-        return mix_numbers(draw_mix(samples, self.options.alpha, self.generator), height, width, self.options)
+        return mix_numbers(draw_mix(samples, self.options.alpha, self.seeded()), height, width, self.options)
 
     def apply(self, batch_inputs: Tensor, batch_scores: Tensor, numbers: MixNumbers) -> tuple[Tensor, Tensor]:
         """Mix a batch with random numbers that were drawn before, without checks of the arguments.
@@ -122,8 +99,8 @@ class SaliencyMix:
 
     def detector_input(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
         """The detector's input: :meth:`uint8_images`, or the batch itself if the detector reads normalized images."""
-        return self.unnormalize.for_detector(batch_inputs, self.detector)
+        return self.unnormalize.for_detector(grey_to_rgb(batch_inputs), self.detector)
 
     def uint8_images(self, batch_inputs: Tensor) -> Tensor:
-        """uint8 RGB (N, 3, H, W) from a normalized batch of the same shape."""
-        return self.unnormalize(batch_inputs)
+        """uint8 RGB (N, 3, H, W) from a normalized batch."""
+        return self.unnormalize(grey_to_rgb(batch_inputs))

@@ -9,6 +9,7 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
 from ..saliency.normalization import NormalizedImages
+from .base import BatchAugment
 from .saliency_mix import SaliencyMix
 
 
@@ -18,7 +19,7 @@ class _RolledImages(SaliencyMix):
 
 
 @BATCH_AUGMENTS.register_module()
-class ShuffledSaliencyMix:
+class ShuffledSaliencyMix(BatchAugment):
     """SaliencyMix with boxes from the map of another image: a control, which is not in the paper.
 
     A patch of image j lies around the peak of image j - 1 of the batch. Over shuffled batches its
@@ -27,7 +28,8 @@ class ShuffledSaliencyMix:
     With the same seed, partners and λ are the same, too.
 
     Args:
-        **options: as for :class:`SaliencyMix`; with ``source='random'`` the boxes are the same.
+        **options: as for :class:`SaliencyMix`; with ``source='random'`` the boxes are the same. The weights of
+            ``label='saliency'`` come from the other image's map too.
 
     Raises:
         ValueError: as for :class:`SaliencyMix`.
@@ -36,6 +38,7 @@ class ShuffledSaliencyMix:
     # Not a subclass of SaliencyMix: code that draws the boxes of a SaliencyMix would draw wrong ones.
     def __init__(self, **options: Any) -> None:
         self._mix = _RolledImages(**options)
+        self.channels = self._mix.channels
 
     @property
     def generator(self) -> torch.Generator | None:
@@ -46,10 +49,5 @@ class ShuffledSaliencyMix:
     def generator(self, generator: torch.Generator | None) -> None:
         self._mix.generator = generator
 
-    def __call__(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix a batch; arguments, results and errors as for :class:`SaliencyMix`."""
-        return self.mix(batch_inputs, batch_scores)
-
-    def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Same as calling the object, under the name of mmpretrain's batch augmentations."""
-        return self._mix.mix(batch_inputs, batch_scores)
+    def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        return self._mix.mix_checked(batch_inputs, scores)

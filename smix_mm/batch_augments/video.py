@@ -37,7 +37,7 @@ class VideoSaliencyMix:
         std: the data preprocessor's ``std``, three positive numbers. Defaults to ImageNet's.
         channel_order: ``'rgb'`` or ``'bgr'``, of the batch. Defaults to ``'rgb'``,
             the order of MMAction2's video decoders.
-        **options: ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties`` of
+        **options: ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties``, ``label`` of
             :func:`smix_mm.saliency_mix`.
 
     Raises:

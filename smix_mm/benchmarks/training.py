@@ -30,6 +30,8 @@ CPU_CONFIG = "configs/cifar10/resnet18_baseline_cifar10.py"
 GPU_CONFIG = "configs/imagenet/resnet50_baseline_in1k.py"
 
 ARMS = ("no mixing", "CutMix", "SaliencyMix", "OfficialSaliencyMix")
+# The last is SaliencyMix with label="saliency".
+RIVALS = ("PaperResizeMix", "GuidedMixup", "RecursiveMix", "SaliencyMix, label by saliency")
 REFERENCE = "CutMix"
 
 # SaliencyMix checks its first ten batches, which synchronises the CPU with the GPU.
@@ -45,6 +47,8 @@ def benchmark_training(
     rounds: int = 10,
     device: str = "cpu",
     amp: bool = False,
+    rivals: bool = False,
+    mixing_only: bool = False,
 ) -> list[Row]:
     """Time training steps with each arm, the arms taking turns.
 
@@ -61,6 +65,8 @@ def benchmark_training(
         rounds: turns of each arm.
         device: such as ``'cpu'`` or ``'cuda'``.
         amp: mixed precision with dynamic loss scaling; needs a GPU.
+        rivals: whether to time the rivals too (RecursiveMix without its consistency loss). Defaults to False.
+        mixing_only: time only the data preprocessor with the augmentation. Defaults to False.
 
     Returns:
         For each arm the settings, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
@@ -81,10 +87,11 @@ def benchmark_training(
     if amp and kind == "cpu":
         raise UsageError("mixed precision needs a GPU, got a CPU as device; leave out amp, or choose a GPU.")
     shape = {"batch": batch, "height": height, "width": width, "device": device, "amp": amp}
-    rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in ARMS]
+    arms = ARMS + RIVALS if rivals else ARMS
+    rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in arms]
     if kind == "cuda" and not torch.cuda.is_available():
         return rows
-    steps = _Steps(_read(config), rows[0])
+    steps = _Steps(_read(config), rows[0], arms, mixing_only)
     with torch.cuda.device_of(steps.inputs):  # `timer` waits for the current device
         times = _take_turns(steps, iterations, rounds)
     for row in rows:
@@ -109,7 +116,8 @@ def not_measured_on_gpu() -> list[Row]:
 class _Steps:
     """One model and optimiser, with a data preprocessor for each arm."""
 
-    def __init__(self, cfg: Config, shape: Row) -> None:
+    def __init__(self, cfg: Config, shape: Row, arms: Sequence[str] = ARMS, mixing_only: bool = False) -> None:
+        self.mixing_only = mixing_only
         init_default_scope("mmpretrain")
         torch.manual_seed(0)
         device = torch.device(shape["device"])
@@ -120,7 +128,7 @@ class _Steps:
             raise UsageError("the config's data_preprocessor should have mean and std, which SaliencyMix needs.")
         classes = settings["num_classes"] = settings.get("num_classes") or self.model.head.num_classes
         self.preprocessors = {}
-        for arm in ARMS:
+        for arm in arms:
             try:
                 self.preprocessors[arm] = MODELS.build({**settings, **_augments(arm, settings)}).to(device)
             except ImportError as error:
@@ -142,6 +150,9 @@ class _Steps:
 
     def step(self, arm: str, batch: Row) -> None:
         """One training step with an arm's augmentation."""
+        if self.mixing_only:
+            self.preprocessors[arm](batch, training=True)
+            return
         self.model.data_preprocessor = self.preprocessors[arm]
         self.model.train_step(batch, self.optimiser)
 
@@ -150,10 +161,15 @@ def _augments(arm: str, settings: Row) -> Row:
     """The settings of the data preprocessor with which an arm mixes every batch."""
     if arm == "no mixing":
         return {"batch_augments": None}
-    augment: Row = {"type": arm, "alpha": 1.0}
-    if arm == "SaliencyMix":
-        order = "rgb" if settings.get("to_rgb") else "bgr"
-        augment.update(mean=settings["mean"], std=settings["std"], channel_order=order)
+    augment: Row = {"type": arm.partition(",")[0]}
+    if arm not in ("PaperResizeMix", "GuidedMixup", "RecursiveMix"):
+        augment["alpha"] = 1.0
+    if arm == RIVALS[-1]:
+        augment["label"] = "saliency"
+    if augment["type"] in ("SaliencyMix", "GuidedMixup"):
+        augment.update(mean=settings["mean"], std=settings["std"])
+        if not settings.get("to_rgb"):
+            augment["channel_order"] = "bgr"
     return {"batch_augments": {"augments": augment, "probs": 1.0}, "to_onehot": True}
 
 

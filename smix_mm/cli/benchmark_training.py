@@ -8,7 +8,7 @@ from ..utils.command_line import parse_size
 
 EXAMPLES = """examples:
   python tools/benchmark_training.py --out training.json
-  python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1
+  python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1 --rivals
   python tools/benchmark_training.py mmpretrain::resnet/resnet50_8xb32_in1k.py --batch 256 --size 224 \\
       --device cuda --amp --iterations 20
 """
@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=10, help="turns of each arm (default: 10)")
     parser.add_argument("--device", default="cpu", help="such as cpu or cuda (default: cpu)")
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument("--rivals", action="store_true", help="also ResizeMix, GuidedMixup and others")
+    parser.add_argument("--mixing-only", action="store_true", help="the data preprocessor alone, no forward pass")
     parser.add_argument("--threads", type=int, help="CPU threads (default: as torch chooses)")
     parser.add_argument("--out", help="JSON file to write")
 
@@ -44,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     if options.out:
         check_output(options.out, *options.configs)
     rows = []
-    names = ("batch", "size", "iterations", "rounds", "device", "amp")
+    names = ("batch", "size", "iterations", "rounds", "device", "amp", "rivals", "mixing_only")
     with errors_of_config():
         for config in options.configs:
             rows += training.benchmark_training(config, **{name: getattr(options, name) for name in names})

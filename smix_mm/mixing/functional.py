@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
 from ..saliency.normalization import NormalizedImages
 from ..utils.tensors import check_images
-from .patch import blend_targets, paste
+from .patch import blend_targets, paste, saliency_weights, weigh
 from .plan import MixDraw, MixNumbers, MixOptions, draw_mix, plan_mix
 
 
@@ -28,6 +29,7 @@ def saliency_mix(
     box_per: str = "sample",
     lam_per: str = "sample",
     ties: str = "first",
+    label: str = "area",
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Paste the most salient patch of one image on another and mix their labels by area.
@@ -45,8 +47,8 @@ def saliency_mix(
         images: floating-point or uint8 (N, C, H, W), H and W at least 3.
         targets: scores (N, K), or class numbers (N,) together with ``num_classes``.
         uint8_images: uint8 RGB (N, 3, H, W), the detector's input (or ``NormalizedImages``, for a
-            detector that reads them). Defaults to ``images``, which then have to be RGB, uint8 or floats
-            in [0, 1]; this range is checked, which waits for a GPU.
+            detector that reads them). Defaults to ``images``, which then have to be RGB or grey (C = 3 or 1),
+            uint8 or floats in [0, 1]; this range is checked, which waits for a GPU.
         num_classes: K, for class numbers.
         detector: the saliency detector. Defaults to :class:`~smix_mm.saliency.FineGrainedSaliency`.
         alpha: positive; λ ~ Beta(alpha, alpha). Defaults to 1.0.
@@ -60,29 +62,23 @@ def saliency_mix(
             ``'sample'``.
         lam_per: ``'sample'``, or ``'batch'`` for one λ. Defaults to ``'sample'``.
         ties: of equal extremes the ``'first'`` in row order, or a ``'random'`` one. Defaults to ``'first'``.
+        label: weigh the labels by ``'area'``, or by the share of each image's ``'saliency'`` that remains visible
+            (not in the paper, see :func:`~smix_mm.mixing.patch.saliency_weights`). Defaults to ``'area'``.
         generator: a CPU generator. Defaults to torch's global one.
 
     Returns:
         ``(mixed_images, mixed_targets)``, both new. Images of the dtype, device and memory
-        format of ``images``; targets floating-point (N, K), each weight a number of pixels divided by H * W.
+        format of ``images``; targets floating-point (N, K), with
+        ``label='area'`` each weight a number of pixels divided by H * W.
 
     Raises:
         TypeError: an argument is not a tensor, or a tensor of another dtype.
         ValueError: a shape, an option, alpha, a class number or a pixel value is not as above.
     """
     check_images(images, "N, C, H, W")
-    options = MixOptions(alpha, source, target, border, box_per, lam_per, ties)
+    options = MixOptions(alpha, source, target, border, box_per, lam_per, ties, label)
     scores = as_scores(targets, len(images), num_classes)
-    if uint8_images is None:
-        uint8_images = to_uint8_images(images)
-    else:
-        if not isinstance(uint8_images, NormalizedImages):
-            check_images(uint8_images, "N, 3, H, W", dtype="uint8", name="uint8_images")
-        if uint8_images.shape[0] != images.shape[0] or uint8_images.shape[2:] != images.shape[2:]:
-            raise ValueError(
-                "uint8_images should have the number and size of images, "
-                f"{tuple(images.shape)}, got {tuple(uint8_images.shape)}"
-            )
+    uint8_images = detector_images(images, uint8_images)
     if len(images) == 0:
         return images.clone(), scores.clone()
     detector = FineGrainedSaliency() if detector is None else build_detector(detector)
@@ -108,9 +104,39 @@ def apply_mix(
         options: all but ``alpha`` are used.
         detector: the saliency detector.
     """
+    maps = None
+    if options.label == "saliency":
+        maps = detector.saliency(uint8_images if isinstance(uint8_images, Tensor) else uint8_images.to_uint8())
+        # The boxes follow from the same maps.
+        uint8_images, detector = maps[:, None], _GivenMaps()
     plan = plan_mix(uint8_images, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
-    return mixed, blend_targets(scores, plan.partner.to(scores.device), plan.pasted.to(scores.device), plan.pixels)
+    partner = plan.partner.to(scores.device)
+    if maps is None:
+        return mixed, blend_targets(scores, partner, plan.pasted.to(scores.device), plan.pixels)
+    own = saliency_weights(maps, plan.partner, plan.source_boxes, plan.target_boxes)
+    return mixed, weigh(scores, scores[partner], own, 1 - own)
+
+
+class _GivenMaps(SaliencyDetector):
+    """Maps that were computed before, given as images (N, 1, H, W)."""
+
+    def saliency(self, images: Tensor) -> Tensor:
+        return images[:, 0]
+
+
+def detector_images(images: Tensor, uint8_images: Tensor | NormalizedImages | None) -> Tensor | NormalizedImages:
+    """``uint8_images``, checked, or those made of ``images`` if it is None."""
+    if uint8_images is None:
+        return to_uint8_images(images)
+    if not isinstance(uint8_images, NormalizedImages):
+        check_images(uint8_images, "N, 3, H, W", dtype="uint8", name="uint8_images")
+    if uint8_images.shape[0] != images.shape[0] or uint8_images.shape[2:] != images.shape[2:]:
+        raise ValueError(
+            "uint8_images should have the number and size of images, "
+            f"{tuple(images.shape)}, got {tuple(uint8_images.shape)}"
+        )
+    return uint8_images
 
 
 def as_scores(targets: Tensor, samples: int, num_classes: int | None) -> Tensor:
@@ -155,19 +181,36 @@ def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return labels[:, None] == torch.arange(num_classes, device=labels.device)
 
 
-def to_uint8_images(images: Tensor, name: str = "images") -> Tensor:
-    """uint8 RGB (N, 3, H, W) from uint8, or from floats in [0, 1]; ``name`` is the argument's, for messages."""
-    if images.shape[1] != 3:
+def to_uint8_images(images: Tensor, name: str = "images", way: str = "as uint8_images") -> Tensor:
+    """uint8 RGB (N, 3, H, W) from RGB or grey images, uint8 or floats in [0, 1].
+
+    Args:
+        images: (N, C, H, W).
+        name: the argument's name, for messages.
+        way: how a user can give the detector other images, for messages.
+    """
+    if images.shape[1] not in (1, 3):
         raise ValueError(
-            f"{name} should have 3 channels (RGB) for the detector, got {images.shape[1]}; "
-            "or give it its RGB images as uint8_images"
+            f"{name} should have 3 channels (RGB) or 1 (grey) for the detector, got {images.shape[1]}; "
+            f"or give it its RGB images {way}"
         )
     if images.dtype == torch.uint8:
-        return images
+        return grey_to_rgb(images)
     values = images.to(torch.float32)
     if len(images) and not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError(
             f"{name} should be uint8, or floats from 0 to 1, for the detector, got floats outside that range; "
-            "give it the RGB images before normalization as uint8_images"
+            f"give it the RGB images before normalization {way}"
         )
-    return (values * 255).round().to(torch.uint8)
+    return grey_to_rgb((values * 255).round().to(torch.uint8))
+
+
+def grey_to_rgb(images: Tensor) -> Tensor:
+    """Images with one channel get three equal ones, whose luma is that channel; others are returned as they are."""
+    return images.repeat(1, 3, 1, 1) if images.shape[1] == 1 else images
+
+
+def expand_grey(mean: Any, std: Any) -> tuple[Any, Any, int]:
+    """Mean and std of three channels and the images' number of channels, 1 if there is one number each, else 3."""
+    grey = all(isinstance(values, (list, tuple)) and len(values) == 1 for values in (mean, std))
+    return ([*mean] * 3, [*std] * 3, 1) if grey else (mean, std, 3)

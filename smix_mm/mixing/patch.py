@@ -98,7 +98,11 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
         rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
         other = images.permute(0, 2, 3, 1)[partner[:, None, None], rows[:, :, None], columns[:, None, :]]
         other = other.permute(0, 3, 1, 2)
-    mixed = torch.where(inside, other, images)
+    return in_format_of(images, torch.where(inside, other, images))
+
+
+def in_format_of(images: Tensor, mixed: Tensor) -> Tensor:
+    """``mixed`` in the memory format of ``images``: channels last or contiguous."""
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     return mixed.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
@@ -127,9 +131,40 @@ def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int)
         (N, K) of the same dtype; the weights are quotients of integers, rounded once.
     """
     exact = torch.float64 if targets.dtype == torch.float64 else torch.float32
-    scores = targets.to(exact)
     # Divided by a tensor: a GPU multiplies by the rounded reciprocal of a Python number.
     whole = torch.full((), pixels, dtype=exact, device=pasted.device)
-    own = (pixels - pasted).to(exact) / whole
-    others = pasted.to(exact) / whole
-    return (own[:, None] * scores + others[:, None] * scores[partner]).to(targets.dtype)
+    return weigh(targets, targets[partner], (pixels - pasted).to(exact) / whole, pasted.to(exact) / whole)
+
+
+def weigh(targets: Tensor, other: Tensor, own_weight: Tensor, other_weight: Tensor) -> Tensor:
+    """``own_weight * targets + other_weight * other``: scores (N, K) and weights (N,); of the dtype of ``targets``."""
+    exact = torch.float64 if targets.dtype == torch.float64 else torch.float32
+    own_weight, other_weight = (weight.to(targets.device, exact)[:, None] for weight in (own_weight, other_weight))
+    return (own_weight * targets.to(exact) + other_weight * other.to(exact)).to(targets.dtype)
+
+
+def saliency_weights(maps: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: Tensor) -> Tensor:
+    """The weight of each image's own label by the saliency that remains visible.
+
+    v is the share of an image's saliency that the mixed image shows: of the image itself what lies outside its target
+    box, of its partner what lies inside the source box, each divided by the sum of its map. The weights are
+    ``v_own / (v_own + v_partner)`` and the rest. A map of zeros counts as constant, so that its shares are those of the
+    area; where neither image shows any saliency, the weights are those of the area.
+
+    Args:
+        maps: (N, H, W), at least 0.
+        partner: int64 (N,).
+        source_boxes, target_boxes: int64 (N, 4), see :func:`paste`.
+
+    Returns:
+        float64 (N,) in [0, 1]; exactly 1 where nothing is pasted, 0 where everything is replaced.
+    """
+    height, width = maps.shape[1:]
+    maps = maps.to(torch.float64)
+    maps = torch.where(maps.amax((1, 2), keepdim=True) > 0, maps, 1)
+    total = maps.sum((1, 2))
+    remaining = ~box_mask(target_boxes, height, width)
+    own = (maps * remaining).sum((1, 2)) / total
+    other = (maps[partner] * box_mask(source_boxes, height, width)).sum((1, 2)) / total[partner]
+    area = remaining.to(torch.float64).mean((1, 2))
+    return torch.where(own + other > 0, own / (own + other), area)

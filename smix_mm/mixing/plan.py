@@ -21,6 +21,7 @@ SOURCES = ("salient", "non_salient", "random")
 TARGETS = ("corresponding", "salient", "non_salient")
 PER = ("sample", "batch")
 TIES = ("first", "random")
+LABELS = ("area", "saliency")
 
 # Above it the sum of the two parameters of the Beta distribution overflows, and every λ is 0.
 MAX_ALPHA = 1e307
@@ -41,6 +42,7 @@ class MixOptions:
         box_per: ``'sample'``, or ``'batch'`` for one box, and so one λ, from the first pair.
         lam_per: ``'sample'``, or ``'batch'`` for one λ.
         ties: which of several equal extremes: the ``'first'`` in row order, or a ``'random'`` one.
+        label: a label's weight: the share of the ``'area'`` (the paper), or of the visible ``'saliency'``.
 
     Raises:
         ValueError: a value is not one of these.
@@ -53,6 +55,7 @@ class MixOptions:
     box_per: str = "sample"
     lam_per: str = "sample"
     ties: str = "first"
+    label: str = "area"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
@@ -62,6 +65,7 @@ class MixOptions:
         check_option("box_per", self.box_per, PER)
         check_option("lam_per", self.lam_per, PER)
         check_option("ties", self.ties, TIES)
+        check_option("label", self.label, LABELS)
 
 
 def check_alpha(alpha: object) -> float:
@@ -103,11 +107,15 @@ def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = Non
         generator: a CPU generator. Defaults to torch's global one.
     """
     # torch cannot draw from a Beta distribution with a given generator; numpy can, seeded from it.
-    seed = int(torch.randint(0, 2**63 - 1, (1,), generator=generator))
-    random = np.random.default_rng(seed)
+    random = seeded_random(generator)
     partner = torch.from_numpy(random.permutation(samples))
     lam = torch.from_numpy(random.beta(alpha, alpha, samples))
     return MixDraw(partner, lam, torch.from_numpy(random.random((samples, 2, 3))))
+
+
+def seeded_random(generator: torch.Generator | None) -> np.random.Generator:
+    """numpy's generator, seeded with one number of torch's."""
+    return np.random.default_rng(int(torch.randint(0, 2**63 - 1, (1,), generator=generator)))
 
 
 @dataclass(frozen=True)

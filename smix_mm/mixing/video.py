@@ -29,6 +29,7 @@ def saliency_mix_video(
     box_per: str = "sample",
     lam_per: str = "sample",
     ties: str = "first",
+    label: str = "area",
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Paste the most salient patch of one clip on another, as a tube through all of its frames.
@@ -43,16 +44,16 @@ def saliency_mix_video(
         clips: floating-point or uint8 (N, T, C, H, W), T at least 1, H and W at least 3.
         targets: scores (N, K), or class numbers (N,) together with ``num_classes``.
         uint8_images: uint8 RGB (N, T', 3, H, W), the frames for the detector; T' may differ from T.
-            Defaults to ``clips``, which then have to be RGB, uint8 or floats in [0, 1].
+            Defaults to ``clips``, which then have to be RGB or grey, uint8 or floats in [0, 1].
         frames: ``'middle'`` takes the map of frame T' // 2, which is nearest to all others in time.
             ``'mean'`` takes the mean of the maps of all T' frames, at T' times the cost. Defaults to
             ``'middle'``.
-        num_classes, detector, alpha, source, target, border, box_per, lam_per, ties, generator:
+        num_classes, detector, alpha, source, target, border, box_per, lam_per, ties, label, generator:
             as for :func:`smix_mm.saliency_mix`.
 
     Returns:
         ``(mixed_clips, mixed_targets)``, both new. Clips of the dtype and device of ``clips``,
-        contiguous; targets floating-point (N, K), each weight a number of pixels divided by H * W.
+        contiguous; targets floating-point (N, K), weighed as there.
 
     Raises:
         TypeError: an argument is not a tensor, or a tensor of another dtype.
@@ -60,7 +61,7 @@ def saliency_mix_video(
     """
     check_images(clips, "N, T, C, H, W", name="clips")
     check_option("frames", frames, FRAMES)
-    options = MixOptions(alpha, source, target, border, box_per, lam_per, ties)
+    options = MixOptions(alpha, source, target, border, box_per, lam_per, ties, label)
     scores = as_scores(targets, len(clips), num_classes)
     if uint8_images is None:
         uint8_images = clips

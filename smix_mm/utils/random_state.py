@@ -34,13 +34,14 @@ def get_random_state(model: nn.Module) -> dict[str, Any]:
 
     Returns:
         A dict of tensors, numbers, strings, dicts and lists, which ``torch.load(..., weights_only=True)`` reads:
-        ``python``, ``numpy``, ``torch``, ``cuda`` (a tensor for each visible GPU; empty if CUDA was not used) and
-        ``generators`` (by name of the submodule).
+        ``python``, ``numpy``, ``torch``, ``cuda`` (a tensor for each visible GPU; empty if CUDA was not used),
+        ``generators`` (by name of the submodule), and ``augments`` if a batch augmentation has a ``state_dict``.
     """
     python, numpy, on_cpu = get_cpu_state()
     _, words, gauss = python
     _, keys, position, has_gauss, cached_gauss = cast(tuple, numpy)
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
+    augments = {name: owner.state_dict() for name, owner in _augments_with_state(model)}
     return dict(
         python=dict(words=torch.tensor(words), gauss=gauss),
         numpy=dict(words=torch.tensor(keys.tolist()), place=position, has_gauss=has_gauss, gauss=cached_gauss),
@@ -51,6 +52,7 @@ def get_random_state(model: nn.Module) -> dict[str, Any]:
             for name, owner in generator_owners(model)
             if owner.generator is not None
         },
+        **(dict(augments=augments) if augments else {}),
     )
 
 
@@ -70,6 +72,15 @@ def set_random_state(model: nn.Module, state: Mapping[str, Any]) -> None:
             saved = state["generators"][name]
             owner.generator = torch.Generator(saved["device"])
             owner.generator.set_state(saved["state"])
+    for name, owner in _augments_with_state(model):
+        if name in state.get("augments", {}):
+            owner.load_state_dict(state["augments"][name])
+
+
+def _augments_with_state(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    for name, owner in generator_owners(model):
+        if hasattr(owner, "load_state_dict") and not isinstance(owner, nn.Module):
+            yield name, owner
 
 
 def generator_owners(model: nn.Module) -> Iterator[tuple[str, Any]]:

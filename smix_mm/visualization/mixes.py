@@ -14,6 +14,7 @@ from torch import Tensor
 from ..batch_augments import OfficialSaliencyMix, SaliencyMix
 from ..batch_augments.official import first_peaks, released_code_maps
 from ..mixing import MixDraw, MixOptions, paste, plan_mix
+from ..mixing.patch import saliency_weights
 from ..mixing.plan import choose_points, mix_numbers
 from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..utils.random_state import preserved_random_state
@@ -102,6 +103,9 @@ def mix_images(images: Tensor, draw: MixDraw, options: MixOptions, detector: Sal
     plan = plan_mix(images, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     sources = images[plan.partner]
+    lam = plan.lam
+    if options.label == "saliency":
+        lam = saliency_weights(detector(images), plan.partner, plan.source_boxes, plan.target_boxes)
     height, width = images.shape[2:]
     numbers = mix_numbers(draw, height, width, options).to(images.device)
 
@@ -118,7 +122,7 @@ def mix_images(images: Tensor, draw: MixDraw, options: MixOptions, detector: Sal
         partner=plan.partner.cpu(),
         source_boxes=plan.source_boxes.cpu(),
         target_boxes=plan.target_boxes.cpu(),
-        lam=plan.lam.cpu(),
+        lam=lam.cpu(),
         maps=detector(sources).cpu(),
         map_caption="saliency map\nof the source",
         source_points=points(sources, options.source, 0),

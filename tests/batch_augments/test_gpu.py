@@ -40,6 +40,25 @@ def test_batches_equal_the_cpus(dtype, layout, device, normalized):
         assert torch.equal(mixed.cpu(), cpu_mixed) and torch.equal(scores.cpu(), cpu_scores)
 
 
+@pytest.mark.parametrize("augment", ["PaperResizeMix", "GuidedMixup", "RecursiveMix", "SaliencyMix"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rivals_and_labels_by_saliency_equal_the_cpus(augment, dtype, device, normalized):
+    own = dict(type=augment)
+    if augment in ("GuidedMixup", "SaliencyMix"):
+        own.update(mean=MEAN, std=STD)
+    own.update(dict(label="saliency") if augment == "SaliencyMix" else {})
+    ours, expected = BATCH_AUGMENTS.build(own), BATCH_AUGMENTS.build(own)
+    torch.manual_seed(11)
+    images = normalized.to(dtype)
+    for _ in range(2):
+        mixed, scores = ours(images.to(device), torch.eye(SAMPLES).to(device))
+        cpu_mixed, cpu_scores = expected(images, torch.eye(SAMPLES))
+        assert mixed.device.type == device and mixed.dtype == dtype
+        tolerance = 1e-4 if dtype == torch.float32 else 2e-2
+        torch.testing.assert_close(mixed.cpu(), cpu_mixed, atol=tolerance, rtol=tolerance)
+        torch.testing.assert_close(scores.cpu(), cpu_scores, atol=1e-5, rtol=0)
+
+
 def test_a_preprocessor_under_autocast_mixes_as_without(device):
     pixels = torch.randint(0, 256, (SAMPLES, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     augments = dict(type="SaliencyMix", mean=MEAN, std=STD)

@@ -10,7 +10,7 @@ pytest.importorskip("mmpretrain")
 pytest.importorskip("cv2")
 
 from smix_mm.benchmarks import training as module
-from smix_mm.benchmarks.training import ARMS, benchmark_training, format_table
+from smix_mm.benchmarks.training import ARMS, RIVALS, benchmark_training, format_table
 from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,12 @@ CONFIG = ROOT / "configs/cifar10/resnet18-imagenet-stem_baseline_cifar10.py"
 @pytest.fixture(scope="module")
 def rows():
     return benchmark_training(CONFIG, batch=2, size=32, rounds=3)
+
+
+def test_the_mixing_alone_of_all_arms_is_timed_without_the_model(monkeypatch):
+    monkeypatch.setattr("mmengine.model.BaseModel.train_step", None)
+    rows = benchmark_training(CONFIG, batch=2, size=32, rounds=1, rivals=True, mixing_only=True)
+    assert [row["arm"] for row in rows] == [*ARMS, *RIVALS] and all(row["median_ms"] > 0 for row in rows)
 
 
 def test_every_arm_is_timed_beside_cutmix(rows):
@@ -33,13 +39,14 @@ def test_every_arm_is_timed_beside_cutmix(rows):
 
 def test_every_arm_mixes_every_batch_with_its_own_augmentation():
     shape = {"batch": 2, "height": 32, "width": 40, "device": "cpu", "amp": False}
-    steps = module._Steps(module._read(CONFIG), shape)
+    steps = module._Steps(module._read(CONFIG), shape, ARMS + RIVALS)
     seen = {}
-    for arm in ARMS:
+    for arm in ARMS + RIVALS:
         wrapper = steps.preprocessors[arm].batch_augments
         seen[arm] = None if wrapper is None else (type(wrapper.augments[0]).__name__, list(wrapper.probs))
     assert seen.pop("no mixing") is None
-    assert seen == {arm: (arm, [1.0, 0.0]) for arm in ARMS[1:]}
+    assert seen == {arm: (arm.partition(",")[0], [1.0, 0.0]) for arm in ARMS[1:] + RIVALS}
+    assert steps.preprocessors[RIVALS[-1]].batch_augments.augments[0].options.label == "saliency"
     mixer = steps.preprocessors["SaliencyMix"].batch_augments.augments[0]
     assert mixer.unnormalize.channel_order == "rgb"
     assert torch.equal(mixer.unnormalize.mean, torch.tensor([125.3, 123.0, 113.9]))
@@ -47,8 +54,8 @@ def test_every_arm_mixes_every_batch_with_its_own_augmentation():
 
 def test_a_step_trains():
     shape = {"batch": 2, "height": 32, "width": 32, "device": "cpu", "amp": False}
-    steps = module._Steps(module._read(CONFIG), shape)
-    for arm in ARMS:
+    steps = module._Steps(module._read(CONFIG), shape, ARMS + RIVALS)
+    for arm in ARMS + RIVALS:
         before = steps.model.head.fc.weight.clone()
         steps.step(arm, steps.batch())
         assert not torch.equal(steps.model.head.fc.weight, before)

@@ -30,7 +30,10 @@ def detects(config: str) -> bool:
 
 CLASSIFIERS = [config for config in TRAINED if not detects(config)]
 # The smallest net of the paper with everything that mixes; the others train in the long tests.
-AUGMENTS = ("baseline", "cutout", "cutmix", "saliencymix", "saliencymix-network", "official-saliencymix")
+AUGMENTS = (
+    *("baseline", "cutout", "cutmix", "saliencymix", "saliencymix-network", "official-saliencymix"),
+    *("resizemix", "guidedmixup", "saliencymix-saliency-label", "recursivemix"),
+)
 QUICK = [f"configs/cifar10/resnet18_{augment}_cifar10.py" for augment in AUGMENTS]
 # One of each net on each data set, for the evaluation.
 FAMILIES = [

@@ -18,7 +18,8 @@ LISTED = [
     "baseline", "cutout", "cutmix", "random-shift", "official", "saliency-batch", "saliency-clip", "saliency-shift",
     "spectral-residual", "non-salient", "random-ties",
 ]  # fmt: skip
-ALL = [*LISTED, "shuffled-clip", "shuffled-shift"]
+CUT = [*LISTED, "shuffled-clip", "shuffled-shift"]
+ALL = [*CUT, "resizemix", "guidedmixup", "saliencymix-saliency-label", "recursivemix"]
 SHORT = ["baseline", "cutmix", "random-shift", "official", "saliency-batch", "saliency-shift"]
 TRANSFER = ["baseline", "cutmix", "official", "saliency-shift"]
 # Arms, the config of their pretraining, number of seeds.
@@ -77,7 +78,8 @@ def test_arms_differ_in_the_mixing_alone(study):
     baseline = arm(study, "baseline")
     assert "batch_augments" not in baseline["data_preprocessor"]
     for name in names[1:]:
-        assert differences(baseline, arm(study, name)) == {"data_preprocessor.batch_augments"}, name
+        own = {"model.type", "model.omega"} if name == "recursivemix" else set()
+        assert differences(baseline, arm(study, name)) == {"data_preprocessor.batch_augments", *own}, name
 
 
 def test_the_mixings_are_those_of_the_list():
@@ -96,12 +98,17 @@ def test_the_mixings_are_those_of_the_list():
         "random-ties": dict(shift, ties="random"),
         "shuffled-clip": dict(clip, type="ShuffledSaliencyMix"),
         "shuffled-shift": dict(shift, type="ShuffledSaliencyMix"),
+        "resizemix": dict(type="PaperResizeMix", tau=[0.1, 0.8]),
+        "guidedmixup": dict(type="GuidedMixup", mean=MEAN, std=STD, channel_order="rgb"),
+        "saliencymix-saliency-label": dict(shift, label="saliency"),
+        "recursivemix": dict(type="RecursiveMix", alpha=0.5),
     }
     for study, (names, _, _) in STUDIES.items():
         for name in names[1:]:
             preprocessor = arm(study, name)["data_preprocessor"]
             length = dict(length=8) if (study, name) == ("cifar100", "cutout") else {}
-            mixing = dict(augments={**expected[name], **length}, probs=1.0 if name == "cutout" else 0.5)
+            always = name in ("cutout", "recursivemix")
+            mixing = dict(augments={**expected[name], **length}, probs=1.0 if always else 0.5)
             assert preprocessor["batch_augments"] == mixing, (study, name)
             assert (preprocessor["mean"], preprocessor["std"]) == (MEAN, STD)
 
@@ -179,7 +186,7 @@ def test_with_one_box_a_batch_areas_are_those_of_the_same_boxes_for_each(areas):
 
 
 def test_the_labels_weight_is_the_area_except_for_cutout(areas):
-    for name in ALL[2:]:
+    for name in CUT[2:]:
         assert areas[name]["weight"] == pytest.approx(areas[name]["area"], abs=1e-9), name
         assert areas[name]["probability"] == 0.5
     assert areas["cutout"]["weight"] == 0 and areas["cutout"]["probability"] == 1.0
@@ -206,7 +213,7 @@ def test_the_study_runs_at_smoke_size_by_one_command_that_is_interrupted_and_rep
     assert not (tmp_path / "smoke_transfer").exists()
     whole = subprocess.run(command, **options)
     assert whole.returncode == 0, whole.stdout[-4000:]
-    for study, arms, runs in (("smoke", ALL, 13), ("smoke_transfer", TRANSFER, 12)):
+    for study, arms, runs in (("smoke", ALL, 17), ("smoke_transfer", TRANSFER, 12)):
         folder = tmp_path / study
         text = (folder / "report.md").read_text()
         assert text.startswith("# Smoke run, no result")

@@ -22,7 +22,9 @@ PAPER = [
     for config in CONFIGS
     if Path(config).parent.name in EXPECTED["data"] and "imagenet-stem" not in config and len(Path(config).parts) == 3
 ]
-AUGMENT = re.compile(r"_(cutout|mixup|cutmix|official-saliencymix|saliencymix)(?=[_.])")
+AUGMENT = re.compile(
+    r"_(cutout|mixup|cutmix|official-saliencymix|saliencymix|resizemix|guidedmixup|recursivemix)(?=[_.])"
+)
 MIXED = [config for config in CONFIGS if AUGMENT.search(config) and "captured" not in config]
 CHOSEN = [config for config in PAPER if "_saliencymix-" in config]
 LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
@@ -56,7 +58,7 @@ def expected(config: str, *more_variants: str) -> dict:
     mixing = EXPECTED["augment"][augment] | (EXPECTED["choice"][choice] if choice else {}) if mixed else None
     if augment == "cutout":
         mixing |= dict(length=base["cutout_length"])
-    if augment == "saliencymix":
+    if augment in ("saliencymix", "guidedmixup"):
         mixing |= dict(mean=base["mean"], std=base["std"], channel_order="rgb")
     return dict(
         classes=(base["classes"], base["classes"]),
@@ -72,7 +74,7 @@ def expected(config: str, *more_variants: str) -> dict:
         wrapper=(base["wrapper"], None, 1),
         decay=base["decay"],
         mixing=mixing,
-        probability=None if not mixed else 1.0 if augment == "cutout" else base["mixing_probability"],
+        probability=None if not mixed else 1.0 if augment in ("cutout", "recursivemix") else base["mixing_probability"],
         hooks=base["hooks"],
     )
 
@@ -126,6 +128,9 @@ def test_the_grid_of_the_papers_configs_is_complete():
     names |= {f"configs/cifar10/resnet18_saliencymix-{choice}_cifar10.py" for choice in EXPECTED["choice"]}
     for detector in ("", "-spectral-residual", "-frequency-tuned", "-network"):
         names.add(f"configs/tiny_imagenet/resnet50_saliencymix{detector}_tiny-imagenet.py")
+    for data, net in EXPECTED["rivals"]["nets"].items():
+        ending = EXPECTED["data"][data]["ending"]
+        names |= {f"configs/{data}/{net}_{augment}{ending}.py" for augment in EXPECTED["rivals"]["augments"]}
     assert set(PAPER) == names
 
 
@@ -160,7 +165,8 @@ def differences(one, two, place: str = "") -> set[str]:
 def test_configs_of_a_comparison_differ_in_their_augmentation_alone(config, read):
     baseline = read(AUGMENT.sub("_baseline", config))
     assert not baseline.data_preprocessor.get("batch_augments")
-    assert differences(baseline.to_dict(), read(config).to_dict()) == {"data_preprocessor.batch_augments"}
+    own = {"model.type", "model.omega"} if "_recursivemix" in config else set()
+    assert differences(baseline.to_dict(), read(config).to_dict()) == {"data_preprocessor.batch_augments", *own}
 
 
 @pytest.mark.parametrize("config", CHOSEN)
@@ -194,7 +200,7 @@ def test_the_options_of_batch_256_are_those_of_the_documentation():
     assert BATCH_256 in (ROOT / "docs/configs.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("config", [config for config in CONFIGS if "_saliencymix" in config])
+@pytest.mark.parametrize("config", [config for config in CONFIGS if re.search("_(saliencymix|guidedmixup)", config)])
 def test_saliencymix_has_the_mean_and_std_of_its_data_preprocessor(config, read):
     cfg = read(config)
     preprocessor, augment = cfg.data_preprocessor, cfg.data_preprocessor.batch_augments.augments

@@ -138,3 +138,12 @@ def test_a_wrong_argument_raises_an_error_with_the_expected_and_the_given_value(
 def test_an_empty_batch_stays_empty():
     mixed, targets = saliency_mix_video(clips()[:0], torch.zeros(0, 4))
     assert mixed.shape == (0, FRAMES, 3, HEIGHT, WIDTH) and targets.shape == (0, 4)
+
+
+def test_grey_clips_are_mixed_as_rgb_clips_of_three_equal_channels():
+    grey = clips()[:, :, :1]
+    for frames in ("middle", "mean"):
+        options = dict(targets=torch.eye(SAMPLES), frames=frames)
+        mixed, targets = saliency_mix_video(grey, generator=generator(), **options)
+        expected = saliency_mix_video(grey.expand(-1, -1, 3, -1, -1), generator=generator(), **options)
+        assert torch.equal(mixed, expected[0][:, :, :1]) and torch.equal(targets, expected[1])

@@ -38,6 +38,7 @@ OPTIONS = [
     dict(source="random", target="non_salient", lam_per="batch"),
     dict(box_per="batch", border="clip"),
     dict(saliency=dict(type="SpectralResidualSaliency"), alpha=0.4),
+    dict(label="saliency"),
 ]
 
 

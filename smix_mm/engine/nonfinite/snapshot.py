@@ -34,10 +34,15 @@ class IterationSnapshot:
         self.on_cpu = get_cpu_state()
         self.on_gpu = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
         self.generators = [owner.generator and owner.generator.get_state() for owner in self.owners]
+        # Of RecursiveMix; a history is replaced, never changed.
+        self.histories = [getattr(owner, "history", None) for owner in self.owners]
 
     def restore_buffers(self) -> None:
-        """Restore running statistics and all other buffers."""
+        """Restore running statistics, all other buffers, and the last batches of batch augmentations."""
         _copy(list(self.model.buffers()), self.buffers)
+        for owner, history in zip(self.owners, self.histories):
+            if hasattr(owner, "history"):
+                owner.history = history
 
     def restore_random_state(self) -> None:
         """Restore the global generators and those of the model and its batch augmentations."""

@@ -205,3 +205,29 @@ def test_a_detector_whose_loss_samples_at_random(forked_train, small_detection, 
     for iteration, resume in ((2, []), (4, ["--resume"])):
         assert train("killed", *resume, "--cfg-options", *at(iteration)).status == KILLED
     same_run(undisturbed, train("killed", "--resume"))
+
+
+RECURSIVE = """
+_base_ = "{base}"
+model = dict(type="RecursiveMixClassifier", omega=5.0)
+data_preprocessor = dict(batch_augments=dict(_delete_=True, augments=dict(type="RecursiveMix"), probs=1.0))
+"""
+
+
+def test_recursivemix_goes_on_with_the_batch_before_the_kill(forked_train, small_pretraining, tmp_path):
+    config = tmp_path / "recursive.py"
+    config.write_text(RECURSIVE.format(base=small_pretraining))
+    undisturbed = forked_train(config, tmp_path / "undisturbed")
+    assert undisturbed.status == 0, undisturbed.output[-3000:]
+    for iteration, resume in ((3, []), (4, ["--resume"])):
+        run = forked_train(config, tmp_path / "run", *resume, "--cfg-options", *at(iteration))
+        assert run.status == KILLED and run.checkpoint()["meta"]["iter"] == iteration
+    run = forked_train(config, tmp_path / "run", "--resume")
+    assert run.status == 0 and "Resumed exactly after iteration 4" in run.output
+    same_run(undisturbed, run)
+    histories = [
+        each.checkpoint()["smix_resume"]["ranks"][0]["random"]["augments"]["data_preprocessor.batch_augments.0"]
+        for each in (undisturbed, run)
+    ]
+    assert sorted(histories[0]) == ["images", "logits", "scores"]
+    same_weights(*histories)

@@ -29,9 +29,17 @@ augments = {
     # Controls: the box comes from the map of another image.
     "shuffled-clip": dict(clip, type="ShuffledSaliencyMix"),
     "shuffled-shift": dict(shift, type="ShuffledSaliencyMix"),
+    # Rivals: a whole image made smaller; every pixel in the ratio of the saliency; labels by visible saliency; the last
+    # mixed batch, in every batch as in its paper.
+    "resizemix": dict(type="PaperResizeMix", tau=[0.1, 0.8]),
+    "guidedmixup": dict(type="GuidedMixup", mean=shift["mean"], std=shift["std"], channel_order="rgb"),
+    "saliencymix-saliency-label": dict(shift, label="saliency"),
+    "recursivemix": dict(type="RecursiveMix", alpha=0.5),
 }
 arms = {"baseline": dict(cfg_options={})}
 for name, augment in augments.items():
-    mixing = dict(augments=augment, probs=1.0 if name == "cutout" else 0.5)
+    mixing = dict(augments=augment, probs=1.0 if name in ("cutout", "recursivemix") else 0.5)
     arms[name] = dict(cfg_options={"data_preprocessor.batch_augments": mixing})
+# With its consistency loss.
+arms["recursivemix"]["cfg_options"].update({"model.type": "RecursiveMixClassifier", "model.omega": 0.1})
 del shift, clip, augments, name, augment, mixing

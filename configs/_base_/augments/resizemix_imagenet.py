@@ -1,0 +1,2 @@
+_base_ = "resizemix.py"
+batch_augments = dict(probs=1.0)

@@ -1,0 +1,2 @@
+_base_ = ["resnet18_baseline_cifar100.py", "../_base_/augments/guidedmixup.py"]
+data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))
