@@ -45,7 +45,6 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "OPTIM_WRAPPERS": {"Bfloat16OptimWrapper": "engine.hooks"},
         "TRANSFORMS": {"StrictLoadImage": "datasets.check.strict", "SanitizeBoxes": "datasets.check.strict"},
     },
-    "mmdet.registry": {"MODELS": {"ResLayerExtraNorm": "models.extra_norm"}},
     "mmpretrain.registry": {
         "BATCH_AUGMENTS": {
             "Cutout": "batch_augments.cutout",

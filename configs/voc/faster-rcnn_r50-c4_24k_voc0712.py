@@ -20,7 +20,10 @@ _base_ = [
     "../_base_/datasets/voc0712_multiscale.py",
     "mmdet::_base_/default_runtime.py",
 ]
-custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
+# The second has ResLayerExtraNorm, for MMDetection's registry.
+custom_imports = dict(
+    imports=["smix_mm", "mmpretrain.models.utils.res_layer_extra_norm"], allow_failed_imports=False
+)
 custom_hooks = [dict(type="LoadProofHook", new=["norm.*"]), dict(type="BoxCheckHook")]
 trained = dict(norm_cfg=dict(type="SyncBN", requires_grad=True), norm_eval=False)
 model = dict(

@@ -11,6 +11,7 @@ from ..datasets.check.strict import make_strict
 from ..utils.errors import UsageError
 from ..utils.files import write_json
 from .launch import build_runner, load_config
+from .safe_loading import load_torchvision_classifier
 
 
 def test(
@@ -28,7 +29,7 @@ def test(
 
     Args:
         config: An mmengine config of mmpretrain or MMDetection.
-        checkpoint: The weights.
+        checkpoint: The weights, of mmengine or of a ResNet classifier with torchvision's names.
         work_dir: Folder for the log. Defaults as in :func:`~smix_mm.engine.train.train`.
         out: File (.pkl) for the predictions. Defaults to None: they are not written.
         metrics: File (.json) for the metrics. Defaults to None: they are not written.
@@ -53,6 +54,7 @@ def test(
         _show_predictions(cfg, str(show_dir))
     notes = make_strict(cfg, parts=("test",))
     runner = build_runner(cfg)
+    load_torchvision_classifier(runner)
     for note in notes:
         runner.logger.warning(note)
     if out is not None:

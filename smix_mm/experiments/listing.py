@@ -36,7 +36,7 @@ def list_experiments(words: Sequence[str] = (), results: str | Path = "results",
     Raises:
         DataError: a file under ``results`` is invalid.
     """
-    found, times = read_results(results), read_step_times(results)
+    found, times = read_results(results, Path(root)), read_step_times(results)
     rows = []
     for experiment in EXPERIMENTS:
         row: Row = dict(

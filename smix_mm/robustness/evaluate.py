@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 
 from ..engine.launch import build_runner, load_config
+from ..engine.safe_loading import load_torchvision_classifier
 from ..utils.errors import UsageError
 from ..utils.files import atomic_path, write_json
 from ..utils.text import markdown_table
@@ -109,7 +110,9 @@ def _test(cfg: Config, loop: Mapping[str, Any] | None, transform: Mapping[str, A
     if transform is not None:
         pipeline = cfg.test_dataloader.dataset.pipeline
         pipeline.insert(len(pipeline) - 1, ConfigDict(transform))
-    metrics: dict[str, float] = build_runner(cfg).test()
+    runner = build_runner(cfg)
+    load_torchvision_classifier(runner)
+    metrics: dict[str, float] = runner.test()
     return metrics
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..datasets.prepare.released import find_release
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path
 
@@ -17,7 +18,8 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
     Args:
         source: a path; ``torchvision://NAME`` or ``torchvision://NAME/WEIGHTS``, such as
             ``torchvision://resnet50/IMAGENET1K_V1`` (without WEIGHTS, the default weights);
-            ``timm://NAME``, such as ``timm://resnet50.a1_in1k``.
+            ``timm://NAME``, such as ``timm://resnet50.a1_in1k``; ``released://ROW``, such as ``released://cutmix``,
+            a downloaded file of the paper's table, see :mod:`smix_mm.datasets.prepare.released`.
         folder: where fetched checkpoints are saved; one that is saved already is not fetched again.
 
     Raises:
@@ -26,9 +28,11 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
     if "://" not in source:
         return Path(source)
     library, _, name = source.partition("://")
+    if library == "released":
+        return find_release(name)
     fetch = {"torchvision": _torchvision, "timm": _timm}.get(library)
     if fetch is None:
-        raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME or timm://NAME, got {source}.")
+        raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME, timm://NAME or released://ROW, got {source}.")
     path = folder / f"{library}-{name.replace('/', '-')}.pth"
     if not path.is_file():
         try:

@@ -40,7 +40,7 @@ def test_timms_weights_are_those_of_its_own_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "source, message",
     [
-        ("hub://resnet18", "should be a file, torchvision://NAME or timm://NAME, got hub://resnet18"),
+        ("hub://resnet18", "should be a file, torchvision://NAME, timm://NAME or released://ROW, got hub://resnet18"),
         ("torchvision://resnet1", "cannot be fetched"),
         ("torchvision://resnet18/NONE", "cannot be fetched"),
     ],

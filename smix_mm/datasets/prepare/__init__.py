@@ -7,9 +7,10 @@ from typing import Callable, Sequence
 
 from ...utils.errors import UsageError
 from .cifar import Cifar
+from .coco import Coco
 from .data_set import EXPECTED, CheckResult, DataSet, Log
-from .download import get_archive
 from .imagenet import ImageNet, TinyImageNet
+from .released import ReleasedBackbones
 from .voc import Voc
 
 DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
@@ -19,6 +20,8 @@ DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
     "imagenet": ImageNet,
     "voc2007": Voc,
     "voc2012": Voc,
+    "coco": Coco,
+    "released-backbones": ReleasedBackbones,
 }
 
 
@@ -49,6 +52,7 @@ def prepare_data(
     Raises:
         UsageError: an unknown data set, ``as_folder`` for another data set than CIFAR, or a source that does not exist.
         DataError: an archive is damaged, not safe to extract, or cannot be downloaded.
+        CheckpointError: a released backbone is missing or not the expected one.
     """
     data_set = _data_set(name, root)
     if as_folder and not isinstance(data_set, Cifar):
@@ -57,13 +61,7 @@ def prepare_data(
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist; give an archive of {name}, or a folder with it")
-    missing = data_set.missing_archives()
-    if missing:
-        downloads, single = data_set.root / "downloads", len(missing) == 1
-        data_set.extract({archive.name: get_archive(archive, paths, downloads, single) for archive in missing}, log)
-        log(f"{name}: ready in {data_set.folder}")
-    else:
-        log(f"{name}: {data_set.folder} already exists")
+    data_set.prepare(paths, log)
     if isinstance(data_set, Cifar) and as_folder:
         data_set.write_folders(log)
     return data_set.folder

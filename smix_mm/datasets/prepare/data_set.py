@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Iterator, Mapping
+from typing import Callable, Iterator, Mapping, Sequence
 
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import capture_decoder_warnings, check_image
 from ..in_memory.reading import EXTENSIONS
-from .download import Archive
+from .download import Archive, get_archive
 
 Log = Callable[[str], None]
 
@@ -44,6 +44,7 @@ EXPECTED = {
     "voc2007": Counts(
         20, dict(JPEGImages=9_963, trainval=5_011, test=4_952), "Everingham et al., PASCAL VOC, IJCV 2010"
     ),
+    "coco": Counts(80, dict(train2017=118_287, val2017=5_000), "Lin et al., Microsoft COCO, ECCV 2014; split of 2017"),
     # Its development kit counts 11,530 images that have a usable object; the list has 11,540 lines.
     "voc2012": Counts(20, dict(JPEGImages=17_125, trainval=11_540), "files and lines of VOCtrainval_11-May-2012.tar"),
 }
@@ -57,11 +58,13 @@ class CheckResult:
         name: name of the data set.
         errors: everything that is wrong, the most important first.
         summary: what was found, such as ``"10 classes, 50,000 images in train, 10,000 in test"``.
+        verified: what is known of a complete data set.
     """
 
     name: str
     errors: list[str] = field(default_factory=list)
     summary: str = ""
+    verified: str = "every image opens"
 
     @property
     def complete(self) -> bool:
@@ -71,7 +74,7 @@ class CheckResult:
     def line(self) -> str:
         """The result in one line."""
         if self.complete:
-            return f"{self.name} is complete: {self.summary}; every image opens"
+            return f"{self.name} is complete: {self.summary}; {self.verified}"
         return f"{self.name} is incomplete or damaged: {first_few(self.errors, _SHOWN, '; ')}"
 
 
@@ -92,6 +95,16 @@ class DataSet(ABC):
     @abstractmethod
     def folder(self) -> Path:
         """The folder of the data set."""
+
+    def prepare(self, sources: Sequence[Path], log: Log) -> None:
+        """Create what is missing, from archives in ``sources`` or downloaded; see :func:`.prepare_data`."""
+        missing = self.missing_archives()
+        if missing:
+            downloads, single = self.root / "downloads", len(missing) == 1
+            self.extract({archive.name: get_archive(archive, sources, downloads, single) for archive in missing}, log)
+            log(f"{self.name}: ready in {self.folder}")
+        else:
+            log(f"{self.name}: {self.folder} already exists")
 
     @abstractmethod
     def missing_archives(self) -> list[Archive]:
