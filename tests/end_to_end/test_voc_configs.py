@@ -396,6 +396,7 @@ def test_coco_1x_is_fine_tuned_and_tested_on_prepared_data(published, small_coco
         "train_dataloader.dataset.pipeline.2.scale=(160,120)", "val_dataloader.dataset.pipeline.1.scale=(160,120)",
         "train_dataloader.dataset.filter_cfg.min_size=1", "train_cfg.max_epochs=1", "default_hooks.logger.interval=1",
         "model.train_cfg.rpn_proposal.max_per_img=50", "model.test_cfg.rpn.max_per_img=20",
+        "model.test_cfg.rcnn.score_thr=0.0",
         SMIX_BACKBONE=published, SMIX_COCO=small_coco,
     )  # fmt: skip
     losses = [float(value) for value in re.findall(r"Epoch\(train\).*? loss: (\S+)", run.stdout)]
