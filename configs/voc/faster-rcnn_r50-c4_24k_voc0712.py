@@ -1,10 +1,10 @@
 # The protocol of self-supervised pretraining (MoCo, He et al., CVPR 2020; DenseCL, Wang et al., CVPR 2021), so that a
-# backbone can be set beside their published ones. [D] is detection/ in facebookresearch/moco with Detectron2's defaults.
+# backbone can be set beside their published ones. [D] is detection/ of facebookresearch/moco on Detectron2's defaults.
 #
-# As [D]: Faster R-CNN on C4, nothing frozen, batch norm trained over all GPUs, an extra norm behind the RoI head's stage,
-# 24,000 iterations of 16 images, lr 0.02 after 100 of warm-up, x0.1 at 18,000 and 22,000, weight decay 1e-4 and none on
-# norms, short side 480 to 800, anchors of 32 to 512 pixels, 512 RoIs an image, 1,000 proposals in the test; trained on
-# trainval07+12, tested on test2007; RGB, the stride in a bottleneck's 3x3 convolution.
+# As [D]: Faster R-CNN on C4, nothing frozen, batch norm trained over all GPUs, an extra norm behind the RoI head's
+# stage, 24,000 iterations of 16 images, lr 0.02 after 100 of warm-up, x0.1 at 18,000 and 22,000, weight decay 1e-4 and
+# none on norms, short side 480 to 800, anchors of 32 to 512 pixels, 512 RoIs an image, 1,000 proposals in the test;
+# trained on trainval07+12, tested on test2007; RGB, the stride in a bottleneck's 3x3 convolution.
 #
 # Not as [D]:
 # - Objects marked difficult are not trained on; [D] trains on them.
@@ -21,9 +21,7 @@ _base_ = [
     "mmdet::_base_/default_runtime.py",
 ]
 # The second has ResLayerExtraNorm, for MMDetection's registry.
-custom_imports = dict(
-    imports=["smix_mm", "mmpretrain.models.utils.res_layer_extra_norm"], allow_failed_imports=False
-)
+custom_imports = dict(imports=["smix_mm", "mmpretrain.models.utils.res_layer_extra_norm"], allow_failed_imports=False)
 custom_hooks = [dict(type="LoadProofHook", new=["norm.*"]), dict(type="BoxCheckHook")]
 trained = dict(norm_cfg=dict(type="SyncBN", requires_grad=True), norm_eval=False)
 model = dict(

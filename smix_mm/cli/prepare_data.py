@@ -26,7 +26,11 @@ ERRORS = {FileNotFoundError: 2, ImportError: 2, DataError: 1, CheckpointError: 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=list(DATA_SETS), help="which data set")
     parser.add_argument("--root", default="data", help="folder of all data sets (default: data)")
-    parser.add_argument("--check", action="store_true", help="afterwards count files and classes and open every image, or read every checkpoint")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="afterwards count files and classes and open every image, or read every checkpoint",
+    )
     parser.add_argument(
         "--from",
         dest="sources",

@@ -79,7 +79,9 @@ def load_torchvision_classifier(runner: Runner) -> None:
     if tensors is None:
         return
     own = model.state_dict()
-    shapes = [{name: v.shape for name, v in part.items() if "num_batches_tracked" not in name} for part in (own, tensors)]
+    shapes = [
+        {name: v.shape for name, v in part.items() if "num_batches_tracked" not in name} for part in (own, tensors)
+    ]
     differing = [name for name in {**shapes[0], **shapes[1]} if shapes[0].get(name) != shapes[1].get(name)]
     if differing:
         raise CheckpointError(

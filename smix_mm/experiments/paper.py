@@ -77,8 +77,8 @@ VOC_MAP = {
 # The same in the CutMix paper (arXiv 1905.04899), whose protocol has lr 0.01 and 120,000 iterations.
 CUTMIX_VOC_MAP = {"baseline": "75.6", "cutout": "75.0", "mixup": "73.9", "cutmix": "76.7"}
 
-# ResNet-50, ImageNet top-1 accuracy % on images changed by FGSM. All but SaliencyMix's are the CutMix paper's, for which
-# its appendix E.1 has a change of 8/255; this paper does not give its size.
+# ResNet-50, ImageNet top-1 accuracy % on images changed by FGSM. All but SaliencyMix's are the CutMix paper's, with a
+# change of 8/255 by its appendix E.1; this paper does not give its size.
 FGSM_ACCURACY = {
     "baseline": "8.2",
     "cutout": "11.5",

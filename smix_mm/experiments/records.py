@@ -19,13 +19,8 @@ IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_im
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one run.
-
-    Attributes:
-        config: the row's config, a path from the project's root.
-        start: as :attr:`Experiment.start`.
-        protocol: ``'paper'``, or what differs from it, such as ``'30 epochs'``.
-        metrics: figures by name.
+    """The result of one run: ``config`` and ``start`` as of its :class:`~smix_mm.experiments.rows.Experiment`, figures
+    by name, and as ``protocol`` ``'paper'`` or what differs from the row's config, such as ``'30 epochs'``.
     """
 
     config: str
@@ -37,13 +32,9 @@ class Result:
 def read_results(folder: str | Path, root: Path) -> list[Result]:
     """Read what the tools wrote under a folder, ordered by path.
 
-    These are the work dirs of ``tools/train.py`` (the config, and the last evaluation in ``vis_data/scalars.json``), the
-    ``robustness.json`` of ``tools/test_robustness.py``, and the ``result.json`` of the runs of a study of
-    ``configs/studies`` that has rows.
-
-    Args:
-        folder: need not exist.
-        root: the project's folder, with the configs that runs are compared with.
+    These are work dirs of ``tools/train.py`` (the config, and the last evaluation in ``vis_data/scalars.json``),
+    ``robustness.json`` of ``tools/test_robustness.py``, and the runs of a study that has rows. The folder need not
+    exist; ``root`` is the project's folder, with the configs that runs are compared with.
 
     Raises:
         DataError: a file is not JSON, not an object, or has metrics that are not numbers.
@@ -58,17 +49,13 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
             found.append(Result(config, config, "paper", _metrics(path, figures)))
         elif path.name == "study.json":
             study = STUDIES.get(_read(path).get("name", ""))
-            found += _study_results(path.parent, study) if study else []
+            for result in sorted(path.parent.glob("*/*/*/*/result.json")) if study else ():
+                content = _read(result)
+                start = f"{content.get('arm')} {content.get('detector')}"
+                found.append(Result(str(study), start, "paper", _metrics(result, content.get("metrics"))))
         elif usual := configs.get(path.name.replace("-100e", "")):
             found += _training_result(path, usual, root)
     return found
-
-
-def _study_results(folder: Path, study: str) -> Iterator[Result]:
-    for path in sorted(folder.glob("*/*/*/*/result.json")):
-        content = _read(path)
-        start = f"{content.get('arm')} {content.get('detector')}"
-        yield Result(study, start, "paper", _metrics(path, content.get("metrics")))
 
 
 def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
@@ -113,7 +100,8 @@ def describe_result(experiment: Experiment, results: list[Result]) -> str:
     for result in results:
         same = (result.config, result.start) == (experiment.config, experiment.start)
         if same and all(name in result.metrics for name in experiment.metrics):
-            figures = [_table_figure(result.metrics[name], experiment.kind) for name in experiment.metrics]
+            start, factor = {"error": (100, -1), "share": (0, 100), "plain": (0, 1)}[experiment.kind]
+            figures = [start + factor * result.metrics[name] for name in experiment.metrics]
             by_protocol.setdefault(result.protocol, []).append(figures)
     parts = []
     for protocol, runs in by_protocol.items():
@@ -124,10 +112,7 @@ def describe_result(experiment: Experiment, results: list[Result]) -> str:
 
 
 def read_step_times(folder: str | Path) -> dict[str, list[Mapping[str, Any]]]:
-    """Read the measured training steps of each card from ``gpu/`` in a folder of results.
-
-    Returns:
-        by config a list of ``seconds``, of a training step at the config's batch, and ``device``.
+    """By config the ``seconds`` of a training step at its batch, for each ``device`` with a record in ``gpu/``.
 
     Raises:
         DataError: a file there is not a record of ``make gpu``.
@@ -188,10 +173,6 @@ def _metrics(path: Path, metrics: Any) -> Mapping[str, float]:
     if not isinstance(metrics, dict) or not all(isinstance(value, (int, float)) for value in metrics.values()):
         raise DataError(f"{path} should contain metrics as numbers by name, got {metrics!r}.")
     return metrics
-
-
-def _table_figure(figure: float, kind: str) -> float:
-    return {"error": 100 - figure, "share": 100 * figure, "plain": figure}[kind]
 
 
 def _mean_and_deviation(figures: Any) -> str:

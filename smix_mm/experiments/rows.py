@@ -129,8 +129,9 @@ def saliency_rows() -> Iterator[Experiment]:
 def scheme_rows() -> Iterator[Experiment]:
     for choice, name in SCHEME_NAMES.items():
         config = f"configs/cifar10/resnet18_saliencymix{choice}_cifar10.py"
-        figure = NONE if choice == "-random" else BARS
-        yield Experiment(SCHEMES, f"CIFAR-10, ResNet-18, {name}", figure, config, train(config))
+        yield Experiment(
+            SCHEMES, f"CIFAR-10, ResNet-18, {name}", NONE if choice == "-random" else BARS, config, train(config)
+        )
 
 
 def detection_rows() -> Iterator[Experiment]:
@@ -179,8 +180,8 @@ def attack_rows() -> Iterator[Experiment]:
 def hours_rows() -> Iterator[Experiment]:
     for augment, figure in paper.TRAINING_HOURS.items():
         config = None if augment == "mixup" else f"configs/cifar10/resnet18_{augment}_cifar10.py"
-        commands = train(config) if config else ()
-        yield Experiment(HOURS, f"ResNet-18{AUGMENTS[augment]}", figure, config, commands, None, ("hours",), "plain")
+        row = f"ResNet-18{AUGMENTS[augment]}"
+        yield Experiment(HOURS, row, figure, config, train(config) if config else (), None, ("hours",), "plain")
 
 
 EXPERIMENTS = (

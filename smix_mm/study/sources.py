@@ -32,7 +32,9 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
         return find_release(name)
     fetch = {"torchvision": _torchvision, "timm": _timm}.get(library)
     if fetch is None:
-        raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME, timm://NAME or released://ROW, got {source}.")
+        raise CheckpointError(
+            f"a checkpoint should be a file, torchvision://NAME, timm://NAME or released://ROW, got {source}."
+        )
     path = folder / f"{library}-{name.replace('/', '-')}.pth"
     if not path.is_file():
         try:

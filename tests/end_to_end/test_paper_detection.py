@@ -1,4 +1,4 @@
-"""The study of the released backbones: its arms and figures, and from the downloads to the report with made-up files."""
+"""The study of the released backbones: arms and figures; and from made-up downloads to the report."""
 
 import json
 from pathlib import Path
@@ -23,8 +23,10 @@ def test_the_study_has_the_papers_arms_protocol_first_seeds_and_figures():
     assert (c4.train_cfg.max_iters, c4.train_dataloader.batch_size) == (41_000, 8)
     assert fpn.train_dataloader.batch_size == fpn.auto_scale_lr.base_batch_size
     assert len(plan_study(study)) == 5 * (1 + 2 * 3)
-    assert {arm: f"{100 * figure:.2f}" for arm, figure in study.paper.items()} == {arm: VOC_MAP[arm] for arm in RELEASES}
-    assert STUDIES == {study.name: RELEASED_STUDY}
+    assert {arm: f"{100 * figure:.2f}" for arm, figure in study.paper.items()} == {
+        arm: VOC_MAP[arm] for arm in RELEASES
+    }
+    assert {study.name: RELEASED_STUDY} == STUDIES
 
 
 def test_the_reports_table_of_both_papers_is_that_of_the_rows():
@@ -44,7 +46,8 @@ def write_downloads(folder: Path, rows: tuple[str, ...]) -> None:
         model = resnet50()
         content = dict(
             epoch=299, arch="resnet", state_dict=torch.nn.DataParallel(model).state_dict(),
-            best_err1=RELEASES[row].error, best_err5=6.0, optimizer=torch.optim.SGD(model.parameters(), 0.1).state_dict(),
+            best_err1=RELEASES[row].error, best_err5=6.0,
+            optimizer=torch.optim.SGD(model.parameters(), 0.1).state_dict(),
         )  # fmt: skip
         path = folder / str(number) / "model_best.pth.tar"
         path.parent.mkdir(parents=True)
@@ -81,9 +84,9 @@ def test_from_the_downloads_to_the_report_and_the_listed_rows(run_tool, smix_dat
         'arms = dict(_delete_=True, baseline=dict(checkpoint="released://baseline"), '
         'saliencymix=dict(checkpoint="released://saliencymix"))\n'
         f'detectors = dict(c4=dict(_delete_=True, config="{ROOT}/configs/voc/faster-rcnn_r50-c4_41k_voc0712.py", '
-        f'cfg_options={options["c4"]!r}), '
+        f"cfg_options={options['c4']!r}), "
         f'fpn=dict(_delete_=True, config="{ROOT}/configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py", '
-        f'cfg_options={options["fpn"]!r}))\n'
+        f"cfg_options={options['fpn']!r}))\n"
     )
     work = tmp_path / "work"
     environment = dict(SMIX_RELEASED=tmp_path / "released-backbones", SMIX_VOC=smix_data / "VOCdevkit")

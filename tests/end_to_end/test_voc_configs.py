@@ -19,7 +19,9 @@ DATA = "configs/_base_/datasets/voc0712.py"
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 MOCO = "configs/voc/faster-rcnn_r50-c4_24k_voc0712.py"
 COCO = "configs/coco/faster-rcnn_r50_fpn_1x_coco.py"
-ALL = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*/*_*_*.py") if path.parts[-2] in ("voc", "coco"))
+ALL = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*/*_*_*.py") if path.parts[-2] in ("voc", "coco")
+)
 CONFIGS = [config for config in ALL if config not in (MOCO, COCO)]
 
 
@@ -286,7 +288,9 @@ def test_the_published_backbone_of_every_pretraining_loads_whole_into_every_dete
     found = {PRETRAINING[config.split("_")[1]] for config in ALL}
     assert found == set(PRETRAINING.values()), "a detector without a pretraining"
     augments = ("baseline", "cutmix", "saliencymix")
-    starts = [read(f"configs/imagenet/{net}{short}_{augment}_in1k.py") for short in ("", "-100e") for augment in augments]
+    starts = [
+        read(f"configs/imagenet/{net}{short}_{augment}_in1k.py") for short in ("", "-100e") for augment in augments
+    ]
     assert all(start.model == starts[0].model for start in starts)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope("mmpretrain"):

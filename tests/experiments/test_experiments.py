@@ -50,7 +50,10 @@ def test_the_tables_have_as_many_rows_and_figures_as_in_the_paper():
     # detection, twice; FGSM; hours.
     assert list(printed.values()) == [51, 15, 8, 5, 5, 5, 5, 5]
     figures = [experiment.paper for experiment in EXPERIMENTS]
-    assert all(figure in (BARS, NONE) or re.fullmatch(r"[\d.]+([±/][\d.]+)?( \(CutMix paper [\d.]+\))?", figure) for figure in figures)
+    assert all(
+        figure in (BARS, NONE) or re.fullmatch(r"[\d.]+([±/][\d.]+)?( \(CutMix paper [\d.]+\))?", figure)
+        for figure in figures
+    )
     assert len({(experiment.table, experiment.row) for experiment in EXPERIMENTS}) == len(EXPERIMENTS)
 
 
@@ -131,7 +134,9 @@ def test_both_errors_of_imagenet_are_shown_and_an_unfinished_run_is_named_so(tmp
     run_of(tmp_path / "i", "configs/imagenet/resnet50_cutmix_in1k.py", 299, **metrics)
     run_of(tmp_path / "j", "configs/imagenet/resnet50-100e_cutmix_in1k.py", 100, **metrics)
     found = one("imagenet, top-1", "resnet-50 + cutmix", results=tmp_path)["ours"]
-    assert found == "21.40/5.90 (1 run, 299 epochs); 21.40/5.90 (1 run, 100 epochs, Bfloat16OptimWrapper (optim wrapper))"
+    assert (
+        found == "21.40/5.90 (1 run, 299 epochs); 21.40/5.90 (1 run, 100 epochs, Bfloat16OptimWrapper (optim wrapper))"
+    )
 
 
 def test_what_a_training_and_its_robustness_test_write_is_found(made_up_cifar10, tmp_path, monkeypatch):
@@ -149,7 +154,16 @@ def test_what_a_training_and_its_robustness_test_write_is_found(made_up_cifar10,
     found = one("cifar, top-1", "resnet-18 + cutmix, c10+", results=tmp_path)["ours"]
     assert re.fullmatch(r"\d+\.\d\d \(1 run, 1 epochs, 120 images a process\)", found), found
     assert "(1 run" in one("training time", "resnet-18 + cutmix", results=tmp_path)["ours"]
-    robust = ["--attack", "fgsm", "--eps", "8/255", "--out", str(tmp_path / "robust"), "--work-dir", str(tmp_path / "w")]
+    robust = [
+        "--attack",
+        "fgsm",
+        "--eps",
+        "8/255",
+        "--out",
+        str(tmp_path / "robust"),
+        "--work-dir",
+        str(tmp_path / "w"),
+    ]
     assert run("test_robustness", [config, str(work / "epoch_1.pth"), *robust, *small]) == 0
     content = json.loads((tmp_path / "robust/robustness.json").read_text())
     (result,) = [each for each in read_results(tmp_path / "robust", ROOT)]

@@ -44,7 +44,9 @@ class Coco(DataSet):
 
     def check(self) -> CheckResult:
         result = CheckResult(self.name)
-        counts, classes, paths = {}, set(), []
+        counts: dict[str, int] = {}
+        classes: set[str] = set()
+        paths: list[str] = []
         for split in self.expected.images:
             images = {path.name: str(path) for path in sorted((self.folder / split).glob("[!.]*.jpg"))}
             counts[split] = len(images)

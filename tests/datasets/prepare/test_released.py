@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-ResNet = pytest.importorskip("mmpretrain.models").ResNet
+pytest.importorskip("mmpretrain")
+
+from mmpretrain.models import ResNet
 
 from smix_mm.cli import run
 from smix_mm.datasets.prepare import check_prepared, released
@@ -109,7 +111,10 @@ def test_downloads_that_all_have_one_name_are_recognised_by_the_error_that_they_
 @pytest.mark.parametrize(
     "changed, message",
     [
-        (dict(best_err1=22.58), r"should claim the top-1 error of cutmix, 21.40 %, got 22.58 %, which is that of mixup"),
+        (
+            dict(best_err1=22.58),
+            r"should claim the top-1 error of cutmix, 21.40 %, got 22.58 %, which is that of mixup",
+        ),
         (dict(best_err1=21.6), r"should claim the top-1 error of cutmix, 21.40 %, got 21.60 %; download it again"),
         (dict(best_err1="good"), "should have numbers as epoch, best_err1 and best_err5"),
         (dict(best_err1=None), "should be a training checkpoint with epoch, .* but has no best_err1"),
