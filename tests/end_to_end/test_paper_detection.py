@@ -66,7 +66,7 @@ def test_from_the_downloads_to_the_report_and_the_listed_rows(run_tool, smix_dat
     assert "released-backbones is complete: " in prepared.stdout
 
     test = {f"{part}_dataloader.{name}": value for part in ("val", "test") for name, value in (
-        ("num_workers", 0), ("persistent_workers", False), ("dataset.indices", 6),
+        ("num_workers", 0), ("persistent_workers", False), ("dataset.indices", 3),
         ("dataset.pipeline.1.scale", (160, 120)))}  # fmt: skip
     common = {"train_dataloader.batch_size": 2, "train_dataloader.num_workers": 0,
               "train_dataloader.persistent_workers": False, "default_hooks.logger.interval": 1, **test}  # fmt: skip
@@ -90,7 +90,7 @@ def test_from_the_downloads_to_the_report_and_the_listed_rows(run_tool, smix_dat
     )
     work = tmp_path / "work"
     environment = dict(SMIX_RELEASED=tmp_path / "released-backbones", SMIX_VOC=smix_data / "VOCdevkit")
-    run_tool("tools/study.py", "run", study, "--work-dir", work, timeout=850, **environment)
+    run_tool("tools/study.py", "run", study, "--work-dir", work, timeout=890, **environment)
     recorded = json.loads((tmp_path / "released-backbones/released.json").read_text())
     for arm in ("baseline", "saliencymix"):
         meta = torch.load(work / arm / "given/pretraining/backbone.pth", weights_only=True)["meta"]

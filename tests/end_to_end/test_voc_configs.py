@@ -360,15 +360,17 @@ def test_coco_1x_is_mmdetections_own_but_for_the_backbone(read):
 
 @pytest.fixture
 def small_coco(smix_data, tmp_path, monkeypatch) -> Path:
-    """The small VOC2007 as COCO's archives, prepared by the command; classes become the first ones of COCO."""
+    """The small VOC2007 as COCO's archives, prepared by the command; the objects get COCO's first three classes."""
     import zipfile
+
+    from mmdet.datasets import CocoDataset
 
     from smix_mm.datasets.prepare import coco, prepare_data
 
     voc, archives = smix_data / "VOCdevkit/VOC2007", tmp_path / "archives"
     archives.mkdir()
     names = {split: (voc / f"ImageSets/Main/{split}.txt").read_text().split()[:6] for split in ("trainval", "test")}
-    classes = ["person", "bicycle", "car"]
+    classes = CocoDataset.METAINFO["classes"]
     with zipfile.ZipFile(archives / "annotations_trainval2017.zip", "w") as annotations:
         for split, target in (("trainval", "train2017"), ("test", "val2017")):
             images, objects = [], []
