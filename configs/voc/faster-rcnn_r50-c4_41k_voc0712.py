@@ -1,11 +1,13 @@
 # The paper's fine-tuning of a pretrained ResNet-50, as far as it can be known.
 #
-# Known: Faster R-CNN, SGD, batch 8, 41,000 iterations, linear warm-up to lr 4e-3, x0.1 at 33,000, flips, VOC07+12 to
-# VOC07 test. These numbers imply [F], the PyTorch Faster R-CNN that was in wide use then (faster-rcnn.pytorch by
-# J. Yang et al.): C4 with the last stage as RoI head, frozen batch norm and stem, short side 600 and long side at most
-# 1000, anchors of 128, 256 and 512 pixels in three shapes, 11-point AP at IoU 0.5; and RGB, as the weights want it.
+# The paper states: Faster R-CNN, ResNet-50, batch 8, lr 4e-3, 41,000 iterations, x0.1 at 33,000, VOC07+12 to VOC07
+# test, mean of three runs. Our reading of these numbers is [F], the PyTorch Faster R-CNN that was in wide use then
+# (faster-rcnn.pytorch by J. Yang et al.): the CutMix paper's appendix C names it, and its README has a row with lr
+# 4e-3, 10 epochs and decay at 8, which are 41,000 and 33,000 iterations of 8 images with flips. From [F] are: C4 with
+# the last stage as RoI head, frozen batch norm and stem, SGD, flips, linear warm-up, short side 600 and long side at
+# most 1000, anchors of 128, 256 and 512 pixels in three shapes, 11-point AP at IoU 0.5; and RGB, as for the weights.
 #
-# The paper does not say what follows; it is our choice. [M] is MMDetection's C4 config.
+# Nothing is known of what follows; it is our choice. [M] is MMDetection's C4 config.
 # - Momentum 0.9, weight decay 1e-4: [F] for ResNet-50, and [M]. Biases decay too: [M]; in [F] they do not.
 # - Warm-up over 500 iterations from a thousandth: MMDetection's usual one. Nothing says how long it was.
 # - The first residual stage is frozen together with the stem: [F] and [M].

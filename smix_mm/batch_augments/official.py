@@ -26,6 +26,10 @@ class OfficialSaliencyMix(BatchAugment):
     tensor. OpenCV's detector expects bytes and reads the floats' bit pattern as if it were
     pixels, so the box is nearly random; it is cut off at the borders.
 
+    The authors' commands use ``DataParallel`` (CIFAR on 2 GPUs, ImageNet on 4): one box serves all 128 or 256 images,
+    and batch norm sees 64 of them. Here, under DistributedDataParallel on N GPUs each process draws its own box, so
+    there are N a step; on one GPU batch norm sees the whole batch.
+
     λ is drawn from numpy's global generator, then the permutation from torch's. The released training
     loop decides before that whether a batch is mixed; here this is mmpretrain's ``probs``.
 

@@ -1,4 +1,7 @@
-"""Download a data set if its terms allow it, unpack it to where the configs read it, and check it."""
+"""Download a data set if its terms allow it, unpack it to where the configs read it, and check it.
+
+For released-backbones it prints which files to download by hand, and checks them.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,28 @@ import argparse
 from functools import partial
 
 from ..datasets.prepare import DATA_SETS, check_prepared, prepare_data
-from ..utils.errors import DataError
+from ..utils.errors import CheckpointError, DataError
 
 EXAMPLES = """examples:
   python tools/prepare_data.py cifar10 --check
   python tools/prepare_data.py cifar100 --as-folder
   python tools/prepare_data.py voc2007 --root /data --from VOCtrainval_06-Nov-2007.tar VOCtest_06-Nov-2007.tar
+  python tools/prepare_data.py coco --check
+  python tools/prepare_data.py released-backbones --from model_best.pth.tar --check
   python tools/prepare_data.py imagenet --from /folder/of/the/three/archives --check
 """
 # An archive that is broken or cannot be downloaded is no wrong use.
-ERRORS = {FileNotFoundError: 2, ImportError: 2, DataError: 1, OSError: 1, ValueError: 2}
+ERRORS = {FileNotFoundError: 2, ImportError: 2, DataError: 1, CheckpointError: 1, OSError: 1, ValueError: 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=list(DATA_SETS), help="which data set")
     parser.add_argument("--root", default="data", help="folder of all data sets (default: data)")
-    parser.add_argument("--check", action="store_true", help="afterwards count files and classes and open every image")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="afterwards count files and classes and open every image, or read every checkpoint",
+    )
     parser.add_argument(
         "--from",
         dest="sources",

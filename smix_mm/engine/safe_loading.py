@@ -12,6 +12,7 @@ import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.runner import (
     CheckpointLoader,
+    Runner,
     get_deprecated_model_names,
     get_external_models,
     get_mmcls_models,
@@ -19,8 +20,11 @@ from mmengine.runner import (
 )
 
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
+from ..transfer.layouts import torchvision_classifier
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path, file_hash
+from ..utils.models import unwrapped
+from ..utils.text import first_few
 
 
 def load_safely() -> None:
@@ -46,6 +50,42 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     if isinstance(content.get("meta"), dict):
         content["meta"].pop("config", None)
     return content
+
+
+def load_torchvision_classifier(runner: Runner) -> None:
+    """Before a test, load a ResNet with torchvision's names into a classifier of mmpretrain.
+
+    mmengine would load none of its tensors, and only warn. Any other checkpoint is left to it. An error that the
+    checkpoint claims, as ``best_err1``, is logged.
+
+    Args:
+        runner: With the model; the file is the ``load_from`` of its config.
+
+    Raises:
+        CheckpointError: The file cannot be read, or its network is not the config's.
+    """
+    model, path = unwrapped(runner.model), runner._load_from
+    if not hasattr(model, "head"):
+        return
+    content = read_checkpoint(path)
+    tensors = torchvision_classifier(content, path)
+    if tensors is None:
+        return
+    own = model.state_dict()
+    shapes = [
+        {name: v.shape for name, v in part.items() if "num_batches_tracked" not in name} for part in (own, tensors)
+    ]
+    differing = [name for name in {**shapes[0], **shapes[1]} if shapes[0].get(name) != shapes[1].get(name)]
+    if differing:
+        raise CheckpointError(
+            f"{path} holds another network than the config: {len(differing)} tensors are missing, of another shape or "
+            f"too many, such as {first_few(differing, 3)}; give the config of its network"
+        )
+    model.load_state_dict(tensors, strict=False)
+    runner._load_from = None
+    claim = content.get("best_err1")
+    claimed = "" if claim is None else f" It claims a top-1 error of {float(claim):.2f} %, 100 less accuracy/top1."
+    runner.logger.info(f"Loaded {path} under torchvision's names.{claimed}")
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..datasets.check.strict import make_strict
 from ..utils.errors import UsageError
 from ..utils.files import write_json
 from .launch import build_runner, errors_of_config, load_config
+from .safe_loading import load_torchvision_classifier
 
 
 def test(
@@ -28,7 +29,8 @@ def test(
 
     Args:
         config: An mmengine config of mmpretrain or MMDetection.
-        checkpoint: The weights; every parameter of the model should be in the file.
+        checkpoint: The weights, of mmengine or of a ResNet classifier with torchvision's names; every parameter of the
+            model should be in the file.
         work_dir: Folder for the log. Defaults as in :func:`~smix_mm.engine.train.train`.
         out, metrics, show_dir: File (.pkl) for the predictions, file (.json) for the metrics, and folder for images
             with predictions. Defaults to None: they are not written.
@@ -53,6 +55,7 @@ def test(
     with errors_of_config():
         notes = make_strict(cfg, parts=("test",))
         runner = build_runner(cfg, tests=True)
+        load_torchvision_classifier(runner)
         for note in notes:
             runner.logger.warning(note)
         if out is not None:

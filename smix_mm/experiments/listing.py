@@ -25,8 +25,7 @@ def list_experiments(words: Sequence[str] = (), results: str | Path = "results",
 
     Args:
         words: only rows that contain all of these, ignoring case. Defaults to none: all rows.
-        results: folder of results of runs, with the records of ``make gpu`` in its ``gpu/``; neither needs to
-            exist. See :func:`smix_mm.experiments.records.read_results`.
+        results: folder of results, see :func:`.read_results`, with the records of ``make gpu`` in its ``gpu/``.
         root: the project's folder, which has ``configs/``.
 
     Returns:
@@ -36,7 +35,7 @@ def list_experiments(words: Sequence[str] = (), results: str | Path = "results",
     Raises:
         DataError: a file under ``results`` is invalid.
     """
-    found, times = read_results(results), read_step_times(results)
+    found, times = read_results(results, Path(root)), read_step_times(results)
     rows = []
     for experiment in EXPERIMENTS:
         row: Row = dict(

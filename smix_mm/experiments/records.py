@@ -6,13 +6,12 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from ..benchmarks.gpu_record import read_records, step_times
+from ..utils.config import read_config
 from ..utils.errors import DataError
-from .rows import Experiment
-
-RESULT, ROBUSTNESS = "result.json", "robustness.json"
+from .rows import EXPERIMENTS, STUDIES, Experiment, imagenet_config
 
 # Training images of the data set in configs/<name>/.
 IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_imagenet": 100_000}
@@ -20,57 +19,89 @@ IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_im
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one run.
-
-    Attributes:
-        config: the row's config, a path from the project's root.
-        pretraining: None, or the config of the pretraining that it started from.
-        protocol: ``'paper'``, or what differs from it, such as ``'30 epochs'``.
-        metrics: figures by name.
+    """The result of one run: ``config`` and ``start`` as of its :class:`~smix_mm.experiments.rows.Experiment`, figures
+    by name, and as ``protocol`` ``'paper'`` or what differs from the row's config, such as ``'30 epochs'``.
     """
 
-    config: str | None
-    pretraining: str | None
+    config: str
+    start: str | None
     protocol: str
     metrics: Mapping[str, float]
 
 
-def read_results(folder: str | Path) -> list[Result]:
-    """Read every ``result.json`` and ``robustness.json`` under a folder, ordered by path.
+def read_results(folder: str | Path, root: Path) -> list[Result]:
+    """Read what the tools wrote under a folder, ordered by path.
 
-    A ``result.json`` has ``config``, the config of its row, ``metrics``, the figures of the test by name, and
-    optionally ``protocol`` (default ``'paper'``) and ``pretraining``. One without ``config`` belongs to a study and
-    is skipped. ``robustness.json`` is written by ``tools/test_robustness.py``.
-
-    Args:
-        folder: need not exist.
+    These are work dirs of ``tools/train.py`` (the config, and the last evaluation in ``vis_data/scalars.json``),
+    ``robustness.json`` of ``tools/test_robustness.py``, and the runs of a study that has rows. The folder need not
+    exist; ``root`` is the project's folder, with the configs that runs are compared with.
 
     Raises:
         DataError: a file is not JSON, not an object, or has metrics that are not numbers.
     """
+    configs = {Path(each.config).name: each.config for each in EXPERIMENTS if each.config}
     found = []
-    for path in sorted(Path(folder).rglob("*.json")):
-        if path.name == RESULT:
+    for path in sorted(Path(folder).rglob("*")):
+        if path.name == "robustness.json":
             content = _read(path)
-            if "config" in content:
-                start, metrics = _from_root(content.get("pretraining")), _metrics(path, content.get("metrics"))
-                found.append(Result(_from_root(content["config"]), start, content.get("protocol", "paper"), metrics))
-        elif path.name == ROBUSTNESS:
-            content = _read(path)
-            figures = content.get("figures", {})
-            metrics = {name: row.get("accuracy/top1") for name, row in figures.items() if name != "clean"}
-            config = _from_root(content.get("config"))
-            found.append(Result(config, config, "paper", _metrics(path, metrics)))
+            figures = {name: row.get("accuracy/top1") for name, row in content.get("figures", {}).items()}
+            config = f"configs/{str(content.get('config')).rpartition('configs/')[2]}"
+            found.append(Result(config, config, "paper", _metrics(path, figures)))
+        elif path.name == "study.json":
+            study = STUDIES.get(_read(path).get("name", ""))
+            for result in sorted(path.parent.glob("*/*/*/*/result.json")) if study else ():
+                content = _read(result)
+                start = f"{content.get('arm')} {content.get('detector')}"
+                found.append(Result(str(study), start, "paper", _metrics(result, content.get("metrics"))))
+        elif usual := configs.get(path.name.replace("-100e", "")):
+            found += _training_result(path, usual, root)
     return found
+
+
+def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
+    """The result of a work dir of ``tools/train.py``, which has a copy of its config; none before its first test."""
+    logs = sorted(config.parent.glob("*/vis_data/scalars.json"))
+    entries = [entry for log in logs for entry in _entries(log)]
+    tests = [entry for entry in entries if any("/" in name for name in entry)]
+    if not tests:
+        return
+    cfg, expected = read_config(config), read_config(root / usual)
+    last = max(tests, key=lambda entry: entry["step"])
+    metrics = {name: value for name, value in last.items() if "/" in name}
+    if times := [entry["time"] for entry in entries if "loss" in entry and "time" in entry]:
+        steps = max(entry["step"] for entry in entries if "loss" in entry)
+        metrics["hours"] = statistics.fmean(times) * steps / 3600
+    unit = "max_iters" if cfg.train_cfg.get("max_iters") else "max_epochs"
+    differs = {
+        f"{unit[4:]}": (last["step"], expected.train_cfg.get(unit)),
+        "images a process": (cfg.train_dataloader.batch_size, expected.train_dataloader.batch_size),
+        "(optim wrapper)": (cfg.optim_wrapper.get("type"), expected.optim_wrapper.get("type")),
+    }
+    protocol = ", ".join(f"{mine} {name}" for name, (mine, theirs) in differs.items() if mine != theirs) or "paper"
+    checkpoint = (cfg.model.backbone.get("init_cfg") or {}).get("checkpoint") if "voc" in usual else None
+    # The listed commands name the published backbone after its arm.
+    start = checkpoint and imagenet_config("resnet50", Path(checkpoint).stem)
+    yield Result(usual, start, protocol, metrics)
+
+
+def _entries(log: Path) -> Iterator[dict[str, Any]]:
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # the line that was being written when a run was killed
+        if isinstance(entry, dict) and "step" in entry:
+            yield entry
 
 
 def describe_result(experiment: Experiment, results: list[Result]) -> str:
     """Mean and deviation of a row's runs by protocol, such as ``'4.81±0.12 (3 runs)'``, or ``'not run'``."""
     by_protocol: dict[str, list[list[float]]] = {}
     for result in results:
-        same = (result.config, result.pretraining) == (experiment.config, experiment.pretraining)
+        same = (result.config, result.start) == (experiment.config, experiment.start)
         if same and all(name in result.metrics for name in experiment.metrics):
-            figures = [_table_figure(result.metrics[name], experiment.kind) for name in experiment.metrics]
+            start, factor = {"error": (100, -1), "share": (0, 100), "plain": (0, 1)}[experiment.kind]
+            figures = [start + factor * result.metrics[name] for name in experiment.metrics]
             by_protocol.setdefault(result.protocol, []).append(figures)
     parts = []
     for protocol, runs in by_protocol.items():
@@ -81,10 +112,7 @@ def describe_result(experiment: Experiment, results: list[Result]) -> str:
 
 
 def read_step_times(folder: str | Path) -> dict[str, list[Mapping[str, Any]]]:
-    """Read the measured training steps of each card from ``gpu/`` in a folder of results.
-
-    Returns:
-        by config a list of ``seconds``, of a training step at the config's batch, and ``device``.
+    """By config the ``seconds`` of a training step at its batch, for each ``device`` with a record in ``gpu/``.
 
     Raises:
         DataError: a file there is not a record of ``make gpu``.
@@ -105,7 +133,7 @@ def describe_cost(experiment: Experiment, times: Mapping[str, list[Mapping[str, 
     A row without crop and flip has the time of the row with them: both are done by the loader.
     """
     # The commands of such a row only test; its training is another row.
-    if experiment.config is None or experiment.config == experiment.pretraining:
+    if experiment.config is None or experiment.config == experiment.start:
         return "-"
     config = experiment.config if experiment.config in times else experiment.config.replace("-plain_", "_")
     if config not in times:
@@ -120,8 +148,6 @@ def training_steps(config: Path) -> int:
     Raises:
         DataError: the config counts epochs, and the number of images of its data set is unknown.
     """
-    from ..utils.config import read_config
-
     cfg = read_config(config)
     if cfg.train_cfg.get("max_iters"):
         return int(cfg.train_cfg.max_iters)
@@ -143,19 +169,10 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _from_root(config: Any) -> str | None:
-    """The path of a config from the project's root; paths from elsewhere may be absolute."""
-    return None if config is None else f"configs/{str(config).rpartition('configs/')[2]}"
-
-
 def _metrics(path: Path, metrics: Any) -> Mapping[str, float]:
     if not isinstance(metrics, dict) or not all(isinstance(value, (int, float)) for value in metrics.values()):
         raise DataError(f"{path} should contain metrics as numbers by name, got {metrics!r}.")
     return metrics
-
-
-def _table_figure(figure: float, kind: str) -> float:
-    return {"error": 100 - figure, "share": 100 * figure, "plain": figure}[kind]
 
 
 def _mean_and_deviation(figures: Any) -> str:

@@ -13,10 +13,15 @@ IMAGENET = "ImageNet, top-1/top-5 error %"
 DETECTORS = "Saliency methods, top-1 error %"
 SCHEMES = "Where to cut and where to paste, top-1 error %"
 VOC = "Detection, VOC2007 test mAP %, mean of 3 runs"
+RELEASED = "Detection from the released backbones, VOC2007 test mAP %, mean of 3 runs"
 FGSM = "FGSM, ImageNet top-1 accuracy %"
 HOURS = "Training time, CIFAR-10, hours"
 
 VOC_CONFIG = "configs/voc/faster-rcnn_r50-c4_41k_voc0712.py"
+VOC_METRIC = "voc/mAP_11point"
+RELEASED_STUDY = "configs/studies/paper_detection/study.py"
+# Config of each study that has rows, by the name in its results.
+STUDIES = {"The paper's detection table, from the released backbones": RELEASED_STUDY}
 
 NETS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "resnet101": "ResNet-101", "wrn-28-10": "WideResNet-28-10"}
 AUGMENTS = {
@@ -54,6 +59,7 @@ class Experiment:
         config: the config that reproduces it; None where this project has none.
         commands: what to type, in this order, after those of ``pretraining``.
         pretraining: None, or the config of the pretraining that it starts from.
+        run: None, or of a study the arm and the detector.
         metrics: names of the figures in a result; of an error, those of the accuracies.
         kind: how a figure becomes the table's: ``'error'``, 100 less it; ``'share'``, 100 times it; ``'plain'``,
             as it is.
@@ -67,6 +73,12 @@ class Experiment:
     pretraining: str | None = None
     metrics: tuple[str, ...] = ("accuracy/top1",)
     kind: str = "error"
+    run: str | None = None
+
+    @property
+    def start(self) -> str | None:
+        """What tells results of one config apart."""
+        return self.run or self.pretraining
 
 
 def train(config: str) -> tuple[str, ...]:
@@ -90,6 +102,9 @@ def cifar_rows() -> Iterator[Experiment]:
                 folder = "cifar100" if "100" in column else "cifar10"
                 config = f"configs/{folder}/{net}{variant}_{augment}_{folder}.py"
                 yield Experiment(CIFAR, f"{NETS[net]}{AUGMENTS[augment]}, {column}", figure, config, train(config))
+    for name, columns in paper.CIFAR_ERRORS_WITHOUT_CONFIG.items():
+        for column, figure in columns.items():
+            yield Experiment(CIFAR, f"{NETS['wrn-28-10']} + {name}, {column}", figure, None)
 
 
 def imagenet_rows() -> Iterator[Experiment]:
@@ -114,12 +129,13 @@ def saliency_rows() -> Iterator[Experiment]:
 def scheme_rows() -> Iterator[Experiment]:
     for choice, name in SCHEME_NAMES.items():
         config = f"configs/cifar10/resnet18_saliencymix{choice}_cifar10.py"
-        figure = NONE if choice == "-random" else BARS
-        yield Experiment(SCHEMES, f"CIFAR-10, ResNet-18, {name}", figure, config, train(config))
+        yield Experiment(
+            SCHEMES, f"CIFAR-10, ResNet-18, {name}", NONE if choice == "-random" else BARS, config, train(config)
+        )
 
 
 def detection_rows() -> Iterator[Experiment]:
-    for augment, figure in paper.VOC_MAP.items():
+    for augment in paper.VOC_MAP:
         start = imagenet_config("resnet50", augment)
         commands = (
             f"python tools/publish_backbone.py {weights(start)} {augment}.pth",
@@ -127,14 +143,36 @@ def detection_rows() -> Iterator[Experiment]:
             f"--work-dir work_dirs/voc_resnet50_{augment}",
         )
         row = f"Faster R-CNN ResNet-50{AUGMENTS[augment]}"
-        yield Experiment(VOC, row, figure, VOC_CONFIG, commands, start, ("pascal_voc/mAP",), "share")
+        yield Experiment(VOC, row, detection_figure(augment), VOC_CONFIG, commands, start, (VOC_METRIC,), "share")
+
+
+def detection_figure(augment: str) -> str:
+    """The figures of both papers, which have other protocols."""
+    figure, other = paper.VOC_MAP[augment], paper.CUTMIX_VOC_MAP.get(augment)
+    return f"{figure} (CutMix paper {other})" if other else figure
+
+
+def released_rows() -> Iterator[Experiment]:
+    commands = (
+        "python tools/prepare_data.py released-backbones --check",
+        f"python tools/study.py run {RELEASED_STUDY} --work-dir work_dirs/paper_detection",
+    )
+    for detector in ("c4", "fpn"):
+        for augment in paper.VOC_MAP:
+            if augment != "official-saliencymix":
+                row = f"Faster R-CNN ResNet-50 {detector}{AUGMENTS[augment]}"
+                figure = detection_figure(augment) if detector == "c4" else NONE
+                run = f"{augment} {detector}"
+                yield Experiment(RELEASED, row, figure, RELEASED_STUDY, commands, None, (VOC_METRIC,), "share", run)
 
 
 def attack_rows() -> Iterator[Experiment]:
     for augment, figure in paper.FGSM_ACCURACY.items():
         config = imagenet_config("resnet50", augment)
-        # The paper does not give the size of the change; CutMix's paper has 8/255.
-        commands = (f"python tools/test_robustness.py {config} {weights(config)} --attack fgsm --eps 8/255",)
+        commands = (
+            f"python tools/test_robustness.py {config} {weights(config)} --attack fgsm --eps 8/255 "
+            f"--out work_dirs/robustness_{augment}",
+        )
         row = f"ResNet-50{AUGMENTS[augment]}"
         yield Experiment(FGSM, row, figure, config, commands, config, ("fgsm 8/255",), "plain")
 
@@ -142,8 +180,8 @@ def attack_rows() -> Iterator[Experiment]:
 def hours_rows() -> Iterator[Experiment]:
     for augment, figure in paper.TRAINING_HOURS.items():
         config = None if augment == "mixup" else f"configs/cifar10/resnet18_{augment}_cifar10.py"
-        commands = train(config) if config else ()
-        yield Experiment(HOURS, f"ResNet-18{AUGMENTS[augment]}", figure, config, commands, None, ("hours",), "plain")
+        row = f"ResNet-18{AUGMENTS[augment]}"
+        yield Experiment(HOURS, row, figure, config, train(config) if config else (), None, ("hours",), "plain")
 
 
 EXPERIMENTS = (
@@ -151,6 +189,7 @@ EXPERIMENTS = (
     *imagenet_rows(),
     *saliency_rows(),
     *scheme_rows(),
+    *released_rows(),
     *detection_rows(),
     *attack_rows(),
     *hours_rows(),

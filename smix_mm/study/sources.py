@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from ..datasets.prepare.released import find_release
+from ..transfer.backbone import IMAGENET
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path
 from .lock import hold
@@ -19,7 +21,8 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
     Args:
         source: a path; ``torchvision://NAME`` or ``torchvision://NAME/WEIGHTS``, such as
             ``torchvision://resnet50/IMAGENET1K_V1`` (without WEIGHTS, the default weights);
-            ``timm://NAME``, such as ``timm://resnet50.a1_in1k``.
+            ``timm://NAME``, such as ``timm://resnet50.a1_in1k``; ``released://ROW``, such as ``released://cutmix``,
+            a downloaded file of the paper's table, see :mod:`smix_mm.datasets.prepare.released`.
         folder: where fetched checkpoints are saved; one that is saved already is not fetched again.
 
     Raises:
@@ -28,8 +31,12 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
     if "://" not in source:
         return Path(source)
     library, _, name = source.partition("://")
+    if library == "released":
+        return find_release(name)
     if library not in ("torchvision", "timm"):
-        raise CheckpointError(f"a checkpoint should be a file, torchvision://NAME or timm://NAME, got {source}.")
+        raise CheckpointError(
+            f"a checkpoint should be a file, torchvision://NAME, timm://NAME or released://ROW, got {source}."
+        )
     path = folder / f"{library}-{name.replace('/', '-')}.pth"
     if path.is_file():
         return path
@@ -71,6 +78,9 @@ def documented_training(source: str) -> dict[str, Any]:
 
         model, _, weights = name.partition("/")
         documented = get_model_weights(model)[weights or "DEFAULT"].transforms()
+    elif library == "released":
+        # Both READMEs' training scripts normalize RGB images by ImageNet's mean and std.
+        return dict(IMAGENET, stated_by="the authors' training script")
     elif library == "timm":
         import timm
 

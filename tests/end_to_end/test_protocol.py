@@ -54,6 +54,15 @@ def expected(config: str, *more_variants: str) -> dict:
     for variant in (*variants, *more_variants):
         base |= EXPECTED["variant"][variant]
     backbone = dict(type=base["resnet"]) | EXPECTED["net"][net]
+    clip = None
+    if net in ("swin-t", "convnext-t"):
+        adamw, warm_up = EXPECTED["adamw"], EXPECTED["adamw"]["warm_up"][str(base["epochs"])]
+        by_epoch = dict(by_epoch=True, convert_to_iter_based=True)
+        cosine = dict(eta_min=2.5e-6, begin=warm_up, T_max=base["epochs"] - warm_up)
+        decay = [dict(type="LinearLR", start_factor=1e-3, end=warm_up), dict(type="CosineAnnealingLR", **cosine)]
+        optimizer = adamw["optimizer"] | dict(betas=tuple(adamw["optimizer"]["betas"]))
+        base |= dict(optimizer=optimizer, decay=[{**schedule, **by_epoch} for schedule in decay])
+        clip = adamw["clip"].get(net)
     mixed = augment != "baseline"
     mixing = EXPECTED["augment"][augment] | (EXPECTED["choice"][choice] if choice else {}) if mixed else None
     if augment == "cutout":
@@ -71,7 +80,7 @@ def expected(config: str, *more_variants: str) -> dict:
         parts=("train", base["test_part"], True, False),
         epochs=base["epochs"],
         optimizer=base["optimizer"],
-        wrapper=(base["wrapper"], None, 1),
+        wrapper=(base["wrapper"], clip, 1),
         decay=base["decay"],
         mixing=mixing,
         probability=None if not mixed else 1.0 if augment in ("cutout", "recursivemix") else base["mixing_probability"],
@@ -98,7 +107,7 @@ def settings_of(cfg) -> dict:
         epochs=cfg.train_cfg.max_epochs,
         optimizer=dict(wrapper.optimizer),
         wrapper=(wrapper.get("type", "OptimWrapper"), wrapper.get("clip_grad"), wrapper.get("accumulative_counts", 1)),
-        decay=dict(cfg.param_scheduler),
+        decay=[*map(dict, cfg.param_scheduler)] if isinstance(cfg.param_scheduler, list) else dict(cfg.param_scheduler),
         mixing=mixing_of(augments.augments) if augments else None,
         probability=augments.probs if augments else None,
         hooks=[hook.type for hook in cfg.get("custom_hooks", [])],

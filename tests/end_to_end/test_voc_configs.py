@@ -17,9 +17,12 @@ C4 = "configs/voc/faster-rcnn_r50-c4_41k_voc0712.py"
 FPN = "configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py"
 DATA = "configs/_base_/datasets/voc0712.py"
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
-CONFIGS = sorted(
-    str(path.relative_to(ROOT)) for path in (ROOT / "configs/voc").glob("*.py") if path.name != "schedule.py"
+MOCO = "configs/voc/faster-rcnn_r50-c4_24k_voc0712.py"
+COCO = "configs/coco/faster-rcnn_r50_fpn_1x_coco.py"
+ALL = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*/*_*_*.py") if path.parts[-2] in ("voc", "coco")
 )
+CONFIGS = [config for config in ALL if config not in (MOCO, COCO)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -265,16 +268,161 @@ def test_the_syncbn_variant_differs_in_the_backbones_norms_alone_and_nothing_of_
     assert not torch.equal(reverted.bn1.running_mean, before)
 
 
+# The ImageNet pretraining of each backbone of a detector.
+PRETRAINING = {"r18": "resnet18", "r50": "resnet50", "r50-c4": "resnet50", "r101": "resnet101", "r101-c4": "resnet101",
+               "x50-32x4d": "resnext50-32x4d", "swin-t": "swin-t", "convnext-t": "convnext-t"}  # fmt: skip
+
+
+def shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("net", sorted(set(PRETRAINING.values())))
+def test_the_published_backbone_of_every_pretraining_loads_whole_into_every_detector_of_its_net(read, net, tmp_path):
+    import mmpretrain.models  # noqa: F401
+    from mmdet.registry import MODELS
+    from mmengine.registry import MODELS as ROOT_MODELS
+
+    from smix_mm.transfer import publish_backbone
+
+    found = {PRETRAINING[config.split("_")[1]] for config in ALL}
+    assert found == set(PRETRAINING.values()), "a detector without a pretraining"
+    augments = ("baseline", "cutmix", "saliencymix")
+    starts = [
+        read(f"configs/imagenet/{net}{short}_{augment}_in1k.py") for short in ("", "-100e") for augment in augments
+    ]
+    assert all(start.model == starts[0].model for start in starts)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        classifier = ROOT_MODELS.build(dict(starts[0].model, data_preprocessor=starts[0].data_preprocessor))
+    torch.save(dict(state_dict=classifier.state_dict(), meta=dict(cfg=starts[0].pretty_text)), tmp_path / "epoch.pth")
+    meta = publish_backbone(tmp_path / "epoch.pth", tmp_path / "backbone.pth")
+    content = torch.load(tmp_path / "backbone.pth", weights_only=True)["state_dict"]
+    published = {name: tuple(value.shape) for name, value in content.items()}
+    for config in (config for config in ALL if PRETRAINING[config.split("_")[1]] == net):
+        cfg = read(config)
+        loaded = shapes(MODELS.build(dict(cfg.model.backbone, init_cfg=None)))
+        if shared := cfg.model.get("roi_head", {}).get("shared_head"):
+            loaded |= shapes(MODELS.build(dict(shared, init_cfg=None)))
+        new = cfg.custom_hooks[0].get("new", ["none"])[0].replace(".*", "")
+        assert published == {name: shape for name, shape in loaded.items() if not re.match(rf"{new}\b", name)}, config
+        assert (meta["mean"], meta["channel_order"]) == (cfg.model.data_preprocessor.mean, "rgb")
+
+
+def test_the_24k_protocol_is_mocos(read):
+    from mmdet.registry import MODELS, TRANSFORMS
+    from mmengine.optim import build_optim_wrapper
+    from mmpretrain.models.utils import res_layer_extra_norm  # noqa: F401
+
+    cfg = read(MOCO)
+    assert cfg.train_cfg == dict(type="IterBasedTrainLoop", max_iters=24000, val_interval=6000)
+    warm_up, decay = cfg.param_scheduler
+    assert (warm_up.start_factor, warm_up.end, decay.milestones, decay.gamma) == (1e-3, 100, [18000, 22000], 0.1)
+    assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size == 16
+    assert cfg.optim_wrapper.optimizer == dict(type="SGD", lr=0.02, momentum=0.9, weight_decay=1e-4)
+    for part in cfg.train_dataloader.dataset.datasets:
+        resize = TRANSFORMS.build(part.pipeline[2])
+        sides = {resize(dict(img=np.zeros((375, 500, 3), np.uint8)))["img"].shape[0] for _ in range(200)}
+        assert sides == set(range(480, 801, 32))
+    resize = TRANSFORMS.build(cfg.test_dataloader.dataset.pipeline[1])
+    assert resize(dict(img=np.zeros((375, 500, 3), np.uint8)))["img"].shape[:2] == (800, 1067)
+    same = ("ann_file", "data_prefix", "filter_cfg")
+    for one, two in zip(cfg.train_dataloader.dataset.datasets, read(DATA).train_dataloader.dataset.datasets):
+        assert all(one[name] == two[name] for name in same)
+    model_cfg = copy.deepcopy(cfg.model)
+    for part in (model_cfg.backbone, model_cfg.roi_head.shared_head):
+        part.init_cfg = None
+    model = MODELS.build(model_cfg).train()
+    parts = (model.backbone, model.roi_head.shared_head)
+    norms = [module for part in parts for module in part.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
+    assert len(norms) == 54 and all(norm.training for norm in norms)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert model.roi_head.shared_head.norm.num_features == 2048
+    (anchors,) = model.rpn_head.anchor_generator.base_anchors
+    sides = (anchors[:, 2:] - anchors[:, :2]).prod(1).sqrt()
+    assert sorted({round(float(side)) for side in sides}) == [32, 64, 128, 256, 512]
+    assert (model.train_cfg.rcnn.sampler.num, model.test_cfg.rpn.max_per_img) == (512, 1000)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    undecayed = sum(group["weight_decay"] == 0 for group in groups)
+    assert undecayed == 2 * 54, "weights and biases of norms alone"
+
+
+def test_coco_1x_is_mmdetections_own_but_for_the_backbone(read):
+    from mmengine.hub import get_config
+
+    stock, cfg = get_config("mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py"), read(COCO)
+    compared = ("model", "train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator", "test_evaluator",
+                "train_cfg", "param_scheduler", "optim_wrapper", "auto_scale_lr")  # fmt: skip
+    found = differences({key: cfg[key] for key in compared}, {key: stock[key] for key in compared})
+    assert {place for place in found if "_scope_" not in place} == {"model.backbone.init_cfg.checkpoint"}
+    assert [hook.type for hook in cfg.custom_hooks] == ["LoadProofHook", "BoxCheckHook"] and cfg.randomness.seed == 0
+
+
+@pytest.fixture
+def small_coco(smix_data, tmp_path, monkeypatch) -> Path:
+    """The small VOC2007 as COCO's archives, prepared by the command; the objects get COCO's first three classes."""
+    import zipfile
+
+    from mmdet.datasets import CocoDataset
+
+    from smix_mm.datasets.prepare import coco, prepare_data
+
+    voc, archives = smix_data / "VOCdevkit/VOC2007", tmp_path / "archives"
+    archives.mkdir()
+    names = {split: (voc / f"ImageSets/Main/{split}.txt").read_text().split()[:6] for split in ("trainval", "test")}
+    classes = CocoDataset.METAINFO["classes"]
+    with zipfile.ZipFile(archives / "annotations_trainval2017.zip", "w") as annotations:
+        for split, target in (("trainval", "train2017"), ("test", "val2017")):
+            images, objects = [], []
+            with zipfile.ZipFile(archives / f"{target}.zip", "w") as opened:
+                for number, name in enumerate(names[split]):
+                    root = parse(voc / f"Annotations/{name}.xml")
+                    width, height = (int(root.findtext(f"size/{side}")) for side in ("width", "height"))
+                    images.append(dict(id=number, file_name=f"{name}.jpg", width=width, height=height))
+                    opened.write(voc / f"JPEGImages/{name}.jpg", f"{target}/{name}.jpg")
+                    for each in root.findall("object"):
+                        x1, y1, x2, y2 = (float(each.findtext(f"bndbox/{s}")) for s in ("xmin", "ymin", "xmax", "ymax"))
+                        box = [x1, y1, x2 - x1, y2 - y1]
+                        objects.append(dict(id=len(objects) + 1, image_id=number, category_id=1 + len(objects) % 3,
+                                            bbox=box, area=box[2] * box[3], iscrowd=0))  # fmt: skip
+            categories = [dict(id=1 + number, name=name) for number, name in enumerate(classes)]
+            content = dict(images=images, annotations=objects, categories=categories)
+            annotations.writestr(f"annotations/instances_{target}.json", json.dumps(content))
+    unchecked = {part: (name, None, place) for part, (name, _, place) in coco._ARCHIVES.items()}
+    monkeypatch.setattr(coco, "_ARCHIVES", unchecked)
+    return prepare_data("coco", tmp_path / "data", sources=[archives])
+
+
 @pytest.mark.long
-def test_c4_is_fine_tuned_and_tested_on_real_images(published, smix_data, run_tool, tmp_path):
+def test_coco_1x_is_fine_tuned_and_tested_on_prepared_data(published, small_coco, run_tool, tmp_path):
+    small = [f"{part}_dataloader.{name}" for part in ("train", "val") for name in ("num_workers=0",
+             "persistent_workers=False")]  # fmt: skip
+    run = run_tool(
+        "tools/train.py", COCO, "--work-dir", tmp_path / "work", "--cfg-options", *small,
+        "train_dataloader.dataset.pipeline.2.scale=(160,120)", "val_dataloader.dataset.pipeline.1.scale=(160,120)",
+        "train_dataloader.dataset.filter_cfg.min_size=1", "train_cfg.max_epochs=1", "default_hooks.logger.interval=1",
+        "model.train_cfg.rpn_proposal.max_per_img=50", "model.test_cfg.rpn.max_per_img=20",
+        "model.test_cfg.rcnn.score_thr=0.0",
+        SMIX_BACKBONE=published, SMIX_COCO=small_coco,
+    )  # fmt: skip
+    losses = [float(value) for value in re.findall(r"Epoch\(train\).*? loss: (\S+)", run.stdout)]
+    assert len(losses) == 3 and all(map(math.isfinite, losses))
+    assert json.loads((tmp_path / "work/load_proof.json").read_text())["loaded"] == "whole"
+    assert re.search(r"coco/bbox_mAP: \d", run.stdout)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("config_of", [C4, MOCO])
+def test_c4_is_fine_tuned_and_tested_on_real_images(config_of, published, smix_data, run_tool, tmp_path):
     """The config as it stands, on the small VOC07+12; images, batch and counts are small."""
     config = tmp_path / "few.py"
     config.write_text(f"""
-_base_ = "{ROOT / C4}"
+_base_ = "{ROOT / config_of}"
 for part in (*_base_.train_dataloader.dataset.datasets, _base_.test_dataloader.dataset, _base_.val_dataloader.dataset):
     part.indices = 6
-    part.pipeline[2 if "Flip" in str(part.pipeline) else 1].scale = (160, 120)
-del part
+    resize = part.pipeline[2 if "Flip" in str(part.pipeline) else 1]
+    resize["scales" if "scales" in resize else "scale"] = [(160, 120)] if "scales" in resize else (160, 120)
+del part, resize
 train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 test_dataloader = dict(num_workers=0, persistent_workers=False)
@@ -292,7 +440,8 @@ default_hooks = dict(logger=dict(interval=1))
     assert len(losses) == 4 and all(map(math.isfinite, losses))
     assert "Load proof: every backbone tensor equals" in run.stdout
     proof = json.loads((tmp_path / "load_proof.json").read_text())
-    assert proof["loaded"] == "whole"
+    assert proof["loaded"] == ("whole" if config_of == C4 else "whole but for new and unused")
+    assert config_of == C4 or [name.partition(".")[0] for name in proof["new"]] == ["norm"] * len(proof["new"])
     run_tool(
         "tools/test.py", config, tmp_path / "iter_4.pth", "--work-dir", tmp_path, "--metrics",
         tmp_path / "metrics.json", **environment,

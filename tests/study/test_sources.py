@@ -61,7 +61,7 @@ def test_nothing_is_documented_for_a_file():
 @pytest.mark.parametrize(
     "source, message",
     [
-        ("hub://resnet18", "should be a file, torchvision://NAME or timm://NAME, got hub://resnet18"),
+        ("hub://resnet18", "should be a file, torchvision://NAME, timm://NAME or released://ROW, got hub://resnet18"),
         ("torchvision://resnet1", "cannot be fetched"),
         ("torchvision://resnet18/NONE", "cannot be fetched"),
     ],

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from ...utils.errors import UsageError
-from ..folders import clear_leftovers
 from .cifar import Cifar
+from .coco import Coco
 from .data_set import EXPECTED, CheckResult, DataSet, Log
-from .download import get_archive
 from .imagenet import ImageNet, TinyImageNet
+from .released import ReleasedBackbones
 from .voc import Voc
 
 DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
@@ -20,6 +20,8 @@ DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
     "imagenet": ImageNet,
     "voc2007": Voc,
     "voc2012": Voc,
+    "coco": Coco,
+    "released-backbones": ReleasedBackbones,
 }
 
 
@@ -50,6 +52,7 @@ def prepare_data(
     Raises:
         UsageError: an unknown data set, ``as_folder`` for another data set than CIFAR, or a source that does not exist.
         DataError: an archive is damaged, not safe to extract, or cannot be downloaded.
+        CheckpointError: a released backbone is missing or not the expected one.
     """
     data_set = _data_set(name, root)
     if as_folder and not isinstance(data_set, Cifar):
@@ -58,15 +61,7 @@ def prepare_data(
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist; give an archive of {name}, or a folder with it")
-    for folder in (data_set.folder.parent, data_set.folder):
-        clear_leftovers(folder)
-    missing, downloads = data_set.missing_archives(), data_set.root / "downloads"
-    if missing:
-        found = {one.name: get_archive(one, paths, downloads, len(missing) == 1) for one in missing}
-        data_set.extract(found, log)
-        for archive in missing:  # of a download that was given up
-            (downloads / f"{archive.name}.part").unlink(missing_ok=True)
-    log(f"{name}: {f'ready in {data_set.folder}' if missing else f'{data_set.folder} already exists'}")
+    data_set.prepare(paths, log)
     if isinstance(data_set, Cifar) and as_folder:
         data_set.write_folders(log)
     return data_set.folder

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Sequence
 
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import capture_decoder_warnings, check_image
+from ..folders import clear_leftovers
 from ..in_memory.reading import EXTENSIONS
-from .download import Archive
+from .download import Archive, get_archive
 
 Log = Callable[[str], None]
 
@@ -36,6 +37,7 @@ EXPECTED = {
     "voc2007": Counts(
         20, dict(JPEGImages=9_963, trainval=5_011, test=4_952), "Everingham et al., PASCAL VOC, IJCV 2010"
     ),
+    "coco": Counts(80, dict(train2017=118_287, val2017=5_000), "Lin et al., Microsoft COCO, ECCV 2014; split of 2017"),
     # Its development kit counts 11,530 images that have a usable object; the list has 11,540 lines.
     "voc2012": Counts(20, dict(JPEGImages=17_125, trainval=11_540), "files and lines of VOCtrainval_11-May-2012.tar"),
 }
@@ -49,11 +51,13 @@ class CheckResult:
         name: name of the data set.
         errors: everything that is wrong, the most important first.
         summary: what was found, such as ``"10 classes, 50,000 images in train, 10,000 in test"``.
+        verified: what is known of a complete data set.
     """
 
     name: str
     errors: list[str] = field(default_factory=list)
     summary: str = ""
+    verified: str = "every image opens"
 
     @property
     def complete(self) -> bool:
@@ -63,7 +67,7 @@ class CheckResult:
     def line(self) -> str:
         """The result in one line."""
         if self.complete:
-            return f"{self.name} is complete: {self.summary}; every image opens"
+            return f"{self.name} is complete: {self.summary}; {self.verified}"
         return f"{self.name} is incomplete or damaged: {first_few(self.errors, _SHOWN, '; ')}"
 
     def compare(self, counts: Mapping[str, int], expected: Counts, classes: int) -> None:
@@ -90,6 +94,18 @@ class DataSet(ABC):
     @abstractmethod
     def folder(self) -> Path:
         """The folder of the data set."""
+
+    def prepare(self, sources: Sequence[Path], log: Log) -> None:
+        """Create what is missing, from archives in ``sources`` or downloaded; see :func:`.prepare_data`."""
+        for folder in (self.folder.parent, self.folder):
+            clear_leftovers(folder)
+        missing, downloads = self.missing_archives(), self.root / "downloads"
+        if missing:
+            found = {one.name: get_archive(one, sources, downloads, len(missing) == 1) for one in missing}
+            self.extract(found, log)
+            for archive in missing:  # of a download that was given up
+                (downloads / f"{archive.name}.part").unlink(missing_ok=True)
+        log(f"{self.name}: {f'ready in {self.folder}' if missing else f'{self.folder} already exists'}")
 
     @abstractmethod
     def missing_archives(self) -> list[Archive]:

@@ -240,7 +240,7 @@ def test_wrong_use_is_an_error_before_anything_happens(tmp_path, capsys):
 
 
 def test_every_data_set_has_its_counts_with_their_source():
-    assert set(EXPECTED) == set(DATA_SETS)
+    assert set(EXPECTED) == set(DATA_SETS) - {"released-backbones"}
     assert all(counts.source and counts.classes for counts in EXPECTED.values())
     trained = EXPECTED["voc2007"].images["trainval"] + EXPECTED["voc2012"].images["trainval"]
     assert trained == 16_551, "the number that VOC07+12 is known by"
