@@ -8,13 +8,12 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..saliency.normalization import NormalizedImages
 from .saliency_mix import SaliencyMix
 
 
 class _RolledImages(SaliencyMix):
-    def detector_input(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
-        return super().detector_input(batch_inputs).roll(1, 0)
+    def detector_input(self, batch_inputs: Tensor, maps: Tensor | None = None) -> Any:
+        return super().detector_input(batch_inputs, maps).roll(1, 0)
 
 
 @BATCH_AUGMENTS.register_module()
@@ -36,6 +35,7 @@ class ShuffledSaliencyMix:
     # Not a subclass of SaliencyMix: code that draws the boxes of a SaliencyMix would draw wrong ones.
     def __init__(self, **options: Any) -> None:
         self._mix = _RolledImages(**options)
+        self.options, self.detector = self._mix.options, self._mix.detector
 
     @property
     def generator(self) -> torch.Generator | None:
@@ -50,6 +50,6 @@ class ShuffledSaliencyMix:
         """Mix a batch; arguments, results and errors as for :class:`SaliencyMix`."""
         return self.mix(batch_inputs, batch_scores)
 
-    def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Same as calling the object, under the name of mmpretrain's batch augmentations."""
-        return self._mix.mix(batch_inputs, batch_scores)
+    def mix(self, batch_inputs: Tensor, batch_scores: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Same as calling the object; ``maps`` as for :meth:`SaliencyMix.mix`."""
+        return self._mix.mix(batch_inputs, batch_scores, maps)

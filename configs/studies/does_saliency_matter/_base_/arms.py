@@ -34,4 +34,7 @@ arms = {"baseline": dict(cfg_options={})}
 for name, augment in augments.items():
     mixing = dict(augments=augment, probs=1.0 if name == "cutout" else 0.5)
     arms[name] = dict(cfg_options={"data_preprocessor.batch_augments": mixing})
-del shift, clip, augments, name, augment, mixing
+# The map of the image before the crop: its peak does not lie in the padding.
+before = {**arms["saliency-shift"]["cfg_options"], "data_preprocessor.saliency_before_crop": True}
+arms["saliency-before-crop"] = dict(cfg_options=before)
+del before, shift, clip, augments, name, augment, mixing
