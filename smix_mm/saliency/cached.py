@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -39,6 +40,11 @@ class CachedSaliency(SaliencyDetector):
     def __init__(self, detector: Mapping[str, Any], folder: str | Path) -> None:
         if not isinstance(detector, Mapping):
             raise TypeError(f"detector should be a config such as dict(type='NetworkSaliency', ...), got {detector!r}")
+        try:
+            json.dumps(detector)
+        except TypeError as error:
+            # A module's text does not show its weights.
+            raise TypeError(f"detector should have plain values only, in a config, for the cache: {error}") from error
         self.detector = build_detector(detector)
         settings = {**detector, "files": getattr(self.detector, "file_hashes", dict)()}
         self.folder = Path(folder) / content_hash(settings)[:16]
