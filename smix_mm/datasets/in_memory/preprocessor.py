@@ -90,6 +90,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
     Attributes:
         generator: the CPU generator of crops and flips, seeded at the first batch from
             ``torch.initial_seed()`` and the rank; None before that.
+        last_crops: crops and flips of the last batch; None if it was not cropped.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         self.padding = padding
         self.flip_prob = flip_prob
         self.generator: torch.Generator | None = None
+        self.last_crops: Tensor | None = None
         augments = self.batch_augments.augments if self.batch_augments else ()
         # Without the option there is no cache, so every augmentation gets its maps from the crops.
         self.caches = {one: MapCache(one.detector) for one in augments if saliency_before_crop and takes_maps(one)}
@@ -142,6 +144,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         crops = None
         if training and (self.padding or self.flip_prob):
             crops = self.draw_crops(len(images)).to(images.device, non_blocking=True)
+        self.last_crops = crops
         inputs, scores = self.augment(images, labels, crops)
         if labels is None:
             return dict(inputs=inputs, data_samples=None)

@@ -216,3 +216,22 @@ def test_a_resumed_run_has_the_losses_of_the_undisturbed_one(few_cifar10, tmp_pa
         lines = (path.read_text().splitlines() for path in (tmp_path / name).rglob("scalars.json"))
         losses[name] = [json.loads(line)["loss"] for line in itertools.chain.from_iterable(lines)]
     assert len(losses["whole"]) == 6 and losses["resumed"] == losses["whole"][3:]
+
+
+def test_tools_show_the_maps_that_training_takes(images):
+    from smix_mm.datasets.training_batches import preprocess, unnormalizer
+    from smix_mm.visualization.examples import scheme_examples
+    from smix_mm.visualization.mixes import mix_batch
+
+    torch.manual_seed(7)
+    done = build()(batch_of(images), training=True)
+    torch.manual_seed(7)
+    preprocessor = build()
+    batch = preprocess(batch_of(images), preprocessor, None)
+    augment = preprocessor.batch_augments.augments[0]
+    draw = draw_mix(len(images), 1.0, own_generator())
+    mix = mix_batch(augment, batch.inputs, unnormalizer(preprocessor), draw, 0, batch.maps[augment])
+    assert torch.equal(mix.mixed, augment.uint8_images(done["inputs"]))
+    assert torch.equal(mix.maps, batch.maps[augment][mix.partner].clamp(min=0))
+    example = next(scheme_examples(augment, batch, torch.Generator().manual_seed(0)))
+    assert any(np.array_equal(example.panels[1].image, one) for one in batch.maps[augment].clamp(min=0).numpy())
