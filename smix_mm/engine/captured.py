@@ -31,11 +31,11 @@ class CapturedStepHook(Hook):
 
     For the fast path on one GPU: :class:`~smix_mm.datasets.in_memory.preprocessor.InMemoryClsDataPreprocessor`, no
     batch augmentation or :class:`~smix_mm.batch_augments.SaliencyMix`, torch's SGD with ``fused=True`` in
-    ``OptimWrapper`` or ``Bfloat16OptimWrapper``. Random numbers are drawn on the CPU, the same as without this
-    hook, and are inputs of the graph, as are the learning rate and the maps of images before the crop. Crop, flip, mixing, forward and backward pass and the
-    optimizer's step are captured, once for batches that are mixed, once for the others, and anew for another momentum
-    or weight decay. The first iterations, batches of another size, and trainings that do not meet the above run as
-    without the hook, which is logged once.
+    ``OptimWrapper`` or ``Bfloat16OptimWrapper``. Random numbers are drawn on the CPU, the same as without this hook,
+    and are inputs of the graph, as are the learning rate and the maps of images before the crop. Crop, flip, mixing,
+    forward and backward pass and the optimizer's step are captured, once for batches that are mixed, once for the
+    others, and anew for another momentum or weight decay. The first iterations, batches of another size, and trainings
+    that do not meet the above run as without the hook, which is logged once.
 
     A replay does not wait for the GPU. Losses are therefore read, and logged for each iteration, only at every
     ``interval``-th iteration, before a step that is not captured, and at the end of an epoch. A non-finite loss

@@ -29,8 +29,8 @@ class NetworkSaliency(SaliencyDetector):
     """Saliency maps of a network such as BASNet or U²-Net.
 
     Images are resized to the network's input size (bilinear, antialiased), divided by their maximum if so set,
-    normalized, and given to the network in eval mode, without gradients. Its maps are resized back, and each is scaled to a minimum of 0
-    and a maximum of 1. A map that is constant, or not finite everywhere, becomes zeros.
+    normalized, and given to the network in eval mode, without gradients. Its maps are resized back, and each is scaled
+    to a minimum of 0 and a maximum of 1. A map that is constant, or not finite everywhere, becomes zeros.
 
     Args:
         model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or
@@ -177,7 +177,9 @@ def _check_md5(model: Any, md5: str) -> None:
         raise ValueError(f"md5 should be None unless model is a file, got {md5!r}")
     found = hashlib.md5(Path(model).read_bytes()).hexdigest()
     if found != md5.lower():
-        raise ValueError(f"model {model} should have the MD5 hash {md5}, got {found}; get the file again, or remove md5")
+        raise ValueError(
+            f"model {model} should have the MD5 hash {md5}, got {found}; get the file again, or remove md5"
+        )
 
 
 def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[int, int]) -> nn.Module:

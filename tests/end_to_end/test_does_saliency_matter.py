@@ -156,7 +156,14 @@ def areas(few_cifar10):
 
 def test_patches_kept_inside_replace_the_same_area_as_arm_8_wherever_they_are(areas):
     eighth = areas["saliency-shift"]
-    for name in ("random-shift", "spectral-residual", "non-salient", "random-ties", "shuffled-shift", "saliency-before-crop"):
+    for name in (
+        "random-shift",
+        "spectral-residual",
+        "non-salient",
+        "random-ties",
+        "shuffled-shift",
+        "saliency-before-crop",
+    ):
         assert areas[name] == eighth, name
     # One in a batch is its own partner on average; batches are of 128 and 112 here.
     expected = INSIDE / 1024 * (1 - 2 / 240)

@@ -91,7 +91,9 @@ def test_a_file_that_is_no_such_network_is_an_error(images, tmp_path):
     with pytest.raises(ValueError, match=r"text.onnx cannot be read: .*; it should be an ONNX file"):
         NetworkSaliency(text)(images)
     small = write(onnx, tmp_path / "small.onnx", [1, 3, *SIZE])
-    with pytest.raises(ValueError, match=r"one input, tensor\(float\) \(N, 3, 224, 224\), got .*12, 18\); set input_size"):
+    with pytest.raises(
+        ValueError, match=r"one input, tensor\(float\) \(N, 3, 224, 224\), got .*12, 18\); set input_size"
+    ):
         NetworkSaliency(small)(images)
     grey = write(onnx, tmp_path / "grey.onnx", [1, 1, *SIZE], channels=1)
     with pytest.raises(ValueError, match=r"\(N, 3, 12, 18\), got tensor\(float\) \(1, 1, 12, 18\)"):

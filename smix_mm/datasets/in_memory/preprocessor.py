@@ -120,8 +120,8 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         self.caches = {one: MapCache(one.detector) for one in augments if saliency_before_crop and takes_maps(one)}
         if saliency_before_crop and not self.caches:
             raise ValueError(
-                "batch_augments should have SaliencyMix or ShuffledSaliencyMix with saliency_before_crop=True, got none "
-                "that reads a saliency map; add one, or remove saliency_before_crop"
+                "batch_augments should have SaliencyMix or ShuffledSaliencyMix with saliency_before_crop=True, got "
+                "none that reads a saliency map; add one, or remove saliency_before_crop"
             )
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:

@@ -172,9 +172,7 @@ def test_each_map_is_computed_once_and_in_any_order(images, monkeypatch):
 
 def test_evaluation_and_other_augmentations_are_as_without_the_option(images):
     preprocessor = build()
-    assert torch.equal(
-        preprocessor(batch_of(images))["inputs"], build(before=False)(batch_of(images))["inputs"]
-    )
+    assert torch.equal(preprocessor(batch_of(images))["inputs"], build(before=False)(batch_of(images))["inputs"])
     assert not next(iter(preprocessor.caches.values())).known.any()
 
 
