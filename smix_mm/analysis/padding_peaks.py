@@ -122,8 +122,8 @@ def format_padding(result: dict[str, Any]) -> str:
     rows = []
     for name, shares in result["share_of_peaks_there"].items():
         nearby = result["share_of_peaks_beside"][name]
-        values = (result["share_of_area_padded"], shares["first"], shares["random"])
-        values += (result["share_of_area_beside"], nearby["first"], nearby["random"])
+        values = [result["share_of_area_padded"], shares["first"], shares["random"]]
+        values += [result["share_of_area_beside"], nearby["first"], nearby["random"]]
         rows.append([name, *(f"{value:.1%}".replace("%", "") for value in values)])
     return markdown_table(header, rows, "lr")
 

@@ -148,7 +148,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         inputs, scores = self.augment(images, labels, crops)
         if labels is None:
             return dict(inputs=inputs, data_samples=None)
-        augment = self.pick_augment() if training else None
+        augment: Any = self.pick_augment() if training else None
         maps = self.maps(augment, data)
         if maps is not None:
             inputs, scores = augment.mix(inputs, scores, self.crop_maps(maps, crops))
