@@ -9,14 +9,19 @@ import numpy as np
 import torch
 
 from ..saliency import FineGrainedSaliency
+from ..saliency.base import map_extreme
 from ..utils.choices import check_minimum
 from ..utils.files import atomic_path
 from ..utils.progress import track
 from ..utils.text import markdown_table
 from ..visualization.image_files import choose, list_images, read_image
 
-PADDING_MODES = {"zeros": "constant", "reflection": "reflect", "no padding": None}
+BEFORE = "zeros, map before the crop"
+PADDING_MODES = {"zeros": "constant", BEFORE: "constant", "reflection": "reflect", "no padding": None}
 """numpy's padding modes, by their name in the results; the last leaves the image unchanged."""
+
+BESIDE = 2
+"""How far from the padding a peak is beside it, pixels."""
 
 
 def measure_padding(
@@ -25,8 +30,9 @@ def measure_padding(
     """Count the saliency peaks that lie in the padding of random crops.
 
     Each image is padded on all sides and cropped to its size at a random position, as is usual for
-    CIFAR. All padding modes get the same positions. For "no padding" the peaks of the original image
-    that lie where the padding would be are counted.
+    CIFAR. All padding modes get the same positions. In "zeros, map before the crop" the map of the original image is
+    cropped, as with ``saliency_before_crop``. For "no padding" the peaks of the original image that lie where the
+    padding would be are counted.
 
     Args:
         places: files and folders of images of one size, as
@@ -38,7 +44,8 @@ def measure_padding(
     Returns:
         ``images``, ``height``, ``width``, ``padding``; ``share_of_area_padded`` (mean, 0 to 1);
         ``share_of_peaks_there``, the share of peaks in the padding (0 to 1) by padding mode and then by ties (``first``
-        in row order, the default of the method, or ``random``); and ``peaks``, by padding mode, the number of peaks at
+        in row order, the default of the method, or ``random``); ``share_of_area_beside`` and ``share_of_peaks_beside``,
+        the same for the pixels within 2 pixels of the padding; and ``peaks``, by padding mode, the number of peaks at
         each pixel (first ties) as nested lists (H, W) of int.
 
     Raises:
@@ -59,16 +66,27 @@ def measure_padding(
     positions = np.random.default_rng(seed).integers(2 * padding, size=(count, 2), endpoint=True)
     rim = np.pad(np.zeros((height, width), bool), padding, constant_values=True)
     padded = np.stack([rim[top : top + height, left : left + width] for top, left in positions])
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(padded, ((0, 0), (BESIDE, BESIDE), (BESIDE, BESIDE))), (2 * BESIDE + 1,) * 2, axis=(1, 2)
+    )
+    beside = around.any((3, 4)) & ~padded
     detector = FineGrainedSaliency()
     shares: dict[str, dict[str, float]] = {}
+    nearby: dict[str, dict[str, float]] = {}
     maps: dict[str, list[list[int]]] = {}
     for name, mode in PADDING_MODES.items():
-        crops = images if mode is None else _pad_and_crop(images, positions, padding, mode)
-        batch = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
-        shares[name] = {}
+        crops = images if mode is None or name == BEFORE else _pad_and_crop(images, positions, padding, mode)
+        found = detector(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
+        if name == BEFORE:
+            # Less than any saliency, so that no pixel of the padding is chosen.
+            maps_with_rim = _pad_and_crop(found[..., None].numpy(), positions, padding, mode, constant_values=-1)
+            found = torch.from_numpy(maps_with_rim[..., 0])
+        shares[name], nearby[name] = {}, {}
         for ties in ("random", "first"):
-            y, x = detector.peak(batch, ties, torch.Generator().manual_seed(seed)).numpy().T
+            pick = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+            y, x = map_extreme(found, True, pick if ties == "random" else None)[0].numpy().T
             shares[name][ties] = float(padded[np.arange(count), y, x].mean())
+            nearby[name][ties] = float(beside[np.arange(count), y, x].mean())
         maps[name] = np.bincount(y * width + x, minlength=height * width).reshape(height, width).tolist()
     return dict(
         images=count,
@@ -77,25 +95,32 @@ def measure_padding(
         padding=padding,
         share_of_area_padded=float(padded.mean()),
         share_of_peaks_there=shares,
+        share_of_area_beside=float(beside.mean()),
+        share_of_peaks_beside=nearby,
         peaks=maps,
     )
 
 
-def _pad_and_crop(images: np.ndarray, positions: np.ndarray, padding: int, mode: Any) -> np.ndarray:
+def _pad_and_crop(images: np.ndarray, positions: np.ndarray, padding: int, mode: Any, **options: int) -> np.ndarray:
     height, width = images.shape[1:3]
-    wide = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)), mode=mode)
+    wide = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)), mode=mode, **options)
     return np.stack([image[top : top + height, left : left + width] for image, (top, left) in zip(wide, positions)])
 
 
 def format_padding(result: dict[str, Any]) -> str:
     """The shares as a Markdown table."""
     images = f"{result['images']} images of {result['height']}x{result['width']}"
-    title = f"{images}, padded by {result['padding']} and cropped"
-    rows = [
-        [name, *(f"{value:.1%}"[:-1] for value in (result["share_of_area_padded"], shares["first"], shares["random"]))]
-        for name, shares in result["share_of_peaks_there"].items()
-    ]
-    return markdown_table([title, "area %", "peaks there, first of ties %", "random tie %"], rows, "lr")
+    header = [
+        f"{images}, padded by {result['padding']} and cropped", "area %", "peaks there, first of ties %",
+        "random tie %", "area beside %", "peaks beside, first of ties %", "random tie %",
+    ]  # fmt: skip
+    rows = []
+    for name, shares in result["share_of_peaks_there"].items():
+        nearby = result["share_of_peaks_beside"][name]
+        values = [result["share_of_area_padded"], shares["first"], shares["random"]]
+        values += [result["share_of_area_beside"], nearby["first"], nearby["random"]]
+        rows.append([name, *(f"{value:.1%}"[:-1] for value in values)])
+    return markdown_table(header, rows, "lr")
 
 
 def draw_padding(result: dict[str, Any], path: str | Path) -> None:
@@ -103,7 +128,7 @@ def draw_padding(result: dict[str, Any], path: str | Path) -> None:
     from matplotlib.colors import SymLogNorm
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.1), layout="constrained")
+    figure = Figure(figsize=(11.5, 3.1), layout="constrained")
     grid = figure.subplots(1, len(PADDING_MODES))
     top = max(np.max(peaks) for peaks in result["peaks"].values())
     for axes, name in zip(grid, PADDING_MODES):

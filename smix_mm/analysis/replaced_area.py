@@ -114,7 +114,8 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
     """Count, for each arm with a pretraining, the pixels that its batch augmentation replaces.
 
     All arms get the same batches, those of the training: cropped and flipped. Every batch is mixed; the probability
-    with which the training mixes a batch is returned as ``probability``.
+    with which the training mixes a batch is returned as ``probability``. With ``saliency_before_crop``, boxes here come
+    from the maps of the crops: the same sizes elsewhere, so the same areas with ``border='shift'`` alone.
 
     Args:
         study: config of the study; before the mixing, the arms' batches must not differ.
@@ -172,7 +173,8 @@ def format_areas(found: dict[str, dict[str, float]]) -> str:
 
 def _data(cfg: Config) -> dict[str, Any]:
     """All settings that determine a batch before the mixing."""
-    preprocessor = {key: value for key, value in cfg.data_preprocessor.items() if key != "batch_augments"}
+    mixing = ("batch_augments", "saliency_before_crop")
+    preprocessor = {key: value for key, value in cfg.data_preprocessor.items() if key not in mixing}
     return dict(preprocessor=preprocessor, train_dataloader=cfg.train_dataloader)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -40,16 +42,16 @@ class BatchAugment:
         """
         return self.mix(batch_inputs, batch_scores)
 
-    def mix(self, batch_inputs: Tensor, batch_scores: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, batch_inputs: Tensor, batch_scores: Tensor, *more: Any) -> tuple[Tensor, Tensor]:
         """Same as calling the object, under the name of mmpretrain's batch augmentations."""
         check_images(batch_inputs, f"N, {self.channels}, H, W", dtype="floating-point", name="batch_inputs")
         scores = as_scores(batch_scores, len(batch_inputs), None)
         if len(batch_inputs) == 0:
             return batch_inputs.clone(), scores.clone()
-        return self.mix_checked(batch_inputs, scores)
+        return self.mix_checked(batch_inputs, scores, *more)
 
-    def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix a checked batch of at least one image; ``scores`` are floating-point (N, K)."""
+    def mix_checked(self, batch_inputs: Tensor, scores: Tensor, *more: Any) -> tuple[Tensor, Tensor]:
+        """Mix a checked batch of at least one image; ``scores`` are floating-point (N, K), ``more`` is from ``mix``."""
         raise NotImplementedError
 
     def seeded(self) -> torch.Generator:

@@ -10,7 +10,8 @@ from torch import Tensor
 from ..mixing.functional import apply_mix, expand_grey, grey_to_rgb
 from ..mixing.plan import MixNumbers, MixOptions, draw_mix, mix_numbers
 from ..saliency import SaliencyDetector, build_detector
-from ..saliency.normalization import NormalizedImages, Unnormalize
+from ..saliency.given_maps import GivenMaps, GivenSaliency
+from ..saliency.normalization import Unnormalize
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from .base import BatchAugment
 
@@ -73,9 +74,19 @@ class SaliencyMix(BatchAugment):
         mean, std, self.channels = expand_grey(mean, std)
         self.unnormalize = Unnormalize(mean, std, channel_order, advice=advice)
 
-    def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, batch_inputs: Tensor, batch_scores: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Same as calling the object, under the name of mmpretrain's batch augmentations.
+
+        Args:
+            batch_inputs, batch_scores: as for calling the object.
+            maps: float32 (N, H, W), saliency maps to use in place of the detector's, such as those of the images before
+                a crop; in [0, 1], negative where no pixel may be chosen. Defaults to None.
+        """
+        return super().mix(batch_inputs, batch_scores, maps)
+
+    def mix_checked(self, batch_inputs: Tensor, scores: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
         numbers = self.draw(len(batch_inputs), *batch_inputs.shape[2:])
-        return self.apply(batch_inputs, scores, numbers.to(batch_inputs.device))
+        return self.apply(batch_inputs, scores, numbers.to(batch_inputs.device), maps)
 
     def draw(self, samples: int, height: int, width: int) -> MixNumbers:
         """Draw the random numbers for the mix of one batch, on the CPU.
@@ -86,19 +97,25 @@ class SaliencyMix(BatchAugment):
         """
         return mix_numbers(draw_mix(samples, self.options.alpha, self.seeded()), height, width, self.options)
 
-    def apply(self, batch_inputs: Tensor, batch_scores: Tensor, numbers: MixNumbers) -> tuple[Tensor, Tensor]:
+    def apply(
+        self, batch_inputs: Tensor, batch_scores: Tensor, numbers: MixNumbers, maps: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Mix a batch with random numbers that were drawn before, without checks of the arguments.
 
         Args:
             batch_inputs: as for calling the object.
             batch_scores: floating-point (N, K), on the same device.
             numbers: from :meth:`draw`, on the same device.
+            maps: as for :meth:`mix`.
         """
-        uint8_images = self.detector_input(batch_inputs)
-        return apply_mix(batch_inputs, batch_scores, uint8_images, numbers, self.options, self.detector)
+        seen = self.detector_input(batch_inputs, maps)
+        detector = self.detector if maps is None else GivenSaliency()
+        return apply_mix(batch_inputs, batch_scores, seen, numbers, self.options, detector)
 
-    def detector_input(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
-        """The detector's input: :meth:`uint8_images`, or the batch itself if the detector reads normalized images."""
+    def detector_input(self, batch_inputs: Tensor, maps: Tensor | None = None) -> Any:
+        """The detector's input: the maps if given; else :meth:`uint8_images`, or a batch that it reads normalized."""
+        if maps is not None:
+            return GivenMaps(maps)
         return self.unnormalize.for_detector(grey_to_rgb(batch_inputs), self.detector)
 
     def uint8_images(self, batch_inputs: Tensor) -> Tensor:

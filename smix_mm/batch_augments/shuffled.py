@@ -8,14 +8,13 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from ..saliency.normalization import NormalizedImages
 from .base import BatchAugment
 from .saliency_mix import SaliencyMix
 
 
 class _RolledImages(SaliencyMix):
-    def detector_input(self, batch_inputs: Tensor) -> Tensor | NormalizedImages:
-        return super().detector_input(batch_inputs).roll(1, 0)
+    def detector_input(self, batch_inputs: Tensor, maps: Tensor | None = None) -> Any:
+        return super().detector_input(batch_inputs, maps).roll(1, 0)
 
 
 @BATCH_AUGMENTS.register_module()
@@ -38,7 +37,7 @@ class ShuffledSaliencyMix(BatchAugment):
     # Not a subclass of SaliencyMix: code that draws the boxes of a SaliencyMix would draw wrong ones.
     def __init__(self, **options: Any) -> None:
         self._mix = _RolledImages(**options)
-        self.channels = self._mix.channels
+        self.channels, self.options, self.detector = self._mix.channels, self._mix.options, self._mix.detector
 
     @property
     def generator(self) -> torch.Generator | None:
@@ -49,5 +48,6 @@ class ShuffledSaliencyMix(BatchAugment):
     def generator(self, generator: torch.Generator | None) -> None:
         self._mix.generator = generator
 
-    def mix_checked(self, batch_inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        return self._mix.mix_checked(batch_inputs, scores)
+    def mix(self, batch_inputs: Tensor, batch_scores: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Same as calling the object; ``maps`` as for :meth:`SaliencyMix.mix`."""
+        return self._mix.mix(batch_inputs, batch_scores, maps)

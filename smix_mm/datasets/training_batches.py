@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
 
@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """A batch before any mixing: normalised floats (N, 3, H, W), and the class name of each image."""
+    """A batch before any mixing.
+
+    Attributes:
+        inputs: normalised floats (N, 3, H, W), the input of a batch augmentation.
+        labels: the class name of each image.
+        maps: float32 (N, H, W) by batch augmentation, if it is given the maps of the images before the crop.
+    """
 
     inputs: Tensor
     labels: list[str]
+    maps: Mapping[Any, Tensor] = field(default_factory=dict)
 
 
 def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) -> Config:
@@ -127,7 +134,8 @@ def preprocess(data: Mapping[str, Any], preprocessor: Any, classes: Sequence[str
     if not isinstance(inputs, Tensor) or inputs.dim() != 4 or inputs.shape[1] != 3 or len(samples) != len(inputs):
         given = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
         raise ValueError(f"a batch should be (N, 3, H, W) with a label per image, got {given}, {len(samples)} labels")
-    return TrainingBatch(inputs, [_label(sample, classes) for sample in samples])
+    maps = {one: own.crop_maps(own.maps(one, data), own.last_crops) for one in getattr(own, "caches", ())}
+    return TrainingBatch(inputs, [_label(sample, classes) for sample in samples], maps)
 
 
 def _label(sample: Any, classes: Sequence[str] | None) -> str:

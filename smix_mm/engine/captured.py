@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Tuple
 
-import numpy as np
 import torch
 from mmengine.dist import is_distributed
 from mmengine.hooks import Hook
@@ -33,8 +32,9 @@ class CapturedStepHook(Hook):
     For the fast path on one GPU: :class:`~smix_mm.datasets.in_memory.preprocessor.InMemoryClsDataPreprocessor`, no
     batch augmentation or :class:`~smix_mm.batch_augments.SaliencyMix`, torch's SGD with ``fused=True`` in
     ``OptimWrapper`` or ``Bfloat16OptimWrapper``. Random numbers are drawn on the CPU, as without this hook, and are
-    inputs of the graph, as is the learning rate. There is one graph for batches that are mixed, one for the others,
-    and new ones for another momentum or weight decay. The first iterations, batches of another size, and trainings
+    inputs of the graph, as are the learning rate and the maps of images before the crop. There is one graph for
+    batches that are mixed, one for the others, and new ones for another momentum or weight decay. The first
+    iterations, batches of another size, and trainings
     that do not meet the above run as without the hook, which is logged once.
 
     A replay does not wait for the GPU. Losses are read only at every ``interval``-th iteration, before a step that is
@@ -109,7 +109,8 @@ class CapturedStepHook(Hook):
         if type(wrapper) not in (OptimWrapper, Bfloat16OptimWrapper):
             return f"optim_wrapper is {type(wrapper).__name__}; it should be OptimWrapper or Bfloat16OptimWrapper"
         augments = runner.model.data_preprocessor.batch_augments
-        if not all(map(_is_known, augments.augments if augments else ())):
+        caches = runner.model.data_preprocessor.caches
+        if not all(_is_known(one, one in caches) for one in (augments.augments if augments else ())):
             return "batch_augments should have none but SaliencyMix with FineGrainedSaliency"
         head = runner.model.head
         if type(head) is not BatchLinearClsHead or head.cal_acc or type(head.loss_module) is not CrossEntropyLoss:
@@ -136,22 +137,23 @@ class CapturedStepHook(Hook):
         if not fits and not self.logged:
             self.runner.logger.info(f"Training steps with {batch[0]} images, not a full batch, are not captured.")
             self.logged = True
-        if self.seen <= self.warm_up or not fits or not all(map(_is_ready, augments.augments if augments else ())):
+        ready = all(one in preprocessor.caches or _is_ready(one) for one in (augments.augments if augments else ()))
+        if self.seen <= self.warm_up or not fits or not ready:
             # Before this step's losses, which go to the message hub at once.
             self.read_losses()
             # Detached, since references to this step's autograd graph would disturb a later capture.
             return {name: value.detach() for name, value in self.own_step(data, optim_wrapper).items()}
         crops = preprocessor.draw_crops(len(data["inputs"])) if preprocessor.padding or preprocessor.flip_prob else None
-        # As in mmpretrain, with the same number from numpy's global generator.
-        augment = augments.augments[np.random.choice(len(augments.augments), p=augments.probs)] if augments else None
+        augment = preprocessor.pick_augment()
+        maps = preprocessor.maps(augment, data)
         numbers = augment.draw(len(data["inputs"]), *batch[2:]) if augment else None
         settings = tuple((group["momentum"], group["weight_decay"]) for group in optim_wrapper.optimizer.param_groups)
         key = (augment, settings)
         if key not in self.graphs:
             # Graphs of other settings are freed, or a schedule of the momentum would fill the memory.
             self.graphs = {other: graph for other, graph in self.graphs.items() if other[1] == settings}
-            self.graphs[key] = CapturedStep(self, augment, data, crops, numbers)
-        self.unread.append((self.runner.iter, self.graphs[key].replay(data, crops, numbers)))
+            self.graphs[key] = CapturedStep(self, augment, data, crops, numbers, maps)
+        self.unread.append((self.runner.iter, self.graphs[key].replay(data, crops, numbers, maps)))
         return {}
 
     def after_train_iter(
@@ -197,12 +199,14 @@ class CapturedStep:
         data: Mapping[str, Tensor],
         crops: Tensor | None,
         numbers: MixNumbers | None,
+        maps: Tensor | None,
     ) -> None:
         self.hook, self.augment = hook, augment
         device = next(hook.model.parameters()).device
         self.images, self.labels = data["inputs"].to(device).clone(), data["data_samples"].to(device).clone()
         self.crops = None if crops is None else crops.to(device)
         self.numbers = None if numbers is None else numbers.to(device)
+        self.maps = None if maps is None else maps.clone()
         self.bad = torch.zeros((), device=device)
         groups = hook.runner.optim_wrapper.optimizer.param_groups
         self.rates = [torch.full((), float(group["lr"]), device=device) for group in groups]
@@ -210,7 +214,9 @@ class CapturedStep:
         self.graph = capture(self._step)
         hook.runner.optim_wrapper._inner_count = count
 
-    def replay(self, data: Mapping[str, Tensor], crops: Tensor | None, numbers: MixNumbers | None) -> dict[str, Tensor]:
+    def replay(
+        self, data: Mapping[str, Tensor], crops: Tensor | None, numbers: MixNumbers | None, maps: Tensor | None
+    ) -> dict[str, Tensor]:
         """Run the step with a batch; returns the losses, on the device."""
         self.images.copy_(data["inputs"], non_blocking=True)
         self.labels.copy_(data["data_samples"], non_blocking=True)
@@ -218,6 +224,8 @@ class CapturedStep:
             self.crops.copy_(crops, non_blocking=True)
         if self.numbers is not None and numbers is not None:
             self.numbers.copy_(numbers)
+        if self.maps is not None and maps is not None:
+            self.maps.copy_(maps)
         for rate, group in zip(self.rates, self.hook.runner.optim_wrapper.optimizer.param_groups):
             rate.fill_(group["lr"])
         count = self.hook.runner.optim_wrapper._inner_count
@@ -238,7 +246,8 @@ class CapturedStep:
         with wrapper.optim_context(model):
             inputs, scores = preprocessor.augment(self.images, self.labels, self.crops)
             if self.augment is not None and self.numbers is not None and scores is not None:
-                inputs, scores = self.augment.apply(inputs, scores.float(), self.numbers)
+                maps = None if self.maps is None else preprocessor.crop_maps(self.maps, self.crops)
+                inputs, scores = self.augment.apply(inputs, scores.float(), self.numbers, maps)
             losses = model._run_forward(dict(inputs=inputs, data_samples=LabelBatch(self.labels, scores)), mode="loss")
         total, log_vars = hook.parse_losses(losses)
         good = torch.isfinite(total.detach())
@@ -262,10 +271,12 @@ class CapturedStep:
         self.losses = {name: value.detach() for name, value in log_vars.items()}
 
 
-def _is_known(augment: Any) -> bool:
+def _is_known(augment: Any, maps_given: bool) -> bool:
     from ..batch_augments import SaliencyMix
 
-    return augment is None or (type(augment) is SaliencyMix and type(augment.detector) is FineGrainedSaliency)
+    # Maps of images before the crop are computed outside the graph, so any detector will do.
+    detected = maps_given or type(getattr(augment, "detector", None)) is FineGrainedSaliency
+    return augment is None or (type(augment) is SaliencyMix and detected)
 
 
 def _is_ready(augment: SaliencyMix | None) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
+from ..saliency.given_maps import GivenMaps, GivenSaliency
 from ..saliency.normalization import NormalizedImages
 from ..utils.tensors import check_images
 from .patch import blend_targets, paste, saliency_weights, weigh
@@ -89,7 +90,7 @@ def saliency_mix(
 def apply_mix(
     images: Tensor,
     scores: Tensor,
-    uint8_images: Tensor | NormalizedImages,
+    uint8_images: Any,
     draw: MixDraw | MixNumbers,
     options: MixOptions,
     detector: SaliencyDetector,
@@ -106,9 +107,10 @@ def apply_mix(
     """
     maps = None
     if options.label == "saliency":
-        maps = detector.saliency(uint8_images if isinstance(uint8_images, Tensor) else uint8_images.to_uint8())
+        normalized = isinstance(uint8_images, NormalizedImages)
+        maps = detector.saliency(uint8_images.to_uint8() if normalized else uint8_images)
         # The boxes follow from the same maps.
-        uint8_images, detector = maps[:, None], _GivenMaps()
+        uint8_images, detector = GivenMaps(maps), GivenSaliency()
     plan = plan_mix(uint8_images, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     partner = plan.partner.to(scores.device)
@@ -116,13 +118,6 @@ def apply_mix(
         return mixed, blend_targets(scores, partner, plan.pasted.to(scores.device), plan.pixels)
     own = saliency_weights(maps, plan.partner, plan.source_boxes, plan.target_boxes)
     return mixed, weigh(scores, scores[partner], own, 1 - own)
-
-
-class _GivenMaps(SaliencyDetector):
-    """Maps that were computed before, given as images (N, 1, H, W)."""
-
-    def saliency(self, images: Tensor) -> Tensor:
-        return images[:, 0]
 
 
 def detector_images(images: Tensor, uint8_images: Tensor | NormalizedImages | None) -> Tensor | NormalizedImages:

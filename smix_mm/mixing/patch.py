@@ -152,7 +152,7 @@ def saliency_weights(maps: Tensor, partner: Tensor, source_boxes: Tensor, target
     area; where neither image shows any saliency, the weights are those of the area.
 
     Args:
-        maps: (N, H, W), at least 0.
+        maps: (N, H, W); negative values, those of padding, count as 0.
         partner: int64 (N,).
         source_boxes, target_boxes: int64 (N, 4), see :func:`paste`.
 
@@ -160,7 +160,7 @@ def saliency_weights(maps: Tensor, partner: Tensor, source_boxes: Tensor, target
         float64 (N,) in [0, 1]; exactly 1 where nothing is pasted, 0 where everything is replaced.
     """
     height, width = maps.shape[1:]
-    maps = maps.to(torch.float64)
+    maps = maps.to(torch.float64).clamp(min=0)
     maps = torch.where(maps.amax((1, 2), keepdim=True) > 0, maps, 1)
     total = maps.sum((1, 2))
     remaining = ~box_mask(target_boxes, height, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import pickle
 from contextlib import contextmanager
@@ -14,8 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
+from ..utils.files import file_hash
 from .base import SaliencyDetector, register
 from .normalization import check_mean_std
+from .onnx_network import OnnxNetwork
 
 # Values of a map that differ by less than this share of the largest differ only by rounding.
 NO_CONTRAST = 1e-6
@@ -25,16 +28,17 @@ NO_CONTRAST = 1e-6
 class NetworkSaliency(SaliencyDetector):
     """Saliency maps of a network such as BASNet or U²-Net.
 
-    Images are resized to the network's input size (bilinear, antialiased), normalized, and given to the
-    network in eval mode, without gradients. Its maps are resized back, and each is scaled to a minimum of 0
-    and a maximum of 1. A map that is constant, or not finite everywhere, becomes zeros.
+    Images are resized to the network's input size (bilinear, antialiased), divided by their maximum if so set,
+    normalized, and given to the network in eval mode, without gradients. Its maps are resized back, and each is scaled
+    to a minimum of 0 and a maximum of 1. A map that is constant, or not finite everywhere, becomes zeros.
 
     Args:
         model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or
             (N, h', w'), or to a list or tuple of these. One of: the config of a model registered with
             mmengine's ``MODELS``, such as ``dict(type='mmdet.MyNet')``; an ``nn.Module``, which is
-            copied; the path of a program that ``torch.export.save`` wrote (``.pt2``), exported in
-            eval mode.
+            copied; the path of an ONNX file (``.onnx``), run by onnxruntime, see
+            :class:`~smix_mm.saliency.onnx_network.OnnxNetwork`; the path of a program that ``torch.export.save``
+            wrote (``.pt2``), exported in eval mode.
         weights: file with the network's state dict, plain or under ``'state_dict'``, with exactly the
             names of the network's. Needed for a config. Defaults to None: the network's own weights.
         input_size: (height, width) of the network's input, pixels. Defaults to (224, 224).
@@ -43,13 +47,18 @@ class NetworkSaliency(SaliencyDetector):
         output: index of the map among several outputs. Defaults to None: the only output, or the first.
         sigmoid: whether to apply a sigmoid to the map, for a network that returns logits. This changes the
             map but not the place of an extreme. Defaults to False.
-        half: whether to compute under autocast: in float16, on a CPU in bfloat16. Defaults to False.
+        half: whether to compute under autocast: in float16, on a CPU in bfloat16; no effect on an ONNX file. Defaults
+            to False.
+        divide_by_max: whether to scale each resized image so that its maximum is 255 before it is normalized, as
+            U²-Net's released code does. Defaults to False.
+        md5: the MD5 hash of the file ``model``, which is then compared. Defaults to None.
 
     Raises:
         TypeError, ValueError: an argument is not as above; or, at the first call, the model cannot be built or
-            read, the weights are not the network's, or its output is not such a map.
+            read, the weights are not the network's, or its output is not such a map. ValueError: the file has
+            another hash than ``md5``.
         FileNotFoundError: a file does not exist.
-        ImportError: ``model`` is a config, and mmengine is not installed.
+        ImportError: ``model`` is a config, and mmengine is not installed; or an ONNX file, and onnxruntime is not.
 
     .. note::
         Weights, including those in an exported program, are read with ``weights_only=True``: a file that
@@ -66,10 +75,13 @@ class NetworkSaliency(SaliencyDetector):
         output: int | None = None,
         sigmoid: bool = False,
         half: bool = False,
+        divide_by_max: bool = False,
+        md5: str | None = None,
     ) -> None:
         if not isinstance(model, (Mapping, nn.Module, str, Path)):
             raise TypeError(
-                f"model should be a config, an nn.Module or the path of a .pt2 file, got {type(model).__name__}"
+                "model should be a config, an nn.Module or the path of a .pt2 or .onnx file, got "
+                f"{type(model).__name__}"
             )
         if isinstance(model, Mapping) and weights is None:
             raise ValueError("weights should be a file with the network's state dict if model is a config, got None")
@@ -85,6 +97,9 @@ class NetworkSaliency(SaliencyDetector):
         self.output = output
         self.sigmoid = sigmoid
         self.half = half
+        self.divide_by_max = divide_by_max
+        if md5 is not None:
+            _check_md5(model, md5)
         self.network: nn.Module | None = None
         self.device: torch.device | None = None
 
@@ -95,6 +110,8 @@ class NetworkSaliency(SaliencyDetector):
             return torch.zeros((0, *size), device=images.device)
         network = self._network_on(images.device)
         resized = F.interpolate(images.float(), self.input_size, mode="bilinear", align_corners=False, antialias=True)
+        if self.divide_by_max:
+            resized = resized * (255 / resized.amax((1, 2, 3), keepdim=True).clamp(min=1))
         inputs = (resized - self.mean) / self.std
         dtype = torch.bfloat16 if images.device.type == "cpu" else torch.float16
         with torch.autocast(images.device.type, dtype, enabled=self.half):
@@ -108,7 +125,7 @@ class NetworkSaliency(SaliencyDetector):
     def _network_on(self, device: torch.device) -> nn.Module:
         """The network on ``device``; built at the first call."""
         if self.network is None:
-            self.network = _build(self.model)
+            self.network = _build(self.model, self.input_size)
             if self.weights is not None:
                 _load(self.network, self.weights)
         if self.device != device:
@@ -116,6 +133,11 @@ class NetworkSaliency(SaliencyDetector):
             self.mean, self.std = self.mean.to(device), self.std.to(device)
             self.device = device
         return self.network
+
+    def file_hashes(self) -> dict[str, str]:
+        """SHA-256 of the files of network and weights, by argument."""
+        files = dict(model=self.model, weights=self.weights)
+        return {name: file_hash(path) for name, path in files.items() if isinstance(path, (str, Path))}
 
     def _choose(self, outputs: Any, count: int) -> Tensor:
         """The maps (N, 1, h, w) of ``count`` images among the network's outputs."""
@@ -150,7 +172,17 @@ def scale_to_unit_range(maps: Tensor) -> Tensor:
     return torch.where(usable, scaled, 0).clamp(0, 1)
 
 
-def _build(model: Mapping[str, Any] | nn.Module | str | Path) -> nn.Module:
+def _check_md5(model: Any, md5: str) -> None:
+    if not isinstance(model, (str, Path)):
+        raise ValueError(f"md5 should be None unless model is a file, got {md5!r}")
+    found = hashlib.md5(Path(model).read_bytes()).hexdigest()
+    if found != md5.lower():
+        raise ValueError(
+            f"model {model} should have the MD5 hash {md5}, got {found}; get the file again, or remove md5"
+        )
+
+
+def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[int, int]) -> nn.Module:
     if isinstance(model, nn.Module):
         return copy.deepcopy(model).eval()
     if isinstance(model, Mapping):
@@ -164,6 +196,8 @@ def _build(model: Mapping[str, Any] | nn.Module | str | Path) -> nn.Module:
             return MODELS.build(dict(model)).eval()
         except KeyError as error:
             raise ValueError(f"model {dict(model)} cannot be built: {error.args[0]}") from error
+    if str(model).endswith(".onnx"):
+        return OnnxNetwork(model, input_size)
     try:
         with _weights_only():
             # An exported program cannot be switched to eval mode.

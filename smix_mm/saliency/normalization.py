@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Sequence
 
 import torch
@@ -38,14 +38,10 @@ class NormalizedImages:
         return len(self.images)
 
     def __getitem__(self, index: Tensor | slice) -> NormalizedImages:
-        return self.with_images(self.images[index])
+        return replace(self, images=self.images[index])
 
     def roll(self, shifts: int, dims: int) -> NormalizedImages:
-        return self.with_images(self.images.roll(shifts, dims))
-
-    def with_images(self, images: Tensor) -> NormalizedImages:
-        """Other images that were normalized in the same way."""
-        return NormalizedImages(images, self.mean, self.std, self.unit, self.bgr)
+        return replace(self, images=self.images.roll(shifts, dims))
 
     @property
     def shape(self) -> torch.Size:
@@ -186,18 +182,15 @@ def check_mean_std(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor,
     Raises:
         ValueError: not three finite numbers each, or an ``std`` that is not positive.
     """
-    numbers = _three_numbers("mean", mean), _three_numbers("std", std)
-    if bool((numbers[1] <= 0).any()):
+    found = []
+    for name, values in (("mean", mean), ("std", std)):
+        try:
+            numbers = torch.tensor([float(value) for value in values], dtype=torch.float32)
+        except (TypeError, ValueError):
+            numbers = torch.zeros(0)
+        if numbers.shape != (3,) or not bool(numbers.isfinite().all()):
+            raise ValueError(f"{name} should be three numbers, one a channel, got {values!r}")
+        found.append(numbers)
+    if bool((found[1] <= 0).any()):
         raise ValueError(f"std should be three positive numbers, got {std!r}")
-    return numbers
-
-
-def _three_numbers(name: str, values: Sequence[float]) -> Tensor:
-    message = f"{name} should be three numbers, one a channel, got {values!r}"
-    try:
-        numbers = torch.tensor([float(value) for value in values], dtype=torch.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(message) from error
-    if numbers.shape != (3,) or not bool(numbers.isfinite().all()):
-        raise ValueError(message)
-    return numbers
+    return found[0], found[1]

@@ -56,20 +56,12 @@ class OpenCVSaliency(SaliencyDetector):
         self.method = method
 
     def saliency(self, images: Tensor) -> Tensor:
-        maps = [self._one(image) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
-        stacked = np.stack(maps) if maps else np.zeros((0, *images.shape[2:]), np.float32)
-        return torch.from_numpy(stacked).to(images.device)
-
-    def _one(self, image: np.ndarray) -> np.ndarray:
-        bgr = np.ascontiguousarray(image[:, :, ::-1])
-        found, saliency_map = self.detector.computeSaliency(bgr)
-        if not found:
-            raise RuntimeError(f"OpenCV found no {self.method} saliency in an image of shape {image.shape}")
-        return to_unit_range(saliency_map)
-
-
-def to_unit_range(saliency_map: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1]: some releases of OpenCV return uint8 in 0..255, others float32."""
-    if saliency_map.dtype == np.uint8:
-        return saliency_map.astype(np.float32) / 255
-    return saliency_map.astype(np.float32)
+        maps = torch.zeros((len(images), *images.shape[2:]))
+        for index, image in enumerate(images.flip(1).permute(0, 2, 3, 1).cpu().numpy()):
+            found, saliency_map = self.detector.computeSaliency(np.ascontiguousarray(image))
+            if not found:
+                raise RuntimeError(f"OpenCV found no {self.method} saliency in an image of shape {image.shape}")
+            # Some releases of OpenCV return uint8 in 0..255, others float32.
+            scale = 255 if saliency_map.dtype == np.uint8 else 1
+            maps[index] = torch.from_numpy(saliency_map.astype(np.float32) / np.float32(scale))
+        return maps.to(images.device)

@@ -38,23 +38,18 @@ class SpectralResidualSaliency(SaliencyDetector):
         if len(images) == 0:  # fft2 refuses an empty batch
             return torch.zeros((0, *images.shape[2:]), device=images.device)
         small = resize_to_side(grey_image(images))
-        maps = spectral_residual(small.to(torch.float64))
+        spectrum = torch.fft.fft2(small.to(torch.float64))
+        amplitude = spectrum.abs()
+        log_amplitude = amplitude.log1p()
+        residual = log_amplitude - _filter(log_amplitude, torch.ones(3))
+        phase = torch.where(amplitude > NO_AMPLITUDE, spectrum / amplitude.clamp(min=NO_AMPLITUDE), 1)
+        back = torch.fft.ifft2(residual.exp() * phase).abs()
+        maps = _filter(back, torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / (2 * SIGMA**2))) ** 2
+        maps = maps / maps.amax((1, 2), keepdim=True)
         flat = small.amax((1, 2)) == small.amin((1, 2))
         maps = maps.masked_fill(flat[:, None, None], 0).to(torch.float32)
         size = (images.shape[2], images.shape[3])
         return F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
-
-
-def spectral_residual(images: Tensor) -> Tensor:
-    """Maps with a maximum of 1, float64 (N, H, W), of grey images, float64 (N, H, W)."""
-    spectrum = torch.fft.fft2(images)
-    amplitude = spectrum.abs()
-    log_amplitude = amplitude.log1p()
-    residual = log_amplitude - _filter(log_amplitude, torch.ones(3))
-    phase = torch.where(amplitude > NO_AMPLITUDE, spectrum / amplitude.clamp(min=NO_AMPLITUDE), 1)
-    back = torch.fft.ifft2(residual.exp() * phase).abs()
-    maps = _filter(back, torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / (2 * SIGMA**2))) ** 2
-    return maps / maps.amax((1, 2), keepdim=True)
 
 
 def resize_to_side(grey: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ..batch_augments import OfficialSaliencyMix, SaliencyMix
 from ..datasets.training_batches import TrainingBatch
 from ..mixing import MixDraw, MixOptions, draw_mix
 from ..mixing.plan import SOURCES, TARGETS
+from ..saliency.given_maps import GivenMaps, GivenSaliency
 from .mixes import Mix, mix_batch, mix_images
 from .panels import LEAST, MOST, SOURCE, TARGET, Example, Panel, mixed_label, short_name, to_box, to_image, to_mark
 
@@ -24,7 +25,8 @@ def mix_examples(
 ) -> list[Example]:
     """One example per image that a patch is pasted onto by ``augment``: source, its map, target, mixed image."""
     alpha = getattr(augment, "options", MixOptions()).alpha
-    mix = mix_batch(augment, batch.inputs, unnormalizer, draw_mix(len(batch.labels), alpha, generator), seed)
+    draw, maps = draw_mix(len(batch.labels), alpha, generator), batch.maps.get(augment)
+    mix = mix_batch(augment, batch.inputs, unnormalizer, draw, seed, maps)
     examples = []
     for index in mix.changed():
         own, other, lam = batch.labels[index], batch.labels[int(mix.partner[index])], float(mix.lam[index])
@@ -44,15 +46,19 @@ def scheme_examples(augment: SaliencyMix, batch: TrainingBatch, generator: torch
 
     Of ``augment`` the detector, alpha and ties are used.
     """
-    batch_images, detector = augment.uint8_images(batch.inputs), augment.detector
+    batch_images, detector, given = augment.uint8_images(batch.inputs), augment.detector, batch.maps.get(augment)
+    seen: Any = batch_images if given is None else GivenMaps(given)
+    detector = detector if given is None else GivenSaliency()
+    scheme = MixOptions(ties=augment.options.ties)
     batch_draw = draw_mix(len(batch_images), augment.options.alpha, generator)
     for index, partner in enumerate(batch_draw.partner.tolist()):
         if partner == index:
             continue
-        images, sources = batch_images[[index, partner]], batch_images[[partner, index]]
+        images, sources = batch_images[[index, partner]], seen[[partner, index]]
+        maps_given = None if given is None else given[[index, partner]]
         own, other = batch.labels[index], batch.labels[partner]
         draw = MixDraw(torch.tensor([1, 0]), batch_draw.lam[[index] * 2], batch_draw.uniform[[index] * 2])
-        maps = detector(sources).cpu()
+        maps = detector.saliency(sources).clamp(min=0).cpu()
         most, least = (detector.extreme(sources, largest, None)[0] for largest in (True, False))
         marks = [(to_mark(most[place], MOST), to_mark(least[place], LEAST)) for place in (0, 1)]
         panels = [
@@ -63,7 +69,7 @@ def scheme_examples(augment: SaliencyMix, batch: TrainingBatch, generator: torch
         ]
         for source in SOURCES:
             mixes = [
-                mix_images(images, draw, MixOptions(source=source, target=target, ties=augment.options.ties), detector)
+                mix_images(images, draw, replace(scheme, source=source, target=target), detector, maps_given)
                 for target in TARGETS
             ]
             panels.append(replace(_pair(mixes[0], 0)[0], caption=f"cut:\n{source}".replace("_", "-")))
@@ -102,7 +108,9 @@ def compare_examples(
         if lam != official.drawn_lam or cut.partner[0] != official.partner[0]:
             raise RuntimeError("CutMix and the released code should draw the same λ and partners, but they differ.")
         draw = replace(draw, partner=cut.partner, lam=torch.full_like(draw.lam, lam))
-        ours = mix_batch(augment, inputs, unnormalizer, draw, seed + shift)
+        given = batch.maps.get(augment)
+        rolled = None if given is None else given.roll(-shift, 0)
+        ours = mix_batch(augment, inputs, unnormalizer, draw, seed + shift, rolled)
         own, other = labels[0], labels[int(cut.partner[0])]
         mixes = (cut, official, ours)
         by_cutmix, by_released, by_ours = (_pair(mix, 0)[0] for mix in mixes)

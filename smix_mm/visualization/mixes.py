@@ -17,6 +17,7 @@ from ..mixing import MixDraw, MixOptions, paste, plan_mix
 from ..mixing.patch import saliency_weights
 from ..mixing.plan import choose_points, mix_numbers
 from ..saliency import FineGrainedSaliency, SaliencyDetector
+from ..saliency.given_maps import GivenMaps, GivenSaliency
 from ..utils.random_state import preserved_random_state
 from .panels import MOST, SYMBOLS
 
@@ -81,7 +82,9 @@ def can_be_shown(augment: Any) -> bool:
     return isinstance(augment, (SaliencyMix, OfficialSaliencyMix, CutMix)) and not isinstance(augment, ResizeMix)
 
 
-def mix_batch(augment: Any, inputs: Tensor, unnormalizer: SaliencyMix, draw: MixDraw, seed: int) -> Mix:
+def mix_batch(
+    augment: Any, inputs: Tensor, unnormalizer: SaliencyMix, draw: MixDraw, seed: int, maps: Tensor | None = None
+) -> Mix:
     """Mix a batch with an augmentation; the state of every random generator stays the same.
 
     Args:
@@ -90,26 +93,39 @@ def mix_batch(augment: Any, inputs: Tensor, unnormalizer: SaliencyMix, draw: Mix
         unnormalizer: a SaliencyMix whose ``uint8_images`` undoes the normalization.
         draw: the random numbers of a SaliencyMix; other augmentations ignore it.
         seed: the seed of the global generators, from which the other augmentations draw.
+        maps: see :func:`mix_images`.
     """
     if not isinstance(augment, SaliencyMix):
         return _mix_with_global_generators(augment, inputs, unnormalizer, seed)
     # A copy, because on a GPU it counts the batches that it has checked.
     images = copy.copy(augment.unnormalize)(inputs)
-    return mix_images(images, draw, augment.options, augment.detector)
+    return mix_images(images, draw, augment.options, augment.detector, maps)
 
 
-def mix_images(images: Tensor, draw: MixDraw, options: MixOptions, detector: SaliencyDetector) -> Mix:
-    """SaliencyMix of images, uint8 RGB (N, 3, H, W), made by the functions that training uses."""
-    plan = plan_mix(images, draw, options, detector)
+def mix_images(
+    images: Tensor, draw: MixDraw, options: MixOptions, detector: SaliencyDetector, given: Tensor | None = None
+) -> Mix:
+    """SaliencyMix of images, made by the functions that training uses.
+
+    Args:
+        images: uint8 RGB (N, 3, H, W).
+        draw: see :func:`~smix_mm.mixing.draw_mix`.
+        options: see :class:`~smix_mm.mixing.MixOptions`.
+        detector: the saliency detector.
+        given: float32 (N, H, W), the maps of the images before a crop, in place of the detector's. Defaults to None.
+    """
+    seen: Any = images if given is None else GivenMaps(given)
+    detector = detector if given is None else GivenSaliency()
+    plan = plan_mix(seen, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
-    sources = images[plan.partner]
+    sources = seen[plan.partner]
     lam = plan.lam
     if options.label == "saliency":
-        lam = saliency_weights(detector(images), plan.partner, plan.source_boxes, plan.target_boxes)
+        lam = saliency_weights(detector.saliency(seen), plan.partner, plan.source_boxes, plan.target_boxes)
     height, width = images.shape[2:]
     numbers = mix_numbers(draw, height, width, options).to(images.device)
 
-    def points(searched: Tensor, where: str, end: int) -> Tensor:
+    def points(searched: Any, where: str, end: int) -> Tensor:
         # With one box per batch, only the first pair's points count.
         searched = searched[: len(numbers.size)]
         found = choose_points(searched, where, options.ties, detector, numbers.pick[:, end], numbers.centre[:, end])
@@ -123,10 +139,10 @@ def mix_images(images: Tensor, draw: MixDraw, options: MixOptions, detector: Sal
         source_boxes=plan.source_boxes.cpu(),
         target_boxes=plan.target_boxes.cpu(),
         lam=lam.cpu(),
-        maps=detector(sources).cpu(),
+        maps=detector.saliency(sources).clamp(min=0).cpu(),
         map_caption="saliency map\nof the source",
         source_points=points(sources, options.source, 0),
-        target_points=None if options.target == "corresponding" else points(images, options.target, 1),
+        target_points=None if options.target == "corresponding" else points(seen, options.target, 1),
         source_symbol=SYMBOLS[options.source],
         target_symbol=SYMBOLS.get(options.target, MOST),
     )

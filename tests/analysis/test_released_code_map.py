@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smix_mm.analysis.padding_peaks import PADDING_MODES, format_padding, measure_padding
+from smix_mm.analysis.padding_peaks import BEFORE, PADDING_MODES, format_padding, measure_padding
 from smix_mm.analysis.released_code_map import (
     RELEASED,
     TRUE,
@@ -92,7 +92,11 @@ def test_peaks_move_into_black_padding_and_not_into_reflections(bright):
     assert (result["images"], result["height"], result["width"], result["padding"]) == (40, 32, 32, 4)
     shares = result["share_of_peaks_there"]
     assert shares["no padding"] == {"first": 0, "random": 0} and shares["reflection"] == {"first": 0, "random": 0}
-    assert shares["zeros"]["first"] > 0.5
+    assert shares["zeros"]["first"] > 0.5 and shares[BEFORE] == {"first": 0, "random": 0}
+    # Beside it are the next two rows and columns, unless the shift along their axis is 0.
+    strips = [(32 - abs(y)) * (32 - abs(x)) for y in range(-4, 5) for x in range(-4, 5)]
+    within = [(32 - abs(y) - 2 * (y != 0)) * (32 - abs(x) - 2 * (x != 0)) for y in range(-4, 5) for x in range(-4, 5)]
+    assert result["share_of_area_beside"] == pytest.approx((sum(strips) - sum(within)) / 81 / 1024, abs=0.01)
     assert {name: np.sum(peaks) for name, peaks in result["peaks"].items()} == dict.fromkeys(PADDING_MODES, 40)
     # A shift of k of 4 pixels pads k / 32 of a side; the mean over both axes and all 9 shifts is 13.4 %.
     assert result["share_of_area_padded"] == pytest.approx(0.134, abs=0.02)
@@ -104,7 +108,7 @@ def test_the_padding_finding_holds_on_cifar10(few_cifar10):
     result = measure_padding([few_cifar10 / "train"])
     shares = {name: share["first"] for name, share in result["share_of_peaks_there"].items()}
     assert result["images"] == 240
-    assert 0.4 < shares["zeros"] < 0.6 and shares["reflection"] < shares["no padding"] < 0.3
+    assert 0.4 < shares["zeros"] < 0.6 and shares[BEFORE] == 0 and shares["reflection"] < shares["no padding"] < 0.3
     assert "| zeros | 1" in format_padding(result)
 
 

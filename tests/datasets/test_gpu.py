@@ -29,17 +29,18 @@ SHORT = {
 }
 
 
-def test_crops_flips_and_mixes_equal_the_cpus(device):
+@pytest.mark.parametrize("before_crop", [False, True])
+def test_crops_flips_and_mixes_equal_the_cpus(before_crop, device):
     images = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     labels = torch.arange(32) % 10
 
     def batches(on):
         torch.manual_seed(3)
         augments = dict(augments=dict(type="SaliencyMix", mean=MEAN, std=STD), probs=1.0)
-        preprocessor = MODELS.build(
-            dict(type="InMemoryClsDataPreprocessor", mean=MEAN, std=STD, num_classes=10, batch_augments=augments)
-        ).to(on)
-        found = [preprocessor(dict(inputs=images.to(on), data_samples=labels.to(on)), training=True) for _ in range(3)]
+        settings = dict(mean=MEAN, std=STD, num_classes=10, saliency_before_crop=before_crop, batch_augments=augments)
+        preprocessor = MODELS.build(dict(type="InMemoryClsDataPreprocessor", **settings)).to(on)
+        batch = dict(inputs=images.to(on), data_samples=labels.to(on), places=torch.arange(32))
+        found = [preprocessor(batch, training=True) for _ in range(3)]
         return [(each["inputs"], each["data_samples"].scores) for each in found]
 
     for (inputs, scores), (cpu_inputs, cpu_scores) in zip(batches(device), batches("cpu")):
@@ -69,8 +70,10 @@ def test_it_trains_on_the_gpu_in_bfloat16_and_channels_last(made_up_cifar10, tmp
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("probs", [0.5, 1.0])
-def test_captured_steps_train_the_network_that_uncaptured_ones_train(probs, made_up_cifar10, tmp_path, monkeypatch):
+@pytest.mark.parametrize("probs, before_crop", [(0.5, False), (1.0, False), (1.0, True)])
+def test_captured_steps_train_the_network_that_uncaptured_ones_train(
+    probs, before_crop, made_up_cifar10, tmp_path, monkeypatch
+):
     monkeypatch.setenv("SMIX_CIFAR10", str(made_up_cifar10))
     # So that half of 40 iterations suffice until a batch is not looked at any more.
     monkeypatch.setattr(normalization, "CHECKED_GPU_BATCHES", 2)
@@ -85,6 +88,7 @@ def test_captured_steps_train_the_network_that_uncaptured_ones_train(probs, made
         )
         cfg = load_config(config, tmp_path / name, options, "none")
         cfg.data_preprocessor.batch_augments.probs = probs
+        cfg.data_preprocessor.saliency_before_crop = before_crop
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.experiment_name = f"{name} {probs}"
         runner = build_runner(cfg)

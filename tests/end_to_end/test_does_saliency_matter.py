@@ -19,7 +19,7 @@ LISTED = [
     "spectral-residual", "non-salient", "random-ties",
 ]  # fmt: skip
 CUT = [*LISTED, "shuffled-clip", "shuffled-shift"]
-ALL = [*CUT, "resizemix", "guidedmixup", "saliencymix-saliency-label", "recursivemix"]
+ALL = [*CUT, "resizemix", "guidedmixup", "saliencymix-saliency-label", "recursivemix", "saliency-before-crop"]
 SHORT = ["baseline", "cutmix", "random-shift", "official", "saliency-batch", "saliency-shift"]
 TRANSFER = ["baseline", "cutmix", "official", "saliency-shift"]
 # Arms, the config of their pretraining, number of seeds.
@@ -78,7 +78,10 @@ def test_arms_differ_in_the_mixing_alone(study):
     baseline = arm(study, "baseline")
     assert "batch_augments" not in baseline["data_preprocessor"]
     for name in names[1:]:
-        own = {"model.type", "model.omega"} if name == "recursivemix" else set()
+        own = {
+            "recursivemix": {"model.type", "model.omega"},
+            "saliency-before-crop": {"data_preprocessor.saliency_before_crop"},
+        }.get(name, set())
         assert differences(baseline, arm(study, name)) == {"data_preprocessor.batch_augments", *own}, name
 
 
@@ -102,6 +105,7 @@ def test_the_mixings_are_those_of_the_list():
         "guidedmixup": dict(type="GuidedMixup", mean=MEAN, std=STD, channel_order="rgb"),
         "saliencymix-saliency-label": dict(shift, label="saliency"),
         "recursivemix": dict(type="RecursiveMix", alpha=0.5),
+        "saliency-before-crop": shift,
     }
     for study, (names, _, _) in STUDIES.items():
         for name in names[1:]:
@@ -161,7 +165,14 @@ def areas(few_cifar10):
 
 def test_patches_kept_inside_replace_the_same_area_as_arm_8_wherever_they_are(areas):
     eighth = areas["saliency-shift"]
-    for name in ("random-shift", "spectral-residual", "non-salient", "random-ties", "shuffled-shift"):
+    for name in (
+        "random-shift",
+        "spectral-residual",
+        "non-salient",
+        "random-ties",
+        "shuffled-shift",
+        "saliency-before-crop",
+    ):
         assert areas[name] == eighth, name
     # One in a batch is its own partner on average; batches are of 128 and 112 here.
     expected = INSIDE / 1024 * (1 - 2 / 240)
@@ -213,7 +224,7 @@ def test_the_study_runs_at_smoke_size_by_one_command_that_is_interrupted_and_rep
     assert not (tmp_path / "smoke_transfer").exists()
     whole = subprocess.run(command, **options)
     assert whole.returncode == 0, whole.stdout[-4000:]
-    for study, arms, runs in (("smoke", ALL, 17), ("smoke_transfer", TRANSFER, 12)):
+    for study, arms, runs in (("smoke", ALL, 18), ("smoke_transfer", TRANSFER, 12)):
         folder = tmp_path / study
         text = (folder / "report.md").read_text()
         assert text.startswith("# Smoke run, no result")
@@ -227,4 +238,4 @@ def test_the_study_runs_at_smoke_size_by_one_command_that_is_interrupted_and_rep
     ]
     assert len(proofs) == 8 and {proof["loaded"] for proof in proofs} == {"whole"}
     hashes = {torch.load(path, weights_only=True)["meta"]["hash"] for path in tmp_path.glob("smoke/*/*/*/backbone.pth")}
-    assert len(hashes) == 13, "no two arms trained alike"
+    assert len(hashes) == 14, "no two arms trained alike"

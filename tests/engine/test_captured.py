@@ -64,7 +64,9 @@ def history(runner, name: str) -> list[float]:
     return list(runner.message_hub.get_scalar(name).data[0])
 
 
-@pytest.mark.parametrize("arm, interval", [("baseline", 2), ("saliencymix", 2), ("saliencymix", 50)])
+@pytest.mark.parametrize(
+    "arm, interval", [("baseline", 2), ("saliencymix", 2), ("saliencymix", 50), ("saliencymix-before-crop", 2)]
+)
 def test_the_same_draws_train_the_same_network(arm, interval, few_cifar10, tmp_path, monkeypatch, stand_in):
     plain = run(tmp_path / "plain", arm, few_cifar10, monkeypatch, None)
     replayed = run(tmp_path / "captured", arm, few_cifar10, monkeypatch, dict(warm_up=2, interval=interval))
@@ -104,16 +106,16 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_stops_the_run_when_it_is_
     before = {}
     step = captured.CapturedStep.replay
 
-    def spoilt(self, data, crops, numbers):
+    def spoilt(self, *batch):
         runner = self.hook.runner
         if runner.iter != 6:
-            return step(self, data, crops, numbers)
+            return step(self, *batch)
         optimizer = runner.optim_wrapper.optimizer
         before.update({name: value.clone() for name, value in runner.model.state_dict().items()})
         momenta = [optimizer.state[each]["momentum_buffer"].clone() for each in runner.model.parameters()]
         with monkeypatch.context() as patch:
             patch.setattr(self.hook, "parse_losses", lambda losses: _as_nan(*parse(losses)))
-            losses = step(self, data, crops, numbers)
+            losses = step(self, *batch)
         for name, value in runner.model.state_dict().items():
             if value.is_floating_point():
                 assert torch.equal(value, before[name]), name

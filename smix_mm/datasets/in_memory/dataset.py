@@ -58,14 +58,20 @@ class InMemoryDataset(Dataset):
         return dict(inputs=self.images[index], data_samples=self.labels[index])
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """A whole batch, called by torch's data loader: ``inputs`` (N, 3, H, W), ``data_samples`` (N,)."""
+        """A whole batch, called by torch's data loader.
+
+        Returns:
+            ``inputs``, uint8 RGB (N, 3, H, W), ``data_samples``, int64 (N,), and, on the CPU, ``places``, int64 (N,):
+            the indices.
+        """
         if self.device.type != "cpu" and get_worker_info() is not None:
             raise RuntimeError(
                 f"the dataloader of images on {self.device} should have num_workers=0 and "
                 "persistent_workers=False, got worker processes"
             )
-        places = torch.as_tensor(indices).to(self.device, non_blocking=True)
-        return dict(inputs=self.images[places], data_samples=self.labels[places])
+        places = torch.as_tensor(indices)
+        chosen = places.to(self.device, non_blocking=True)
+        return dict(inputs=self.images[chosen], data_samples=self.labels[chosen], places=places)
 
 
 @FUNCTIONS.register_module()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from ...batch_augments.saliency_mix import SaliencyMix
+from ...batch_augments.shuffled import ShuffledSaliencyMix
 from ...mixing.plan import own_generator
 from ...models.label_batch import LabelBatch
+from .map_cache import MapCache
 
 # Separates the draws from those of a batch augmentation with the same seed and rank.
 STREAM = 1
@@ -35,13 +39,14 @@ def draw_crops(number: int, padding: int, flip_prob: float, generator: torch.Gen
     return torch.cat([corners, flips.long()], dim=1)
 
 
-def crop_and_flip(images: Tensor, crops: Tensor, padding: int) -> Tensor:
-    """Pad images with zeros, crop each to its former size, and flip some horizontally.
+def crop_and_flip(images: Tensor, crops: Tensor, padding: int, value: float = 0) -> Tensor:
+    """Pad images, crop each to its former size, and flip some horizontally.
 
     Args:
         images: (N, C, H, W), any dtype.
         crops: int64 (N, 3) on the same device, from :func:`draw_crops`.
         padding: pixels on each side.
+        value: of the padding. Defaults to 0.
 
     Returns:
         (N, C, H, W), a new tensor, ``channels_last`` in memory.
@@ -52,7 +57,7 @@ def crop_and_flip(images: Tensor, crops: Tensor, padding: int) -> Tensor:
     columns = torch.arange(width, device=images.device)
     columns = left + torch.where(flip.bool(), width - 1 - columns, columns)
     sample = torch.arange(number, device=images.device).view(number, 1, 1)
-    padded = F.pad(images, (padding,) * 4)
+    padded = F.pad(images, (padding,) * 4, value=value)
     # Index tensors around a slice put the channels last: channels_last in memory.
     return padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
@@ -73,13 +78,19 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         flip_prob: probability of a horizontal flip. Defaults to 0.5.
         to_onehot: return one-hot scores even without batch augmentations. Defaults to False.
         batch_augments: as in ``ClsDataPreprocessor``.
+        saliency_before_crop: whether ``SaliencyMix`` and ``ShuffledSaliencyMix`` take the map of the image before the
+            crop, which is then cropped and flipped with the image; a pixel of black padding is neither the most nor
+            the least salient one. Otherwise they take the map of the crop. All random numbers are the same. Each map
+            is computed once, see :class:`~smix_mm.datasets.in_memory.map_cache.MapCache`. Defaults to False.
 
     Raises:
-        ValueError: ``padding`` or ``flip_prob`` is out of range.
+        ValueError: ``padding`` or ``flip_prob`` is out of range, or ``saliency_before_crop`` is set but none of the
+            batch augmentations reads a map.
 
     Attributes:
         generator: the CPU generator of crops and flips, seeded at the first batch from
             ``torch.initial_seed()`` and the rank; None before that.
+        last_crops: crops and flips of the last batch; None if it was not cropped.
     """
 
     def __init__(
@@ -91,6 +102,7 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         flip_prob: float = 0.5,
         to_onehot: bool = False,
         batch_augments: dict[str, Any] | None = None,
+        saliency_before_crop: bool = False,
     ) -> None:
         if padding < 0:
             raise ValueError(f"padding should be at least 0, got {padding}.")
@@ -102,13 +114,22 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         self.padding = padding
         self.flip_prob = flip_prob
         self.generator: torch.Generator | None = None
+        self.last_crops: Tensor | None = None
+        augments = self.batch_augments.augments if self.batch_augments else ()
+        # Without the option there is no cache, so every augmentation gets its maps from the crops.
+        self.caches = {one: MapCache(one.detector) for one in augments if saliency_before_crop and takes_maps(one)}
+        if saliency_before_crop and not self.caches:
+            raise ValueError(
+                "batch_augments should have SaliencyMix or ShuffledSaliencyMix with saliency_before_crop=True, got "
+                "none that reads a saliency map; add one, or remove saliency_before_crop"
+            )
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Augment and normalise a batch.
 
         Args:
-            data: ``inputs``, uint8 RGB (N, 3, H, W), and ``data_samples``, class numbers int64 (N,),
-                which may be missing.
+            data: ``inputs``, uint8 RGB (N, 3, H, W); ``data_samples``, class numbers int64 (N,), which may be
+                missing; and, for ``saliency_before_crop``, ``places``, int64 (N,).
             training: whether to crop, flip and apply the batch augmentations.
 
         Returns:
@@ -123,11 +144,16 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         crops = None
         if training and (self.padding or self.flip_prob):
             crops = self.draw_crops(len(images)).to(images.device, non_blocking=True)
+        self.last_crops = crops
         inputs, scores = self.augment(images, labels, crops)
         if labels is None:
             return dict(inputs=inputs, data_samples=None)
-        if training and self.batch_augments is not None:
-            inputs, scores = self.batch_augments(inputs, scores)
+        augment: Any = self.pick_augment() if training else None
+        maps = self.maps(augment, data)
+        if maps is not None:
+            inputs, scores = augment.mix(inputs, scores, self.crop_maps(maps, crops))
+        elif augment is not None:
+            inputs, scores = augment(inputs, scores)
         return dict(inputs=inputs, data_samples=LabelBatch(labels, scores))
 
     def draw_crops(self, number: int) -> Tensor:
@@ -135,6 +161,27 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         if self.generator is None:
             self.generator = own_generator(STREAM)
         return draw_crops(number, self.padding, self.flip_prob, self.generator)
+
+    def pick_augment(self) -> Any:
+        """The batch augmentation of the next batch, or None, picked as mmpretrain does."""
+        wrapper = self.batch_augments
+        return wrapper.augments[np.random.choice(len(wrapper.augments), p=wrapper.probs)] if wrapper else None
+
+    def maps(self, augment: Any, data: Mapping[str, Any]) -> Tensor | None:
+        """The maps of the images before the crop, float32 (N, H, W), if ``augment`` takes these; else None."""
+        cache = self.caches.get(augment)
+        if cache is None:
+            return None
+        if not isinstance(data.get("places"), Tensor):
+            raise TypeError(
+                "a batch should have places for saliency_before_crop, got none; use InMemoryDataset, not wrapped in "
+                "another dataset, and collate_fn=dict(type='whole_batch')"
+            )
+        return cache(self.cast_data(data["inputs"]), data["places"].cpu())
+
+    def crop_maps(self, maps: Tensor, crops: Tensor | None) -> Tensor:
+        """Crop and flip maps (N, H, W) with their images; the padding is -1."""
+        return maps if crops is None else self.crop(maps[:, None], crops, -1)[:, 0]
 
     def augment(self, images: Tensor, labels: Tensor | None, crops: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Crop and flip, unless ``crops`` is None, normalise, and compute one-hot scores if they are needed."""
@@ -145,9 +192,18 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
         scores = F.one_hot(labels, self.num_classes) if labels is not None and self.to_onehot else None
         return inputs, scores
 
-    def crop(self, images: Tensor, crops: Tensor) -> Tensor:
+    def crop(self, images: Tensor, crops: Tensor, value: float = 0) -> Tensor:
         """See :func:`crop_and_flip`."""
-        return crop_and_flip(images, crops, self.padding)
+        return crop_and_flip(images, crops, self.padding, value)
+
+
+def takes_maps(augment: Any) -> bool:
+    """Whether a batch augmentation reads a saliency map that it can be given."""
+    return isinstance(augment, (SaliencyMix, ShuffledSaliencyMix)) and (
+        augment.options.source != "random"
+        or augment.options.target != "corresponding"
+        or augment.options.label == "saliency"
+    )
 
 
 def _check(images: Any, labels: Any) -> None:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Tuple
 
 import numpy as np
 
 from ...utils.choices import check_option
 
-LAYOUTS = ("auto", "official", "folder")
+Split = Tuple[np.ndarray, np.ndarray, Tuple[str, ...]]
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 
 
-@dataclass(frozen=True)
-class OfficialFiles:
-    """The files of a CIFAR archive (https://www.cs.toronto.edu/~kriz/cifar.html).
-
-    Attributes:
-        folder: the folder in the archive.
-        train, test: files of the two splits.
-        meta: the file with the class names.
-        names: the key of the class names.
-        labels: the key of the class numbers.
-    """
+class OfficialFiles(NamedTuple):
+    """Names in a CIFAR archive (https://www.cs.toronto.edu/~kriz/cifar.html); the last two are keys in its files."""
 
     folder: str
     train: tuple[str, ...]
@@ -36,43 +26,19 @@ class OfficialFiles:
     labels: str
 
 
-CIFAR10 = OfficialFiles(
-    folder="cifar-10-batches-py",
-    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
-    test=("test_batch",),
-    meta="batches.meta",
-    names="label_names",
-    labels="labels",
-)
-CIFAR100 = OfficialFiles(
-    folder="cifar-100-python",
-    train=("train",),
-    test=("test",),
-    meta="meta",
-    names="fine_label_names",
-    labels="fine_labels",
-)
+BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
+CIFAR10 = OfficialFiles("cifar-10-batches-py", BATCHES, ("test_batch",), "batches.meta", "label_names", "labels")
+CIFAR100 = OfficialFiles("cifar-100-python", ("train",), ("test",), "meta", "fine_label_names", "fine_labels")
 
 
-def read_split(
-    data_root: str | Path, split: str, layout: str = "auto"
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Read a split into memory.
-
-    Args:
-        data_root: see :class:`~smix_mm.datasets.in_memory.dataset.InMemoryDataset`.
-        split: ``'train'`` or ``'test'``.
-        layout: ``'auto'``, ``'official'`` or ``'folder'``.
+def read_split(data_root: str | Path, split: str, layout: str = "auto") -> Split:
+    """Read a split into memory; arguments and errors as for ``InMemoryDataset``.
 
     Returns:
         Images, uint8 RGB (N, 3, H, W); labels, int64 (N,); names of the classes.
-
-    Raises:
-        FileNotFoundError: there are no such files or folders.
-        ValueError: a wrong argument, or a damaged file.
     """
     check_option("split", split, ("train", "test"))
-    check_option("layout", layout, LAYOUTS)
+    check_option("layout", layout, ("auto", "official", "folder"))
     root = Path(data_root)
     if layout != "folder":
         for files in (CIFAR10, CIFAR100):
@@ -88,8 +54,7 @@ def read_split(
     raise FileNotFoundError(f"{root} should contain {expected[layout]}; tools/prepare_data.py downloads CIFAR")
 
 
-def read_official(root: Path, files: OfficialFiles, split: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Read a split of CIFAR's official files, see :func:`read_split`."""
+def read_official(root: Path, files: OfficialFiles, split: str) -> Split:
     folder = root / files.folder
     classes = tuple(_entry(folder / files.meta, files.names))
     parts = [_read_batch(folder / name, files.labels, len(classes)) for name in getattr(files, split)]
@@ -133,8 +98,8 @@ class _ArrayUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
 
-def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Read ``<class>/*`` of one split, decoded as mmpretrain's ``LoadImageFromFile`` does, see :func:`read_split`."""
+def read_folder(folder: Path) -> Split:
+    """Read ``<class>/*``, decoded as by mmpretrain's ``LoadImageFromFile``."""
     classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
     paths, labels = [], []
     for number, name in enumerate(classes):

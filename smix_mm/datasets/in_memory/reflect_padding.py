@@ -39,8 +39,8 @@ class ReflectClsDataPreprocessor(InMemoryClsDataPreprocessor):
     no such edge. The same seed gives the same crops and flips; arguments, results and errors are the same.
     """
 
-    def crop(self, images: Tensor, crops: Tensor) -> Tensor:
-        # super().crop pads the reflected image with black; the middle of the result contains none of it.
-        wide = super().crop(reflect_pad(images, self.padding), crops)
+    def crop(self, images: Tensor, crops: Tensor, value: float = 0) -> Tensor:
+        # super().crop pads the reflected image with `value`; the middle of the result contains none of it.
+        wide = super().crop(reflect_pad(images, self.padding), crops, value)
         height, width = images.shape[2:]
         return wide[:, :, self.padding : self.padding + height, self.padding : self.padding + width]

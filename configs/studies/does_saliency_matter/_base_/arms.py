@@ -42,4 +42,7 @@ for name, augment in augments.items():
     arms[name] = dict(cfg_options={"data_preprocessor.batch_augments": mixing})
 # With its consistency loss.
 arms["recursivemix"]["cfg_options"].update({"model.type": "RecursiveMixClassifier", "model.omega": 0.1})
-del shift, clip, augments, name, augment, mixing
+# The map of the image before the crop: its peak does not lie in the padding.
+before = {**arms["saliency-shift"]["cfg_options"], "data_preprocessor.saliency_before_crop": True}
+arms["saliency-before-crop"] = dict(cfg_options=before)
+del before, shift, clip, augments, name, augment, mixing
