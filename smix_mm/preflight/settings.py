@@ -114,7 +114,7 @@ def augments_of(preprocessor: Mapping[str, Any], path: str) -> list[tuple[str, M
 def reads_files(cfg: Mapping[str, Any], part: str = "train") -> bool:
     """Whether images are read from files, and so reach the data preprocessor as BGR."""
     return any(
-        type_name(step) in ("LoadImageFromFile", "StrictLoadImage")
+        type_name(step) in ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop")
         for _, steps in pipelines_of(cfg, part)
         for step in steps
     )

@@ -129,6 +129,6 @@ def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
 def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> str:
     # Images read from files are BGR; those of datasets in memory (CIFAR) are RGB.
     steps = repr(config.get("train_dataloader", ""))
-    from_files = "LoadImageFromFile" in steps or "StrictLoadImage" in steps
+    from_files = any(name in steps for name in ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop"))
     flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
     return "rgb" if from_files == flipped else "bgr"

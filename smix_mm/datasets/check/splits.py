@@ -132,7 +132,9 @@ def _split(dataset: Mapping[str, Any], num_classes: int | None) -> Split | None:
     root = str(dataset.get("data_root") or "")
     if "://" in root:
         raise DataError(f"data_root should be a local folder, got {root}")
-    if dataset.get("backend_args") or kind not in _VOC + _CLASSIFICATION:  # a backend may not open local files
+    steps = [step for step in dataset.get("pipeline") or () if isinstance(step, Mapping)]
+    # A backend may not open local files.
+    if kind not in _VOC + _CLASSIFICATION or any(each.get("backend_args") for each in (dataset, *steps)):
         return None
 
     prefix: Any = dataset.get("data_prefix") or ""
