@@ -61,7 +61,9 @@ def classification_batch(dataset, image_files) -> dict:
         return dict(inputs=images, data_samples=torch.tensor([0, 1]))
     while "dataset" in dataset:
         dataset = dataset.dataset
-    large = any(step.type in ("RandomResizedCrop", "ResizeEdge") for step in dataset.pipeline)
+    large = any(step.type in ("LoadRandomResizedCrop", "RandomResizedCrop", "ResizeEdge") for step in dataset.pipeline)
+    # The made-up images are files.
+    dataset.pipeline[0].backend_args = None
     pipeline = Compose(dataset.pipeline)
     np.random.seed(0)
     return default_collate([pipeline(dict(img_path=str(image_files[large]), gt_label=n)) for n in range(2)])
@@ -91,7 +93,8 @@ def cfg_of(read, image_files, request):
         init_default_scope(cfg.default_scope)
         if cfg.default_scope == "mmdet":
             return cfg, detection_batch(), detection_batch()
-        assert all(part.pipeline[0].type == "LoadImageFromFile" for part in parts(cfg) if "pipeline" in part)
+        first = [part.pipeline[0].type for part in parts(cfg) if "pipeline" in part]
+        assert set(first) <= {"LoadImageFromFile", "LoadRandomResizedCrop"}
         batches = [
             classification_batch(loader.dataset, image_files) for loader in (cfg.train_dataloader, cfg.test_dataloader)
         ]

@@ -68,7 +68,7 @@ def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) ->
                 detail = f"ends after {status.st_size} bytes without its end marker"
                 return ImageInfo([Problem("truncated-image", detail)], length=status.st_size)
             file.seek(0)
-            header = None if decode else read_header(file, follow_exif)
+            header = None if decode else _read_header(file, follow_exif)
             if header is not None:
                 return ImageInfo([], *header, status.st_size)
             file.seek(0)
@@ -116,7 +116,7 @@ def _has_jpeg_end(content: bytes) -> bool:
     return False
 
 
-def read_header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], bool] | None:
+def _read_header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], bool] | None:
     """The size (width, height), and whether EXIF rotates it, or None if Pillow cannot read the file."""
     from PIL import Image
 
@@ -133,6 +133,12 @@ def read_header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], bo
     return ((height, width) if rotated else (width, height)), bool(rotated)
 
 
+def read_size(content: bytes) -> tuple[int, int] | None:
+    """The size (width, height) of an image after its EXIF rotation, from its header; None if Pillow cannot read it."""
+    header = _read_header(io.BytesIO(content), True)
+    return header and header[0]
+
+
 def _decode(content: bytes, follow_exif: bool) -> ImageInfo:
     import cv2
     import numpy as np
@@ -147,7 +153,7 @@ def _decode(content: bytes, follow_exif: bool) -> ImageInfo:
         return ImageInfo([Problem("unreadable-image", warning or "OpenCV cannot decode it")], length=len(content))
     height, width = image.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height}".encode() + image.tobytes(), digest_size=20).hexdigest()
-    header = read_header(io.BytesIO(content), True) if follow_exif else None
+    header = _read_header(io.BytesIO(content), True) if follow_exif else None
     problems = [Problem("damaged-image", warning)] if warning else []
     return ImageInfo(problems, (width, height), header is not None and header[1], len(content), digest)
 

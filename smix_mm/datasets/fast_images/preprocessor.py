@@ -88,8 +88,10 @@ class AugmentingClsDataPreprocessor(BatchClsDataPreprocessor):
         if training:
             if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.shape[1:2] != (3,):
                 given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-                raise TypeError(f"inputs should be a uint8 tensor (N, 3, H, W), got {given}; end the pipeline with "
-                                "PackTensors and use collate_fn=dict(type='channels_last_batch')")
+                raise TypeError(
+                    f"inputs should be a uint8 tensor (N, 3, H, W), got {given}; end the pipeline with "
+                    "PackTensors and use collate_fn=dict(type='channels_last_batch')"
+                )
             images = self.augment(images, self.draw(len(images)).to(images.device, non_blocking=True))
         return super().forward({"inputs": images, "data_samples": data.get("data_samples")}, training)
 

@@ -17,7 +17,7 @@ from .download import Archive
 
 Log = Callable[[str], None]
 
-_SHOWN = 3
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,13 @@ class CheckResult:
         name: name of the data set.
         errors: everything that is wrong, the most important first.
         summary: what was found, such as ``"10 classes, 50,000 images in train, 10,000 in test"``.
+        proof: what was checked of each image.
     """
 
     name: str
     errors: list[str] = field(default_factory=list)
     summary: str = ""
+    proof: str = "every image opens"
 
     @property
     def complete(self) -> bool:
@@ -71,8 +73,8 @@ class CheckResult:
     def line(self) -> str:
         """The result in one line."""
         if self.complete:
-            return f"{self.name} is complete: {self.summary}; every image opens"
-        return f"{self.name} is incomplete or damaged: {first_few(self.errors, _SHOWN, '; ')}"
+            return f"{self.name} is complete: {self.summary}; {self.proof}"
+        return f"{self.name} is incomplete or damaged: {first_few(self.errors, SHOWN, '; ')}"
 
 
 class DataSet(ABC):
@@ -135,7 +137,7 @@ def check_folders(result: CheckResult, folder: Path, expected: Counts) -> None:
     everywhere = set().union(*classes.values())
     for split, names in classes.items():
         if missing := sorted(everywhere - names):
-            result.errors.append(f"{split} has no image of {first_few(missing, _SHOWN)}")
+            result.errors.append(f"{split} has no image of {first_few(missing, SHOWN)}")
     compare_counts(result, counts, expected)
     result.errors += decoding_errors(paths, folder)
     result.summary = f"{_count(len(everywhere), 'class')}, {format_counts(counts)}"
