@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 from typing import Any, Sequence
 
@@ -122,7 +123,7 @@ class LoadRandomResizedCrop(StrictLoadImage):
     def load_encoded(self, path: str) -> tuple[np.ndarray, Box, tuple[int, int]]:
         """The encoded JPEG, its box and its shape (height, width)."""
         content = self._read(path)
-        shape = _shape(content, plain_jpeg=True)
+        shape = _shape(content) if _is_plain_jpeg(content) else None
         if shape is None:
             image = self._decode(path, content, "color")
             shape = image.shape[:2]
@@ -130,16 +131,20 @@ class LoadRandomResizedCrop(StrictLoadImage):
         return np.frombuffer(content, np.uint8), self.draw(shape), shape
 
 
-def _shape(content: bytes, plain_jpeg: bool = False) -> tuple[int, int] | None:
-    """Height and width as OpenCV decodes an image, from its header; None if unknown, or not a plain JPEG if asked."""
+def _shape(content: bytes) -> tuple[int, int] | None:
+    """Height and width as OpenCV decodes an image, from its header; None if unknown."""
     size = read_size(content)
-    if size is None:
-        return None
-    if plain_jpeg and (
-        not content.startswith(b"\xff\xd8") or b"Exif\0" in content[:4096] or b"Adobe" in content[:4096]
-    ):
-        return None
-    return size[::-1]
+    return size and size[::-1]
+
+
+def _is_plain_jpeg(content: bytes) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.format == "JPEG" and image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1
+    except Exception:  # a broken header can raise anything; OpenCV then decides
+        return False
 
 
 @TRANSFORMS.register_module()

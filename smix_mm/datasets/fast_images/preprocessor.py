@@ -107,7 +107,7 @@ class AugmentingClsDataPreprocessor(BatchClsDataPreprocessor):
         """
         if self.generator is None:
             self.generator = own_generator(STREAM)
-        options = dict(generator=self.generator, dtype=torch.float64)
+        options: dict[str, Any] = dict(generator=self.generator, dtype=torch.float64)
         flips = torch.rand(number, 1, **options) < self.flip_prob
         order = torch.rand(number, 3, **options).argsort(1)
         low, high = (1 - self.jitter).clamp(min=0), 1 + self.jitter
@@ -143,7 +143,8 @@ class AugmentingClsDataPreprocessor(BatchClsDataPreprocessor):
         for saturation. Every number up to the blend is a whole one below 2^24, so float32 is exact.
         """
         weights = _GREY[::-1] if self.to_rgb else _GREY
-        grey = sum(channel * weight for channel, weight in zip(values.split(1, 1), weights))
+        first, second, third = (channel * weight for channel, weight in zip(values.split(1, 1), weights))
+        grey = first + second + third
         grey = ((grey + 32768) / 65536).floor_()
         mean = (grey.sum((2, 3), keepdim=True, dtype=torch.float64) / grey[0].numel() + 0.5).floor().float()
         other = torch.where(kinds == _SATURATION, grey, torch.where(kinds == _CONTRAST, mean, 0.0))
