@@ -99,8 +99,7 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
                 if strict:
                     raise
             if split is not None:
-                used = found.setdefault(split, [])
-                used += [] if part in used else [part]
+                found.setdefault(split, []).append(part)
             elif strict:
                 raise DataError(
                     f"{part}_dataloader reads a {type_name(dataset) or 'dataset without a type'}, which cannot be "
@@ -109,7 +108,7 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
                 )
     if strict and not found:
         raise DataError("the config should have a dataset: train_dataloader=dict(dataset=...), or for val or test")
-    return [replace(split, parts=tuple(used)) for split, used in found.items()]
+    return [replace(split, parts=tuple(dict.fromkeys(used))) for split, used in found.items()]
 
 
 def inner_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -134,10 +133,8 @@ def _split(dataset: Mapping[str, Any], num_classes: int | None) -> Split | None:
     if "://" in root:
         raise DataError(f"data_root should be a local folder, got {root}")
     steps = [step for step in dataset.get("pipeline") or () if isinstance(step, Mapping)]
-    # A backend may not open local files.
     if kind not in _VOC + _CLASSIFICATION or any(each.get("backend_args") for each in (dataset, *steps)):
-        return None
-
+        return None  # a backend may not open local files
     prefix: Any = dataset.get("data_prefix") or ""
     follow_exif = _follows_exif(dataset.get("pipeline") or ())
     if kind in _VOC:

@@ -16,6 +16,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import default_collate
 
+from ...utils.errors import DataError
 from ..check.images import read_size
 from ..check.strict import StrictLoadImage
 
@@ -32,10 +33,10 @@ class LoadRandomResizedCrop(StrictLoadImage):
     """Read an image and crop it at random, in place of ``LoadImageFromFile`` and ``RandomResizedCrop``.
 
     The crop is drawn first, from the size in the file's header, by mmpretrain's ``RandomResizedCrop`` itself; so the
-    same seed gives the same box. If the box has at least 2, 4 or 8 times the output's height and width, libjpeg
-    decodes the image at 1/2, 1/4 or 1/8 of its size, and the box is resized bilinearly from there: less time, less
-    aliasing, and slightly different pixels. Otherwise they are bit-identical to those of the two transforms. An image
-    is rotated by its EXIF orientation before the crop, as there.
+    same seed gives the same box. If the box has at least 2, 4 or 8 times the output's height and width, and the file at
+    least 64 KiB, libjpeg decodes the image at 1/2, 1/4 or 1/8 of its size, and the box is resized bilinearly from
+    there: less time, less aliasing, and slightly different pixels. Otherwise they are bit-identical to those of the
+    two transforms. An image is rotated by its EXIF orientation before the crop, as there.
 
     Added keys: ``img``, uint8 BGR (H, W, 3); ``img_shape``; ``ori_shape``; ``crop_box``, (top, left, height, width) in
     pixels of the whole image.
@@ -66,18 +67,12 @@ class LoadRandomResizedCrop(StrictLoadImage):
         self.crop = RandomResizedCrop(scale, crop_ratio_range, aspect_ratio_range)
         self.decode = decode
 
-    def _load(self, path: str) -> np.ndarray:
-        raise NotImplementedError  # transform does not call it
-
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Add the crop of ``results['img_path']``."""
         path = results["img_path"]
         try:
-            if self.decode:
-                image, box, shape = self.load_crop(path)
-            else:
-                image, box, shape = self.load_encoded(path)
-        except ValueError:
+            image, box, shape = self.load_crop(path) if self.decode else self.load_encoded(path)
+        except DataError:
             if self.ignore_empty:
                 return None
             raise
@@ -112,7 +107,8 @@ class LoadRandomResizedCrop(StrictLoadImage):
         top, left, height, width = box
         rows, columns = self.crop.scale
         if factor == 1:
-            return mmcv.imresize(image[top : top + height, left : left + width], (columns, rows))
+            part = image[top : top + height, left : left + width]
+            return mmcv.imresize(part, (columns, rows), backend="cv2")
         # The box may lie between the pixels of the reduced image.
         steps = width / columns, height / rows
         starts = left + steps[0] / 2, top + steps[1] / 2
