@@ -22,7 +22,10 @@ from .utils.packages import describe_import_error
 # By module of the registries, registry, and name.
 REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "mmengine.registry": {
-        "FUNCTIONS": {"whole_batch": "datasets.in_memory.dataset"},
+        "FUNCTIONS": {
+            "channels_last_batch": "datasets.fast_images.loading",
+            "whole_batch": "datasets.in_memory.dataset",
+        },
         "HOOKS": {
             "BoxCheckHook": "engine.hooks",
             "CapturedStepHook": "engine.captured",
@@ -57,6 +60,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         },
         "DATASETS": {"InMemoryDataset": "datasets.in_memory.dataset"},
         "MODELS": {
+            "AugmentingClsDataPreprocessor": "datasets.fast_images.preprocessor",
             "BatchClsDataPreprocessor": "models.label_batch",
             "BatchLinearClsHead": "models.label_batch",
             "InMemoryClsDataPreprocessor": "datasets.in_memory.preprocessor",
@@ -64,7 +68,12 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "ReflectClsDataPreprocessor": "datasets.in_memory.reflect_padding",
             "WideResNet": "models.wide_resnet",
         },
-        "TRANSFORMS": {"CommonCorruption": "robustness.corruption", "PCALighting": "transforms.lighting"},
+        "TRANSFORMS": {
+            "CommonCorruption": "robustness.corruption",
+            "LoadRandomResizedCrop": "datasets.fast_images.loading",
+            "PCALighting": "transforms.lighting",
+            "PackTensors": "datasets.fast_images.loading",
+        },
     },
 }
 

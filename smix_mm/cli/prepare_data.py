@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from pathlib import Path
 
-from ..datasets.prepare import DATA_SETS, check_prepared, prepare_data
+from ..datasets.prepare import DATA_SETS, check_prepared, pack_data, prepare_data
+from ..datasets.prepare.pack import QUALITY, SHORT_SIDE
 from ..utils.errors import CheckpointError, DataError
 
 EXAMPLES = """examples:
@@ -18,6 +20,7 @@ EXAMPLES = """examples:
   python tools/prepare_data.py coco --check
   python tools/prepare_data.py released-backbones --from model_best.pth.tar --check
   python tools/prepare_data.py imagenet --from /folder/of/the/three/archives --check
+  python tools/prepare_data.py imagenet --pack --check
 """
 # An archive that is broken or cannot be downloaded is no wrong use.
 ERRORS = {FileNotFoundError: 2, ImportError: 2, DataError: 1, CheckpointError: 1, OSError: 1, ValueError: 2}
@@ -40,18 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="archives that you have already, or a folder of them",
     )
     parser.add_argument("--as-folder", action="store_true", help="CIFAR: write the images as PNG files too")
+    parser.add_argument("--pack", action="store_true", help="pack ImageNet's files into large ones of smaller images")
+    parser.add_argument(
+        "--short-side", type=int, default=SHORT_SIDE, help=f"of packed images, pixels (default: {SHORT_SIDE})"
+    )
+    parser.add_argument("--quality", type=int, default=QUALITY, help=f"of packed JPEGs (default: {QUALITY})")
 
 
 def run(options: argparse.Namespace) -> int:
-    prepare_data(
-        options.name,
-        options.root,
-        sources=options.sources,
-        as_folder=options.as_folder,
-        log=partial(print, flush=True),
-    )
+    log = partial(print, flush=True)
+    # Data that is packed already does not need its files any more.
+    packed = options.pack and (Path(options.root) / f"{options.name}-packed").is_dir()
+    if not packed:
+        prepare_data(options.name, options.root, sources=options.sources, as_folder=options.as_folder, log=log)
+    if options.pack:
+        pack_data(options.name, options.root, short_side=options.short_side, quality=options.quality, log=log)
     if not options.check:
         return 0
-    result = check_prepared(options.name, options.root)
+    result = check_prepared(options.name, options.root, packed=options.pack)
     print(result.line())
     return 0 if result.complete else 1

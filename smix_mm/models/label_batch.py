@@ -63,7 +63,8 @@ class BatchClsDataPreprocessor(ClsDataPreprocessor):
         """Normalize and augment a batch.
 
         Args:
-            data: ``inputs`` and ``data_samples``, as for ``ClsDataPreprocessor``.
+            data: ``inputs`` and ``data_samples``, as for ``ClsDataPreprocessor``; or class numbers, int64 (N,) on the
+                CPU, which become a :class:`LabelBatch` outside of training too.
             training: whether to apply the batch augmentations. Defaults to False.
 
         Returns:
@@ -74,22 +75,24 @@ class BatchClsDataPreprocessor(ClsDataPreprocessor):
                 classes is not known.
         """
         samples: Any = data.get("data_samples")
-        labels = _single_labels(samples) if training else None
+        labels = _single_labels(samples) if training or isinstance(samples, Tensor) else None
         if labels is None:
             return super().forward(data, training)
         inputs, scores = super().forward({"inputs": data["inputs"]}, training)["inputs"], None
         on_device = labels.to(inputs.device, non_blocking=True)
         if self.to_onehot:
-            classes = self.num_classes or samples[0].get("num_classes")
+            classes = self.num_classes or (None if isinstance(samples, Tensor) else samples[0].get("num_classes"))
             _check_labels(labels, classes)
             scores = inputs.new_zeros(len(labels), classes).scatter_(1, on_device[:, None], 1.0)
-            if self.batch_augments is not None:
+            if training and self.batch_augments is not None:
                 inputs, scores = self.batch_augments(inputs, scores)
         return dict(inputs=inputs, data_samples=LabelBatch(on_device, scores))
 
 
 def _single_labels(samples: Any) -> Tensor | None:
-    """The labels on the CPU, int64 (N,), if every sample has exactly one and no score."""
+    """The labels on the CPU, int64 (N,), if every sample has exactly one and no score, or if given as such a tensor."""
+    if isinstance(samples, Tensor):
+        return samples
     if not samples or not all(isinstance(sample, DataSample) and "gt_label" in sample for sample in samples):
         return None
     labels = [sample.gt_label for sample in samples]

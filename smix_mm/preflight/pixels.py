@@ -8,7 +8,9 @@ from ..datasets.check.splits import type_name
 from .findings import Finding, contradiction, doubt
 from .settings import augments_of, default_of, pipelines_of, preprocessor_of, reads_files, registered
 
-_LOADING = ("LoadImageFromFile", "StrictLoadImage", "LoadImageFromNDArray", "LoadImageFromWebcam")
+_LOADING = (
+    "LoadImageFromFile", "StrictLoadImage", "LoadImageFromNDArray", "LoadImageFromWebcam", "LoadRandomResizedCrop",
+)  # fmt: skip
 _GEOMETRIC = (
     "Resize", "RandomResize", "RandomChoiceResize", "FixScaleResize", "RandomFlip", "RandomCrop", "MinIoURandomCrop",
     "Expand", "RandomAffine", "RandomShift", "Pad", "CenterCrop", "RandomCenterCropPad", "Rotate",
@@ -16,7 +18,7 @@ _GEOMETRIC = (
 _RANDOM = (
     "RandomFlip", "RandomCrop", "RandomResizedCrop", "RandomResize", "RandomChoiceResize", "ColorJitter",
     "RandomErasing", "AutoAugment", "RandAugment", "MinIoURandomCrop", "PhotoMetricDistortion", "Mosaic", "MixUp",
-    "PCALighting",
+    "PCALighting", "LoadRandomResizedCrop",
 )  # fmt: skip
 _RGB_MEAN = (123.675, 116.28, 103.53)
 

@@ -113,7 +113,7 @@ def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
 def reads_files(cfg: Mapping[str, Any], part: str = "train") -> bool:
     """Whether images are read from files, and so reach the data preprocessor as BGR."""
     return any(
-        type_name(step) in ("LoadImageFromFile", "StrictLoadImage")
+        type_name(step) in ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop")
         for _, steps in pipelines_of(cfg, part)
         for step in steps
     )

@@ -199,6 +199,6 @@ def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -
     if not config.get("train_dataloader"):
         return None
     steps = repr(config["train_dataloader"])
-    from_files = "LoadImageFromFile" in steps or "StrictLoadImage" in steps
+    from_files = any(name in steps for name in ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop"))
     flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
     return "rgb" if from_files == flipped else "bgr"

@@ -122,17 +122,26 @@ def preserved_random_state(seed: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def seeded_cpu(entropy: Sequence[int]) -> Iterator[None]:
-    """Seed the CPU generators of Python, NumPy and torch from numbers of at least 0 inside; restore them on leaving."""
+    """Seed the CPU generators of Python, NumPy and torch inside (:func:`seed_cpu`), and restore them on leaving."""
     before = get_cpu_state()
+    seed_cpu(entropy)
+    try:
+        yield
+    finally:
+        set_cpu_state(before)
+
+
+def seed_cpu(entropy: Sequence[int]) -> None:
+    """Seed the CPU generators of Python, NumPy and torch.
+
+    Args:
+        entropy: Numbers of at least 0, for ``numpy.random.SeedSequence``.
+    """
     words = np.random.SeedSequence(entropy).generate_state(10)
     random.seed(words[:4].tobytes())
     np.random.seed(words[4:8])
     # Not torch.manual_seed, which would seed the GPUs too.
     torch.default_generator.manual_seed(int(words[8:].view(np.uint64)[0]) >> 1)
-    try:
-        yield
-    finally:
-        set_cpu_state(before)
 
 
 @contextmanager

@@ -65,7 +65,9 @@ def classification_batch(dataset, image_files) -> dict:
         return dict(inputs=images, data_samples=torch.tensor([0, 1]))
     while "dataset" in dataset:
         dataset = dataset.dataset
-    large = any(step.type in ("RandomResizedCrop", "ResizeEdge") for step in dataset.pipeline)
+    large = any(step.type in ("LoadRandomResizedCrop", "RandomResizedCrop", "ResizeEdge") for step in dataset.pipeline)
+    # The made-up images are files.
+    dataset.pipeline[0].backend_args = None
     pipeline = Compose(dataset.pipeline)
     np.random.seed(0)
     return default_collate([pipeline(dict(img_path=str(image_files[large]), gt_label=n)) for n in range(2)])
@@ -95,7 +97,8 @@ def cfg_of(read, image_files, request):
         init_default_scope(cfg.default_scope)
         if cfg.default_scope == "mmdet":
             return cfg, detection_batch(), detection_batch()
-        assert all(part.pipeline[0].type == "LoadImageFromFile" for part in parts(cfg) if "pipeline" in part)
+        first = [part.pipeline[0].type for part in parts(cfg) if "pipeline" in part]
+        assert set(first) <= {"LoadImageFromFile", "LoadRandomResizedCrop"}
         batches = [
             classification_batch(loader.dataset, image_files) for loader in (cfg.train_dataloader, cfg.test_dataloader)
         ]
@@ -229,3 +232,22 @@ def test_imagenets_short_recipe_trains_on_photographs(smix_data, run_tool, losse
     weights = torch.load(tmp_path / "work/epoch_1.pth", weights_only=False)["state_dict"]
     assert weights["backbone.layer1.0.conv2.weight"].is_contiguous(memory_format=torch.channels_last)
     assert all(weight.dtype in (torch.float32, torch.int64) for weight in weights.values())
+
+
+@pytest.mark.long
+def test_imagenets_short_recipe_trains_on_packed_photographs(smix_data, run_tool, losses, tmp_path):
+    pytest.importorskip("lmdb")
+    for part in ("train", "val"):
+        for number, file in enumerate(sorted((smix_data / "imagenet-samples").glob("*.JPEG"))[:4]):
+            folder = tmp_path / "imagenet" / part / f"n{number:08d}"
+            folder.mkdir(parents=True)
+            (folder / file.name).symlink_to(file)
+    run_tool("tools/prepare_data.py", "imagenet", "--root", tmp_path, "--pack")
+    run = run_tool(
+        "tools/train.py", "configs/imagenet/fast/resnet50-100e_saliencymix_in1k.py", "--work-dir", tmp_path / "work",
+        "--cfg-options", "train_dataloader.batch_size=2", "train_cfg.max_epochs=1", "param_scheduler.T_max=1",
+        "default_hooks.logger.interval=1", "train_dataloader.num_workers=1", "val_dataloader.num_workers=1",
+        SMIX_IMAGENET_PACKED=tmp_path / "imagenet-packed",
+    )  # fmt: skip
+    found = losses(run.stdout)
+    assert len(found) == 2 and np.isfinite(found).all() and "accuracy/top5" in run.stdout

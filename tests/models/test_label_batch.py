@@ -78,3 +78,13 @@ def test_any_head_computes_the_same_loss(head):
     expected = plain.loss(features, ClsDataPreprocessor(**SETTINGS, to_onehot=True)(batch(), True)["data_samples"])
     actual = built.loss(features, BatchClsDataPreprocessor(**SETTINGS, to_onehot=True)(batch(), True)["data_samples"])
     assert torch.equal(actual["loss"], expected["loss"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_labels_given_as_a_tensor_become_a_label_batch(training):
+    given = dict(inputs=batch()["inputs"], data_samples=torch.tensor(LABELS))
+    output = BatchClsDataPreprocessor(**SETTINGS, to_onehot=True)(given, training=training)["data_samples"]
+    assert isinstance(output, LabelBatch) and output.labels.tolist() == LABELS
+    assert output.scores.argmax(1).tolist() == LABELS
+    with pytest.raises(ValueError, match="should have num_classes for one-hot labels"):
+        BatchClsDataPreprocessor(**{**SETTINGS, "num_classes": None}, to_onehot=True)(given, training=True)

@@ -136,7 +136,7 @@ def _has_jpeg_end(content: bytes) -> bool:
 
 
 def _read_header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], bool] | None:
-    """The size and whether EXIF rotates it, or None if Pillow cannot read the file."""
+    """The size (width, height), and whether EXIF rotates it, or None if Pillow cannot read the file."""
     from PIL import Image
 
     try:
@@ -150,6 +150,12 @@ def _read_header(file: IO[bytes], follow_exif: bool) -> tuple[tuple[int, int], b
     except Exception:  # a broken header can raise anything; OpenCV then decides
         return None
     return ((height, width) if rotated else (width, height)), bool(rotated)
+
+
+def read_size(content: bytes) -> tuple[int, int] | None:
+    """The size (width, height) of an image after its EXIF rotation, from its header; None if Pillow cannot read it."""
+    header = _read_header(io.BytesIO(content), True)
+    return header and header[0]
 
 
 def _decode(content: bytes, follow_exif: bool) -> ImageInfo:

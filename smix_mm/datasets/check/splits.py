@@ -95,16 +95,16 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
                 raise DataError(f"data_root should be a local folder, got {dataset['data_root']}")
             split = _split(dataset, classes, _num_classes(cfg))
             if split is not None:
-                used = found.setdefault(split, [])
-                used += [] if part in used else [part]
+                found.setdefault(split, []).append(part)
             elif strict:
                 raise DataError(
                     f"{part}_dataloader reads a {type_name(dataset) or 'dataset without a type'}, which cannot be "
-                    f"checked; expected image files read by one of {', '.join(_CLASSIFICATION + _VOC)}"
+                    f"checked; expected image files read by one of {', '.join(_CLASSIFICATION + _VOC)}, without "
+                    "backend_args (packed images are checked by prepare_data.py NAME --pack --check)"
                 )
     if strict and not found:
         raise DataError("the config should have a dataset: train_dataloader=dict(dataset=...), or for val or test")
-    return [replace(split, parts=tuple(used)) for split, used in found.items()]
+    return [replace(split, parts=tuple(dict.fromkeys(used))) for split, used in found.items()]
 
 
 def inner_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -125,8 +125,10 @@ def type_name(settings: Mapping[str, Any]) -> str:
 
 def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_classes: int | None) -> Split | None:
     kind, root = type_name(dataset), str(dataset.get("data_root") or "")
+    steps = [step for step in dataset.get("pipeline") or () if isinstance(step, Mapping)]
     # A backend may not open local files.
-    if "://" in root or dataset.get("backend_args") or kind not in _VOC + _CLASSIFICATION:
+    backend = any(each.get("backend_args") for each in (dataset, *steps))
+    if "://" in root or backend or kind not in _VOC + _CLASSIFICATION:
         return None
     prefix: Any = dataset.get("data_prefix") or ""
     common = Split((), "voc", root, "", "", follow_exif=_follows_exif(dataset.get("pipeline") or ()))

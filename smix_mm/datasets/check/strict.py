@@ -12,7 +12,8 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
-from ...utils.errors import DataError
+from ...utils.errors import DataError, PackageError
+from ...utils.packages import first_line
 from .findings import ERRORS, Problem, summarize
 from .images import check_image, is_whole
 from .left import Tally, describe_left_out, nothing_left
@@ -180,6 +181,10 @@ class StrictLoadImage(LoadImageFromFile):
         return results
 
     def _load(self, path: str) -> np.ndarray:
+        return self._decode(path, self._read(path), self.color_type)
+
+    def _read(self, path: str) -> bytes:
+        """The bytes of a file, or of a record of another backend, which have to be whole."""
         try:
             if self.file_client_args is not None:
                 content = fileio.FileClient.infer_client(self.file_client_args, path).get(path)
@@ -188,10 +193,23 @@ class StrictLoadImage(LoadImageFromFile):
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             raise _error(path, "does not exist" if missing else f"cannot be read ({error.strerror or error})") from None
+        except ImportError as error:
+            raise PackageError(f"image {path} cannot be read: {first_line(error)}") from None
+        except Exception as error:
+            if (self.backend_args or {}).get("backend") != "lmdb":
+                raise
+            # lmdb has its own errors, and its keys are ASCII.
+            raise _error(path, f"cannot be read from {self.backend_args['db_path']} ({first_line(error)})") from None
+        if content is None:
+            raise _error(path, f"does not exist in {self.backend_args['db_path']}")
         if not is_whole(content):
             raise _error(path, f"is truncated: it ends after {len(content)} bytes")
+        return content
+
+    def _decode(self, path: str, content: bytes, flag: str | int) -> np.ndarray:
+        """Decode the bytes of ``path``; ``flag`` is one of mmcv's names or of OpenCV's numbers."""
         try:
-            img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+            img = mmcv.imfrombytes(content, flag=flag, backend=self.imdecode_backend)
         except Exception as error:  # decoders raise many kinds of errors
             raise _error(path, f"is not an image ({type(error).__name__} in decoding)") from None
         if img is None:

@@ -10,6 +10,7 @@ from .cifar import Cifar
 from .coco import Coco
 from .data_set import EXPECTED, CheckResult, DataSet, Log
 from .imagenet import ImageNet, TinyImageNet
+from .pack import QUALITY, SHORT_SIDE, check_packed, pack
 from .released import ReleasedBackbones
 from .voc import Voc
 
@@ -67,13 +68,56 @@ def prepare_data(
     return data_set.folder
 
 
-def check_prepared(name: str, root: str | Path = "data") -> CheckResult:
+def pack_data(
+    name: str, root: str | Path = "data", *, short_side: int = SHORT_SIDE, quality: int = QUALITY, log: Log = print
+) -> Path:
+    """Pack ``<root>/<name>/<split>/<class>/`` into ``<root>/<name>-packed/``: one LMDB for each split, smaller images.
+
+    Interrupted work is resumed. A finished folder is not touched, and the images stay where they are.
+
+    Args:
+        name: ``'imagenet'`` or ``'tiny-imagenet'``.
+        root: the folder of all data sets.
+        short_side: of the packed images, pixels; smaller JPEGs are stored as they are. Defaults to 256.
+        quality: of the JPEGs, 1 to 100. Defaults to 95.
+        log: called with messages about what was done.
+
+    Returns:
+        The packed folder.
+
+    Raises:
+        UsageError: another data set, an argument is out of range, or the interrupted work had other options.
+        DataError: an image or the whole data set cannot be read.
+        PackageError: lmdb is not installed.
+    """
+    data_set, target = _data_set(name, root), _packed(name, root)
+    if not isinstance(data_set, (ImageNet, TinyImageNet)):
+        raise UsageError(f"only imagenet and tiny-imagenet can be packed, got {name}")
+    if target.is_dir():
+        log(f"{name}: {target} already exists")
+    else:
+        pack(data_set.folder, target, list(data_set.expected.images), short_side, quality, log)
+        log(f"{name}: ready in {target}")
+    return target
+
+
+def check_prepared(name: str, root: str | Path = "data", *, packed: bool = False) -> CheckResult:
     """Count the files and classes of a data set under ``root``, and open every image.
+
+    Args:
+        name: a key of :data:`DATA_SETS`.
+        root: the folder of all data sets.
+        packed: check what :func:`pack_data` wrote instead: every record against its CRC-32. Defaults to False.
 
     Raises:
         UsageError: an unknown data set.
     """
-    return _data_set(name, root).check()
+    data_set = _data_set(name, root)
+    return check_packed(name, _packed(name, root), data_set.expected) if packed else data_set.check()
+
+
+def _packed(name: str, root: str | Path) -> Path:
+    return Path(root) / f"{name}-packed"
 
 
 def _data_set(name: str, root: str | Path) -> DataSet:
@@ -82,4 +126,4 @@ def _data_set(name: str, root: str | Path) -> DataSet:
     return DATA_SETS[name](name, Path(root))
 
 
-__all__ = ["DATA_SETS", "EXPECTED", "CheckResult", "DataSet", "check_prepared", "prepare_data"]
+__all__ = ["DATA_SETS", "EXPECTED", "CheckResult", "DataSet", "check_prepared", "pack_data", "prepare_data"]

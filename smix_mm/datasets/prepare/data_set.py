@@ -16,7 +16,7 @@ from .download import Archive, get_archive
 
 Log = Callable[[str], None]
 
-_SHOWN = 3
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class CheckResult:
         """The result in one line."""
         if self.complete:
             return f"{self.name} is complete: {self.summary}; {self.verified}"
-        return f"{self.name} is incomplete or damaged: {first_few(self.errors, _SHOWN, '; ')}"
+        return f"{self.name} is incomplete or damaged: {first_few(self.errors, SHOWN, '; ')}"
 
     def compare(self, counts: Mapping[str, int], expected: Counts, classes: int) -> None:
         """Add each split whose number of images differs, and set the summary."""
@@ -125,7 +125,7 @@ class DataSet(ABC):
         everywhere = set().union(*found.values())
         for split, classes in found.items():
             if missing := sorted(everywhere - set(classes)):
-                result.errors.append(f"{split} has no image of {first_few(missing, _SHOWN)}")
+                result.errors.append(f"{split} has no image of {first_few(missing, SHOWN)}")
         paths = {split: [path for images in classes.values() for path in images] for split, classes in found.items()}
         result.compare({split: len(images) for split, images in paths.items()}, self.expected, len(everywhere))
         result.decode([path for images in paths.values() for path in images], self.folder)

@@ -7,7 +7,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from ...utils.random_state import seeded_cpu
+from ...utils.random_state import seed_cpu, seeded_cpu
 
 
 class SampleKey(NamedTuple):
@@ -30,10 +30,15 @@ class SeededDataset:
     def __getitems__(self, keys: Sequence[SampleKey]) -> Any:
         """Read a batch. A dataset that reads whole batches is seeded once, by the batch's first sample."""
         whole = getattr(self.dataset, "__getitems__", None)
-        if not whole:
-            return [self[key] for key in keys]
+        # The generators are restored once for the batch: that takes longer than to seed them.
         with seeded_cpu(keys[0].entropy):
-            return whole([key.index for key in keys])
+            if whole:
+                return whole([key.index for key in keys])
+            samples = []
+            for key in keys:
+                seed_cpu(key.entropy)
+                samples.append(self.dataset[key.index])
+            return samples
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -231,3 +231,25 @@ def test_recursivemix_goes_on_with_the_batch_before_the_kill(forked_train, small
     ]
     assert sorted(histories[0]) == ["images", "logits", "scores"]
     same_weights(*histories)
+
+
+def test_augmentation_by_batch_on_the_device_is_resumed_exactly(forked_train, small_pretraining, tmp_path):
+    config = tmp_path / "fast.py"
+    config.write_text(f"""
+_base_ = {str(small_pretraining)!r}
+data_preprocessor = dict(
+    type="AugmentingClsDataPreprocessor", flip_prob=0.5, brightness=0.4, contrast=0.4, saturation=0.4, alphastd=0.1
+)
+model = dict(head=dict(type="BatchLinearClsHead"))
+pipeline = [dict(type="LoadRandomResizedCrop", scale=32), dict(type="PackTensors")]
+train_cfg = dict(max_epochs=1)
+train_dataloader = dict(collate_fn=dict(type="channels_last_batch"), dataset=dict(pipeline=pipeline))
+""")
+    undisturbed = forked_train(config, tmp_path / "undisturbed", "--cfg-options", "train_dataloader.num_workers=0")
+    assert undisturbed.status == 0, undisturbed.output[-3000:]
+    (state,) = undisturbed.checkpoint()["smix_resume"]["ranks"]
+    assert list(state["random"]["generators"]) == ["data_preprocessor", "data_preprocessor.batch_augments.0"]
+    assert forked_train(config, tmp_path / "run", "--cfg-options", *at(2)).status == KILLED
+    run = forked_train(config, tmp_path / "run", "--resume")
+    assert run.status == 0 and "Resumed exactly after iteration 2" in run.output
+    same_run(undisturbed, run)
