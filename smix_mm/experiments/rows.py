@@ -12,6 +12,7 @@ CIFAR = "CIFAR, top-1 error %, mean and deviation of 5 runs"
 IMAGENET = "ImageNet, top-1/top-5 error %"
 DETECTORS = "Saliency methods, top-1 error %"
 SCHEMES = "Where to cut and where to paste, top-1 error %"
+RIVALS = "Rivals, not in the paper, top-1 error %"
 VOC = "Detection, VOC2007 test mAP %, mean of 3 runs"
 RELEASED = "Detection from the released backbones, VOC2007 test mAP %, mean of 3 runs"
 FGSM = "FGSM, ImageNet top-1 accuracy %"
@@ -45,6 +46,12 @@ SCHEME_NAMES = {
     "-non-salient-to-salient": "non-salient to salient",
     "-non-salient-to-non-salient": "non-salient to non-salient",
     "-random": "random to corresponding (control)",
+}
+RIVAL_NAMES = {
+    "resizemix": "ResizeMix",
+    "guidedmixup": "GuidedMixup",
+    "recursivemix": "RecursiveMix",
+    "saliencymix-saliency-label": "SaliencyMix, labels by visible saliency",
 }
 
 
@@ -134,6 +141,14 @@ def scheme_rows() -> Iterator[Experiment]:
         )
 
 
+def rival_rows() -> Iterator[Experiment]:
+    sets = (("CIFAR-10", "resnet18", "cifar10", "cifar10"), ("CIFAR-100", "resnet18", "cifar100", "cifar100"))
+    for data, net, folder, ending in (*sets, ("ImageNet", "resnet50", "imagenet", "in1k")):
+        for augment, name in RIVAL_NAMES.items():
+            config = f"configs/{folder}/{net}_{augment}_{ending}.py"
+            yield Experiment(RIVALS, f"{data}, {NETS[net]} + {name}", NONE, config, train(config))
+
+
 def detection_rows() -> Iterator[Experiment]:
     for augment in paper.VOC_MAP:
         start = imagenet_config("resnet50", augment)
@@ -189,6 +204,7 @@ EXPERIMENTS = (
     *imagenet_rows(),
     *saliency_rows(),
     *scheme_rows(),
+    *rival_rows(),
     *released_rows(),
     *detection_rows(),
     *attack_rows(),
