@@ -13,6 +13,7 @@ import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 
 from ..utils.choices import LAUNCHERS, check_option
 from ..utils.command_line import describe_error, run_command
@@ -60,11 +61,23 @@ def load_config(
 def build_runner(cfg: Config) -> Runner:
     """Build the config's Runner, which reads weights without unpickling, see :func:`load_safely`."""
     load_safely()
+    _forget_visualizer((cfg.get("visualizer") or {}).get("name"))
     scope = cfg.get("default_scope")
     if scope in OPENMMLAB:
         # If this import fails, mmengine continues, and reports later that some class is not registered.
         import_module(f"{scope}.registry")
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _forget_visualizer(name: str | None) -> None:
+    """Forget the visualizer of an earlier Runner of this process, which logs into that Runner's folder.
+
+    MMDetection's configs give every visualizer the same name, and mmengine returns the existing one.
+    """
+    classes: list[Any] = [Visualizer]
+    for found in classes:
+        found._instance_dict.pop(name, None)
+        classes += found.__subclasses__()
 
 
 def _fill_dataloaders(cfg: Config) -> None:
