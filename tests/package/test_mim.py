@@ -77,8 +77,8 @@ def test_mim_train_takes_the_wheels_configs_for_mmpretrain_and_for_mmdetection(
 
 def test_mim_looks_for_the_wheels_index_and_script_in_the_wrong_folder(mim):
     """A fault of onedl-mim; once this fails, docs/compatibility.md can say that it works."""
-    assert "model-index.yml is not found" in " ".join(mim("search", "smix-mm", check=False).split())
-    out = mim("train", "smix-mm", "resnet18_saliencymix_cifar10.py", "--gpus", 0, check=False)
+    assert "site-packages/../model_zoo.yml is not found" in mim("search", "smix-mm", check=False)
+    out = mim("train", "smix-mm", "resnet18-imagenet-stem_saliencymix_cifar10.py", "--gpus", 0, check=False)
     assert "tools/train.py" in out and "can't open file" in out
 
 
