@@ -42,9 +42,11 @@ def test_the_page_and_every_metafile_are_up_to_date(rendered):
 
 def test_every_config_of_a_row_and_every_row_is_in_the_zoo(index, rendered):
     configs = {model.config for model in index.models}
-    assert {row.config for row in EXPERIMENTS if row.config} <= configs
+    # The row of a study names the study, whose runs are entries once they have results.
+    assert {row.config for row in EXPERIMENTS if row.config and "/studies/" not in row.config} <= configs
     assert all(f"| {row.row} | " in rendered["docs/model_zoo.md"] for row in EXPERIMENTS)
-    assert configs <= set(rendered["docs/model_zoo.md"].split("`"))
+    quoted = set(rendered["docs/model_zoo.md"].split("`"))
+    assert [path for path in map(Path, configs) if not {str(path)} & quoted and path.name not in quoted] == []
 
 
 def test_a_model_is_named_once_in_a_collection_with_a_config_that_exists_and_no_weights(index):
@@ -59,25 +61,22 @@ def test_a_model_is_named_once_in_a_collection_with_a_config_that_exists_and_no_
 
 def test_only_what_was_run_has_results_and_they_are_those_of_the_report(index, rendered):
     ran = {model.name: model.results.data[0].metrics for model in index.models if model.results}
-    assert len(ran) == 12 and {model.metadata.data["Status"] for model in index.models if model.name in ran} == {"run"}
+    assert len(ran) >= 12 and {model.metadata.data["Status"] for model in index.models if model.name in ran} == {"run"}
     report = json.loads((ROOT / "results/first_study/report.json").read_text())
     for arm in report["arms"]:
         assert ran[f"first_study_{arm['arm']}_{arm['detector']}"] == {"AP50": round(arm["mean"], 2)}
-    assert rendered["docs/model_zoo.md"].count("| not run |") > len(EXPERIMENTS)
+    assert rendered["docs/model_zoo.md"].count("| not run |") > 90
 
 
 def test_a_result_of_a_row_appears_without_a_change_of_the_script(tmp_path):
-    pretraining = "configs/imagenet/resnet50_cutmix_in1k.py"
-    detector = "configs/voc/faster-rcnn_r50-c4_41k_voc0712.py"
-    for seed, figure in enumerate((0.75, 0.77)):
-        result = dict(config=detector, pretraining=pretraining, metrics={"pascal_voc/mAP": figure})
+    config = "configs/imagenet/resnet50_cutmix_in1k.py"
+    for seed, figure in enumerate((32.0, 34.0)):
         (tmp_path / f"seed{seed}").mkdir()
-        (tmp_path / f"seed{seed}/result.json").write_text(json.dumps(result))
+        result = dict(config=config, figures={"fgsm 8/255": {"accuracy/top1": figure}})
+        (tmp_path / f"seed{seed}/robustness.json").write_text(json.dumps(result))
     files = zoo.render(tmp_path)
-    row = f"| Faster R-CNN ResNet-50 + CutMix | `{detector}` | 78.31 | 76.00±1.41 (2 runs) |"
-    assert row in files["docs/model_zoo.md"]
-    result = "Dataset: VOC07+12, resnet50_cutmix_in1k (2 runs)\n    Metrics:\n      pascal_voc/mAP: 76.0\n"
-    assert result in files["configs/voc/metafile.yml"]
+    assert f"| ResNet-50 + CutMix | `{config}` | 31.0 | 33.00±1.41 (2 runs) |" in files["docs/model_zoo.md"]
+    assert "FGSM, ImageNet top-1 accuracy %: 33.00±1.41 (2 runs)\n" in files["configs/imagenet/metafile.yml"]
 
 
 def test_mim_finds_models_by_name_collection_and_data(search):
