@@ -1,7 +1,7 @@
 # Every target that needs the environment creates it first; if it is ready, that takes no time.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long gpu lint docs requirements clean
+.PHONY: help setup demo test test-long gpu lint pages docs requirements clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ lint: setup  ## run ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy smix_mm tools
+
+pages: setup  ## write the generated documents: the tutorial's notebook, the model zoo and mim's metafiles
+	.venv/bin/jupytext --quiet --to ipynb --update --set-kernel python3 docs/tutorial.md
+	PYTHONPATH=$(CURDIR) .venv/bin/python docs/model_zoo.py
 
 docs: setup  ## build the documentation into build/docs/index.html
 	.venv/bin/sphinx-build -W --keep-going -q -b html docs build/docs

@@ -17,6 +17,7 @@ from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_m
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
+from mmengine.visualization import Visualizer
 
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
@@ -71,6 +72,7 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
         CheckpointError: The file cannot be read, or does not fit the model.
     """
     load_safely()
+    _forget_visualizer((cfg.get("visualizer") or {}).get("name"))
     scope = cfg.get("default_scope")
     if scope in OPENMMLAB:
         # If this import fails, mmengine continues, and reports later that some class is not registered.
@@ -87,6 +89,17 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
                 f"({first_few(bad, 3)}); give a checkpoint that a training with this config wrote"
             )
     return runner
+
+
+def _forget_visualizer(name: str | None) -> None:
+    """Forget the visualizer of an earlier Runner of this process, which logs into that Runner's folder.
+
+    MMDetection's configs give every visualizer the same name, and mmengine returns the existing one.
+    """
+    classes: list[Any] = [Visualizer]
+    for found in classes:
+        found._instance_dict.pop(name, None)
+        classes += found.__subclasses__()
 
 
 def _fill_dataloaders(cfg: Config) -> None:

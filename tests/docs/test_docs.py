@@ -84,7 +84,11 @@ def test_every_tool_and_every_family_of_configs_is_described():
     assert [name for name in sorted(families) if f"configs/{name}" not in TEXTS["configs.md"]] == []
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
+# A page with a notebook beside it is executed as that notebook, see test_tutorial.py.
+RUN_HERE = [page for page in TEXTS if blocks(page, "python") and not (DOCS / page).with_suffix(".ipynb").is_file()]
+
+
+@pytest.mark.parametrize("page", RUN_HERE)
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     """From top to bottom, in one folder with the project's configs; a block headed by a file's name is that file."""
     # Registers all augmentations before the registry's content is saved.

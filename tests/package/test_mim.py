@@ -2,6 +2,10 @@
 
 import importlib.util
 import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,9 +34,9 @@ def mim(make_environment, run_tool, tmp_path_factory):
     python = make_environment(*OPENMMLAB, "onedl-mim", "pip")
     folder = tmp_path_factory.mktemp("mim")
 
-    def run(*command: object, **environment: object) -> str:
+    def run(*command: object, check: bool = True, **environment: object) -> str:
         # mim keeps a cache in the home folder.
-        return run_tool(python, "-m", "mim", *command, cwd=folder, HOME=folder, **environment).stdout
+        return run_tool(python, "-m", "mim", *command, check=check, cwd=folder, HOME=folder, **environment).stdout
 
     run.folder, run.python = folder, python
     return run
@@ -69,3 +73,29 @@ def test_mim_train_takes_the_wheels_configs_for_mmpretrain_and_for_mmdetection(
     assert "mmdet/.mim/tools/train.py" in out and "Training finished successfully" in out
     assert "Load proof: every backbone tensor equals" in out
     assert losses(out) and all(map(math.isfinite, losses(out)))
+
+
+def test_mim_looks_for_the_wheels_index_and_script_in_the_wrong_folder(mim):
+    """A fault of onedl-mim; once this fails, docs/compatibility.md can say that it works."""
+    assert "site-packages/../model_zoo.yml is not found" in mim("search", "smix-mm", check=False)
+    out = mim("train", "smix-mm", "resnet18-imagenet-stem_saliencymix_cifar10.py", "--gpus", 0, check=False)
+    assert "tools/train.py" in out and "can't open file" in out
+
+
+def test_mim_works_by_name_where_the_project_is_installed_in_place(mim, built, few_cifar10, losses, tmp_path):
+    """Last, because it replaces the wheel."""
+    leave = shutil.ignore_patterns("build", "*.egg-info", "tests", "results")
+    tree = shutil.copytree(Path(built["sdist"]).parents[1] / "tree", tmp_path / "tree", ignore=leave)
+    install = ["install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "-e", tree]
+    subprocess.run(list(map(str, [sys.executable, "-m", "pip", "--python", mim.python, *install])), check=True)
+    found = mim("search", "smix-mm", "--config", "resnet18_saliencymix_cifar10", "--field", "status", "config")
+    assert "not run" in found and "configs/cifar10/resnet18_saliencymix_cifar10.py" in found
+    download = ("download", "smix-mm", "--config", "resnet18_saliencymix_cifar10", "--dest", "weights")
+    out = mim(*download, check=False)
+    assert "ValueError" in out and "weight" in out and not list(mim.folder.glob("weights/*"))
+    out = mim(
+        "train", "smix-mm", "resnet18-imagenet-stem_saliencymix_cifar10.py", "--gpus", 0, "--work-dir", "by_name",
+        "--no-validate", *FEW, SMIX_CIFAR10=few_cifar10,
+    )  # fmt: skip
+    assert f"{tree}/tools/train.py" in out and "Training finished successfully" in out
+    assert len(losses(out)) == 6 and all(map(math.isfinite, losses(out)))

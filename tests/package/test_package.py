@@ -73,11 +73,12 @@ def test_every_file_has_the_same_version():
     assert re.search(r"^## (\S+)", changes, re.MULTILINE).group(1) == version()
 
 
-def test_mims_index_is_read_and_names_no_result_that_is_not_published():
+def test_mims_index_in_the_wheel_names_only_configs_that_are_in_it_and_no_weights(wheel, tmp_path):
     modelindex = pytest.importorskip("modelindex.load_model_index")
-    index = modelindex.load(str(ROOT / "model-index.yml"))
-    index.build_models_with_collections()
-    assert [collection.name for collection in index.collections] == ["SaliencyMix"] and list(index.models) == []
+    wheel.extractall(tmp_path, [name for name in wheel.namelist() if name.startswith(MIM)])
+    index = modelindex.load(str(tmp_path / MIM / "model-index.yml"))
+    assert len(index.models) > 120 and "SaliencyMix" in [collection.name for collection in index.collections]
+    assert all((tmp_path / MIM / model.config).is_file() and not model.weights for model in index.models)
 
 
 def test_a_commit_is_checked_by_the_commands_of_make_lint():
