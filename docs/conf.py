@@ -30,3 +30,16 @@ add_module_names = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+
+
+def write_slider(app, error) -> None:
+    """The page with a slider that the front page shows: the method on photographs of scikit-image."""
+    if error is None and app.builder.name == "html":
+        from smix_mm.visualization.browse import browse_mix
+
+        static = Path(app.outdir, "_static")
+        browse_mix(Path(__file__).parent / "figures/photographs.py", html=static / "slider.html", number=8)
+
+
+def setup(app) -> None:
+    app.connect("build-finished", write_slider)
