@@ -9,6 +9,8 @@ EXAMPLES = """examples:
   python tools/study.py run STUDY --work-dir DIR --plan            only print the plan
   python tools/study.py run STUDY --work-dir DIR --gpus 0 1 2 3    a run on each GPU
   python tools/study.py run STUDY --work-dir DIR --gpus 0,1 2,3    two GPUs a run
+  python tools/study.py run STUDY --work-dir DIR --executor ray    a task of Ray for each run, on this machine
+  python tools/study.py run STUDY --work-dir DIR --executor ray --address auto   on the cluster of this machine
   python tools/study.py run STUDY --work-dir DIR --executor slurm  a job for each run
   python tools/study.py status STUDY --work-dir DIR
   python tools/study.py report --work-dir DIR --out results/mine
@@ -26,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("study", help="config of the study")
     run.add_argument("--plan", action="store_true", help="print the plan and stop")
     run.add_argument(
-        "--executor", choices=["local", "slurm", "local-jobs"], default="local", help="where to run (default: local)"
+        "--executor", choices=["local", "ray", "slurm", "local-jobs"], default="local", help="(default: local)"
     )
+    run.add_argument("--address", help="of a Ray cluster, such as auto (default: RAY_ADDRESS, else this machine)")
     gpus = "one run at a time on each GPU or group of GPUs, such as 0 1 or 0,1 2,3"
     run.add_argument("--gpus", nargs="+", default=[], metavar="GPUS", help=gpus)
     processes = "processes that train one run together, on each node (default: 1)"
@@ -48,7 +51,9 @@ def run(options: argparse.Namespace) -> int | None:
     from ..study import commands
 
     if options.verb == "run":
-        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes, options.take_over)
+        placement = commands.Placement(
+            options.executor, tuple(options.gpus), options.processes, options.take_over, options.address
+        )
         commands.run_study(options.study, options.work_dir, placement, dry=options.plan)
     elif options.verb == "status":
         commands.status(options.study, options.work_dir)
