@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .list_experiments import ROOT, add_machine, given_machine
+
 EXAMPLES = """examples:
   python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
   python tools/study.py run STUDY --work-dir DIR --plan            only print the plan
@@ -12,6 +14,7 @@ EXAMPLES = """examples:
   python tools/study.py run STUDY --work-dir DIR --executor ray    a task of Ray for each run, on this machine
   python tools/study.py run STUDY --work-dir DIR --executor ray --address auto   on the cluster of this machine
   python tools/study.py run STUDY --work-dir DIR --executor slurm  a job for each run
+  python tools/study.py plan STUDY --gpus 8 --cores 64             what it costs, where that was measured
   python tools/study.py status STUDY --work-dir DIR
   python tools/study.py report --work-dir DIR --out results/mine
   python tools/study.py verify --work-dir DIR
@@ -24,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="run all that is not finished, then write the report")
     status = verbs.add_parser("status", help="the state of every run, and the last log lines of those that failed")
-    for verb in (run, status):
+    plan = verbs.add_parser("plan", help="estimate hours, GPU-hours and disk from measurements; runs nothing")
+    plan.add_argument("--work-dir", help="folder of the study: finished runs are left out, and their means are shown")
+    plan.add_argument("--results", default=ROOT / "results", help="folder of measurements (default: the project's)")
+    add_machine(plan)
+    for verb in (run, status, plan):
         verb.add_argument("study", help="config of the study")
     run.add_argument("--plan", action="store_true", help="print the plan and stop")
     run.add_argument(
@@ -55,6 +62,11 @@ def run(options: argparse.Namespace) -> int | None:
             options.executor, tuple(options.gpus), options.processes, options.take_over, options.address
         )
         commands.run_study(options.study, options.work_dir, placement, dry=options.plan)
+    elif options.verb == "plan":
+        from ..experiments import Machine, plan_costs
+
+        study = commands.load_study(options.study)
+        print(plan_costs(study, Machine(**given_machine(options)), options.results, ROOT, options.work_dir))
     elif options.verb == "status":
         commands.status(options.study, options.work_dir)
     elif options.verb == "report":

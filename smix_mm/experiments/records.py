@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
+from mmengine.config import Config
+
 from ..benchmarks.gpu_record import read_records, step_times
 from ..utils.errors import DataError
 from .rows import Experiment
@@ -51,12 +53,12 @@ def read_results(folder: str | Path) -> list[Result]:
     found = []
     for path in sorted(Path(folder).rglob("*.json")):
         if path.name == RESULT:
-            content = _read(path)
+            content = read_json(path)
             if "config" in content:
                 start, metrics = _from_root(content.get("pretraining")), _metrics(path, content.get("metrics"))
                 found.append(Result(_from_root(content["config"]), start, content.get("protocol", "paper"), metrics))
         elif path.name == ROBUSTNESS:
-            content = _read(path)
+            content = read_json(path)
             figures = content.get("figures", {})
             metrics = {name: row.get("accuracy/top1") for name, row in figures.items() if name != "clean"}
             config = _from_root(content.get("config"))
@@ -115,25 +117,32 @@ def describe_cost(experiment: Experiment, times: Mapping[str, list[Mapping[str, 
 
 
 def training_steps(config: Path) -> int:
-    """Training steps of a config on one GPU.
+    """Training steps of a config on one GPU; see :func:`training_images`."""
+    from ..utils.config import read_config
+
+    return training_images(str(config), read_config(config))[0]
+
+
+def training_images(name: str, cfg: Config) -> tuple[int, int]:
+    """Training steps of a config on one GPU, and how many images they read.
 
     Raises:
         DataError: the config counts epochs, and the number of images of its data set is unknown.
     """
-    from ..utils.config import read_config
-
-    cfg = read_config(config)
+    batch = int(cfg.train_dataloader.batch_size)
     if cfg.train_cfg.get("max_iters"):
-        return int(cfg.train_cfg.max_iters)
-    if config.parent.name not in IMAGES:
+        return int(cfg.train_cfg.max_iters), int(cfg.train_cfg.max_iters) * batch
+    folder = Path(name).parent.name
+    if folder not in IMAGES:
         raise DataError(
-            f"{config} should be in {', '.join(IMAGES)} or count iterations: its number of images is unknown."
+            f"{name} should be in {', '.join(IMAGES)} or count iterations: its number of images is unknown."
         )
-    images = IMAGES[config.parent.name]
-    return int(cfg.train_cfg.max_epochs) * -(-images // int(cfg.train_dataloader.batch_size))
+    epochs = int(cfg.train_cfg.max_epochs)
+    return epochs * -(-IMAGES[folder] // batch), epochs * IMAGES[folder]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; a DataError names a file that is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

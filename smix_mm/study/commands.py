@@ -177,21 +177,21 @@ def clean(work_dir: str | Path, stale: bool = False) -> int:
                 freed += sum(_remove(folder / run.name / inner) for inner in ("train", "test"))
         print(f"clean: {freed / 2**20:.0f} MiB of finished runs removed from {work_dir}")
         for place, reason in find_set_aside(folder).items():
-            size = _remove(place) if stale else _size(place)
+            size = _remove(place) if stale else folder_size(place)
             freed += size if stale else 0
             verb = "removed" if stale else "set aside (remove it with --stale)"
             print(f"{place.relative_to(folder)}: {verb}, {size / 2**20:.0f} MiB; {reason}")
     return freed
 
 
-def _size(folder: Path) -> int:
+def folder_size(folder: Path) -> int:
     """Bytes that removing a folder frees; removing one of several hard links frees nothing."""
     files = [path.stat() for path in folder.rglob("*") if path.is_file()]
     return sum(file.st_size for file in files if file.st_nlink == 1)
 
 
 def _remove(folder: Path) -> int:
-    size = _size(folder)
+    size = folder_size(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return size
 

@@ -185,7 +185,7 @@ def pretending(tmp_path_factory) -> Path:
     (folder / "pretrain.py").write_text("model = dict(backbone=dict(depth=50))\n")
     (folder / "detector.py").write_text("model = dict()\ncustom_hooks = [dict(type='LoadProofHook')]\n")
     (folder / "study.py").write_text(STUDY)
-    for number, name in enumerate(("one", "two", "detector")):
+    for number, name in enumerate(("one", "two", "detector"), start=1):
         weights = {"state_dict": {"backbone.conv1.weight": torch.full((4, 3, 3, 3), float(number))}}
         torch.save(weights, folder / f"{name}.pth")
     return folder
@@ -216,14 +216,17 @@ class Nodes:
 
     def start(self, name: str, cpus: int, *before: str) -> None:
         """Start a node; ``before`` is a command that starts it."""
-        where = [f"--address={self.address}"] if self.processes else ["--head", f"--port={self.address[10:]}"]
+        where = [f"--address={self.address}"]
+        if not self.processes:
+            where = ["--head", f"--port={self.address[10:]}", "--include-dashboard=false"]
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address=127.0.0.1",
-               f"--num-cpus={cpus}", "--num-gpus=0", "--include-dashboard=false", "--object-store-memory=100000000",
+               f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=100000000",
                *where]  # fmt: skip
         with open(self.folder / f"{name}.log", "w") as log:
             self.processes[name] = subprocess.Popen(
                 [*before, *ray], cwd=self.folder, env=environment(self.folder, name), stdout=log, stderr=log
             )
+        until(lambda: "Ray runtime started" in (self.folder / f"{name}.log").read_text())
 
     def kill_raylet(self, name: str) -> None:
         """SIGKILL the raylet of a node; its other processes end by themselves."""
@@ -244,7 +247,6 @@ def nodes(pretending):
     """A head without cores, and two nodes with one core each."""
     found = Nodes(pretending)
     found.start("head", 0)
-    until(lambda: socket.socket().connect_ex(("127.0.0.1", int(found.address[10:]))) == 0)
     found.start("a", 1)
     found.start("b", 1)
     yield found
