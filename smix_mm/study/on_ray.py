@@ -99,7 +99,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         if port.isdecimal() and "/" not in host:
             socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself waits for minutes
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = f"at {address}" if address else "on this machine"
         raise StepError(
             f"Ray cannot be used {where} ({error}); start it with `ray start --head` on one node and `ray start "

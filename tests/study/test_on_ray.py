@@ -100,7 +100,7 @@ def test_without_ray_or_its_cluster_there_is_one_sentence(monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(PackageError, match=r"pip install 'ray>=2\.9'"):
         patched.setitem(sys.modules, "ray", None)
         on_ray.run_on_ray([], None, View(write=print))
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(exceptions=SimpleNamespace(RayError=KeyError)))
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -192,7 +192,8 @@ def pretending(tmp_path_factory) -> Path:
 
 
 def environment(folder: Path, node: str, **more: object) -> dict[str, str]:
-    variables = dict(NODE=node, RAY_USAGE_STATS_ENABLED="0", OMP_NUM_THREADS="1", SMIX_WEIGHTS=folder, SMIX_STEPS=4)
+    variables = dict(NODE=node, OMP_NUM_THREADS="1", SMIX_WEIGHTS=folder, SMIX_STEPS=4)
+    variables |= dict(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0123456789abcdef" * 4)
     path = f"{folder}:{Path(__file__).parents[2]}:{os.environ.get('PYTHONPATH', '')}"
     return {**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in {**variables, **more}.items()}}
 
@@ -226,7 +227,9 @@ class Nodes:
             self.processes[name] = subprocess.Popen(
                 [*before, *ray], cwd=self.folder, env=environment(self.folder, name), stdout=log, stderr=log
             )
-        until(lambda: "Ray runtime started" in (self.folder / f"{name}.log").read_text())
+        log_file = self.folder / f"{name}.log"
+        until(lambda: "Ray runtime started" in log_file.read_text() or self.processes[name].poll() is not None)
+        assert self.processes[name].poll() is None, log_file.read_text()[-3000:]
 
     def kill_raylet(self, name: str) -> None:
         """SIGKILL the raylet of a node; its other processes end by themselves."""
