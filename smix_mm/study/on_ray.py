@@ -141,6 +141,7 @@ def _submit(
     # Ray sets which GPUs a task uses.
     variables = {name: os.environ[name] for name in names if name != "CUDA_VISIBLE_DEVICES"}
     token = read_token(worker.folder / LOCK)
+    assert token is not None, "the caller holds the lock"
     tasks: dict[str, tuple[Run, Any]] = {}
     for run in runs:
         needed = tasks[run.needs.name][1] if run.needs and run.needs.name in tasks else None

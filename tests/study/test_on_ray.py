@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from smix_mm.datasets.demo import make_digit_scenes
 from smix_mm.study import commands, on_ray
 from smix_mm.study.config import Arm, Study
 from smix_mm.study.lock import hold, read_token
@@ -51,7 +53,9 @@ def test_a_task_gets_the_resources_of_the_study_and_waits_for_the_run_that_it_ne
     monkeypatch.setattr(Worker, "is_finished", lambda self, run: False)
     resources = on_ray._resources(ray, one)
     assert on_ray._lacking(ray, resources) is None
-    on_ray._submit(ray, [Run("given", None), Run("given", None, "voc", 0)], one, View(write=print), resources)
+    runs = [Run("given", None), Run("given", None, "voc", 0)]
+    with hold(one.folder / ".lock", "busy"):
+        on_ray._submit(ray, runs, one, View(write=print), resources)
     name = "given/given/voc/seed0"
     assert ray.options == dict(num_cpus=4, num_gpus=2, memory=3 * 2**30, max_retries=3, name=name)
     assert [call[-1] for call in ray.calls] == [None, 1]
@@ -72,7 +76,8 @@ def test_only_named_variables_reach_a_task(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(Worker, "is_finished", lambda self, run: False)
     one, ray = worker(tmp_path, export=["MINE_*", "CUDA_*"]), FakeRay(CPU=1.0)
-    on_ray._submit(ray, [Run("given", None)], one, View(write=print), on_ray._resources(ray, one))
+    with hold(one.folder / ".lock", "busy"):
+        on_ray._submit(ray, [Run("given", None)], one, View(write=print), on_ray._resources(ray, one))
     variables = ray.calls[0][3]
     expected = {"PATH": os.environ["PATH"], "SMIX_DEMO_DATA": "x", "MINE_TOO": "y", "CUDA_OTHER": "z"}
     assert expected.items() <= variables.items()
@@ -149,6 +154,7 @@ shutil.copy(Path(os.environ["SMIX_WEIGHTS"]) / f"{name}.pth", work / "last.pth")
 DRIVER = """
 import sys
 from dataclasses import dataclass
+from smix_mm.datasets.demo import make_digit_scenes
 from smix_mm.study import commands, on_ray, worker
 from smix_mm.study.programs import run_program
 from smix_mm.utils.command_line import run_command
@@ -172,7 +178,6 @@ STUDY = """
 arms = dict(one="pretrain.py", two="pretrain.py")
 detectors = dict(voc="detector.py")
 """
-RESULTS = ("result.json", "backbone.pth", "detections.npz")
 
 
 @pytest.fixture(scope="module")
@@ -265,8 +270,16 @@ def start(folder: Path, work_dir: Path, *address: str, **more: object) -> subpro
 
 
 def results(work_dir: Path) -> dict[str, bytes]:
-    found = [path for name in RESULTS for path in sorted(work_dir.rglob(name))]
-    return {str(path.relative_to(work_dir)): path.read_bytes() for path in found if "test" not in path.parts}
+    """Result files by path; of a checkpoint the members, whose folder has the name of a temporary file."""
+    found = {}
+    for path in sorted(work_dir.rglob("*")):
+        name = path.relative_to(work_dir).as_posix()
+        if path.name == "backbone.pth":
+            with zipfile.ZipFile(path) as archive:
+                found |= {f"{name}/{each.partition('/')[2]}": archive.read(each) for each in archive.namelist()}
+        elif path.name in ("result.json", "detections.npz") and path.parent.name != "test":
+            found[name] = path.read_bytes()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +289,11 @@ def local(pretending) -> dict[str, bytes]:
     output = process.communicate(timeout=110)[0]
     assert process.returncode == 0, output
     found = results(pretending / "local")
-    assert len(found) == 8
+    assert {name.partition("/backbone.pth")[0] for name in found if "/data/0" in name} == {
+        "one/seed0/pretraining",
+        "two/seed0/pretraining",
+    }
+    assert len([name for name in found if "backbone.pth" not in name]) == 6
     return found
 
 
@@ -366,3 +383,21 @@ def test_a_node_that_does_not_see_the_folder_is_named(pretending, nodes, tmp_pat
     )
     assert run.returncode == 1 and f"does not see the study's folder {work_dir}, which should be on" in run.stdout
     assert "failed: one/seed0/pretraining, two/seed0/pretraining (blocked by these: 2 more)" in run.stderr
+
+
+@pytest.mark.long
+def test_on_one_machine_a_real_training_has_the_results_of_a_local_run(tmp_path, run_tool):
+    """Ray is started and stopped by the command."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    make_digit_scenes(tmp_path / "data", train_scenes=2, test_scenes=2, pretrain_train=80, pretrain_test=20)
+    (tmp_path / "short.py").write_text(
+        f'_base_ = "{Path(__file__).parents[2]}/configs/demo/pretrain_saliencymix.py"\n'
+        "train_cfg = dict(max_epochs=1, val_interval=1)\ntrain_dataloader = dict(batch_size=40)\n"
+    )
+    (tmp_path / "study.py").write_text('arms = dict(mix="short.py")\nmetric = "accuracy/top1"\n')
+    for executor in ("ray", "local"):
+        command = ["tools/study.py", "run", tmp_path / "study.py", "--work-dir", tmp_path / executor]
+        run_tool(*command, "--executor", executor, SMIX_DEMO_DATA=tmp_path / "data", OMP_NUM_THREADS=1)
+    assert results(tmp_path / "ray") == results(tmp_path / "local") != {}
+    again = run_tool(*command[:-1], tmp_path / "local", "--executor", "ray", SMIX_DEMO_DATA=tmp_path / "data")
+    assert "mix/seed0/pretraining: finished before" in again.stdout
