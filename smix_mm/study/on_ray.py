@@ -86,7 +86,7 @@ def check_folder(folder: Path, token: str, seconds: float = SECONDS_TO_APPEAR) -
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
     """Ray, connected to the cluster at an address or to a new one on this machine."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage statistics
     try:
         import ray
     except ImportError as error:
@@ -100,9 +100,9 @@ def _connected(address: str | None) -> Iterator[Any]:
             socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself waits for minutes
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **options)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = f"at {address}" if address else "on this machine"
+        where, (reason, *_) = f"at {address}" if address else "on this machine", [*str(error).splitlines(), ""]
         raise StepError(
-            f"Ray cannot be used {where} ({error}); start it with `ray start --head` on one node and `ray start "
+            f"Ray cannot be used {where} ({reason}); start it with `ray start --head` on one node and `ray start "
             "--address=HOST:6379` on the others, and run this command on one of them."
         ) from error
     try:

@@ -203,7 +203,7 @@ def environment(folder: Path, node: str, **more: object) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in {**variables, **more}.items()}}
 
 
-def until(condition, seconds: float = 90):
+def until(condition, seconds: float = 180):
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "it did not happen in time"
@@ -286,7 +286,7 @@ def results(work_dir: Path) -> dict[str, bytes]:
 def local(pretending) -> dict[str, bytes]:
     """The results of the study on this machine without Ray."""
     process = start(pretending, pretending / "local", SMIX_STEPS=1)
-    output = process.communicate(timeout=110)[0]
+    output = process.communicate(timeout=240)[0]
     assert process.returncode == 0, output
     found = results(pretending / "local")
     assert {name.partition("/backbone.pth")[0] for name in found if "/data/0" in name} == {
@@ -315,7 +315,7 @@ def starts(work_dir: Path) -> dict[str, list[tuple[int, str]]]:
 
 
 def finish(process: subprocess.Popen, work_dir: Path, local: dict[str, bytes]) -> str:
-    output = process.communicate(timeout=110)[0]
+    output = process.communicate(timeout=240)[0]
     assert process.returncode == 0, output
     assert results(work_dir) == local
     return output
@@ -327,7 +327,7 @@ def test_a_killed_worker_and_a_second_command_cost_one_run_its_last_steps(preten
     workers = until(lambda: running(tmp_path))
     second = start(pretending, tmp_path, nodes.address, SMIX_STEPS=40)
     os.kill(workers["one"], signal.SIGKILL)
-    assert "another process runs a study in" in second.communicate(timeout=60)[0] and second.returncode == 2
+    assert "another process runs a study in" in second.communicate(timeout=120)[0] and second.returncode == 2
     output = finish(first, tmp_path, local)
     assert "one/seed0/pretraining: running" in output
     found = starts(tmp_path)
@@ -379,7 +379,7 @@ def test_a_node_that_does_not_see_the_folder_is_named(pretending, nodes, tmp_pat
     study.write_text(STUDY + "cluster = dict(cpus=3)\n")
     command = [sys.executable, "pretending_driver.py", str(study), str(work_dir), nodes.address]
     run = subprocess.run(
-        command, cwd=pretending, env=environment(pretending, "driver"), text=True, capture_output=True, timeout=110
+        command, cwd=pretending, env=environment(pretending, "driver"), text=True, capture_output=True, timeout=240
     )
     assert run.returncode == 1 and f"does not see the study's folder {work_dir}, which should be on" in run.stdout
     assert "failed: one/seed0/pretraining, two/seed0/pretraining (blocked by these: 2 more)" in run.stderr
