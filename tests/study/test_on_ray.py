@@ -21,6 +21,7 @@ from smix_mm.study.lock import hold, read_token
 from smix_mm.study.progress import View
 from smix_mm.study.run import Run
 from smix_mm.study.worker import Worker
+from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import PackageError, StepError, UsageError
 
 SECRET = "a-key-that-no-file-may-hold"
@@ -398,6 +399,14 @@ def test_on_one_machine_a_real_training_has_the_results_of_a_local_run(tmp_path,
     for executor in ("ray", "local"):
         command = ["tools/study.py", "run", tmp_path / "study.py", "--work-dir", tmp_path / executor]
         run_tool(*command, "--executor", executor, SMIX_DEMO_DATA=tmp_path / "data", OMP_NUM_THREADS=1)
-    assert results(tmp_path / "ray") == results(tmp_path / "local") != {}
+    ray, local = (results(tmp_path / executor) for executor in ("ray", "local"))
+    assert ray.keys() == local.keys() and len(local) > 60
+    # It has the hash of the training's checkpoint, which has the date and the study's folder.
+    assert [name for name in local if ray[name] != local[name]] == ["mix/seed0/pretraining/backbone.pth/data.pkl"]
+    hashes = [
+        read_checkpoint(tmp_path / each / "mix/seed0/pretraining/backbone.pth")["meta"]["hash"]
+        for each in ("ray", "local")
+    ]
+    assert hashes[0] == hashes[1]
     again = run_tool(*command[:-1], tmp_path / "local", "--executor", "ray", SMIX_DEMO_DATA=tmp_path / "data")
     assert "mix/seed0/pretraining: finished before" in again.stdout
