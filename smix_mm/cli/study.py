@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 
+from .list_experiments import ROOT, add_machine, given_machine
+
 EXAMPLES = """examples:
   python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
   python tools/study.py run STUDY --work-dir DIR --plan            only print the plan
   python tools/study.py run STUDY --work-dir DIR --gpus 0 1 2 3    a run on each GPU
   python tools/study.py run STUDY --work-dir DIR --gpus 0,1 2,3    two GPUs a run
+  python tools/study.py run STUDY --work-dir DIR --executor ray    a task of Ray for each run, on this machine
+  python tools/study.py run STUDY --work-dir DIR --executor ray --address auto   on the cluster of this machine
   python tools/study.py run STUDY --work-dir DIR --executor slurm  a job for each run
+  python tools/study.py plan STUDY --gpus 8 --cores 64             what it costs, where that was measured
   python tools/study.py status STUDY --work-dir DIR
   python tools/study.py report --work-dir DIR --out results/mine
   python tools/study.py verify --work-dir DIR
@@ -22,12 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="run all that is not finished, then write the report")
     status = verbs.add_parser("status", help="the state of every run, and the last log lines of those that failed")
-    for verb in (run, status):
+    plan = verbs.add_parser("plan", help="estimate hours, GPU-hours and disk from measurements; runs nothing")
+    plan.add_argument("--work-dir", help="folder of the study: finished runs are left out, and their means are shown")
+    plan.add_argument("--results", default=ROOT / "results", help="folder of measurements (default: the project's)")
+    add_machine(plan)
+    for verb in (run, status, plan):
         verb.add_argument("study", help="config of the study")
     run.add_argument("--plan", action="store_true", help="print the plan and stop")
     run.add_argument(
-        "--executor", choices=["local", "slurm", "local-jobs"], default="local", help="where to run (default: local)"
+        "--executor", choices=["local", "ray", "slurm", "local-jobs"], default="local", help="(default: local)"
     )
+    run.add_argument("--address", help="of a Ray cluster, such as auto (default: RAY_ADDRESS, else this machine)")
     gpus = "one run at a time on each GPU or group of GPUs, such as 0 1 or 0,1 2,3"
     run.add_argument("--gpus", nargs="+", default=[], metavar="GPUS", help=gpus)
     processes = "processes that train one run together, on each node (default: 1)"
@@ -48,8 +58,15 @@ def run(options: argparse.Namespace) -> int | None:
     from ..study import commands
 
     if options.verb == "run":
-        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes, options.take_over)
+        placement = commands.Placement(
+            options.executor, tuple(options.gpus), options.processes, options.take_over, options.address
+        )
         commands.run_study(options.study, options.work_dir, placement, dry=options.plan)
+    elif options.verb == "plan":
+        from ..experiments import Machine, plan_costs
+
+        study = commands.load_study(options.study)
+        print(plan_costs(study, Machine(**given_machine(options)), options.results, ROOT, options.work_dir))
     elif options.verb == "status":
         commands.status(options.study, options.work_dir)
     elif options.verb == "report":

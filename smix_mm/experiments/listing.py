@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Sequence
 
+from ..utils.config import read_config
+from .cost import Machine, Measurements, describe_disk, describe_hours
 from .paper import NONE
 from .records import describe_cost, describe_result, read_results, read_step_times
-from .rows import EXPERIMENTS
+from .rows import EXPERIMENTS, Experiment
 
 Row = dict[str, Any]
+NONE_HERE = "-"
 
 BATCH_256 = "--cfg-options train_dataloader.batch_size=256 auto_scale_lr.base_batch_size=256"
 NOTE = (
@@ -20,22 +23,30 @@ NOTE = (
 )
 
 
-def list_experiments(words: Sequence[str] = (), results: str | Path = "results", root: str | Path = ".") -> list[Row]:
+def list_experiments(
+    words: Sequence[str] = (),
+    results: str | Path = "results",
+    root: str | Path = ".",
+    machine: Machine | None = None,
+) -> list[Row]:
     """List the rows of the paper's tables with their configs, commands, costs and results.
 
     Args:
         words: only rows that contain all of these, ignoring case. Defaults to none: all rows.
         results: folder of results, see :func:`.read_results`, with the records of ``make gpu`` in its ``gpu/``.
         root: the project's folder, which has ``configs/``.
+        machine: GPUs and cores for which hours are estimated. Defaults to none.
 
     Returns:
         a dict for each row: ``table``, ``row``, ``config``, ``commands``, ``pretraining``, ``paper``,
-        ``gpu_hours`` and ``ours``; ``commands`` is a list of strings, all others are strings.
+        ``gpu_hours`` and ``ours``; with a machine also ``hours``, the least on it with the limit, and ``disk``,
+        the size of the config's folder in ``work_dirs/``. ``commands`` is a list of strings, all others are strings.
 
     Raises:
         DataError: a file under ``results`` is invalid.
     """
     found, times = read_results(results, Path(root)), read_step_times(results)
+    measured = None if machine is None else Measurements(results, root, machine.card)
     rows = []
     for experiment in EXPERIMENTS:
         row: Row = dict(
@@ -50,8 +61,20 @@ def list_experiments(words: Sequence[str] = (), results: str | Path = "results",
         )
         text = " ".join([*map(str, row.values())]).lower()
         if all(word.lower() in text for word in words):
+            if measured is not None and machine is not None:
+                row |= _on_machine(experiment, measured, machine, Path(root))
             rows.append(row)
     return rows
+
+
+def _on_machine(experiment: Experiment, measured: Measurements, machine: Machine, root: Path) -> Row:
+    """``hours`` and ``disk`` of a row; those of one whose commands only test are another row's."""
+    config = experiment.config
+    if config is None or config == experiment.pretraining:
+        return dict(hours=NONE_HERE, disk=NONE_HERE)
+    cost = measured.cost(config, read_config(root / config))
+    disk = describe_disk(root / "work_dirs" / Path(config).stem)
+    return dict(hours=describe_hours(cost, machine), disk=disk)
 
 
 def format_rows(rows: Sequence[Row]) -> str:
@@ -65,6 +88,8 @@ def format_rows(rows: Sequence[Row]) -> str:
         paper = row["paper"] if row["paper"] == NONE else f"paper {row['paper']}"
         lines.append(f"  {row['row']}: {paper} | ours {row['ours']} | GPU-hours {row['gpu_hours']}")
         lines.append(f"    {row['config']}")
+        if "hours" in row:
+            lines.append(f"    hours at least {row['hours']} | disk {row['disk']}")
         if row["pretraining"] and row["pretraining"] != row["config"]:
             lines.append(f"    after {row['pretraining']}")
         lines += [f"    $ {command}" for command in row["commands"]]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
+from mmengine.config import Config
+
 from ..benchmarks.gpu_record import read_records, step_times
 from ..utils.config import read_config
 from ..utils.errors import DataError
@@ -43,14 +45,14 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
     found = []
     for path in sorted(Path(folder).rglob("*")):
         if path.name == "robustness.json":
-            content = _read(path)
+            content = read_json(path)
             figures = {name: row.get("accuracy/top1") for name, row in content.get("figures", {}).items()}
             config = f"configs/{str(content.get('config')).rpartition('configs/')[2]}"
             found.append(Result(config, config, "paper", _metrics(path, figures)))
         elif path.name == "study.json":
-            study = STUDIES.get(_read(path).get("name", ""))
+            study = STUDIES.get(read_json(path).get("name", ""))
             for result in sorted(path.parent.glob("*/*/*/*/result.json")) if study else ():
-                content = _read(result)
+                content = read_json(result)
                 start = f"{content.get('arm')} {content.get('detector')}"
                 found.append(Result(str(study), start, "paper", _metrics(result, content.get("metrics"))))
         elif usual := configs.get(path.name.replace("-100e", "")):
@@ -143,23 +145,30 @@ def describe_cost(experiment: Experiment, times: Mapping[str, list[Mapping[str, 
 
 
 def training_steps(config: Path) -> int:
-    """Training steps of a config on one GPU.
+    """Training steps of a config on one GPU; see :func:`training_images`."""
+    return training_images(str(config), read_config(config))[0]
+
+
+def training_images(name: str, cfg: Config) -> tuple[int, int]:
+    """Training steps of a config on one GPU, and how many images they read.
 
     Raises:
         DataError: the config counts epochs, and the number of images of its data set is unknown.
     """
-    cfg = read_config(config)
+    batch = int(cfg.train_dataloader.batch_size)
     if cfg.train_cfg.get("max_iters"):
-        return int(cfg.train_cfg.max_iters)
-    if config.parent.name not in IMAGES:
+        return int(cfg.train_cfg.max_iters), int(cfg.train_cfg.max_iters) * batch
+    folder = Path(name).parent.name
+    if folder not in IMAGES:
         raise DataError(
-            f"{config} should be in {', '.join(IMAGES)} or count iterations: its number of images is unknown."
+            f"{name} should be in {', '.join(IMAGES)} or count iterations: its number of images is unknown."
         )
-    images = IMAGES[config.parent.name]
-    return int(cfg.train_cfg.max_epochs) * -(-images // int(cfg.train_dataloader.batch_size))
+    epochs = int(cfg.train_cfg.max_epochs)
+    return epochs * -(-IMAGES[folder] // batch), epochs * IMAGES[folder]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; a DataError names a file that is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -19,7 +19,7 @@ from .lock import hold
 from .plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
 from .progress import View
 from .record import clear_temporaries, find_set_aside
-from .run import LOG, SHEET, STUDY, Run
+from .run import LOCK, LOG, SHEET, STUDY, Run
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -30,18 +30,20 @@ class Placement:
     """Where the runs of a study are executed.
 
     Attributes:
-        executor: ``'local'`` for this machine, ``'slurm'`` for jobs, ``'local-jobs'`` for jobs
-            that are processes on this machine.
+        executor: ``'local'`` for this machine, ``'ray'`` for tasks of Ray, ``'slurm'`` for jobs, ``'local-jobs'``
+            for jobs that are processes on this machine.
         gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Empty:
             one run at a time, on all devices.
         processes: number of processes that train one run together, on each node, if ``gpus`` is empty.
         take_over: take over locks of other hosts whose processes are known to have ended.
+        address: of a Ray cluster, see :func:`smix_mm.study.on_ray.run_on_ray`.
     """
 
     executor: str = "local"
     gpus: tuple[str, ...] = ()
     processes: int = 1
     take_over: bool = False
+    address: str | None = None
 
 
 def run_study(
@@ -63,6 +65,7 @@ def run_study(
         StepError: runs failed; raised after the other runs and the report are finished.
     """
     study = load_study(config)
+    _check_placement(study, placement)
     folder = Path(work_dir).absolute()
     runs = plan_study(study)
     states = [run_state(run, folder) for run in runs]
@@ -72,6 +75,7 @@ def run_study(
     # Only executing runs needs torch.
     from .cluster import submit_runs, wait_for_jobs
     from .local import on_gpus, run_locally
+    from .on_ray import run_on_ray
 
     with _lock(folder, work_dir, placement.take_over):
         clear_study(folder)
@@ -84,6 +88,8 @@ def run_study(
         try:
             if placement.executor == "local":
                 failures = run_locally(runs, on_gpus(worker, placement.gpus) or [worker], view)
+            elif placement.executor == "ray":
+                failures = run_on_ray(runs, worker, view, placement.address)
             else:
                 jobs = submit_runs(runs, worker, view, None if placement.executor == "slurm" else "local")
                 failures = wait_for_jobs(jobs, runs, folder, view)
@@ -102,6 +108,15 @@ def run_study(
             f"shown at the end of {first_few([Path(work_dir) / name / LOG for name in failed], 3)}, and start again."
         )
     return states
+
+
+def _check_placement(study: Study, placement: Placement) -> None:
+    if placement.executor != "ray" and placement.address is not None:
+        raise UsageError(f"--address is for --executor ray, got --executor {placement.executor}.")
+    if placement.executor == "ray" and placement.gpus:
+        raise UsageError("--gpus is for other executors; for Ray set gpus in the study's cluster, the number of a run.")
+    if placement.executor == "ray" and int(study.cluster.get("nodes", 1)) > 1:
+        raise UsageError("nodes in the study's cluster should be 1 for --executor ray; a run on several needs Slurm.")
 
 
 def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
@@ -162,21 +177,21 @@ def clean(work_dir: str | Path, stale: bool = False) -> int:
                 freed += sum(_remove(folder / run.name / inner) for inner in ("train", "test"))
         print(f"clean: {freed / 2**20:.0f} MiB of finished runs removed from {work_dir}")
         for place, reason in find_set_aside(folder).items():
-            size = _remove(place) if stale else _size(place)
+            size = _remove(place) if stale else folder_size(place)
             freed += size if stale else 0
             verb = "removed" if stale else "set aside (remove it with --stale)"
             print(f"{place.relative_to(folder)}: {verb}, {size / 2**20:.0f} MiB; {reason}")
     return freed
 
 
-def _size(folder: Path) -> int:
+def folder_size(folder: Path) -> int:
     """Bytes that removing a folder frees; removing one of several hard links frees nothing."""
     files = [path.stat() for path in folder.rglob("*") if path.is_file()]
     return sum(file.st_size for file in files if file.st_nlink == 1)
 
 
 def _remove(folder: Path) -> int:
-    size = _size(folder)
+    size = folder_size(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return size
 
@@ -196,7 +211,7 @@ def clear_study(folder: Path) -> None:
 
 def _lock(folder: Path, work_dir: str | Path, take_over: bool = False) -> ContextManager[None]:
     busy = f"another process runs a study in {work_dir}"
-    return hold(folder / ".lock", busy, take_over=take_over, error=UsageError)
+    return hold(folder / LOCK, busy, take_over=take_over, error=UsageError)
 
 
 def _study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:

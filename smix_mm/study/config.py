@@ -86,9 +86,9 @@ class Study:
         prepare: None, or ``dict(call='package.module:function', variable=NAME)``: a function
             that writes the data into the folder that it is given; the configs find that folder
             in the environment variable.
-        cluster: resources of a Slurm job: any of ``partition``, ``nodes``, ``minutes``, ``cpus``, ``gpus`` and
-            ``memory_gb`` of each node, ``setup`` (list of shell lines), ``export`` (list of patterns of variables
-            that the job gets beyond :data:`smix_mm.study.cluster.EXPORTED`).
+        cluster: resources of a run: any of ``cpus``, ``gpus`` and ``memory_gb`` of each node, ``export`` (list of
+            patterns of variables that it gets beyond :data:`smix_mm.study.cluster.EXPORTED`), and for Slurm alone
+            ``partition``, ``nodes``, ``minutes`` and ``setup`` (list of shell lines).
         seconds: approximate duration of a run, by detector's name or ``'pretraining'``, for the estimated time
             left until a run of that kind is finished. Defaults to unknown.
         next: a sentence to print at the end, or None.

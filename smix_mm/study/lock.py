@@ -58,7 +58,7 @@ def hold(
     finally:
         released.set()
         heart.join()
-        if _token(path) == token:
+        if read_token(path) == token:
             path.unlink(missing_ok=True)
 
 
@@ -93,7 +93,7 @@ def _remove(path: Path, holder: dict[str, Any]) -> bool:
             claim.unlink(missing_ok=True)
         return False
     try:
-        if _token(path) != holder["token"]:
+        if read_token(path) != holder["token"]:
             return False
         path.unlink()
         return True
@@ -111,7 +111,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         return {"token": "unreadable"}
 
 
-def _token(path: Path) -> str | None:
+def read_token(path: Path) -> str | None:
+    """What identifies the holder of a lock, or None if nothing holds it."""
     return (_read(path) or {}).get("token")
 
 
@@ -147,7 +148,7 @@ def _started(pid: int) -> str | None:
 def _beat(path: Path, token: str, released: threading.Event) -> None:
     while not released.wait(HEARTBEAT):
         with suppress(OSError):  # a network file system may fail for a moment
-            if _token(path) not in (token, "unreadable"):
+            if read_token(path) not in (token, "unreadable"):
                 print(f"{path} was taken over by another process, so this one ends", file=sys.stderr, flush=True)
                 os.kill(os.getpid(), signal.SIGTERM)
             os.utime(path)

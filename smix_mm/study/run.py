@@ -9,6 +9,9 @@ from pathlib import Path
 STUDY = "study.json"
 """In the study's folder: what is compared, and the names of all runs."""
 
+LOCK = ".lock"
+"""In the study's folder: held by the process that runs the study."""
+
 MARKER = "step.json"
 LOG = "run.log"
 CODE = "code.txt"
