@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
+from .categories import check_categories
 from .classes import check_classes
 from .findings import Finding, contradiction
 from .pixels import check_pixels
@@ -14,7 +15,7 @@ from .weights import check_weights
 def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None) -> list[Finding]:
     """Compare what a config says in several places, and with its data and weights.
 
-    Compared are class names of all datasets and metrics, their number with every head, data preprocessor,
+    Compared are class names of all datasets, COCO files and metrics, their number with every head, data preprocessor,
     augmentation and metric; scale and order of the normalization; batch augmentations with the data
     preprocessor; the order of pipelines; what ``init_cfg`` would load; and what a resume would override. Nothing
     is trained, and no dataset is built.
@@ -29,7 +30,13 @@ def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None) -> list[
     Raises:
         CheckpointError: ``resume`` cannot be read.
     """
-    return [*_check_loops(cfg), *check_classes(cfg), *check_pixels(cfg), *check_weights(cfg, resume)]
+    return [
+        *_check_loops(cfg),
+        *check_classes(cfg),
+        *check_categories(cfg),
+        *check_pixels(cfg),
+        *check_weights(cfg, resume),
+    ]
 
 
 def _check_loops(cfg: Mapping[str, Any]) -> Iterator[Finding]:
