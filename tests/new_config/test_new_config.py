@@ -78,8 +78,8 @@ def test_class_folders_are_recognised(class_folders):
 def test_the_usual_layouts_of_coco_format_are_recognised(name, tmp_path):
     train, test = COCO_LAYOUTS[name]
     layout = find_layout(write_coco(tmp_path, COCO_LAYOUTS[name]))
-    # In the order of the ids.
-    assert (layout.kind, layout.classes, layout.number) == ("coco", ("cat", "dog"), 4)
+    # In the order of the file, not of the ids: MMDetection numbers labels so.
+    assert (layout.kind, layout.classes, layout.number) == ("coco", ("dog", "cat"), 4)
     for settings, file in ((layout.train, train), (layout.test, test)):
         assert settings["ann_file"] == file
         assert settings["data_prefix"]["img"] == f"{COCO_LAYOUTS[name][file]}/"

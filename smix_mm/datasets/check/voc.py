@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Iterable, Mapping, Sequence, Union
 
 from .findings import Problem, why_unreadable
 from .left import Tally
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # An annotation of a thousand boxes has 0.3 MB; a larger file than this is not an annotation.
 MAX_BYTES = 32 << 20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_Size = Union[tuple[int, int], None]
 DROPPED, SIZE_CORRECTED = "object dropped", "size corrected"
 
 
@@ -173,9 +174,7 @@ def as_bytes(annotation: Annotation) -> bytes:
     return tostring(annotation.root, encoding="utf-8") + b"\n"
 
 
-def _check_size(
-    annotation: Annotation, root: Element, size: tuple[int, int] | None, rotated: bool, ignored: bool
-) -> None:
+def _check_size(annotation: Annotation, root: Element, size: _Size, rotated: bool, ignored: bool) -> None:
     from xml.etree.ElementTree import SubElement
 
     annotation.size = stated_size(root)
@@ -189,7 +188,7 @@ def _check_size(
 
 
 def check_size(
-    annotation: Annotation, stated: Mapping[str, str] | None, size: tuple[int, int] | None, rotated: bool, ignored: bool
+    annotation: Annotation, stated: Mapping[str, str] | None, size: _Size, rotated: bool, ignored: bool
 ) -> bool:
     """Compare the texts ``width`` and ``height`` with the size of the image; return whether to correct them."""
     fixed = "" if size is None else SIZE_CORRECTED
@@ -234,8 +233,7 @@ class Objects:
     def add_unknown(self, name: str, which: str) -> bool:
         """Add that a class is not one of the config's; return whether this is ignored."""
         self.annotation.unknown.append(name)
-        known = similar_class(name, self.classes)
-        hint = f", but the config has {short(known)}" if known else ""
+        hint = f", but the config has {short(known)}" if (known := similar_class(name, self.classes)) else ""
         return self.add("unknown-class", f"{which} is {short(name)}{hint}")
 
     def keep(self, box: tuple[float, float, float, float], name: str, difficult: bool) -> bool:

@@ -57,6 +57,9 @@ def convert_data(
     data = _READERS[given](source)
     if not data.splits:
         raise DataError(f"{source} should hold JSON files with train, val or test in their name, got none.")
+    for image in (image for images in data.splits.values() for image in images):
+        if os.path.isabs(image.name) or os.path.normpath(image.name).startswith(".."):
+            raise DataError(f"{image.name} in {source} leads out of the folder of images; give a name inside of it.")
     with temporary_folder(out) as work:
         _WRITERS[to](data, work, copy)
         # After a power loss, an empty label file would be an image without objects.
@@ -75,8 +78,8 @@ def _recognise(root: Path) -> str:
     if is_yolo(root):
         return "yolo"
     raise DataError(
-        f"{root} should hold Annotations/ (VOC format), JSON files with train, val or test in their name (COCO format), "
-        "or data.yaml or classes.txt (YOLO format)."
+        f"{root} should hold Annotations/ (VOC format), JSON files with train, val or test in their name (COCO "
+        "format), or data.yaml or classes.txt (YOLO format)."
     )
 
 

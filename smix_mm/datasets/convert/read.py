@@ -68,6 +68,10 @@ def read_coco_data(root: Path) -> BoxData:
         names += [name for name in classes if name not in names]
     data = _read(root, found)
     data.classes = tuple(names)
+    for images in data.splits.values():
+        for image in images:  # official boxes may leave the image by a rounding
+            width, height = image.size
+            image.boxes = [(max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)) for x1, y1, x2, y2 in image.boxes]
     masks = sum(
         bool(one.get("segmentation")) for _, content in coco_files(root).values() for one in content["annotations"]
     )
