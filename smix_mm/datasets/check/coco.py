@@ -62,7 +62,7 @@ def read_coco(path: str | Path, classes: tuple[str, ...] | None = None) -> CocoF
     except (ValueError, RecursionError) as error:
         text_lines(raw)  # raises an EncodingError if that is the reason
         raise CocoFormatError(f"is not JSON: {error}") from None
-    names = _category_names(content)
+    names = category_names(content)
     file = CocoFile(content, list(names.values()))
     if raw.startswith(codecs.BOM_UTF8):
         file.problems.append(("byte-order-mark", "begins with a byte order mark"))
@@ -79,14 +79,15 @@ def read_coco(path: str | Path, classes: tuple[str, ...] | None = None) -> CocoF
     return file
 
 
-def _category_names(content: Any) -> dict[Any, str]:
+def category_names(content: Any) -> dict[Any, str]:
+    """The names of the categories of a COCO file by their id, in order, after a check of the file's layout."""
     if not isinstance(content, dict):
-        raise CocoFormatError(f"should be an object with images, annotations and categories, got a {_kind(content)}")
+        raise CocoFormatError(f"should be an object with images, annotations and categories, got {_kind(content)}")
     content.setdefault("annotations", [])  # of a test set whose annotations are not published
     for name in ("images", "annotations", "categories"):
         entries = content.get(name)
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-            raise CocoFormatError(f"should have a list of objects {name!r}, got a {_kind(entries)}")
+            raise CocoFormatError(f"should have a list of objects {name!r}, got {_kind(entries)}")
     names: dict[Any, str] = {}
     for one in content["categories"]:
         if not is_id(one.get("id")) or not isinstance(one.get("name"), str):
@@ -107,8 +108,8 @@ def _put_together(content: Mapping[str, Any], by_id: Mapping[Any, list[Record]])
     for number, one in enumerate(content["annotations"]):
         image, key = one.get("image_id"), one.get("id")
         which = f"annotation {key}" if is_id(key) else f"annotations[{number}]"
-        records = by_id.get(image) if is_id(image) else None
-        if records is None:
+        records = by_id.get(image, []) if is_id(image) else []
+        if not records:
             yield "unlisted-image", f"{which} has the image_id {image!r}, which no image has"
             continue
         records[0].annotations.append(one)

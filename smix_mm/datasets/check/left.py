@@ -17,7 +17,7 @@ class Tally(NamedTuple):
     """
 
     size: tuple[int, int] | None
-    sides: tuple[int, ...]
+    sides: tuple[float, ...]
     difficult: int
     unknown: tuple[str, ...]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from ...utils.errors import DataError
+from ..check.coco import CocoFormatError, category_names
 
 
 def coco_files(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
@@ -29,6 +30,10 @@ def _annotation_files(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         except (OSError, ValueError, RecursionError):
             continue
         if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
+            try:
+                category_names(content)
+            except CocoFormatError as error:
+                raise DataError(f"{path} {error}") from None
             yield path, content
 
 
@@ -41,7 +46,7 @@ def image_folder(root: Path, path: Path, content: dict[str, Any]) -> str:
     images = content["images"]
     if not images:
         raise DataError(f"{path} lists no image.")
-    name = images[0]["file_name"]
+    name = str(images[0].get("file_name"))
     usual = ("train", "training", "trainval", "val", "valid", "validation", "test", "testing", "images", "")
     parts = [path.stem.removeprefix("instances_"), *usual]
     candidates = [path.parent, *(root / part for part in parts), *(root / "images" / part for part in parts)]

@@ -8,6 +8,7 @@ from typing import Mapping
 
 from ...utils.errors import DataError
 from ...utils.parallel import in_parallel
+from ..check.coco import category_names
 from ..check.findings import ERRORS, Problem, summarize
 from ..check.images import check_image
 from ..check.listing import list_samples
@@ -59,22 +60,19 @@ def read_coco_data(root: Path) -> BoxData:
     Raises:
         DataError: the folder of the images is not found, or the data have an error.
     """
-    found, names = {}, list[str]()
+    found: dict[str, Split] = {}
+    masks = 0
     for part, (path, content) in coco_files(root).items():
-        classes = tuple(str(one.get("name")) for one in content["categories"] or () if isinstance(one, dict))
-        found[part] = Split(
-            (part,), "coco", str(root), str(path), str(root / image_folder(root, path, content)), classes=classes
-        )
-        names += [name for name in classes if name not in names]
+        name = "trainval" if "trainval" in path.stem.lower() else part
+        folder, classes = str(root / image_folder(root, path, content)), tuple(category_names(content).values())
+        found[name] = Split((name,), "coco", str(root), str(path), folder, classes=classes)
+        masks += sum(bool(one.get("segmentation")) for one in content["annotations"])
     data = _read(root, found)
-    data.classes = tuple(names)
+    data.classes = tuple(dict.fromkeys(name for split in found.values() for name in split.classes or ()))
     for images in data.splits.values():
         for image in images:  # official boxes may leave the image by a rounding
             width, height = image.size
             image.boxes = [(max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)) for x1, y1, x2, y2 in image.boxes]
-    masks = sum(
-        bool(one.get("segmentation")) for _, content in coco_files(root).values() for one in content["annotations"]
-    )
     if masks:
         data.notes["segmentations left out: only boxes are converted"] = masks
     return data

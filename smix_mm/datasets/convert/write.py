@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ...utils.errors import DataError
@@ -77,7 +78,7 @@ def write_coco(data: BoxData, folder: Path, copy: bool) -> None:
     categories = [dict(id=number, name=name) for number, name in enumerate(data.classes, 1)]
     (folder / "annotations").mkdir(parents=True)
     for part, images in data.splits.items():
-        entries, annotations = [], []
+        entries, annotations = list[dict[str, Any]](), list[dict[str, Any]]()
         for number, image in enumerate(images, 1):
             place_image(image, folder / f"images/{part}/{image.name}", copy)
             entries.append(dict(id=number, file_name=image.name, width=image.size[0], height=image.size[1]))

@@ -57,7 +57,7 @@ def _settings(root: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[str, st
         names: Any = content["names"]
         if isinstance(names, dict):
             if sorted(names) != list(range(len(names))):
-                raise DataError(f"names in {file} should be numbered from 0, got {first_few(map(str, names), 5)}.")
+                raise DataError(f"names in {file} should be numbered from 0, got {first_few(list(names), 5)}.")
             names = [names[number] for number in range(len(names))]
         given = {part: content.get(part) for part in ("train", "val", "test") if content.get(part)}
         bases = [root / str(content.get("path") or ""), root]

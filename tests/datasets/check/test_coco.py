@@ -198,11 +198,15 @@ def test_crowds_are_ignored_as_in_mmdetection(coco):
         (lambda text: text.replace(b'"RBC"', b'"RBC\xe9"'), "wrong-encoding", "is not text in UTF-8"),
         (lambda text: text[:500], "malformed-json", "is not JSON"),
         (lambda text: b"[" * 100_000, "malformed-json", "is not JSON"),
-        (lambda text: b"[1]", "malformed-json", "should be an object with images, annotations and categories, got a l"),
+        (
+            lambda text: b"[1]",
+            "malformed-json",
+            "should be an object with images, annotations and categories, got list",
+        ),
         (
             lambda text: text.replace(b'"images"', b'"pictures"'),
             "malformed-json",
-            "a list of objects 'images', got a null",
+            "a list of objects 'images', got null",
         ),
         (lambda text: text.replace(b'"WBC"', b'"RBC"'), "malformed-json", "has two categories with the id or the name"),
         (lambda text: b'{"images": [], "categories": []}', "empty-split", "names no image"),

@@ -100,7 +100,7 @@ def test_fractions_of_a_pixel_stay_in_coco_and_yolo_format_and_are_rounded_in_vo
     convert_data(tmp_path / "coco", tmp_path / "yolo", "yolo")
     convert_data(tmp_path / "yolo", tmp_path / "again", "coco")
     found = [list(one[2:]) for one in coco(tmp_path / "again")["BloodImage_00000.jpg"]]
-    assert found == pytest.approx([boxes[0], [600.3, 400.7, 39.7, 79.3], *boxes[2:]], abs=1e-4)
+    assert found == [pytest.approx(box, abs=1e-4) for box in (boxes[0], [600.3, 400.7, 39.7, 79.3], *boxes[2:])]
     data = convert_data(tmp_path / "coco", tmp_path / "voc", "voc")
     assert [one[2:] for one in voc(tmp_path / "voc")["BloodImage_00000.xml"]] == [
         (11, 22, 41, 61), (601, 402, 640, 480), (1, 1, 20, 20)
@@ -119,7 +119,7 @@ def test_images_of_one_name_in_two_splits_stay_apart(cells, tmp_path):
         file.write_text(file.read_text().replace(f"{name}.jpg", "same.jpg"))
         (folder / part / f"{name}.jpg").rename(folder / part / "same.jpg")
     convert_data(tmp_path / "coco", tmp_path / "voc", "voc")
-    for part, name in (("train", cells.train[0]), ("test", cells.test[0])):
+    for part, name in (("trainval", cells.train[0]), ("test", cells.test[0])):
         image = tmp_path / f"voc/JPEGImages/{part}/same.jpg"
         assert image.read_bytes() == (cells.root / f"JPEGImages/{name}.jpg").read_bytes()
         assert f"{part}/same" in (tmp_path / f"voc/ImageSets/Main/{part}.txt").read_text().split()
@@ -173,7 +173,8 @@ def test_the_usual_layouts_of_yolo_format_give_equal_data(yolo, tmp_path, arrang
     convert_data(yolo, tmp_path / "one", "coco")
     arrange(yolo)
     convert_data(yolo, tmp_path / "other", "coco")
-    assert coco(tmp_path / "other") == coco(tmp_path / "one") and len(coco(tmp_path / "one")) == 12
+    found = {Path(name).name: boxes for name, boxes in coco(tmp_path / "other").items()}
+    assert found == coco(tmp_path / "one") and len(found) == 12
     assert sorted(os.listdir(tmp_path / "other/annotations")) == ["instances_test.json", "instances_train.json"]
 
 
@@ -219,6 +220,21 @@ def test_data_with_errors_are_refused_with_what_finds_and_fixes_them(cells, tmp_
     with pytest.raises(DataError, match="1 × missing-image"):
         convert_data(cells.root, tmp_path / "out", "yolo")
     assert sorted(os.listdir(tmp_path)) == ["cells"]
+
+
+def test_a_coco_file_of_another_layout_is_named(cells, tmp_path):
+    convert_data(cells.root, tmp_path / "coco", "coco")
+    file = tmp_path / "coco/annotations/instances_test.json"
+    content = json.loads(file.read_text())
+    for change, reason in (
+        (dict(images=[1]), "instances_test.json should have a list of objects 'images', got list"),
+        (dict(categories=[dict(id=1)]), "instances_test.json has a category without id or name"),
+        (dict(images=[dict(id=1)]), "None, the first image of .*instances_test.json, is in none of the folders"),
+        (dict(images=[*content["images"], {}]), r"1 × missing-field .*images\[2\] has no file_name or no id"),
+    ):
+        file.write_text(json.dumps({**content, **change}))
+        with pytest.raises(DataError, match=reason):
+            convert_data(tmp_path / "coco", tmp_path / "out", "yolo")
 
 
 def test_nothing_is_written_over_or_into_the_source_or_out_of_the_new_folder(cells, tmp_path):
