@@ -65,8 +65,8 @@ def _class_folders(root: Path) -> Layout:
     if classes != others:
         different = sorted(set(classes) ^ set(others))
         raise DataError(f"{train} and {test} should hold the same classes; only one has {first_few(different, 5)}.")
-    settings = [dict(type="CustomDataset", data_prefix=name) for name in (train, test)]
-    return Layout("classes", classes, *settings, number)
+    first, second = (dict(type="CustomDataset", data_prefix=name) for name in (train, test))
+    return Layout("classes", classes, first, second, number)
 
 
 def _voc(root: Path) -> Layout:
@@ -89,11 +89,11 @@ def _voc(root: Path) -> Layout:
     counts.pop("", None)
     if not counts:
         raise DataError(f"the annotations of {splits / f'{found[0]}.txt'} name no object.")
-    settings = [
+    train, test = (
         dict(type="VOCDataset", ann_file=f"ImageSets/Main/{name}.txt", data_prefix=dict(sub_data_root=""))
         for name in found
-    ]
-    return Layout("voc", tuple(sorted(counts)), *settings, len(names))
+    )
+    return Layout("voc", tuple(sorted(counts)), train, test, len(names))
 
 
 def _coco(root: Path) -> Layout | None:
@@ -110,12 +110,12 @@ def _coco(root: Path) -> Layout | None:
         raise DataError(
             f"the JSON files of {root} should list the same categories in the same order, got {classes} and {others}."
         )
-    settings = [
+    train, test = (
         dict(
             type="CocoDataset",
             ann_file=path.relative_to(root).as_posix(),
             data_prefix=dict(img=image_folder(root, path, content)),
         )
         for path, content in pair
-    ]
-    return Layout("coco", classes, *settings, len(pair[0][1]["images"]))
+    )
+    return Layout("coco", classes, train, test, len(pair[0][1]["images"]))

@@ -14,7 +14,7 @@ from ...utils.files import write_json, write_text
 from ..folders import require_new_folder, temporary_folder
 from .checker import Checked
 from .coco import CocoFile, in_order, with_used_ids
-from .findings import Problem
+from .findings import Problem, Report
 from .listing import Listing
 from .objects import corrected_image, read_objects
 from .splits import Sample, Split
@@ -62,7 +62,7 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
             copy.write_split(listing)
         for listing in checked.listings:
             for one in listing.findings:
-                if (change := _change(one.kind, one.detail)) and checked.report.is_error(one.kind):
+                if change := _change(one.kind, one.detail, checked.report):
                     note = dict(file=one.file, change=change, kind=one.kind, why=one.detail)
                     copy.changes.append(dict(note, split=one.file))
         write_json(work / LEFT_OUT, copy.changes)
@@ -156,7 +156,9 @@ class _Copy:
             images=[corrected_image(sample.record, self.cleaned[sample]) for sample in samples if sample.record],
             annotations=with_used_ids(file.content, annotations),
         )
-        if any(one.kind == "category-order" and self.checked.report.is_error(one.kind) for one in listing.findings):
+        if any(one.kind == "category-order" for one in listing.findings) and self.checked.report.is_error(
+            "category-order"
+        ):
             content["categories"] = in_order(file.content, split.classes or ())
         write_text(self.path(split, split.ann_file), json.dumps(content) + "\n")
 
@@ -167,12 +169,12 @@ class _Copy:
             self.changes.append(dict(note, why=problem.detail, split=split.file))
 
 
-def _change(kind: str, detail: str) -> str:
+def _change(kind: str, detail: str, report: Report) -> str:
     """What the copy does about a finding on a split as a whole; empty for none."""
     if kind in ("duplicate-id", "missing-field"):
         is_image = detail.startswith("images[") or " images have " in detail
         return "images left out" if is_image else "id changed"
-    return _LEFT_OUT.get(kind, "")
+    return "" if kind == "category-order" and not report.is_error(kind) else _LEFT_OUT.get(kind, "")
 
 
 def _roots(checked: Checked, out: Path) -> dict[str, str]:

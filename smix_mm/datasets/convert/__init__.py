@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...utils.errors import DataError, UsageError
 from ..folders import require_new_folder, temporary_folder
-from .boxes import BoxData, BoxImage
+from .boxes import BoxData
 from .find import coco_files, is_yolo
 from .read import read_coco_data, read_voc
 from .write import write_coco, write_voc, write_yolo
@@ -83,4 +83,4 @@ def _recognise(root: Path) -> str:
     )
 
 
-__all__ = ["FORMATS", "BoxData", "BoxImage", "convert_data"]
+__all__ = ["BoxData", "convert_data"]

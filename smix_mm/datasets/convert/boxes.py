@@ -33,7 +33,7 @@ class BoxData:
 
     Attributes:
         classes: their names, in the order of the labels.
-        splits: the images of each split (``"train"``, ``"val"`` ...).
+        splits: the images of each split (``"train"``, ``"val"`` ...), each with its boxes.
         notes: what the conversion changes, with its number.
     """
 
