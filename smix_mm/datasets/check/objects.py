@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Collection, Mapping
 
-from .coco import Record
+from .coco import Record, is_id
 from .findings import Problem
 from .splits import Sample
 from .voc import SIZE_CORRECTED, Annotation, Objects, check_size, clean_annotation, read_annotation, short
@@ -84,13 +84,14 @@ class _Entries(Objects):
 
     def check(self, entry: dict[str, Any], categories: Mapping[Any, str]) -> bool:
         """Check an annotation and clip its box; return whether it stays."""
+        which, key = f"annotation {entry.get('id')}", entry.get("category_id")
+        if not is_id(key):
+            return self.add("missing-field", f"{which} should have a category_id, got {key!r}")
         if entry.get("ignore"):  # MMDetection skips it
             return True
-        which, key = f"annotation {entry.get('id')}", entry.get("category_id")
-        for name in ("category_id", "bbox"):
-            if entry.get(name) is None:
-                return self.add("missing-field", f"{which} has no {name}")
-        if not isinstance(key, (int, str)) or key not in categories:
+        if entry.get("bbox") is None:
+            return self.add("missing-field", f"{which} has no bbox")
+        if key not in categories:
             return self.add("unknown-class", f"{which} has the category_id {key!r}, which the file does not list")
         category = categories[key]
         if category not in self.classes:

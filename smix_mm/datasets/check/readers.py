@@ -89,7 +89,8 @@ def _correct_coco(module: ModuleType) -> None:
         if not self.backend_args:
             width, height = info.get("width"), info.get("height")
             positive = all(isinstance(side, (int, float)) and side > 0 for side in (width, height))
-            corners = [(x, y, x + w, y + h) for x, y, w, h in map(_bbox, raw_data_info["raw_ann_info"])]
+            read = [one["bbox"] for one in raw_data_info["raw_ann_info"] if "bbox" in one and not one.get("ignore")]
+            corners = [(x, y, x + w, y + h) for x, y, w, h in read]
             stated = (width, height) if positive else None
             size = _true_size(self, os.path.join(path, info["file_name"]), stated, corners)
             info = dict(info, width=size[0], height=size[1])
@@ -107,10 +108,6 @@ def _correct_coco(module: ModuleType) -> None:
         return kept
 
     dataset.parse_data_info, dataset.filter_data = parse_data_info, filter_data
-
-
-def _bbox(annotation: dict) -> Sequence[float]:
-    return annotation.get("bbox", (0, 0, 0, 0))
 
 
 def _correct_folders(module: ModuleType) -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("defusedxml")
 from mmengine.config import Config
 
 from smix_mm.datasets.check import check_data, write_clean_copy
+from smix_mm.datasets.check.objects import read_objects
 from smix_mm.datasets.check.splits import find_splits
 from smix_mm.datasets.convert import convert_data
 from smix_mm.preflight import preflight
@@ -166,6 +167,51 @@ def test_every_damage_is_found_and_the_cleaned_copy_passes_and_is_read_by_mmdete
     boxes = [one["bbox"] for info in infos for one in info["instances"]]
     assert len(infos) == 7 and len(boxes) == again.report.boxes["train"]
     assert [600, 10, 640, 60] in boxes
+
+
+def test_mmdetection_reads_exactly_the_boxes_that_the_check_accepts_or_cleans(coco, tmp_path):
+    mmdet = pytest.importorskip("mmdet.datasets")
+    random = np.random.RandomState(0)
+    numbers = [-5, -0.3, 0, 0.5, 1, 10, 10.25, 63.9, 300, 479.7, 639, 640, 640.3, 1e9, 1e308]
+    wrong = [None, "10", True, [], float("nan"), float("inf"), -float("inf")]
+
+    def draw(values, odd=wrong, share=0.02):
+        pool = odd if random.rand() < share else values
+        return pool[random.randint(len(pool))]
+
+    content = coco.read()
+    content["annotations"] = []
+    for number in range(2000):
+        entry = dict(
+            id=draw([number], [1, None, "a", [1]]),
+            image_id=draw([image["id"] for image in content["images"]], [999, None, {}]),
+            category_id=draw([1, 2, 3], [0, 4, None, "1", [1]]),
+            bbox=[draw(numbers) for _ in range(draw([4], [0, 3, 5]))],
+            area=draw([1, 20.5, 1e5], [*wrong, 0, -1]),
+            iscrowd=draw([0, 1], ["0", None, 2]),
+            ignore=draw([0], [1, True]),
+        )
+        for name in list(entry):
+            if random.rand() < 0.01:
+                del entry[name]
+        content["annotations"].append(entry)
+    coco.write(content)
+    checked = check_data(coco.config(), jobs=1)
+    write_clean_copy(checked, tmp_path / "clean")
+    dataset = mmdet.CocoDataset(
+        **{name: value for name, value in coco.dataset("trainval", root=tmp_path / "clean").items() if name != "type"}
+    )
+    total = 0
+    for sample, index in zip(checked.listings[0].samples, range(len(dataset))):
+        info, accepted = dataset.get_data_info(index), read_objects(sample, CLASSES, size=(640, 480))
+        assert Path(info["img_path"]).name == sample.name
+        found = info["instances"]
+        assert [CLASSES[one["bbox_label"]] for one in found] == accepted.labels
+        assert [bool(one["ignore_flag"]) for one in found] == accepted.difficult
+        assert [tuple(one["bbox"]) for one in found] == [pytest.approx(box) for box in accepted.boxes]
+        total += len(found)
+    assert 300 < total < 1900 and total == checked.report.boxes["train"]
+    assert not check_data(coco.config(root=tmp_path / "clean"), jobs=1).report.failed
 
 
 def test_a_file_without_errors_keeps_its_other_fields_in_the_copy(coco, tmp_path):

@@ -111,6 +111,36 @@ def test_fractions_of_a_pixel_stay_in_coco_and_yolo_format_and_are_rounded_in_vo
     }
 
 
+def test_mmdetection_reads_a_converted_box_one_pixel_wider_and_higher_and_ignores_the_same_objects(hard, tmp_path):
+    mmdet = pytest.importorskip("mmdet.datasets")
+    convert_data(hard.root, tmp_path / "coco", "coco")
+    classes = dict(classes=("Platelets", "RBC", "WBC"))
+    datasets = [
+        mmdet.VOCDataset(
+            data_root=str(hard.root),
+            ann_file="ImageSets/Main/trainval.txt",
+            data_prefix=dict(sub_data_root=""),
+            metainfo=classes,
+            pipeline=[],
+        ),
+        mmdet.CocoDataset(
+            data_root=str(tmp_path / "coco"),
+            ann_file="annotations/instances_trainval.json",
+            data_prefix=dict(img="images/trainval/"),
+            metainfo=classes,
+            pipeline=[],
+        ),
+    ]
+    before, after = ([one for n in range(10) for one in dataset.get_data_info(n)["instances"]] for dataset in datasets)
+    assert [(one["bbox_label"], one["ignore_flag"]) for one in before] == [
+        (one["bbox_label"], one["ignore_flag"]) for one in after
+    ]
+    assert sum(one["ignore_flag"] for one in after) == 1
+    for one, other in zip(before, after):
+        x1, y1, x2, y2 = one["bbox"]
+        assert list(other["bbox"]) == [x1, y1, x2 + 1, y2 + 1]
+
+
 def test_images_of_one_name_in_two_splits_stay_apart(cells, tmp_path):
     convert_data(cells.root, tmp_path / "coco", "coco", copy=True)
     folder = tmp_path / "coco/images"
