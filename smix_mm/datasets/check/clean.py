@@ -35,8 +35,8 @@ _LEFT_OUT = {
 def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
     """Write a data root without the errors that a check found, to be used instead of the config's.
 
-    The layout is that of the source. Annotations and split files are written, with bad boxes dropped, boxes
-    that leave the image clipped, sizes corrected, and bad samples left out; images are symbolic links to
+    The layout is that of the source. Annotations, split files and COCO files are written, with bad boxes dropped, boxes
+    that leave the image clipped, sizes and ids corrected, and bad samples left out; images are symbolic links to
     the source, which is not changed. A training image that is also in another split is left out of
     the training. Ignored kinds are not fixed. ``left_out.json`` lists every change.
 
@@ -156,9 +156,8 @@ class _Copy:
             images=[corrected_image(sample.record, self.cleaned[sample]) for sample in samples if sample.record],
             annotations=with_used_ids(file.content, annotations),
         )
-        if any(one.kind == "category-order" for one in listing.findings) and self.checked.report.is_error(
-            "category-order"
-        ):
+        kinds = {one.kind for one in listing.findings if self.checked.report.is_error(one.kind)}
+        if "category-order" in kinds:
             content["categories"] = in_order(file.content, split.classes or ())
         write_text(self.path(split, split.ann_file), json.dumps(content) + "\n")
 

@@ -147,6 +147,7 @@ def in_order(content: Mapping[str, Any], classes: tuple[str, ...]) -> list[dict[
     """The categories with the config's classes first, in their order; those that the file lacks get new ids."""
     given = {one["name"]: one for one in content["categories"]}
     highest = max((one["id"] for one in given.values() if isinstance(one["id"], int)), default=0)
-    lacking = {name: dict(id=highest + number, name=name) for number, name in enumerate(set(classes) - set(given), 1)}
-    first = [given.get(name) or lacking[name] for name in classes]
+    lacking = [name for name in classes if name not in given]
+    new = {name: dict(id=highest + number, name=name) for number, name in enumerate(lacking, 1)}
+    first = [given.get(name) or new[name] for name in classes]
     return first + [one for one in given.values() if one["name"] not in classes]

@@ -13,13 +13,11 @@ from ..check.coco import CocoFormatError, category_names
 def coco_files(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     """Path and content of the COCO files for ``train``, ``val`` and ``test``, by their name or folder."""
     found: dict[str, tuple[Path, dict[str, Any]]] = {}
-    # The first that fits counts, so that "trainval" is no "val".
-    for path, content in _annotation_files(root):
-        words = f"{path.parent.name} {path.stem}".lower()
-        for part in ("train", "val", "test"):
-            if part not in found and part in words:
-                found[part] = (path, content)
-                break
+    # "trainval" holds the images of "train" and "val" too.
+    for path, content in sorted(_annotation_files(root), key=lambda pair: "trainval" in pair[0].name.lower()):
+        words = path.relative_to(root).as_posix().lower()
+        if part := next((part for part in ("train", "val", "test") if part in words), None):
+            found.setdefault(part, (path, content))
     return found
 
 
@@ -71,11 +69,7 @@ def yolo_settings(root: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
-def yolo_names_file(root: Path) -> Path | None:
-    """The text file with the name of a class in each line."""
-    return next((root / name for name in ("classes.txt", "labels/classes.txt") if (root / name).is_file()), None)
-
-
 def is_yolo(root: Path) -> bool:
-    """Whether a folder has the names of classes as data in YOLO format has them."""
-    return yolo_settings(root) is not None or yolo_names_file(root) is not None
+    """Whether a folder has the names of classes as data in YOLO format has them, and no folder for each class."""
+    folders = {path.name for path in root.glob("train*/*") if path.is_dir()}
+    return yolo_settings(root) is not None or ((root / "classes.txt").is_file() and folders <= {"images", "labels"})

@@ -15,7 +15,7 @@ from ...utils.text import first_few
 from ..check.images import check_image, has_image_suffix
 from ..check.text import EncodingError, read_lines
 from .boxes import BoxData, BoxImage
-from .find import yolo_names_file, yolo_settings
+from .find import yolo_settings
 
 # Boxes may leave the image by half a pixel, because the numbers are rounded.
 _ROUNDING = 0.5
@@ -56,15 +56,17 @@ def _settings(root: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[str, st
         file, content = found
         names: Any = content["names"]
         if isinstance(names, dict):
-            if sorted(names) != list(range(len(names))):
+            if set(names) != set(range(len(names))):
                 raise DataError(f"names in {file} should be numbered from 0, got {first_few(list(names), 5)}.")
             names = [names[number] for number in range(len(names))]
         given = {part: content.get(part) for part in ("train", "val", "test") if content.get(part)}
         bases = [root / str(content.get("path") or ""), root]
     else:
-        path = yolo_names_file(root)
-        assert path is not None
-        file, names, bases = path, [line for line in read_lines(str(path)) if line], [root]
+        file, bases = root / "classes.txt", [root]
+        try:
+            names = [line for line in read_lines(str(file)) if line]
+        except (OSError, EncodingError) as error:
+            raise DataError(f"{root} should have data.yaml or classes.txt with the names of classes: {error}") from None
         usual = {part: (f"images/{part}", f"{part}/images", f"{part}.txt") for part in ("train", "val", "test")}
         given = {part: next((one for one in ways if (root / one).exists()), "") for part, ways in usual.items()}
         given = {part: one for part, one in given.items() if one} or {"train": "images"}

@@ -324,12 +324,15 @@ def test_categories_in_another_order_than_the_classes_are_refused_everywhere_and
 
 def test_a_class_that_a_file_lacks_would_shift_labels_and_is_added_in_the_copy(coco, tmp_path):
     content = coco.read("test")
-    content["categories"] = [one for one in content["categories"] if one["name"] != "Platelets"]
+    content["categories"] = [dict(id=2, name="RBC"), dict(id=3, name="WBC"), dict(id=9, name="other")]
     content["annotations"] = [one for one in content["annotations"] if one["category_id"] != 1]
     coco.write(content, "test")
     checked = check_data(coco.config(), jobs=1)
     assert found(checked) == [("category-order", "instances_test.json")]
     write_clean_copy(checked, tmp_path / "clean")
+    assert json.loads((tmp_path / "clean/annotations/instances_test.json").read_text())["categories"] == [
+        dict(id=10, name="Platelets"), *content["categories"]
+    ]  # fmt: skip
     infos = built(coco.dataset("test", root=tmp_path / "clean"))
     assert {one["bbox_label"] for info in infos for one in info["instances"]} == {1, 2}
 

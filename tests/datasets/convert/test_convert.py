@@ -242,6 +242,23 @@ def test_yolo_images_without_a_label_file_are_counted_and_a_folder_without_any_i
         convert_data(yolo, tmp_path / "out", "coco")
 
 
+@pytest.mark.parametrize(
+    "file, content, reason",
+    [
+        ("data.yaml", b"train: images\nnames: {1: a, x: b}\n", "should be numbered from 0, got 1, x"),
+        ("data.yaml", b"train: images\nnames: [a, a]\n", "should name different classes"),
+        ("data.yaml", b"names: [a]\n", "and images for train, val or test"),
+        ("data.yaml", b"[", "should have data.yaml or classes.txt with the names of classes"),
+        ("classes.txt", "a\n".encode("utf-16"), "with the names of classes: is text in UTF-16"),
+    ],
+)
+def test_names_that_cannot_be_used_are_refused(yolo, tmp_path, file, content, reason):
+    (yolo / "data.yaml").unlink()
+    (yolo / file).write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        convert_data(yolo, tmp_path / "out", "coco", given="yolo")
+
+
 def test_data_with_errors_are_refused_with_what_finds_and_fixes_them(cells, tmp_path):
     cells.change(8, "<xmax>", "<xmax>9")
     with pytest.raises(DataError, match=r"has errors: 1 × box-outside .*tools/check_data.py CONFIG --fix OUT"):
