@@ -1,4 +1,4 @@
-"""Check the images and VOC-style annotations that a config's data loaders would read."""
+"""Check the images and the annotations, in VOC's or COCO's format, that a config's data loaders would read."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ INTERRUPTED = "nothing was written"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="classification config over image files, or VOC-style detection config")
+    parser.add_argument(
+        "config", help="classification config over image files, or detection config over VOC or COCO format"
+    )
     parser.add_argument(
         "--fix",
         metavar="OUT",
-        help="write a data root without the errors: annotations and split files cleaned, images linked, "
+        help="write a data root without the errors: annotations, split files and COCO files cleaned, images linked, "
         f"every change in {LEFT_OUT}",
     )
     parser.add_argument("--jobs", type=int, help="number of processes (default: one a core)")

@@ -16,6 +16,7 @@ COMMANDS = {
     "new-config": ("new_config", "write a short config for your own images"),
     "check-data": ("check_data", "check the images and annotations that a config reads"),
     "prepare-data": ("prepare_data", "download, unpack and check a data set"),
+    "convert-data": ("convert_data", "convert boxes between VOC, COCO and YOLO format"),
     "browse": ("browse_mix", "draw how a config's training batches are mixed"),
     "train": ("train", "train a classifier or a detector"),
     "test": ("test", "evaluate a classifier or a detector"),

@@ -6,11 +6,22 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from ..utils.errors import DataError
 
 _SUFFIX = ".unpacking"
+
+
+def require_new_folder(out: Path, sources: Iterable[str | Path]) -> None:
+    """Raise a DataError unless ``out`` does not exist, or is an empty folder, and is inside none of the sources."""
+    for source in sources:
+        # Compared as files, because of links and of file systems that ignore case.
+        above = [place for place in (out, *out.parents) if place.exists()]
+        if os.path.exists(source) and any(place.samefile(source) for place in above):
+            raise DataError(f"{out} is inside the data root {source}; name a folder outside of it")
+    if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} already exists; name a new folder")
 
 
 @contextmanager

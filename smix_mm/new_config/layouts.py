@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
+from ..datasets.convert.find import coco_files, image_folder, is_yolo
 from ..utils.errors import DataError
 from ..utils.text import first_few
 
@@ -41,6 +41,11 @@ def find_layout(root: Path) -> Layout:
     if (root / "Annotations").is_dir():
         return _voc(root)
     coco = _coco(root)
+    if coco is None and is_yolo(root):
+        raise DataError(
+            f"{root} is in YOLO format, which MMDetection does not read; convert it first: "
+            f"python tools/convert_data.py {root} {root}-coco --to coco"
+        )
     return coco if coco is not None else _class_folders(root)
 
 
@@ -92,55 +97,25 @@ def _voc(root: Path) -> Layout:
 
 
 def _coco(root: Path) -> Layout | None:
-    found = {}
-    for path, content in _annotation_files(root):
-        words = f"{path.parent.name} {path.stem}".lower()
-        for part, names in (("train", _TRAIN), ("test", _TEST)):
-            if part not in found and any(name in words for name in names):
-                found[part] = (path, content)
-                break
+    found = coco_files(root)
     if not found:
         return None
-    if len(found) < 2:
-        (path, _) = next(iter(found.values()))
-        raise DataError(f"{root} should hold a JSON file for training and one for val or test, got {path.name} alone.")
-    categories = [content.get("categories") or [] for _, content in found.values()]
-    classes, others = (
-        tuple(str(each["name"]) for each in sorted(one, key=lambda each: each["id"])) for one in categories
-    )
-    if not classes or set(classes) != set(others):
-        raise DataError(f"the JSON files of {root} should list the same categories, got {classes} and {others}.")
+    pair = [found[part] for part in ("train", "val", "test") if part in found][:2]
+    if "train" not in found or len(pair) < 2:
+        name = pair[0][0].name
+        raise DataError(f"{root} should hold a JSON file for training and one for val or test, got {name} alone.")
+    # MMDetection numbers labels in the order of the file.
+    classes, others = (tuple(str(each["name"]) for each in content["categories"]) for _, content in pair)
+    if not classes or classes != others:
+        raise DataError(
+            f"the JSON files of {root} should list the same categories in the same order, got {classes} and {others}."
+        )
     train, test = (
         dict(
             type="CocoDataset",
             ann_file=path.relative_to(root).as_posix(),
-            data_prefix=dict(img=_image_folder(root, path, content)),
+            data_prefix=dict(img=image_folder(root, path, content)),
         )
-        for path, content in (found["train"], found["test"])
+        for path, content in pair
     )
-    return Layout("coco", classes, train, test, len(found["train"][1]["images"]))
-
-
-def _annotation_files(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in sorted([*root.glob("*.json"), *root.glob("*/*.json")]):
-        try:
-            content = json.loads(path.read_text("utf-8-sig"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
-            yield path, content
-
-
-def _image_folder(root: Path, path: Path, content: dict[str, Any]) -> str:
-    """Folder of a JSON file's images, relative to ``root``, with a slash at its end."""
-    images = content["images"]
-    if not images:
-        raise DataError(f"{path} lists no image.")
-    name = images[0]["file_name"]
-    parts = [path.stem.removeprefix("instances_"), *_TRAIN, *_TEST, "images", ""]
-    candidates = [path.parent, *(root / part for part in parts), *(root / "images" / part for part in parts)]
-    for folder in candidates:
-        if (folder / name).is_file():
-            relative = folder.relative_to(root).as_posix()
-            return "" if relative == "." else f"{relative}/"
-    raise DataError(f"{name}, the first image of {path}, is in none of the folders that COCO format uses below {root}.")
+    return Layout("coco", classes, train, test, len(pair[0][1]["images"]))

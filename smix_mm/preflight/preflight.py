@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from ..utils.errors import SmixError
+from .categories import check_categories
 from .classes import check_classes
 from .findings import Finding, contradiction, doubt
 from .pixels import check_pipelines, check_pixels
@@ -18,7 +19,7 @@ Check = Callable[[Mapping[str, Any]], Iterable[Finding]]
 def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None, config_schedule: bool = False) -> list[Finding]:
     """Compare what a config states in several places, and with its data and weights.
 
-    Compared are class names of all datasets and metrics, their number with every head, data preprocessor,
+    Compared are class names of all datasets, COCO files and metrics, their number with every head, data preprocessor,
     augmentation and metric; scale and order of the normalization; batch augmentations with the data
     preprocessor; the order of pipelines; what ``init_cfg`` would load; and what a resume would override. Nothing
     is trained, and no dataset is built. Settings that only another project's classes have are not judged.
@@ -35,7 +36,7 @@ def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None, config_s
         CheckpointError: ``resume`` cannot be read.
     """
     weights = partial(check_resume, path=resume, config_schedule=config_schedule) if resume else check_weights
-    return _run(cfg, [_check_loops, check_classes, check_pixels, check_pipelines, weights])
+    return _run(cfg, [_check_loops, check_classes, check_categories, check_pixels, check_pipelines, weights])
 
 
 def preflight_data(cfg: Mapping[str, Any]) -> list[Finding]:

@@ -68,7 +68,8 @@ COCO_LAYOUTS = {
 }
 
 
-def test_class_folders_are_recognised(class_folders):
+def test_class_folders_are_recognised_and_a_list_of_classes_beside_them_makes_no_difference(class_folders):
+    (class_folders / "classes.txt").write_text("ant\nbird\n")
     layout = find_layout(class_folders)
     assert (layout.kind, layout.classes, layout.number) == ("classes", ("ant", "bird"), 8)
     assert layout.train["data_prefix"] == "train" and layout.test["data_prefix"] == "val"
@@ -78,8 +79,11 @@ def test_class_folders_are_recognised(class_folders):
 def test_the_usual_layouts_of_coco_format_are_recognised(name, tmp_path):
     train, test = COCO_LAYOUTS[name]
     layout = find_layout(write_coco(tmp_path, COCO_LAYOUTS[name]))
-    # In the order of the ids.
-    assert (layout.kind, layout.classes, layout.number) == ("coco", ("cat", "dog"), 4)
+    # In the order of the file, not of the ids: MMDetection numbers labels so.
+    assert (layout.kind, layout.classes, layout.number) == ("coco", ("dog", "cat"), 4)
+    # It holds the training images too.
+    shutil.copy(tmp_path / train, (tmp_path / train).with_name("instances_trainval2017.json"))
+    layout = find_layout(tmp_path)
     for settings, file in ((layout.train, train), (layout.test, test)):
         assert settings["ann_file"] == file
         assert settings["data_prefix"]["img"] == f"{COCO_LAYOUTS[name][file]}/"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Collection, Iterator, Mapping, NamedTuple
 
 from ...utils.errors import DataError
@@ -13,15 +13,14 @@ from .findings import ERRORS, Finding, Problem, Report, printable
 from .images import ImageInfo, capture_decoder_warnings, check_image
 from .left import Tally, describe_left_out, nothing_left
 from .listing import Listing, compare_folders, list_samples
+from .objects import read_objects
 from .splits import PARTS, Sample, Split, find_splits
-from .voc import clean_annotation, read_annotation
 
 
 class Task(NamedTuple):
     """One image, its annotation, and how to check them."""
 
-    image: str
-    annotation: str | None
+    sample: Sample
     classes: tuple[str, ...]
     follow_exif: bool
     decode: bool
@@ -62,7 +61,9 @@ class Checked:
     def task(self, split: Split, sample: Sample) -> Task:
         """How a sample is checked; the same in two splits if both read it in the same way."""
         classes = split.classes if sample.annotation and split.classes else ()
-        return Task(sample.image, sample.annotation, classes, split.follow_exif, self.decode, self.report.ignored)
+        # The image's name in a split file makes no difference.
+        same = replace(sample, name="", line="")
+        return Task(same, classes, split.follow_exif, self.decode, self.report.ignored)
 
     def of(self, split: Split, sample: Sample) -> SampleCheck:
         """The result of a sample."""
@@ -97,8 +98,8 @@ def check_data(
     length (to find equal content) are read.
 
     Args:
-        cfg: a classification config over image files, or a detection config over VOC-style annotations,
-            see :func:`~smix_mm.datasets.check.splits.find_splits`.
+        cfg: a classification config over image files, or a detection config over VOC-style annotations
+            or COCO files, see :func:`~smix_mm.datasets.check.splits.find_splits`.
         jobs: number of processes. Defaults to one per usable core.
         decode: decode every image too. This finds damage inside the data, and equal pixels in different files.
         ignore: kinds of error that are intended; they become remarks.
@@ -121,13 +122,10 @@ def check_data(
 
 
 def _check_sample(task: Task) -> SampleCheck:
-    image = check_image(task.image, decode=task.decode, follow_exif=task.follow_exif)
-    if task.annotation is None:
+    image = check_image(task.sample.image, decode=task.decode, follow_exif=task.follow_exif)
+    if task.sample.annotation is None:
         return SampleCheck(image.problems, image)
-    content = read_annotation(task.annotation)
-    if isinstance(content, Problem):
-        return SampleCheck([*image.problems, content], image)
-    found = clean_annotation(content, task.classes, size=image.size, rotated=image.rotated, ignore=task.ignored)
+    found = read_objects(task.sample, task.classes, size=image.size, rotated=image.rotated, ignore=task.ignored)
     return SampleCheck([*image.problems, *found.problems], image, len(found.boxes), found.tally)
 
 

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
-from ..folders import temporary_folder
+from ..folders import require_new_folder, temporary_folder
 from .checker import Checked
-from .findings import Problem
+from .coco import CocoFile, in_order, with_used_ids
+from .findings import Problem, Report
 from .listing import Listing
+from .objects import corrected_image, read_objects
 from .splits import Sample, Split
-from .voc import as_bytes, clean_annotation, read_annotation
+from .voc import Annotation, as_bytes
 
 LEFT_OUT = "left_out.json"
-_NOT_FIXABLE = ("missing-split", "wrong-encoding", "empty-split", "class-folders")
-_LEFT_OUT = {"bad-line": "line left out", "unread-image": "files left out"}
+_NOT_FIXABLE = ("missing-split", "wrong-encoding", "empty-split", "class-folders", "malformed-json")
+# What happens to a split as a whole, or to a line or an entry of it.
+_LEFT_OUT = {
+    "bad-line": "line left out",
+    "unread-image": "files left out",
+    "byte-order-mark": "byte order mark removed",
+    "category-order": "categories put in order",
+    "unlisted-image": "annotation left out",
+}
 
 
 def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
     """Write a data root without the errors that a check found, to be used instead of the config's.
 
-    The layout is that of the source. Annotations and split files are written, with bad boxes dropped, boxes
-    that leave the image clipped, sizes corrected, and bad samples left out; images are symbolic links to
+    The layout is that of the source. Annotations, split files and COCO files are written, with bad boxes dropped, boxes
+    that leave the image clipped, sizes and ids corrected, and bad samples left out; images are symbolic links to
     the source, which is not changed. A training image that is also in another split is left out of
     the training. Ignored kinds are not fixed. ``left_out.json`` lists every change.
 
@@ -49,10 +60,11 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
         copy = _Copy(checked, work, roots)
         for listing in checked.listings:
             copy.write_split(listing)
-        for finding in checked.report.findings:
-            if finding.kind in _LEFT_OUT:
-                note = dict(file=finding.file, change=_LEFT_OUT[finding.kind], kind=finding.kind)
-                copy.changes.append(dict(note, why=finding.detail, split=finding.file))
+        for listing in checked.listings:
+            for one in listing.findings:
+                if change := _change(one.kind, one.detail, checked.report):
+                    note = dict(file=one.file, change=change, kind=one.kind, why=one.detail)
+                    copy.changes.append(dict(note, split=one.file))
         write_json(work / LEFT_OUT, copy.changes)
         if out.exists():
             out.rmdir()
@@ -67,6 +79,7 @@ class _Copy:
         self.checked, self.work, self.roots = checked, work, roots
         self.changes: list[dict[str, Any]] = []
         self.written: set[Path] = set()
+        self.cleaned: dict[Sample, Annotation] = {}
 
     def path(self, split: Split, path: str) -> Path:
         """The path in the copy of a path in the source."""
@@ -80,7 +93,9 @@ class _Copy:
         samples = [sample for sample in listing.samples if self._write_sample(split, sample)]
         if not samples:
             raise DataError(f"{split.file} would have no sample left; nothing was written")
-        if split.ann_file:
+        if listing.coco is not None:
+            self._write_coco(listing, listing.coco, samples)
+        elif split.ann_file:
             write_text(self.path(split, split.ann_file), "".join(f"{sample.line}\n" for sample in samples))
         for sample in samples:
             image = self.path(split, sample.image)
@@ -110,13 +125,15 @@ class _Copy:
         if target in self.written:
             return True
         image = self.checked.of(split, sample).image
-        content = read_annotation(source)
-        if isinstance(content, Problem):
-            raise DataError(f"{source} {content.detail}; it could be read during the check")
         ignored = self.checked.report.ignored
-        annotation = clean_annotation(
-            content, split.classes or (), size=image.size, rotated=image.rotated, ignore=ignored
-        )
+        annotation = read_objects(sample, split.classes or (), size=image.size, rotated=image.rotated, ignore=ignored)
+        if annotation.root is None:
+            raise DataError(f"{source} {annotation.problems[0].detail}; it could be read during the check")
+        if sample.record is not None:
+            self._note(split, sample, [problem for problem in annotation.problems if problem.fixed])
+            self.cleaned[sample] = annotation
+            return True
+        target.parent.mkdir(parents=True, exist_ok=True)
         if annotation.changed:
             try:
                 content = as_bytes(annotation)
@@ -124,10 +141,25 @@ class _Copy:
                 self._note(split, sample, [Problem("malformed-xml", "is nested too deeply", True)], "sample left out")
                 return False
             self._note(split, sample, [problem for problem in annotation.problems if problem.fixed])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+            target.write_bytes(content)
+        else:
+            shutil.copyfile(source, target)
         self.written.add(target)
         return True
+
+    def _write_coco(self, listing: Listing, file: CocoFile, samples: list[Sample]) -> None:
+        """Write a COCO file with the images that are left and their annotations; other fields are copied."""
+        split = listing.split
+        annotations = [entry for sample in samples for entry in self.cleaned[sample].root]
+        content = dict(
+            file.content,
+            images=[corrected_image(sample.record, self.cleaned[sample]) for sample in samples if sample.record],
+            annotations=with_used_ids(file.content, annotations),
+        )
+        kinds = {one.kind for one in listing.findings if self.checked.report.is_error(one.kind)}
+        if "category-order" in kinds:
+            content["categories"] = in_order(file.content, split.classes or ())
+        write_text(self.path(split, split.ann_file), json.dumps(content) + "\n")
 
     def _note(self, split: Split, sample: Sample, problems: list[Problem], change: str = "") -> None:
         for problem in problems:
@@ -136,18 +168,20 @@ class _Copy:
             self.changes.append(dict(note, why=problem.detail, split=split.file))
 
 
+def _change(kind: str, detail: str, report: Report) -> str:
+    """What the copy does about a finding on a split as a whole; empty for none."""
+    if kind in ("duplicate-id", "missing-field"):
+        is_image = detail.startswith("images[") or " images have " in detail
+        return "images left out" if is_image else "id changed"
+    return "" if kind == "category-order" and not report.is_error(kind) else _LEFT_OUT.get(kind, "")
+
+
 def _roots(checked: Checked, out: Path) -> dict[str, str]:
     """The folder in the copy for each data root."""
     sources = list(dict.fromkeys(listing.split.data_root for listing in checked.listings))
     if not all(sources):
         raise DataError("every dataset of the config should have a data_root, which the cleaned copy replaces")
-    for source in sources:
-        # Compared as files, because of links and of file systems that ignore case.
-        above = [place for place in (out, *out.parents) if place.exists()]
-        if os.path.exists(source) and any(place.samefile(source) for place in above):
-            raise DataError(f"{out} is inside the data root {source}; name a folder outside of it")
-    if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} already exists; name a new folder")
+    require_new_folder(out, sources)
     if len(sources) == 1:
         return {sources[0]: "."}
     names = {source: Path(source).name for source in sources}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from typing import Collection, Iterable, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
-from ...utils.text import first_few
 from .findings import printable
 from .listing import Listing
 from .splits import Split
+from .text import describe_unknown
 
 
 class Tally(NamedTuple):
@@ -18,27 +17,9 @@ class Tally(NamedTuple):
     """
 
     size: tuple[int, int] | None
-    sides: tuple[int, ...]
+    sides: tuple[float, ...]
     difficult: int
     unknown: tuple[str, ...]
-
-
-def similar_class(name: str, classes: Collection[str]) -> str:
-    """The class whose name differs from ``name`` only by case, blanks or Unicode form, or an empty string."""
-    return next((known for known in classes if known != name and _folded(known) == _folded(name)), "")
-
-
-def _folded(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", str(name)).casefold().split())
-
-
-def describe_unknown(names: Iterable[str], classes: Sequence[str]) -> str:
-    """``"Cat, Dog; the config names cat, dog; class names differ by case or blanks: Cat/cat, Dog/dog"``."""
-    names = list(dict.fromkeys(names))
-    text = f"{first_few(names, 3)}; the config names {first_few(classes, 3) or 'none'}"
-    if pairs := [f"{name}/{known}" for name in names if (known := similar_class(name, classes))]:
-        text += f"; class names differ by case or blanks: {first_few(pairs, 3)}"
-    return text
 
 
 def describe_left_out(split: Split, tallies: Sequence[Tally]) -> str:

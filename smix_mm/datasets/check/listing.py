@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Sequence
 
+from .coco import CocoFile, CocoFormatError, read_coco
 from .findings import Finding, why_unreadable
 from .images import has_image_suffix, opencv_reads
 from .splits import Sample, Split
@@ -15,12 +16,13 @@ from .text import EncodingError, read_lines
 
 @dataclass
 class Listing:
-    """The samples of a split in order, what is wrong with the split file or folders, and the class folders."""
+    """The samples of a split in order, what is wrong with the split file or folders, and the class folders or JSON."""
 
     split: Split
     samples: list[Sample] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     folders: tuple[str, ...] = ()
+    coco: CocoFile | None = None
 
     def add(self, kind: str, detail: str) -> None:
         """Add a finding about the split file or folder."""
@@ -33,13 +35,18 @@ def list_samples(split: Split) -> Listing:
     try:
         if split.style == "folders":
             _walk_folders(listing)
+        elif split.style == "coco":
+            _read_coco(listing)
         else:
             _read_samples(listing)
     except EncodingError as error:
         listing.add("wrong-encoding", str(error))
+    except CocoFormatError as error:
+        listing.add("malformed-json", str(error))
     except (OSError, ValueError) as error:
         listing.add("missing-split", why_unreadable(error))
-    if not listing.samples and all(one.kind in ("unread-image", "empty-class") for one in listing.findings):
+    harmless = ("unread-image", "empty-class", "category-order", "byte-order-mark")
+    if not listing.samples and all(one.kind in harmless for one in listing.findings):
         listing.add("empty-split", _why_empty(listing))
     seen: set[str] = set()
     for sample in listing.samples:
@@ -118,6 +125,16 @@ def _read_samples(listing: Listing) -> None:
         image = os.path.join(split.images, f"{name}.jpg" if split.style == "voc" else name)
         annotation = os.path.join(split.annotations, f"{name}.xml") if split.style == "voc" else None
         listing.samples.append(Sample(name, image, annotation, line))
+
+
+def _read_coco(listing: Listing) -> None:
+    split = listing.split
+    listing.coco = read_coco(split.ann_file, split.classes)
+    for kind, detail in listing.coco.problems:
+        listing.add(kind, detail)
+    for record in listing.coco.records:
+        name = record.image["file_name"]
+        listing.samples.append(Sample(name, os.path.join(split.images, name), split.ann_file, record=record))
 
 
 def _labelled(split: Split, line: str) -> tuple[str, str]:

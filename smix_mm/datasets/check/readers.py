@@ -6,7 +6,6 @@ are corrected too. Good data is read as before.
 
 from __future__ import annotations
 
-import json
 import os
 from types import ModuleType
 from typing import Any, Sequence
@@ -20,10 +19,9 @@ from mmengine.logging import MMLogger
 from ...utils.errors import DataError
 from ...utils.import_hooks import when_imported
 from .images import check_image
-from .left import describe_unknown
 from .listing import list_samples
 from .splits import Split
-from .text import EncodingError, text_lines
+from .text import ORDER_ADVICE, EncodingError, describe_categories, text_lines
 from .voc import is_doubtful, stated_size
 
 _done: list[bool] = []
@@ -77,31 +75,26 @@ def _correct_xml(module: ModuleType) -> None:
 
 
 def _correct_coco(module: ModuleType) -> None:
-    """As for XML; and classes that the file does not have are refused, since labels would be counted without them."""
+    """As for XML; and categories by which labels would get the names of other classes are refused."""
     dataset = module.CocoDataset
-    parse_info, load, filtered = dataset.parse_data_info, dataset.load_data_list, dataset.filter_data
+    parse_info, filtered = dataset.parse_data_info, dataset.filter_data
 
     def parse_data_info(self: Any, raw_data_info: dict) -> Any:
         info, path = raw_data_info["raw_img_info"], self.data_prefix.get("img", "")
+        if type(self).load_data_list is dataset.load_data_list and not getattr(self, "_categories_checked", False):
+            names = [one["name"] for one in self.coco.cats.values()]
+            if why := describe_categories(names, self.metainfo["classes"]):
+                raise DataError(f"{self.ann_file} {why}; {ORDER_ADVICE}")
+            self._categories_checked = True
         if not self.backend_args:
             width, height = info.get("width"), info.get("height")
             positive = all(isinstance(side, (int, float)) and side > 0 for side in (width, height))
-            corners = [(x, y, x + w, y + h) for x, y, w, h in map(_bbox, raw_data_info["raw_ann_info"])]
+            read = [one["bbox"] for one in raw_data_info["raw_ann_info"] if "bbox" in one and not one.get("ignore")]
+            corners = [(x, y, x + w, y + h) for x, y, w, h in read]
             stated = (width, height) if positive else None
             size = _true_size(self, os.path.join(path, info["file_name"]), stated, corners)
             info = dict(info, width=size[0], height=size[1])
         return parse_info(self, dict(raw_data_info, raw_img_info=info))
-
-    def load_data_list(self: Any) -> Any:
-        found, classes = load(self), self.metainfo["classes"]
-        if len(self.cat_ids) != len(classes):
-            with open(self.ann_file, encoding="utf-8") as file:
-                names = [category["name"] for category in json.load(file)["categories"]]
-            raise DataError(
-                f"{self.ann_file} has {len(self.cat_ids)} of the config's {len(classes)} classes, expected all; its "
-                f"categories are {describe_unknown(names, classes)}"
-            )
-        return found
 
     def filter_data(self: Any) -> Any:
         kept, settings = filtered(self), self.filter_cfg or {}
@@ -114,11 +107,7 @@ def _correct_coco(module: ModuleType) -> None:
             MMLogger.get_current_instance().warning(text)
         return kept
 
-    dataset.parse_data_info, dataset.load_data_list, dataset.filter_data = parse_data_info, load_data_list, filter_data
-
-
-def _bbox(annotation: dict) -> Sequence[float]:
-    return annotation.get("bbox", (0, 0, 0, 0))
+    dataset.parse_data_info, dataset.filter_data = parse_data_info, filter_data
 
 
 def _correct_folders(module: ModuleType) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Iterable, Iterator, Mapping
 
 from ...utils.errors import DataError
+from .coco import Record
 from .text import EncodingError, read_lines
 
 PARTS = ("train", "val", "test")
@@ -17,6 +18,7 @@ VOC_CLASSES = (
 _EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 _OFFICIAL = ("cifar-10-batches-py", "cifar-100-python")
 _VOC = ("VOCDataset", "XMLDataset")
+_COCO = ("CocoDataset",)
 _CLASSIFICATION = ("CustomDataset", "ImageNet", "ImageNet21k", "InMemoryDataset")
 
 
@@ -27,14 +29,16 @@ class Sample:
     Attributes:
         name: its name in the split: an image id, or the image's path inside its folder.
         image: the image's path.
-        annotation: the path of the XML file, for detection.
+        annotation: the path of the XML file, or of the COCO file, for detection.
         line: its line in the split file, without the line end; empty without a split file.
+        record: its entries in a COCO file.
     """
 
     name: str
     image: str
     annotation: str | None = None
     line: str = ""
+    record: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Split:
 
     Attributes:
         parts: where the config uses it: ``"train"``, ``"val"``, ``"test"``.
-        style: ``"voc"`` (split file and XML), ``"list"`` (split file) or ``"folders"`` (one folder per class).
+        style: ``"voc"`` (split file and XML), ``"coco"`` (JSON), ``"list"`` (split file) or ``"folders"`` (one folder
+            per class).
         data_root: the config's data root, with which the other paths begin, or an empty string.
         ann_file, images, annotations: split file, and folders of images and XML files; empty where there is none.
         classes: class names; None if the folders define them, or nothing does.
@@ -78,8 +83,8 @@ class Split:
 def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict: bool = True) -> list[Split]:
     """The splits that a config's dataloaders read, each once.
 
-    Supported are mmpretrain's ``CustomDataset`` and ``ImageNet``, MMDetection's ``XMLDataset`` and
-    ``VOCDataset``, this package's ``InMemoryDataset`` over image files, and wrappers around them; others are left
+    Supported are mmpretrain's ``CustomDataset`` and ``ImageNet``, MMDetection's ``XMLDataset``, ``VOCDataset`` and
+    ``CocoDataset``, this package's ``InMemoryDataset`` over image files, and wrappers around them; others are left
     out unless ``strict``. A dataset that uses a part of its split (``indices``, a fold) is listed as the whole split.
 
     Raises:
@@ -99,7 +104,7 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
             elif strict:
                 raise DataError(
                     f"{part}_dataloader reads a {type_name(dataset) or 'dataset without a type'}, which cannot be "
-                    f"checked; expected image files read by one of {', '.join(_CLASSIFICATION + _VOC)}, without "
+                    f"checked; expected image files read by one of {', '.join(_CLASSIFICATION + _VOC + _COCO)}, without "
                     "backend_args (packed images are checked by prepare_data.py NAME --pack --check)"
                 )
     if strict and not found:
@@ -128,10 +133,19 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
     steps = [step for step in dataset.get("pipeline") or () if isinstance(step, Mapping)]
     # A backend may not open local files.
     backend = any(each.get("backend_args") for each in (dataset, *steps))
-    if "://" in root or backend or kind not in _VOC + _CLASSIFICATION:
+    if "://" in root or backend or kind not in _VOC + _COCO + _CLASSIFICATION:
         return None
     prefix: Any = dataset.get("data_prefix") or ""
     common = Split((), "voc", root, "", "", follow_exif=_follows_exif(dataset.get("pipeline") or ()))
+    common = replace(common, filter={} if dataset.get("test_mode") else dict(dataset.get("filter_cfg") or {}))
+    if kind in _COCO:
+        return replace(
+            common,
+            style="coco",
+            ann_file=os.path.join(root, dataset.get("ann_file", "")),
+            images=os.path.join(root, prefix.get("img", "") if isinstance(prefix, Mapping) else ""),
+            classes=classes or _coco_classes(),
+        )
     if kind in _VOC:
         base = os.path.join(root, prefix["sub_data_root"]) if "sub_data_root" in prefix else ""
         return replace(
@@ -140,7 +154,6 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
             images=os.path.join(base, dataset.get("img_subdir", "JPEGImages")),
             annotations=os.path.join(base, dataset.get("ann_subdir", "Annotations")),
             classes=classes or (VOC_CLASSES if kind == "VOCDataset" else ()),
-            filter={} if dataset.get("test_mode") else dict(dataset.get("filter_cfg") or {}),
         )
     prefix = os.path.expanduser(prefix if isinstance(prefix, str) else prefix.get("img_path", ""))
     ann_file = os.path.expanduser(dataset.get("ann_file", ""))
@@ -166,6 +179,12 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
         with_label=with_label,
         in_memory=kind == "InMemoryDataset",
     )
+
+
+def _coco_classes() -> tuple[str, ...]:
+    from mmdet.datasets.coco import CocoDataset
+
+    return tuple(CocoDataset.METAINFO["classes"])
 
 
 def _classes(dataset: Mapping[str, Any], part: str) -> tuple[str, ...] | None:

@@ -18,13 +18,15 @@ from .findings import ERRORS, Problem, summarize
 from .images import check_image, is_whole
 from .left import Tally, describe_left_out, nothing_left
 from .listing import list_samples
+from .objects import read_objects
 from .readers import correct_readers
-from .splits import Split, find_splits, type_name
-from .voc import SIZE_CORRECTED, Annotation, clean_annotation, is_doubtful, read_annotation, usable_box
+from .splits import Sample, Split, find_splits, type_name
+from .voc import SIZE_CORRECTED, Annotation, is_doubtful, usable_box
 
 # Training continues without these; every other error in a split file or an annotation stops it.
 _FIXED = (
-    "box-without-area", "box-outside", "unknown-class", "size-differs", "no-boxes", "no-size", "repeated-name"
+    "box-without-area", "box-outside", "unknown-class", "size-differs", "no-boxes", "no-size", "repeated-name",
+    "unlisted-image"
 )  # fmt: skip
 _ADVICE = "python tools/check_data.py CONFIG lists everything, and its --fix OUT writes a clean copy"
 
@@ -33,9 +35,9 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
     """Prepare a config for unchecked data, before its Runner is built.
 
     Images are loaded by :class:`StrictLoadImage`, training boxes pass through :class:`SanitizeBoxes`, and
-    split files and VOC-style annotations are read once: one that OpenMMLab cannot read raises an error, the other
-    problems are summarized in one warning. Good data is not changed. For other kinds of datasets, only the
-    pipelines are changed.
+    split files and annotations in VOC's or COCO's format are read once: one that OpenMMLab cannot read raises an
+    error, the other problems are summarized in one warning. Good data is not changed. For other kinds of datasets,
+    only the pipelines are changed.
 
     Args:
         cfg: mmpretrain's or MMDetection's config; changed in place.
@@ -106,7 +108,7 @@ def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem
     """Files and tolerated errors of split files and annotations, and what filters leave out; others are raised."""
     problems: list[tuple[str, Problem]] = []
     notes: list[str] = []
-    checked: dict[tuple[str | None, tuple[str, ...] | None], Tally | None] = {}
+    checked: dict[tuple[Sample, tuple[str, ...] | None], Tally | None] = {}
     listings = [list_samples(split) for split in splits]
     for listing in listings:
         split = listing.split
@@ -116,12 +118,13 @@ def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem
             notes += [f"{one.file} {one.detail}" for one in listing.findings if one.kind == "unread-image"]
             continue
         problems += [(one.file, Problem(one.kind, one.detail)) for one in listing.findings]
-        if find_spec("defusedxml") is None:  # without it, MMDetection itself reports bad files
+        # Without defusedxml, MMDetection itself reports bad XML files.
+        if split.style == "voc" and find_spec("defusedxml") is None:
             continue
         for sample in listing.samples:
-            key = (sample.annotation, split.classes)
+            key = (sample, split.classes)
             if sample.annotation and key not in checked:
-                found = _read(sample.annotation, sample.image, split)
+                found = _read(sample, split)
                 problems += [(sample.annotation, problem) for problem in found.problems]
                 checked[key] = found.tally
     fatal = [(file, one) for file, one in problems if one.kind not in _FIXED and one.fixed != SIZE_CORRECTED]
@@ -130,10 +133,10 @@ def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem
         more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
         raise DataError(f"{file}: {problem.kind}: {problem.detail}{more}; {_ADVICE}")
     for listing in listings:
-        split, annotated = listing.split, [sample.annotation for sample in listing.samples if sample.annotation]
-        if not annotated or not checked:
+        split, samples = listing.split, listing.samples
+        tallies = [checked[one, split.classes] for one in samples if (one, split.classes) in checked]
+        if not tallies:
             continue
-        tallies = [checked[path, split.classes] for path in annotated]
         if why := nothing_left(listing, tallies):
             raise DataError(f"{why}; {_ADVICE}")
         if left_out := describe_left_out(split, [tally for tally in tallies if tally is not None]):
@@ -141,16 +144,13 @@ def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem
     return [(file, problem) for file, problem in problems if problem.kind in ERRORS], notes
 
 
-def _read(path: str, image: str, split: Split) -> Annotation:
+def _read(sample: Sample, split: Split) -> Annotation:
     """An annotation, with the size of its image where it states none or one that leaves something out."""
-    content = read_annotation(path)
-    if isinstance(content, Problem):
-        return Annotation([content])
-    found = clean_annotation(content, split.classes or ())
+    found = read_objects(sample, split.classes or ())
     outside = any(problem.kind == "box-outside" for problem in found.problems)
     if found.root is not None and (outside or is_doubtful(found.size, (), split.filter.get("min_size") or 0)):
-        size = check_image(image, follow_exif=split.follow_exif).size
-        return clean_annotation(content, split.classes or (), size=size)
+        size = check_image(sample.image, follow_exif=split.follow_exif).size
+        return read_objects(sample, split.classes or (), size=size)
     return found
 
 

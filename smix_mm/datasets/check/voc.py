@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Iterable, Mapping, Sequence, Union
 
 from .findings import Problem, why_unreadable
-from .left import Tally, similar_class
-from .text import EncodingError, text_lines
+from .left import Tally
+from .text import EncodingError, similar_class, text_lines
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 # An annotation of a thousand boxes has 0.3 MB; a larger file than this is not an annotation.
 MAX_BYTES = 32 << 20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_DROPPED, SIZE_CORRECTED = "object dropped", "size corrected"
+_Size = Union[tuple[int, int], None]
+DROPPED, SIZE_CORRECTED = "object dropped", "size corrected"
 
 
 def usable_box(box: Sequence[float], size: tuple[float, float]) -> bool:
@@ -32,19 +33,23 @@ class Annotation:
 
     Attributes:
         problems: what was wrong; those with ``fixed`` are fixed in ``root``.
-        root: the cleaned element tree; None if the file could not be parsed.
+        root: the cleaned element tree, for COCO the cleaned entries; None if it could not be parsed.
         size: (width, height) of the image if it was given, else as stated; None if that is no size.
-        boxes: ``(xmin, ymin, xmax, ymax)`` of the usable boxes, 1-based and inclusive as in VOC, as integers.
-        difficult: whether each of them is difficult.
+        boxes: ``(xmin, ymin, xmax, ymax)`` of the usable boxes: 1-based, inclusive integers; COCO: from 0, half-open.
+        labels: the class name of each of them.
+        difficult: whether each of them is difficult; COCO: a crowd.
         unknown: class names of the objects that the config does not name.
+        name: begins every detail; empty for VOC, where the file has the image's name.
     """
 
     problems: list[Problem] = field(default_factory=list)
-    root: Element | None = None
+    root: Any = None
     size: tuple[int, int] | None = None
-    boxes: list[tuple[int, int, int, int]] = field(default_factory=list)
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    name: str = ""
 
     @property
     def changed(self) -> bool:
@@ -61,7 +66,7 @@ class Annotation:
 
     def add(self, kind: str, detail: str, fixed: str = "") -> None:
         """Add a problem of the annotation."""
-        self.problems.append(Problem(kind, detail, True, fixed))
+        self.problems.append(Problem(kind, f"{self.name}: {detail}" if self.name else detail, True, fixed))
 
 
 def stated_size(root: Element) -> tuple[int, int] | None:
@@ -149,7 +154,7 @@ def clean_annotation(
     annotation.root = root
     _check_size(annotation, root, size, rotated, "size-differs" in ignore)
     annotation.size = size or annotation.size
-    objects = _Objects(annotation, classes, ignore)
+    objects = _Elements(annotation, classes, ignore)
     for number, element in enumerate(root.findall("object"), 1):
         if not objects.check(element, f"object {number}"):
             root.remove(element)
@@ -166,39 +171,44 @@ def as_bytes(annotation: Annotation) -> bytes:
     """
     from xml.etree.ElementTree import tostring
 
-    assert annotation.root is not None
     return tostring(annotation.root, encoding="utf-8") + b"\n"
 
 
-def _check_size(
-    annotation: Annotation, root: Element, size: tuple[int, int] | None, rotated: bool, ignored: bool
-) -> None:
+def _check_size(annotation: Annotation, root: Element, size: _Size, rotated: bool, ignored: bool) -> None:
     from xml.etree.ElementTree import SubElement
 
     annotation.size = stated_size(root)
     stated = {side: root.findtext(f"size/{side}", "") for side in ("width", "height")}
+    element = root.find("size")
+    if check_size(annotation, stated if element is not None else None, size, rotated, ignored) and size is not None:
+        element = SubElement(root, "size") if element is None else element
+        for side, value in zip(stated, size):
+            found = element.find(side)
+            _write(SubElement(element, side) if found is None else found, value)
+
+
+def check_size(
+    annotation: Annotation, stated: Mapping[str, str] | None, size: _Size, rotated: bool, ignored: bool
+) -> bool:
+    """Compare the texts ``width`` and ``height`` with the size of the image; return whether to correct them."""
     fixed = "" if size is None else SIZE_CORRECTED
-    if (element := root.find("size")) is None:
+    if stated is None:
         kind, detail = "no-size", "has no <size>"
     elif not all(stated.values()):
-        kind, detail = "missing-field", f"<size> has no {next(side for side, text in stated.items() if not text)}"
+        kind, detail = "missing-field", f"the size has no {next(side for side, text in stated.items() if not text)}"
     elif not all(map(_is_integer, stated.values())):
-        kind, detail = "not-a-number", " and ".join(f"{side} is {_short(text)}" for side, text in stated.items())
+        kind, detail = "not-a-number", " and ".join(f"{side} is {short(text)}" for side, text in stated.items())
     else:
         given = tuple(map(int, stated.values()))
         if given == size or (size is None and annotation.size is not None):
-            return
+            return False
         kind, detail = "size-differs", f"is stated as {given[0]}x{given[1]}"
         if size is not None:
             detail, fixed = f"{detail}, but is {size[0]}x{size[1]}", "" if ignored else fixed
             if rotated and given == size[::-1]:
                 detail, fixed = f"{detail} after its EXIF rotation, which the boxes may not follow", ""
-    if fixed and size is not None:
-        element = SubElement(root, "size") if element is None else element
-        for side, value in zip(stated, size):
-            found = element.find(side)
-            _write(SubElement(element, side) if found is None else found, value)
     annotation.add(kind, detail, fixed)
+    return bool(fixed)
 
 
 def _is_integer(text: str) -> bool:
@@ -208,17 +218,34 @@ def _is_integer(text: str) -> bool:
         return False
 
 
-class _Objects:
-    """Checks objects in the order in which MMDetection reads them; ``ignore`` has effect on three kinds of problem."""
+class Objects:
+    """Adds the problems of objects to an annotation; ``ignore`` has effect on three kinds of problem."""
 
     def __init__(self, annotation: Annotation, classes: Collection[str], ignore: Collection[str]) -> None:
         self.annotation, self.classes = annotation, classes
         self.ignore = {"unknown-class", "box-without-area", "box-outside"}.intersection(ignore)
 
-    def add(self, kind: str, detail: str, fixed: str = _DROPPED) -> bool:
+    def add(self, kind: str, detail: str, fixed: str = DROPPED) -> bool:
         """Add a problem, which is fixed unless it is ignored; return whether it is ignored."""
         self.annotation.add(kind, detail, "" if kind in self.ignore else fixed)
         return kind in self.ignore
+
+    def add_unknown(self, name: str, which: str) -> bool:
+        """Add that a class is not one of the config's; return whether this is ignored."""
+        self.annotation.unknown.append(name)
+        hint = f", but the config has {short(known)}" if (known := similar_class(name, self.classes)) else ""
+        return self.add("unknown-class", f"{which} is {short(name)}{hint}")
+
+    def keep(self, box: tuple[float, float, float, float], name: str, difficult: bool) -> bool:
+        """Add a usable box; return that it stays."""
+        self.annotation.boxes.append(box)
+        self.annotation.labels.append(name)
+        self.annotation.difficult.append(difficult)
+        return True
+
+
+class _Elements(Objects):
+    """Checks objects in the order in which MMDetection reads them."""
 
     def check(self, element: Element, which: str) -> bool:
         """Check an object and clip its box; return whether it stays."""
@@ -226,15 +253,12 @@ class _Objects:
         if not name:
             return self.add("missing-field", f"{which} has no name")
         if name not in self.classes:
-            self.annotation.unknown.append(name)
-            known = similar_class(name, self.classes)
-            hint = f", but the config has {_short(known)}" if known else ""
-            return self.add("unknown-class", f"{which} is {_short(name)}{hint}")
-        which, difficult = f"{which} ({_short(name)})", element.findtext("difficult", "0")
+            return self.add_unknown(name, which)
+        which, difficult = f"{which} ({short(name)})", element.findtext("difficult", "0")
         try:
             hard = int(difficult) != 0
         except ValueError:
-            hard = self.add("not-a-number", f"{which}: difficult is {_short(difficult)}", "field removed")
+            hard = self.add("not-a-number", f"{which}: difficult is {short(difficult)}", "field removed")
             for one in element.findall("difficult"):
                 element.remove(one)
         box, corners = element.find("bndbox"), []
@@ -245,9 +269,9 @@ class _Objects:
             try:
                 corners.append(int(float(text)))
             except (ValueError, OverflowError):
-                return self.add("not-a-number", f"{which}: {corner} is {_short(text)}")
+                return self.add("not-a-number", f"{which}: {corner} is {short(text)}")
         x1, y1, x2, y2 = corners
-        shown = _short(f"{x1},{y1},{x2},{y2}")[1:-1]
+        shown = short(f"{x1},{y1},{x2},{y2}")[1:-1]
         if x2 <= x1 or y2 <= y1:
             return self.add("box-without-area", f"{which}: {shown}")
         width, height = self.annotation.size or (x2, y2)
@@ -255,15 +279,13 @@ class _Objects:
         if self.annotation.size and clipped != (x1, y1, x2, y2):
             gone = clipped[2] <= clipped[0] or clipped[3] <= clipped[1]
             detail = f"{which}: {shown} in {width}x{height}"
-            if not self.add("box-outside", detail, _DROPPED if gone else "box clipped"):
+            if not self.add("box-outside", detail, DROPPED if gone else "box clipped"):
                 if gone:
                     return False
                 for corner, value in zip(_CORNERS, clipped):
                     _write(element.find(f"bndbox/{corner}"), value)
                 x1, y1, x2, y2 = clipped
-        self.annotation.boxes.append((x1, y1, x2, y2))
-        self.annotation.difficult.append(hard)
-        return True
+        return self.keep((x1, y1, x2, y2), name, hard)
 
 
 def _write(element: Element | None, value: int) -> None:
@@ -273,5 +295,6 @@ def _write(element: Element | None, value: int) -> None:
     element.text = str(value)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A text of the file in quotes, cut after 40 characters."""
     return repr(text if len(text) <= 40 else f"{text[:37]}...")

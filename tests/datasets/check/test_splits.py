@@ -101,8 +101,8 @@ def test_whether_images_are_rotated_by_exif_follows_the_pipeline(folders):
     [
         (dict(type="CIFAR10", data_root="data"), "reads a CIFAR10, which cannot be checked; expected"),
         (
-            dict(type="mmdet.CocoDataset", ann_file="a.json"),
-            "reads a CocoDataset, which cannot be checked; expected",
+            dict(type="mmdet.LVISV1Dataset", ann_file="a.json"),
+            "reads a LVISV1Dataset, which cannot be checked; expected",
         ),
         (
             dict(type="VOCDataset", data_root="s3://bucket/VOC"),
