@@ -36,6 +36,7 @@ COMMANDS = {
     "benchmark-saliency": ("benchmark_saliency", "time the saliency detectors"),
     "benchmark-training": ("benchmark_training", "time training steps with and without mixing"),
     "benchmark-cifar": ("benchmark_cifar", "count the images a second of whole trainings"),
+    "benchmark-data-pipeline": ("benchmark_data_pipeline", "count the images a second that data workers prepare"),
     "gpu-check": ("gpu_check", "run every test that needs a GPU, and the benchmarks"),
 }
 """Name of each command; its module in this package, and what it does."""
@@ -111,7 +112,7 @@ def _complete_files(parser: argparse.ArgumentParser, file: Any) -> None:
 
 def _listed() -> str:
     """The commands, a line each."""
-    lines = [f"  {command:<19} {summary}" for command, (_, summary) in COMMANDS.items()]
+    lines = [f"  {command:<23} {summary}" for command, (_, summary) in COMMANDS.items()]
     return "\n".join(["SaliencyMix for OpenMMLab, and a fair comparison of pretrainings.", *lines])
 
 
