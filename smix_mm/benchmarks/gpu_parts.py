@@ -24,7 +24,7 @@ class Part:
     name: str  # also of its files
     kind: str  # "tests", which writes JUnit's XML, or "benchmark", which writes JSON with "rows"
     arguments: tuple[str, ...]  # of this Python; {out} is replaced by the file to write
-    seconds: float  # time limit, about twice the time on an H100
+    seconds: float  # time limit, an estimate: never run on a GPU
 
 
 def tests(name: str, seconds: float, *paths: str) -> Part:

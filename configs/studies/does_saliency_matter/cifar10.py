@@ -1,4 +1,4 @@
-# The paper's protocol (CIFAR-10 "+", 200 epochs, batch 128); the last two arms are controls.
+# The paper's protocol (CIFAR-10 "+", 200 epochs, batch 128).
 _base_ = "_base_/arms.py"
 name = "Does saliency matter? CIFAR-10, paper protocol"
 arms = {arm: dict(config="pretrain_cifar10.py") for arm in _base_.arms}
