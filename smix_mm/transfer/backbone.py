@@ -102,7 +102,9 @@ def publish_backbone(
         origin=origin,
     )
     with atomic_path(out) as temporary:
-        torch.save(dict(state_dict=backbone, meta=meta), temporary)
+        # An open file, because from a path torch takes a name into the archive, here a random one.
+        with open(temporary, "wb") as file:
+            torch.save(dict(state_dict=backbone, meta=meta), file)
     return meta
 
 

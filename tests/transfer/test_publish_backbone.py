@@ -305,3 +305,11 @@ def test_the_checkpoint_itself_is_never_overwritten(tmp_path):
         with pytest.raises(UsageError, match="the output should be another file than the input"):
             publish_backbone(source, out)
     assert source.read_bytes() == before
+
+
+def test_publishing_twice_writes_the_same_bytes(tmp_path):
+    source = tmp_path / "resnet18.pth"
+    torch.save(classifier(), source)
+    for name in ("one.pth", "two.pth"):
+        publish_backbone(source, tmp_path / name)
+    assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
