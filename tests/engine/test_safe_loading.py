@@ -186,7 +186,8 @@ def test_our_tools_refuse_a_hostile_file_in_one_sentence(forked_train, toy, tmp_
     if way == "train --resume":
         assert run.status == 0 and "starts as configured" in run.output
     else:
-        assert run.status == 2 and run.output.splitlines()[-1].startswith(f"{program}.py: checkpoint {file} {REFUSED}")
+        assert run.status == 2 and "Traceback" not in run.output
+        assert f"checkpoint {file} {REFUSED}" in run.output and "weights_only" not in run.output
 
 
 def test_a_resume_does_not_execute_the_text_that_mmengine_would(forked_train, toy, tmp_path, flag):
