@@ -23,7 +23,7 @@ try:
     import sklearn
     from sklearn.datasets import load_digits
 except ImportError as error:
-    raise ImportError(f"{error}; the demo data needs: pip install 'smix-mm[demo]'") from error
+    raise ImportError(f"{error}; the demo data needs: pip install scikit-learn scikit-image") from error
 
 RECIPE = 2  # increase with every change that changes a byte of the data
 # Alphabetical, as mmpretrain numbers class folders, so that a class has the same number in both parts.

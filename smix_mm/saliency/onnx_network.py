@@ -31,7 +31,7 @@ class OnnxNetwork(nn.Module):
             import onnxruntime
         except ImportError as error:
             raise PackageError(
-                f"model {path} needs onnxruntime, which is not installed; pip install 'smix-mm[onnx]'"
+                f"model {path} needs onnxruntime, which is not installed; pip install onnxruntime"
             ) from error
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = torch.get_num_threads()

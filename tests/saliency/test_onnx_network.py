@@ -110,7 +110,7 @@ def test_without_onnxruntime_the_error_names_the_extra(images, tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     path = tmp_path / "network.onnx"
     path.write_bytes(b"")
-    with pytest.raises(PackageError, match=r"network.onnx needs onnxruntime, .* pip install 'smix-mm\[onnx\]'"):
+    with pytest.raises(PackageError, match=r"network.onnx needs onnxruntime, .* pip install onnxruntime"):
         NetworkSaliency(path)(images)
 
 
