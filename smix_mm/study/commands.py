@@ -47,7 +47,11 @@ class Placement:
 
 
 def run_study(
-    config: str | Path, work_dir: str | Path, placement: Placement = Placement(), dry: bool = False, minutes: float | None = None
+    config: str | Path,
+    work_dir: str | Path,
+    placement: Placement = Placement(),
+    dry: bool = False,
+    minutes: float | None = None,
 ) -> list[RunState]:
     """Execute all runs that are not finished, and write the report.
 

@@ -12,13 +12,13 @@ from typing import Any, Mapping, Sequence
 
 from ..transfer.checkpoint import read_checkpoint
 from ..utils.errors import UsageError
-from ..utils.files import atomic_path, content_hash, file_hash, sync_folder, write_json
+from ..utils.files import atomic_path, file_hash, sync_folder, write_json
 from ..utils.imported_code import changed_code
 from ..utils.text import first_few
 from .commands import Placement, _lock, _make_worker, _study_folder, _study_json, report
 from .config import load_study
 from .plan import plan_study, run_state
-from .record import damaged_outputs, read_marker, set_aside
+from .record import read_marker, set_aside
 from .report.results import read_result
 from .run import BACKBONE, CURVE, DETECTIONS, MARKER, PROVENANCE, RESULT, SHEET, STALE, STUDY, Run
 from .worker import Worker
@@ -177,7 +177,9 @@ def _add(source: Path, target: Path, markers: Markers) -> int:
         state = run_state(run, target)
         if state.state == "running":
             problems.append(f"{run.name} is being executed")
-        elif state.state in ("finished", "damaged") and any(_hash(source / run.name / name) != _hash(target / run.name / name) for name in (RESULT, DETECTIONS)):
+        elif state.state in ("finished", "damaged") and any(
+            _hash(source / run.name / name) != _hash(target / run.name / name) for name in (RESULT, DETECTIONS)
+        ):
             problems.append(f"{run.name} has another result there")
         elif state.state != "finished":
             new.append(run)
@@ -194,7 +196,9 @@ def _add(source: Path, target: Path, markers: Markers) -> int:
                 _copy(source / run.name / name, temporary / name)
             if (source / run.name / PROVENANCE).is_file():
                 content = _read_json(source / run.name / PROVENANCE)
-                for root in _data_roots(ast.parse(content["config"])):  # of a folder only the name, as it may be published
+                for root in _data_roots(
+                    ast.parse(content["config"])
+                ):  # of a folder only the name, as it may be published
                     content["config"] = content["config"].replace(repr(root)[:-1], repr(Path(root).name)[:-1])
                 write_json(temporary / PROVENANCE, content)
             write_json(temporary / MARKER, markers[run])
@@ -228,4 +232,6 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} should be a file of JSON, got {error}. Restore it from the study's folder.") from error
+        raise UsageError(
+            f"{path} should be a file of JSON, got {error}. Restore it from the study's folder."
+        ) from error

@@ -97,7 +97,9 @@ def seconds_needed(run: Run, states: Sequence[RunState]) -> float:
     total = 0.0
     for kind in [run.kind, *(state.run.kind for state in states if state.run.needs == run)]:
         known = [(each.arm, seconds) for each, seconds in timed if each.kind == kind]
-        total += max([seconds for arm, seconds in known if arm == run.arm] or [seconds for _, seconds in known], default=0.0)
+        total += max(
+            [seconds for arm, seconds in known if arm == run.arm] or [seconds for _, seconds in known], default=0.0
+        )
     return total
 
 

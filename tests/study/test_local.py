@@ -77,7 +77,9 @@ def test_no_run_starts_that_would_not_end_in_time_and_one_of_unknown_duration_do
     @dataclass(frozen=True)
     class Timed(Recording):
         def execute(self, run, log, on_line, wait=False):
-            write_json(self.folder / run.name / "step.json", dict(inputs={}, outputs={"step.json": ""}, seconds=seconds))
+            write_json(
+                self.folder / run.name / "step.json", dict(inputs={}, outputs={"step.json": ""}, seconds=seconds)
+            )
             return super().execute(run, log, on_line, wait)
 
     one, lines = Timed(STUDY, tmp_path, {}, {}, deadline=time.monotonic() + 300), []

@@ -60,7 +60,7 @@ class Recording(Worker):
 def study(tmp_path):
     """The config of a study of pretrainings."""
     (tmp_path / "pretrain.py").write_text("data_root = '{{$A_ROOT:data}}'\nmodel = dict(depth=50, root=data_root)\n")
-    (tmp_path / "detector.py").write_text("custom_hooks = [dict(type='LoadProofHook')]\n")
+    (tmp_path / "detector.py").write_text("model = dict()\ncustom_hooks = [dict(type='LoadProofHook')]\n")
     (tmp_path / "study.py").write_text(STUDY)
     return tmp_path / "study.py"
 
@@ -171,7 +171,7 @@ def test_a_piece_that_differs_is_refused_and_nothing_is_written(study, piece, tm
     with pytest.raises(UsageError, match="same study|cannot be imported, and nothing was") as error:
         import_study(study, piece, tmp_path / "b")
     assert message in str(error.value)
-    assert not content(tmp_path / "b") if (tmp_path / "b").exists() else True
+    assert not (tmp_path / "b").exists() or not content(tmp_path / "b")
 
 
 def test_another_result_of_the_same_run_is_refused_in_both_directions(study, piece, tmp_path):
@@ -228,6 +228,8 @@ def test_a_pretraining_goes_with_its_fine_tunings_and_needs_no_backbone_then(stu
     trained = execute(study, tmp_path / "b", seeds=(0,))
     assert trained == ["mix/seed0/pretraining", "mix/seed0/voc/seed0"]
     shutil.rmtree(tmp_path / "b/plain/seed0/voc")
-    message = "plain/seed0/voc/seed0 has no backbone .* because plain/seed0/pretraining was imported without backbone.pth"
+    message = (
+        "plain/seed0/voc/seed0 has no backbone .* because plain/seed0/pretraining was imported without backbone.pth"
+    )
     with pytest.raises(StepError, match=message):
         execute(study, tmp_path / "b", seeds=(0,))

@@ -6,7 +6,7 @@ import pytest
 
 from smix_mm.study.config import Arm, Study
 from smix_mm.study.lock import hold
-from smix_mm.study.plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
+from smix_mm.study.plan import RunState, describe_time, find_runs, plan_study, run_state, seconds_needed, time_left
 from smix_mm.study.record import begin, finish
 from smix_mm.study.run import Run
 from smix_mm.utils.files import file_hash
