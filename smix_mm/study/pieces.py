@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,38 +24,29 @@ from .report.results import read_result
 from .run import BACKBONE, CURVE, DETECTIONS, MARKER, PROVENANCE, RESULT, SHEET, STALE, STUDY, Run
 from .worker import Worker
 
-_SAME = ("name", "metric", "planned", "detectors")
-Markers = Mapping[Run, Mapping[str, Any]]
-
 
 def export_study(work_dir: str | Path, out: str | Path) -> None:
-    """Copy the finished runs of a study without their weights to a small folder, and write the report there.
+    """Add the finished runs of a study without their weights to a small folder, and write the report there.
 
-    The folder has what :func:`~smix_mm.study.commands.report`, :func:`~smix_mm.study.verify.verify_study` and
-    :func:`import_study` need. It may contain earlier pieces of the study; their runs are kept. A pretraining without
-    all of its fine-tunings is left out, since they could not be done elsewhere without its backbone.
+    The folder is enough for the report, ``verify`` and :func:`import_study`. A pretraining without all of its
+    fine-tunings is left out, since another machine would need its backbone for them.
 
     Raises:
-        UsageError: the folders are the same, or ``out`` has another study, a run that the study does not name, or
-            another result of a run. Nothing is written then.
+        UsageError: ``out`` is the work dir, or has another study, a run that the study does not name, or another
+            result of a run. Nothing is written then.
     """
     folder, target = _study_folder(work_dir), Path(out).absolute()
-    if folder.resolve() == target.resolve():
-        raise UsageError(f"out should be another folder than the work dir, got {out}.")
     study = _read_json(folder / STUDY)
     runs, damaged, left = _complete(folder, [Run.parse(name) for name in study["runs"]])
-    for problem in (*damaged, *left):
-        print(f"left out: {problem}")
     if (target / STUDY).is_file():
-        earlier = _read_json(target / STUDY)
-        _check_same(study, earlier, out)
+        earlier = _check_same(study, target, folder)
         lost = [name for name in earlier["runs"] if name not in study["runs"] and (target / name / MARKER).is_file()]
         if lost:
             raise UsageError(f"the study should name all runs in {out}, but it does not name {first_few(lost, 3)}.")
     added = _add(folder, target, {run: _portable(folder, run) for run in runs})
     for name in (STUDY, SHEET):
         _copy(folder / name, target / name)
-    print(f"export: {added} runs added to {out}, {len(runs) - added} were there already", flush=True)
+    print("\n".join([*(f"left out: {reason}" for reason in (*damaged, *left)), f"export: {added} runs added to {out}"]))
     if runs:
         report(target)
 
@@ -68,15 +60,13 @@ def import_study(config: str | Path, piece: str | Path, work_dir: str | Path) ->
         work_dir: folder of the study, new or with runs. An unfinished run of an imported one is set aside.
 
     Raises:
-        UsageError: the piece belongs to another study, a run has another config (paths of data aside), other inputs
-            or other code, a file was changed, or the work dir has another result of a run. Nothing is written then.
+        UsageError: the piece is of another study, a run has another config (folders of data aside), other inputs or
+            other code, a file was changed, or the work dir has another result of a run. Nothing is written then.
     """
     study, folder, source = load_study(config), Path(work_dir).absolute(), _study_folder(piece)
-    if folder.resolve() == source.resolve():
-        raise UsageError(f"the piece should be another folder than the work dir, got {piece}.")
     planned = plan_study(study)
     content = _study_json(study, planned, config)
-    _check_same(content, _read_json(source / STUDY), piece)
+    others = len(set(_check_same(content, source, folder)["runs"]) - set(content["runs"]))
     with _lock(folder, work_dir):
         runs, problems, left = _complete(source, planned)
         worker, markers = _make_worker(study, folder, Placement()), {}
@@ -88,13 +78,9 @@ def import_study(config: str | Path, piece: str | Path, work_dir: str | Path) ->
         if problems:
             raise UsageError("\n  ".join([f"{piece} cannot be imported, and nothing was:", *problems]))
         added = _add(source, folder, markers)
-        if not (folder / STUDY).is_file():
-            write_json(folder / STUDY, content)
-        for problem in left:
-            print(f"left out: {problem}")
-        others = len(set(_read_json(source / STUDY)["runs"]) - set(content["runs"]))
-        print(f"import: {added} runs added to {work_dir}, {len(runs) - added} were there already", end="")
-        print(f"; {others} that {config} does not name were left out" if others else "", flush=True)
+        write_json(folder / STUDY, content)
+        left += [f"{others} runs that {config} does not name"] if others else []
+        print("\n".join([*(f"left out: {one}" for one in left), f"import: {added} runs added to {work_dir}"]))
 
 
 def _complete(folder: Path, runs: Sequence[Run]) -> tuple[list[Run], list[str], list[str]]:
@@ -109,7 +95,7 @@ def _complete(folder: Path, runs: Sequence[Run]) -> tuple[list[Run], list[str], 
 
 
 def _portable(folder: Path, run: Run) -> dict[str, Any]:
-    """The record of a finished run without its backbone, of which the hash is kept."""
+    """The record of a finished run with the hash of its backbone in place of the file."""
     marker = read_marker(folder / run.name) or {}
     if run.detector is None and BACKBONE in marker["outputs"]:
         marker["backbone"] = read_checkpoint(folder / run.name / BACKBONE)["meta"]["hash"]
@@ -118,70 +104,45 @@ def _portable(folder: Path, run: Run) -> dict[str, Any]:
 
 
 def _checked_marker(worker: Worker, source: Path, run: Run) -> dict[str, Any]:
-    """The record of a run of a piece, with the inputs of this machine.
-
-    Raises:
-        ValueError: the run is not one of this study on this machine.
-    """
-    marker, config = _portable(source, run), worker._config(run)
-    result = read_result(source, run.name)
+    """The record of a run of a piece with the inputs of this machine; a ValueError if it is not the study's run."""
+    marker, config, result = _portable(source, run), worker._config(run), read_result(source, run.name)
     if run.needs is not None and _portable(source, run.needs).get("backbone") != result.backbone_hash:
         raise ValueError(f"it started from another backbone than that of {run.needs.name}")
     inputs = worker._inputs(run, result.backbone_hash)
     changed = {name for name in {*inputs, *marker["inputs"]} if inputs.get(name) != marker["inputs"].get(name)}
-    if config is not None:
-        text = _read_json(source / run.name / PROVENANCE)["config"]
-        names = {name for name in inputs if name.endswith("'s config")}
-        changed = changed - names if _content(text) == _content(config.text) else changed | names
+    if config is not None:  # its hash depends on the folders of data, its content here does not
+        texts = [_read_json(source / run.name / PROVENANCE)["config"], config.text]
+        changed -= {name for name in inputs if name.endswith("'s config")}
+        if len({ast.dump(ast.parse(_without_folders(text))) for text in texts}) > 1:
+            changed.add("its config")
     if changed:
         raise ValueError(f"the piece has another value of {', '.join(sorted(changed))}; use the study that it ran")
     files = changed_code(marker.get("code", {}))
     if files:
-        raise ValueError(
-            f"the package's {first_few(files, 3)} changed since; use the commit that its {PROVENANCE} names"
-        )
+        raise ValueError(f"the package's {first_few(files, 3)} changed since; use the commit named in {PROVENANCE}")
     return {**marker, "inputs": inputs}
 
 
-def _content(text: str) -> str:
-    """A config's text without its layout and without the folders of its data."""
-    tree = ast.parse(text)
-    roots = _data_roots(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for root in roots:
-                if node.value == root or node.value.startswith(f"{root}/"):
-                    node.value = f"DATA{node.value[len(root) :]}"
-                    break
-    return ast.dump(tree)
+def _without_folders(text: str) -> str:
+    """A config's text with ``DATA`` in place of the folders of its data."""
+    for root in sorted(re.findall(r"\bdata_root ?= ?'([^']+)'", text), key=len, reverse=True):
+        text = re.sub(rf"'{re.escape(root.rstrip('/'))}(?=['/])", "'DATA", text)
+    return text
 
 
-def _data_roots(tree: ast.AST) -> list[str]:
-    """Values of every ``data_root``, the longest first."""
-    named = [(node.arg, node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword)]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            named.append((node.targets[0].id, node.value))
-    values = {value.value for name, value in named if name == "data_root" and isinstance(value, ast.Constant)}
-    return sorted((str(value).rstrip("/") for value in values if value), key=len, reverse=True)
-
-
-def _add(source: Path, target: Path, markers: Markers) -> int:
-    """Copy runs that the target does not have, each at once; their number.
-
-    Raises:
-        UsageError: the target has another result of one, or a process executes it. Nothing is copied then.
-    """
+def _add(source: Path, target: Path, markers: Mapping[Run, Mapping[str, Any]]) -> int:
+    """Copy runs that the target does not have, each at once; their number. If one conflicts, nothing is copied."""
     new, problems = [], []
     for run in markers:
-        state = run_state(run, target)
-        if state.state == "running":
+        one, other, state = source / run.name, target / run.name, run_state(run, target).state
+        if state == "running":
             problems.append(f"{run.name} is being executed")
-        elif state.state in ("finished", "damaged") and any(
-            _hash(source / run.name / name) != _hash(target / run.name / name) for name in (RESULT, DETECTIONS)
+        elif state in ("finished", "damaged") and any(
+            (other / name).is_file() and file_hash(one / name) != file_hash(other / name)
+            for name in markers[run]["outputs"]
         ):
             problems.append(f"{run.name} has another result there")
-        elif state.state != "finished":
+        elif state != "finished":
             new.append(run)
     if problems:
         raise UsageError("\n  ".join([f"{target} should have no other results of the same runs:", *problems]))
@@ -196,11 +157,7 @@ def _add(source: Path, target: Path, markers: Markers) -> int:
                 _copy(source / run.name / name, temporary / name)
             if (source / run.name / PROVENANCE).is_file():
                 content = _read_json(source / run.name / PROVENANCE)
-                for root in _data_roots(
-                    ast.parse(content["config"])
-                ):  # of a folder only the name, as it may be published
-                    content["config"] = content["config"].replace(repr(root)[:-1], repr(Path(root).name)[:-1])
-                write_json(temporary / PROVENANCE, content)
+                write_json(temporary / PROVENANCE, {**content, "config": _without_folders(content["config"])})
             write_json(temporary / MARKER, markers[run])
             temporary.chmod(folder.parent.stat().st_mode & 0o777)
             os.rename(temporary, folder)
@@ -210,12 +167,17 @@ def _add(source: Path, target: Path, markers: Markers) -> int:
     return len(new)
 
 
-def _check_same(study: Mapping[str, Any], other: Mapping[str, Any], place: str | Path) -> None:
-    for key in _SAME:
+def _check_same(study: Mapping[str, Any], place: Path, folder: Path) -> Any:
+    """The ``study.json`` of a piece, which should be of the study and not in its work dir."""
+    if place.resolve() == folder.resolve():
+        raise UsageError(f"the piece should be another folder than the work dir, got {place}.")
+    other = _read_json(place / STUDY)
+    for key in ("name", "metric", "planned", "detectors"):
         if study.get(key) != other.get(key):
             raise UsageError(
                 f"{place} should be of the same study: its {key} is {other.get(key)!r}, expected {study.get(key)!r}."
             )
+    return other
 
 
 def _copy(path: Path, copy: Path) -> None:
@@ -224,14 +186,8 @@ def _copy(path: Path, copy: Path) -> None:
             shutil.copyfile(path, temporary)
 
 
-def _hash(path: Path) -> str | None:
-    return file_hash(path) if path.is_file() else None
-
-
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path} should be a file of JSON, got {error}. Restore it from the study's folder."
-        ) from error
+        raise UsageError(f"{path} should be a file of JSON, got {error}. Restore it from the study.") from error

@@ -79,7 +79,8 @@ def execute(config, work_dir, seeds=(0, 1, 2), last=None) -> list[str]:
 
 
 def content(folder) -> dict[str, tuple[str, int]]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    """Hash and time of the last change of every file but ``study.json``, which is written each time."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "study.json"]
     return {path.relative_to(folder).as_posix(): (file_hash(path), path.stat().st_mtime_ns) for path in files}
 
 
@@ -118,7 +119,7 @@ def test_importing_and_exporting_again_changes_nothing(study, piece, tmp_path, c
     export_study(tmp_path / "b", piece)
     assert runs.items() <= content(piece).items()
     out = capsys.readouterr().out
-    assert "import: 0 runs added" in out and "export: 0 runs added" in out and "4 were there already" in out
+    assert "import: 0 runs added" in out and "export: 0 runs added" in out
 
 
 def change(path, **values):
@@ -157,7 +158,7 @@ def without_provenance(study, piece):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (other_config, "mix/seed0/pretraining: the piece has another value of the pretraining's config"),
+        (other_config, "mix/seed0/pretraining: the piece has another value of its config"),
         (other_name, "should be of the same study: its name is 'A study', expected 'Another study'"),
         (other_pairs, "its planned is"),
         (changed_result, "mix/seed1/pretraining: result.json is missing or was changed"),
