@@ -13,9 +13,9 @@ EXAMPLES = """examples:
   python tools/study.py status STUDY --work-dir DIR
   python tools/study.py report --work-dir DIR --out results/mine
   python tools/study.py verify --work-dir DIR
-  python tools/study.py run STUDY --work-dir DIR --minutes 8       a piece of it; then, without the weights:
-  python tools/study.py export --work-dir DIR --out PIECE
-  python tools/study.py import STUDY PIECE --work-dir OTHER        on another machine, to go on there
+  python tools/study.py run STUDY --work-dir DIR --minutes 8       a piece of it
+  python tools/study.py export --work-dir DIR --out PIECE          without the weights, to go on elsewhere:
+  python tools/study.py import STUDY PIECE --work-dir OTHER
 Started again, `run` skips what is finished or queued and continues what was interrupted.
 """
 INTERRUPTED = "start it again to go on"
@@ -64,14 +64,13 @@ def run(options: argparse.Namespace) -> int | None:
         commands.status(options.study, options.work_dir)
     elif options.verb == "report":
         commands.report(options.work_dir, options.out)
-    elif options.verb == "export":
-        from ..study.pieces import export_study
+    elif options.verb in ("export", "import"):
+        from ..study import pieces
 
-        export_study(options.work_dir, options.out)
-    elif options.verb == "import":
-        from ..study.pieces import import_study
-
-        import_study(options.study, options.piece, options.work_dir)
+        if options.verb == "export":
+            pieces.export_study(options.work_dir, options.out)
+        else:
+            pieces.import_study(options.study, options.piece, options.work_dir)
     elif options.verb == "clean":
         commands.clean(options.work_dir, options.stale)
     else:

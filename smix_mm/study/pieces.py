@@ -52,12 +52,9 @@ def export_study(work_dir: str | Path, out: str | Path) -> None:
 
 
 def import_study(config: str | Path, piece: str | Path, work_dir: str | Path) -> None:
-    """Add the finished runs of an earlier piece to a work dir, so that they are not executed again.
+    """Add the finished runs of a piece, exported or a work dir, to a work dir, so that they are not executed again.
 
-    Args:
-        config: the study's config.
-        piece: a folder that :func:`export_study` wrote, or a work dir.
-        work_dir: folder of the study, new or with runs. An unfinished run of an imported one is set aside.
+    The work dir may be new or have runs; an unfinished one of the same name is set aside.
 
     Raises:
         UsageError: the piece is of another study, a run has another config (folders of data aside), other inputs or
@@ -104,7 +101,7 @@ def _portable(folder: Path, run: Run) -> dict[str, Any]:
 
 
 def _checked_marker(worker: Worker, source: Path, run: Run) -> dict[str, Any]:
-    """The record of a run of a piece with the inputs of this machine; a ValueError if it is not the study's run."""
+    """The record of a run with the inputs of this machine; a ValueError if it is not the study's run."""
     marker, config, result = _portable(source, run), worker._config(run), read_result(source, run.name)
     if run.needs is not None and _portable(source, run.needs).get("backbone") != result.backbone_hash:
         raise ValueError(f"it started from another backbone than that of {run.needs.name}")
