@@ -18,6 +18,9 @@ EXAMPLES = """examples:
   python tools/study.py status STUDY --work-dir DIR
   python tools/study.py report --work-dir DIR --out results/mine
   python tools/study.py verify --work-dir DIR
+  python tools/study.py run STUDY --work-dir DIR --minutes 8       a piece of it
+  python tools/study.py export --work-dir DIR --out PIECE          without the weights, to go on elsewhere:
+  python tools/study.py import STUDY PIECE --work-dir OTHER
 Started again, `run` skips what is finished or queued and continues what was interrupted.
 """
 INTERRUPTED = "start it again to go on"
@@ -43,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     processes = "processes that train one run together, on each node (default: 1)"
     run.add_argument("--processes", type=int, default=1, help=processes)
     run.add_argument("--take-over", action="store_true", help="take over the locks of another host that has stopped")
+    minutes = "start no run that would end later, judged by those that are finished (default: no limit)"
+    run.add_argument("--minutes", type=float, help=minutes)
+    export = verbs.add_parser("export", help="copy finished runs without weights, and write the report there")
+    export.add_argument("--out", required=True, help="folder to add them to")
+    imported = verbs.add_parser("import", help="take over the finished runs of an earlier piece")
+    imported.add_argument("study", help="config of the study")
+    imported.add_argument("piece", help="folder that export wrote")
     report = verbs.add_parser("report", help="write table, statistics and figures from the result files alone")
     report.add_argument("--out", help="where to write (default: the work dir)")
     verify = verbs.add_parser(
@@ -50,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     clean = verbs.add_parser("clean", help="remove the training files of finished runs, and list stale runs")
     clean.add_argument("--stale", action="store_true", help="remove the stale runs that were set aside, too")
-    for verb in (run, status, report, verify, clean):
+    for verb in (run, status, report, verify, clean, export, imported):
         verb.add_argument("--work-dir", required=True, help="folder of all runs and of the report")
 
 
@@ -61,7 +71,7 @@ def run(options: argparse.Namespace) -> int | None:
         placement = commands.Placement(
             options.executor, tuple(options.gpus), options.processes, options.take_over, options.address
         )
-        commands.run_study(options.study, options.work_dir, placement, dry=options.plan)
+        commands.run_study(options.study, options.work_dir, placement, options.plan, options.minutes)
     elif options.verb == "plan":
         from ..experiments import Machine, plan_costs
 
@@ -71,6 +81,13 @@ def run(options: argparse.Namespace) -> int | None:
         commands.status(options.study, options.work_dir)
     elif options.verb == "report":
         commands.report(options.work_dir, options.out)
+    elif options.verb in ("export", "import"):
+        from ..study import pieces
+
+        if options.verb == "export":
+            pieces.export_study(options.work_dir, options.out)
+        else:
+            pieces.import_study(options.study, options.piece, options.work_dir)
     elif options.verb == "clean":
         commands.clean(options.work_dir, options.stale)
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pkgutil
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,7 +49,11 @@ class Placement:
 
 
 def run_study(
-    config: str | Path, work_dir: str | Path, placement: Placement = Placement(), dry: bool = False
+    config: str | Path,
+    work_dir: str | Path,
+    placement: Placement = Placement(),
+    dry: bool = False,
+    minutes: float | None = None,
 ) -> list[RunState]:
     """Execute all runs that are not finished, and write the report.
 
@@ -56,6 +62,8 @@ def run_study(
         work_dir: folder of all results.
         placement: where the runs are executed.
         dry: only print the plan.
+        minutes: start no run that, by those that are finished, would end later than this from now; the others wait
+            for the next start. Of a kind without a finished run, one is started. Defaults to no limit.
 
     Returns:
         the state of every run.
@@ -64,6 +72,9 @@ def run_study(
         UsageError: the config is invalid, or another process works in ``work_dir``.
         StepError: runs failed; raised after the other runs and the report are finished.
     """
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    if minutes is not None and (placement.executor != "local" or minutes <= 0):
+        raise UsageError(f"minutes should be above 0 and for --executor local, got {minutes}, {placement.executor}.")
     study = load_study(config)
     _check_placement(study, placement)
     folder = Path(work_dir).absolute()
@@ -79,7 +90,7 @@ def run_study(
 
     with _lock(folder, work_dir, placement.take_over):
         clear_study(folder)
-        worker = _make_worker(study, folder, placement)
+        worker = dataclasses.replace(_make_worker(study, folder, placement), deadline=deadline)
         write_json(folder / STUDY, _study_json(study, runs, config))
         if study.sheet is not None:
             _draw_sheet(study, folder)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from functools import partial
 from typing import Iterable
 
 import torch
 
 from ..utils.errors import StepError
-from .plan import describe_time, run_state, time_left
+from .plan import describe_time, run_state, seconds_needed, time_left
 from .programs import end_programs
 from .progress import View
 from .run import Run
@@ -75,12 +76,26 @@ class _Queue:
                         self._waiting.remove(run)
                         self.failures[run.name] = f"blocked by {needed}"
                     elif needed not in unfinished:
+                        if self._is_late(run):
+                            return None
                         self._waiting.remove(run)
                         self._running.add(run.name)
                         return run
                 if self._waiting:
                     self._change.wait()
             return None
+
+    def _is_late(self, run: Run) -> bool:
+        """Whether the time is too short for an unfinished run; then it and all that wait are left."""
+        if self._worker.deadline is None or self._worker.is_finished(run):
+            return False
+        states = [run_state(each, self._worker.folder) for each in self._all]
+        if 0 < self._worker.deadline - time.monotonic() >= seconds_needed(run, states):
+            return False
+        self._view.log(f"no time is left for {run.name}; start the study again to go on from there")
+        self._waiting.clear()
+        self._change.notify_all()
+        return True
 
     def _finish(self, run: Run, failure: str | None, crash: BaseException | None) -> None:
         self._view.finish(run.name)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Iterable, Mapping
+from typing import Iterable, Mapping, Sequence
 
 from .config import Study
 from .lock import is_held
@@ -86,6 +86,21 @@ def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: i
             left.append(state.run.kind)
     seconds = {**known, **{kind: mean(values) for kind, values in timed.items()}}
     return sum(seconds[kind] for kind in left) / max(workers, 1) if {*left} <= {*seconds} else None
+
+
+def seconds_needed(run: Run, states: Sequence[RunState]) -> float:
+    """The longest that such a run took, of its arm if one is finished, else of any; 0 if none is.
+
+    For a pretraining its fine-tunings count too, without which it is not exported.
+    """
+    timed = [(state.run, state.seconds) for state in states if state.seconds is not None]
+    total = 0.0
+    for kind in [run.kind, *(state.run.kind for state in states if state.run.needs == run)]:
+        known = [(each.arm, seconds) for each, seconds in timed if each.kind == kind]
+        total += max(
+            [seconds for arm, seconds in known if arm == run.arm] or [seconds for _, seconds in known], default=0.0
+        )
+    return total
 
 
 def describe_time(seconds: float | None) -> str:

@@ -37,11 +37,11 @@ def verify_study(work_dir: str | Path) -> list[str]:
         differences += [f"{run.name}/{file} is missing or was changed" for file in damaged_outputs(run_folder, marker)]
         try:
             result = json.loads((run_folder / RESULT).read_text(encoding="utf-8"))
-            if run.detector is None:
+            if run.detector is None and BACKBONE in marker["outputs"]:
                 content = read_checkpoint(run_folder / BACKBONE)
                 if state_dict_hash(content["state_dict"]) != content["meta"]["hash"]:
                     differences.append(f"{run.name}/{BACKBONE} contains tensors with another hash than the file states")
-            else:
+            elif run.detector is not None:
                 differences += _verify_detector(run, folder, result)
         except (OSError, ValueError, KeyError, CheckpointError) as error:
             differences.append(f"{run.name} cannot be checked: {type(error).__name__}: {error}")
@@ -54,7 +54,10 @@ def _verify_detector(run: Run, folder: Path, result: Mapping[str, Any]) -> list[
     differences = []
     detections = folder / run.name / DETECTIONS
     assert run.needs is not None
-    backbone_hash = read_checkpoint(folder / run.needs.name / BACKBONE)["meta"]["hash"]
+    # Imported runs have the hash of their backbone, not the file.
+    backbone_hash = (read_marker(folder / run.needs.name) or {}).get("backbone")
+    if backbone_hash is None:
+        backbone_hash = read_checkpoint(folder / run.needs.name / BACKBONE)["meta"]["hash"]
     if not result["backbone_hash"] == result["load_proof"]["backbone_hash"] == backbone_hash:
         differences.append(f"{run.name} started from another backbone than that of {run.needs.name}")
     if result["detections"] != file_hash(detections):

@@ -45,6 +45,7 @@ class Worker:
         nodes: number of nodes of the Slurm job inside which it works.
         fork: fork the programs from a process that has imported OpenMMLab.
         take_over: execute a run even if another process seems to, see :func:`smix_mm.study.lock.hold`.
+        deadline: start no run that would end later, in seconds of ``time.monotonic``; for runs on this machine.
     """
 
     study: Study
@@ -55,6 +56,7 @@ class Worker:
     nodes: int = 1
     fork: bool = False
     take_over: bool = False
+    deadline: float | None = None
 
     def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
         """Execute a run unless it is finished; whether it was executed.
@@ -86,17 +88,17 @@ class Worker:
         """Whether a run is finished and not stale."""
         folder = self.folder / run.name
         marker = record.read_marker(folder)
-        needed = self._backbone(run)
-        if marker is None or not marker["outputs"] or not (needed is None or needed.is_file()):
+        if marker is None or not marker["outputs"] or (run.needs is not None and self._backbone_hash(run) is None):
             return False
         return record.why_stale(folder, self._inputs(run)) is None
 
     def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> bool:
         record_imports()
         backbone = self._backbone(run)
-        if backbone is not None and not backbone.is_file():
+        if backbone is not None and not backbone.is_file() and not self.is_finished(run):
             needed = run.needs and run.needs.name
-            raise StepError(f"{run.name} has no backbone to start from, because {needed} is not finished.")
+            reason = "is not finished" if self._backbone_hash(run) is None else f"was imported without {BACKBONE}"
+            raise StepError(f"{run.name} has no backbone to start from, because {needed} {reason}.")
         inputs, config = self._inputs(run), self._config(run)
         if not record.begin(folder, run.name, inputs, log):
             return False
@@ -121,16 +123,16 @@ class Worker:
     def _config(self, run: Run) -> RunConfig | None:
         return self.study.arms[run.arm].pretraining if run.detector is None else self.study.detectors[run.detector]
 
-    def _inputs(self, run: Run) -> dict[str, str]:
-        """Hashes of what the result of a run depends on, by name."""
-        config, backbone = self._config(run), self._backbone(run)
+    def _inputs(self, run: Run, digest: str | None = None) -> dict[str, str]:
+        """Hashes of what the result of a run depends on, by name; ``digest`` is its backbone's, if known."""
+        config = self._config(run)
         values: dict[str, Any]
         if config is None:
             values = {"the checkpoint": file_hash(self._given(run))}
-        elif backbone is None:
+        elif run.needs is None:
             values = {"the pretraining's config": config.text, "the seed": run.pretraining_seed}
         else:
-            digest = read_checkpoint(backbone)["meta"]["hash"]
+            digest = self._backbone_hash(run) if digest is None else digest
             values = {"the detector's config": config.text, "the backbone": digest, "the seed": run.finetuning_seed}
         return {name: content_hash(value) for name, value in {**self.common, **values}.items()}
 
@@ -139,6 +141,13 @@ class Worker:
 
     def _backbone(self, run: Run) -> Path | None:
         return None if run.needs is None else self.folder / run.needs.name / BACKBONE
+
+    def _backbone_hash(self, run: Run) -> str | None:
+        """The hash of the backbone that a fine-tuning starts from; an imported one is known by its hash alone."""
+        path = self._backbone(run)
+        if path is None or path.is_file():
+            return None if path is None else str(read_checkpoint(path)["meta"]["hash"])
+        return (record.read_marker(path.parent) or {}).get("backbone")
 
     def _publish(self, checkpoint: Path, folder: Path, **documented: Any) -> None:
         publish_backbone(checkpoint, folder / BACKBONE, **documented)

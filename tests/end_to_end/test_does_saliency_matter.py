@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,18 @@ STUDIES = {
     "smoke_transfer": (TRANSFER, "pretrain_smoke-transfer", 1),
     "reflect": (["baseline", "random-shift", "saliency-shift"], "pretrain_cifar10", 5),
     "plain": (["baseline", "cutmix", "random-shift", "saliency-shift"], "pretrain_cifar10", 5),
+}
+# Arms, number of seeds, and settings that differ from the study with the same schedule or data.
+FIVE = ["cutmix", "random-shift", "saliency-shift", "saliency-before-crop", "official"]
+EPOCHS = {"train_cfg.max_epochs", "param_scheduler.milestones"}
+PLAIN = {"data_preprocessor.padding", "data_preprocessor.flip_prob"}
+FIRST_ANSWER = {
+    "first_answer": (FIVE, 10, EPOCHS),
+    "first_answer_plain": ([name for name in FIVE if name != "saliency-before-crop"], 10, EPOCHS | PLAIN),
+    "first_answer_rivals": ([*FIVE, "resizemix", "guidedmixup"], 10, EPOCHS),
+    "first_answer_200": (FIVE, 10, set()),
+    "first_answer_transfer": (FIVE[:3], 10, EPOCHS),
+    "smoke_first_answer": (FIVE, 2, set()),
 }
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 OURS = dict(alpha=1.0, mean=MEAN, std=STD, channel_order="rgb")
@@ -142,6 +155,76 @@ def test_the_short_protocol_scales_the_schedule_alone():
     assert short["train_cfg"]["max_epochs"] == 25
     scaled = [epoch * 25 / 200 for epoch in full["param_scheduler"]["milestones"]]
     assert short["param_scheduler"]["milestones"] == [int(epoch + 0.5) for epoch in scaled]
+
+
+@pytest.mark.parametrize("study", FIRST_ANSWER)
+def test_the_first_answer_has_the_arms_of_the_list_with_captured_steps_and_one_planned_pair(study):
+    loaded, (arms, seeds, own) = study_of(study), FIRST_ANSWER[study]
+    assert (list(loaded.arms), loaded.pretraining_seeds) == (arms, tuple(range(seeds)))
+    assert loaded.planned == (("random-shift", "saliency-shift"),)
+    captured = {"custom_hooks", "optim_wrapper.optimizer.fused"}
+    full = dict(first_answer_transfer="transfer", smoke_first_answer="smoke").get(study, "cifar10")
+    for name in arms:
+        place = "data_preprocessor.batch_augments"
+        before = {"data_preprocessor.saliency_before_crop"} if name == "saliency-before-crop" else set()
+        mine = arm(study, name)
+        assert differences(arm(full, "baseline"), mine) == captured | own | {place} | before, name
+        assert (
+            mine["data_preprocessor"]["batch_augments"] == arm("cifar10", name)["data_preprocessor"]["batch_augments"]
+        )
+        assert mine["custom_hooks"] == [dict(type="ChannelsLastHook"), dict(type="CapturedStepHook")]
+        if own:
+            assert mine["train_cfg"]["max_epochs"] == 25 and mine["param_scheduler"]["milestones"] == [8, 15, 20]
+            assert mine["data_preprocessor"]["padding"] == (0 if own & PLAIN else 4)
+    assert set(loaded.detectors) == ({"bccd"} if "transfer" in study else set())
+    assert loaded.metric == ("voc/mAP_11point" if "transfer" in study else "accuracy/top1")
+
+
+def test_the_rivals_continue_the_first_answer():
+    one, more = study_of("first_answer"), study_of("first_answer_rivals")
+    assert (one.name, one.metric, one.planned) == (more.name, more.metric, more.planned)
+    assert all(one.arms[name] == more.arms[name] for name in one.arms)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--minutes"], "--minutes should be followed by its value"),
+        (["--minutes", "eight", "work", "first_answer"], "--minutes should be a whole number, such as 8, got eight"),
+        (["--hours", "1"], "an option should be --plan, --minutes or --results, got --hours"),
+        (["--plan", "work"], "a work dir and studies are needed"),
+    ],
+)
+def test_the_command_refuses_options_that_it_lacks(options, message):
+    failed = subprocess.run(["bash", FOLDER / "run.sh", *options], capture_output=True, text=True)
+    assert failed.returncode == 2 and failed.stderr.startswith(f"run.sh: {message}")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_first_answer_continues_on_another_machine_from_the_exported_files(few_cifar10, tmp_path):
+    """Seed 0 comes from an earlier piece; the other machine trains seed 1, and the reports of both are equal."""
+    places = dict(SMIX_CIFAR10=str(few_cifar10), PYTHON=sys.executable, OMP_NUM_THREADS="1")
+    options = dict(cwd=ROOT, env={**os.environ, **places}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def piece(work_dir: str, *more: str) -> str:
+        command = ["bash", FOLDER / "run.sh", *more, "--results", tmp_path / "results", tmp_path / work_dir]
+        done = subprocess.run([*command, "smoke_first_answer"], **options)
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    assert "10 runs" in piece("none", "--plan") and not (tmp_path / "none").exists()
+    assert "export: 10 runs added" in piece("one")
+    results = tmp_path / "results/smoke_first_answer"
+    assert sum(path.stat().st_size for path in results.rglob("*")) < 2**20 and not list(results.rglob("*.pth"))
+    reports = {name: (results / name).read_bytes() for name in ("report.md", "report.json", "report.csv")}
+    assert b"with 2 pretraining seeds" in reports["report.md"] and b"10 of 10 results are used" in reports["report.md"]
+    for folder in results.glob("*/seed1"):
+        shutil.rmtree(folder)
+    out = piece("other", "--minutes", "60")
+    assert "import: 5 runs added" in out and "export: 5 runs added" in out and out.count(": done in ") == 5
+    for name, expected in reports.items():
+        assert (results / name).read_bytes() == (tmp_path / "other/smoke_first_answer" / name).read_bytes() == expected
 
 
 def test_what_is_not_in_the_list_differs_in_the_padding_alone():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,6 +13,7 @@ from smix_mm.study.plan import plan_study
 from smix_mm.study.progress import View
 from smix_mm.study.worker import Worker
 from smix_mm.utils.errors import StepError
+from smix_mm.utils.files import write_json
 
 
 @dataclass(frozen=True)
@@ -68,3 +70,22 @@ def test_a_bug_is_not_swallowed(tmp_path):
     broken = dataclasses.replace(worker(tmp_path), done=None)
     with pytest.raises(AttributeError):
         run_locally(plan_study(STUDY), [broken], View(write=lambda text: None))
+
+
+@pytest.mark.parametrize("seconds, done", [(1.0, 4), (600.0, 1)])
+def test_no_run_starts_that_would_not_end_in_time_and_one_of_unknown_duration_does(tmp_path, seconds, done):
+    @dataclass(frozen=True)
+    class Timed(Recording):
+        def execute(self, run, log, on_line, wait=False):
+            write_json(
+                self.folder / run.name / "step.json", dict(inputs={}, outputs={"step.json": ""}, seconds=seconds)
+            )
+            return super().execute(run, log, on_line, wait)
+
+    one, lines = Timed(STUDY, tmp_path, {}, {}, deadline=time.monotonic() + 300), []
+    object.__setattr__(one, "is_finished", lambda run: False)
+    study = dataclasses.replace(STUDY, detectors={}, pretraining_seeds=(0, 1))
+    assert run_locally(plan_study(study), [one], View(write=lines.append)) == {}
+    assert [name for name, _ in one.done] == [run.name for run in plan_study(study)][:done]
+    late = "no time is left for mix/seed0/pretraining; start the study again to go on from there"
+    assert (late in lines) == (done == 1)

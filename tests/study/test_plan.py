@@ -6,7 +6,7 @@ import pytest
 
 from smix_mm.study.config import Arm, Study
 from smix_mm.study.lock import hold
-from smix_mm.study.plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
+from smix_mm.study.plan import RunState, describe_time, find_runs, plan_study, run_state, seconds_needed, time_left
 from smix_mm.study.record import begin, finish
 from smix_mm.study.run import Run
 from smix_mm.utils.files import file_hash
@@ -141,3 +141,20 @@ def test_a_thousand_runs_are_planned_and_their_states_read_without_reading_a_con
     runs = plan_study(study(pretraining_seeds=tuple(range(200)), finetuning_seeds=(0, 1)))
     assert len(runs) == 200 * 2 * 3 + 3
     assert {run_state(run, tmp_path).state for run in runs} == {"waiting"}
+
+
+def test_a_run_needs_the_longest_time_of_its_arm_and_a_pretraining_that_of_its_fine_tunings_too():
+    one, other = Run("one", 0), Run("other", 0)
+    states = [
+        RunState(one, "finished", 10.0),
+        RunState(Run("one", 1), "finished", 12.0),
+        RunState(other, "finished", 50.0),
+        RunState(Run("one", 0, "voc", 0), "finished", 7.0),
+        RunState(Run("one", 2), "waiting"),
+        RunState(Run("one", 2, "voc", 0), "waiting"),
+        RunState(Run("third", 0), "waiting"),
+    ]
+    assert seconds_needed(Run("one", 2), states) == 12 + 7
+    assert seconds_needed(Run("one", 2, "voc", 0), states) == 7
+    assert seconds_needed(Run("third", 0), states) == 50
+    assert seconds_needed(Run("third", 0), states[4:]) == 0

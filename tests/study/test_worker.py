@@ -151,7 +151,7 @@ def test_a_run_on_several_nodes_starts_its_programs_on_all_of_them(worker, monke
     (words, more), lines = calls[0], []
     assert words == ["config.py", "--launcher", "pytorch"]
     (tmp_path / "a_program.py").write_text(
-        "import os\nprint('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'])"
+        "import os\n# In one write, since both processes share the pipe.\nos.write(1, f\"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']}\\n\".encode())"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     programs.run_program("a_program", words, **{**more, "on_line": lines.append})

@@ -75,7 +75,7 @@ def read_results(folder: str | Path) -> Results:
     missing = [name for name in study["runs"] if not (folder / name / RESULT).is_file()]
     for name in study["runs"]:
         try:
-            run = None if name in missing else _read_result(folder, name)
+            run = None if name in missing else read_result(folder, name)
             if run and run.kind in detectors and study["metric"] not in run.metrics:
                 raise ValueError(f"it has no {study['metric']}")
         except (OSError, ValueError) as error:
@@ -102,7 +102,8 @@ def read_results(folder: str | Path) -> Results:
     )
 
 
-def _read_result(folder: Path, name: str) -> Result:
+def read_result(folder: Path, name: str) -> Result:
+    """Read the result of a run; a ValueError if it is not a valid one of that run."""
     content = json.loads((folder / name / RESULT).read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
         raise ValueError("it has no metrics")
