@@ -101,10 +101,9 @@ def publish_backbone(
         **{name: known.get(name) for name in _DESCRIBED},
         origin=origin,
     )
-    with atomic_path(out) as temporary:
-        # An open file, because from a path torch takes a name into the archive, here a random one.
-        with open(temporary, "wb") as file:
-            torch.save(dict(state_dict=backbone, meta=meta), file)
+    # An open file, because from a path torch takes a name into the archive, here a random one.
+    with atomic_path(out) as temporary, open(temporary, "wb") as file:
+        torch.save(dict(state_dict=backbone, meta=meta), file)
     return meta
 
 

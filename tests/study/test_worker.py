@@ -150,9 +150,9 @@ def test_a_run_on_several_nodes_starts_its_programs_on_all_of_them(worker, monke
     several._run(tmp_path / "run", "train", print, "config.py")
     (words, more), lines = calls[0], []
     assert words == ["config.py", "--launcher", "pytorch"]
-    (tmp_path / "a_program.py").write_text(
-        "import os\n# In one write, since both processes share the pipe.\nos.write(1, f\"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']}\\n\".encode())"
-    )
+    # In one write, since both processes share the pipe.
+    line = "f\"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']}\\n\""
+    (tmp_path / "a_program.py").write_text(f"import os\nos.write(1, {line}.encode())\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     programs.run_program("a_program", words, **{**more, "on_line": lines.append})
     assert {line.strip() for line in lines if line.startswith("rank")} == {"rank 0 of 2", "rank 1 of 2"}
