@@ -84,7 +84,7 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
 
 
 def check_parameters(model: nn.Module, file: str, every: bool = True) -> None:
-    """Refuse a checkpoint from which mmengine would load only some of a model's parameters, or with ``every=False``, none.
+    """Refuse a checkpoint that lacks some of a model's parameters, or with ``every=False`` all; mmengine only warns.
 
     Raises:
         CheckpointError: The file cannot be read, or lacks parameters.

@@ -17,7 +17,8 @@ def describe_failure(error: BaseException, then: str = "") -> str | None:
     """Describe in one sentence a failure of the machine that ended a command, and how to continue.
 
     Known failures are a lack of memory of the GPU or the machine, of shared memory or disk space, missing permissions,
-    a killed data worker, and a batch of one image under batch normalization. The causes and contexts of the error are searched too.
+    a killed data worker, and a batch of one image under batch normalization. The causes and contexts of the
+    error are searched too.
 
     Args:
         error: What ended the command.
