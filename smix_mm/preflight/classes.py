@@ -62,9 +62,9 @@ def _classes(
     cfg: Mapping[str, Any], path: str, dataset: Mapping[str, Any], findings: list[Finding]
 ) -> tuple[str, ...] | None:
     metainfo = dataset.get("metainfo")
-    inside = isinstance(metainfo, Mapping) and metainfo.get("classes") is not None
-    given = metainfo["classes"] if inside else dataset.get("classes")
-    where = f"{path}.metainfo.classes" if inside else f"{path}.classes"
+    given, where = metainfo.get("classes") if isinstance(metainfo, Mapping) else None, f"{path}.metainfo.classes"
+    if given is None:
+        given, where = dataset.get("classes"), f"{path}.classes"
     if isinstance(metainfo, (str, int, float, list, tuple)):
         findings.append(contradiction(f"{path}.metainfo", f"is {metainfo!r}", "write dict(classes=('cat', 'dog'))"))
         return None

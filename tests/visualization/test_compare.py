@@ -53,7 +53,7 @@ def test_maps_of_two_checkpoints_are_drawn_on_the_same_images(nets, images, tmp_
     assert swapped.read_bytes() != first.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["resnet18_baseline.py", "fast/resnet18_baseline.py"])
+@pytest.mark.parametrize("name", ["resnet18_baseline_cifar10.py", "fast/resnet18_baseline_cifar10.py"])
 def test_configs_of_official_files_and_of_data_in_memory_draw_the_same(nets, images, tmp_path, monkeypatch, name):
     config, files, _ = nets
     expected = compare_cam(config, files, images, tmp_path / "files.png").read_bytes()
