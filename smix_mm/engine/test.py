@@ -74,7 +74,8 @@ def test(
 def _compare_classes(runner: Runner, checkpoint: str | Path) -> list[str]:
     """Refuse classes in another order than in training; returns a warning for other names."""
     trained = (read_checkpoint(checkpoint).get("meta") or {}).get("dataset_meta") or {}
-    known, own = (list(meta.get("classes") or ()) for meta in (trained, runner.test_dataloader.dataset.metainfo))
+    tested = getattr(runner.test_dataloader.dataset, "metainfo", None) or {}
+    known, own = (list(meta.get("classes") or ()) for meta in (trained, tested))
     # A detector that reads the names of classes may have them in any order.
     if not known or not own or known == own or "language_model" in runner.cfg.model:
         return []
