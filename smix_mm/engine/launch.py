@@ -18,6 +18,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 from mmengine.visualization import Visualizer
+from torch import nn
 
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
@@ -80,14 +81,7 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     file = cfg.get("load_from")
     if file and not cfg.get("resume") and "://" not in file:
-        given = {re.sub(r"^module\.", "", name): value for name, value in state_dict_of(read_checkpoint(file)).items()}
-        own = dict(unwrapped(runner.model).named_parameters())
-        bad = [name for name, value in own.items() if getattr(given.get(name), "shape", None) != value.shape]
-        if bad and (tests or len(bad) == len(own)):
-            raise CheckpointError(
-                f"{file} should hold the model's {len(own)} parameters, but {len(bad)} are missing or of another shape "
-                f"({first_few(bad, 3)}); give a checkpoint that a training with this config wrote"
-            )
+        check_parameters(runner.model, file, every=tests)
     return runner
 
 
@@ -100,6 +94,22 @@ def _forget_visualizer(name: str | None) -> None:
     for found in classes:
         found._instance_dict.pop(name, None)
         classes += found.__subclasses__()
+
+
+def check_parameters(model: nn.Module, file: str, every: bool = True) -> None:
+    """Refuse a checkpoint that lacks some of a model's parameters, or with ``every=False`` all; mmengine only warns.
+
+    Raises:
+        CheckpointError: The file cannot be read, or lacks parameters.
+    """
+    given = {re.sub(r"^module\.", "", name): value for name, value in state_dict_of(read_checkpoint(file)).items()}
+    own = dict(unwrapped(model).named_parameters())
+    bad = [name for name, value in own.items() if getattr(given.get(name), "shape", None) != value.shape]
+    if bad and (every or len(bad) == len(own)):
+        raise CheckpointError(
+            f"{file} should hold the model's {len(own)} parameters, but {len(bad)} are missing or of another shape "
+            f"({first_few(bad, 3)}); give a checkpoint that a training with this config wrote"
+        )
 
 
 def _fill_dataloaders(cfg: Config) -> None:

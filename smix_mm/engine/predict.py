@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from ..datasets.check.images import check_image
 from ..utils.errors import DataError, UsageError
 from ..utils.files import write_json
 from ..utils.text import first_few
-from .launch import load_config
+from .launch import check_parameters, load_config
 from .safe_loading import load_safely
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -45,8 +46,9 @@ def predict(
         The number of images.
 
     Raises:
-        UsageError: The config or the checkpoint does not exist, ``out`` is not empty, or the config is neither
-            mmpretrain's nor MMDetection's.
+        UsageError: The config or the checkpoint does not exist, ``out`` is not empty, the config is neither
+            mmpretrain's nor MMDetection's, or an option has a value that cannot be used.
+        CheckpointError: The checkpoint does not hold every parameter of the model.
         DataError: There is no image, or some cannot be read.
     """
     cfg, paths, out = load_config(config, None, cfg_options, "none"), _images(Path(images)), Path(out)
@@ -58,6 +60,14 @@ def predict(
     scope = cfg.get("default_scope")
     if scope not in runners:
         raise UsageError(f"default_scope of {config} should be mmdet or mmpretrain, got {scope}.")
+    if batch_size < 1 or not 0 <= score <= 1:
+        raise UsageError(f"batch_size should be at least 1 and score from 0 to 1, got {batch_size} and {score}.")
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"device should be such as 'cpu' or 'cuda:0', got {device!r}: {reason}") from None
     load_safely()
     runners[scope](cfg, str(checkpoint), [str(path) for path in paths], out, device, score, batch_size)
     return len(paths)
@@ -84,6 +94,7 @@ def _detect(
     from mmdet.apis import DetInferencer
 
     inferencer = DetInferencer(cfg, checkpoint, device=device)
+    check_parameters(inferencer.model, checkpoint)
     inferencer(paths, batch_size=batch_size, out_dir=str(out), pred_score_thr=score, no_save_pred=False)
 
 
@@ -92,8 +103,9 @@ def _classify(
 ) -> None:
     from mmpretrain import ImageClassificationInferencer
 
-    (out / "vis").mkdir(parents=True)
     inferencer = ImageClassificationInferencer(cfg, pretrained=checkpoint, device=device)
+    check_parameters(inferencer.model, checkpoint)
+    (out / "vis").mkdir(parents=True)
     found = inferencer(paths, batch_size=batch_size, show_dir=str(out / "vis"))
     predictions = {}
     for path, one in zip(paths, found):

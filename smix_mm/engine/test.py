@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner
 
 from ..datasets.check.strict import make_strict
+from ..transfer.checkpoint import read_checkpoint
 from ..utils.errors import UsageError
 from ..utils.files import write_json
+from ..utils.text import first_few
 from .launch import build_runner, errors_of_config, load_config
 from .safe_loading import load_torchvision_classifier
 
@@ -40,7 +43,8 @@ def test(
         The metrics by name, such as ``accuracy/top1`` or ``voc/mAP_11point``.
 
     Raises:
-        UsageError: The checkpoint does not exist, a file name has the wrong suffix, or the config cannot be used.
+        UsageError: The checkpoint does not exist, a file name has the wrong suffix, the config cannot be used, or its
+            classes are in another order than in training.
         CheckpointError: The checkpoint does not fit the config's model.
     """
     if not Path(checkpoint).is_file():
@@ -56,6 +60,7 @@ def test(
         notes = make_strict(cfg, parts=("test",))
         runner = build_runner(cfg, tests=True)
         load_torchvision_classifier(runner)
+        notes += _compare_classes(runner, checkpoint)
         for note in notes:
             runner.logger.warning(note)
         if out is not None:
@@ -64,6 +69,20 @@ def test(
     if metrics is not None and runner.rank == 0:
         write_json(metrics, found)
     return found
+
+
+def _compare_classes(runner: Runner, checkpoint: str | Path) -> list[str]:
+    """Refuse classes in another order than in training; returns a warning for other names."""
+    trained = (read_checkpoint(checkpoint).get("meta") or {}).get("dataset_meta") or {}
+    tested = getattr(runner.test_dataloader.dataset, "metainfo", None) or {}
+    known, own = (list(meta.get("classes") or ()) for meta in (trained, tested))
+    # A detector that reads the names of classes may have them in any order.
+    if not known or not own or known == own or "language_model" in runner.cfg.model:
+        return []
+    both = f"({first_few(own, 6)}), but {checkpoint} was trained with ({first_few(known, 6)})"
+    if sorted(map(str, known)) == sorted(map(str, own)):
+        raise UsageError(f"the classes of test_dataloader are in the order {both}; give them in that order")
+    return [f"The classes of test_dataloader are {both}."]
 
 
 def _show_predictions(cfg: Any, folder: str) -> None:

@@ -115,6 +115,9 @@ def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = Non
 
 def seeded_random(generator: torch.Generator | None) -> np.random.Generator:
     """numpy's generator, seeded with one number of torch's."""
+    if generator is not None and (not isinstance(generator, torch.Generator) or generator.device.type != "cpu"):
+        got = generator.device if isinstance(generator, torch.Generator) else type(generator).__name__
+        raise TypeError(f"generator should be a torch.Generator on the CPU, got {got}")
     return np.random.default_rng(int(torch.randint(0, 2**63 - 1, (1,), generator=generator)))
 
 

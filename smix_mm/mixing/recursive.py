@@ -53,9 +53,22 @@ def recursive_mix(
     """
     check_images(images, "N, C, H, W")
     scores = as_scores(targets, len(images), num_classes)
+    if previous is not None:
+        _check_previous(previous)
     height, width = images.shape[2:]
     box = draw_region(height, width, check_share(alpha), generator)
     return (images.clone(), scores.clone()) if previous is None else paste_previous(images, scores, *previous, box)
+
+
+def _check_previous(previous: object) -> None:
+    pair = previous if isinstance(previous, (tuple, list)) and len(previous) == 2 else (None, None)
+    shapes = [tuple(one.shape) if isinstance(one, Tensor) else () for one in pair]
+    if [len(shape) for shape in shapes] != [4, 2] or shapes[0][0] != shapes[1][0]:
+        got = f"shapes {shapes[0]} and {shapes[1]}" if all(shapes) else type(previous).__name__
+        raise ValueError(
+            "previous should be the images (N, C, H, W) and scores (N, K) that recursive_mix returned, or None, got "
+            f"{got}"
+        )
 
 
 def draw_region(height: int, width: int, alpha: float, generator: torch.Generator | None) -> Box:

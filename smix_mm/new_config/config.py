@@ -39,7 +39,7 @@ def new_config(
         What was found in ``data``.
 
     Raises:
-        UsageError: ``out`` exists or is no ``.py`` file, or an option is none of these.
+        UsageError: ``out`` exists or is no ``.py`` file, or an option is none of these or no file.
         DataError: the folder has none of these layouts, no class, or no set to evaluate.
     """
     for name, value, expected in (("backbone", backbone, BACKBONES), ("mix", mix, MIXES)):
@@ -50,6 +50,8 @@ def new_config(
         raise UsageError(f"the config should be a .py file, got {out}.")
     if out.exists():
         raise UsageError(f"{out} exists; choose another name.")
+    if weights is not None and "://" not in weights and not Path(weights).is_file():
+        raise UsageError(f"weights should be a file that publish_backbone wrote, got {weights}, which is none.")
     root = Path(data).absolute()
     layout = find_layout(root)
     depth = int(backbone.removeprefix("resnet"))

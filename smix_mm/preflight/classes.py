@@ -62,8 +62,15 @@ def _classes(
     cfg: Mapping[str, Any], path: str, dataset: Mapping[str, Any], findings: list[Finding]
 ) -> tuple[str, ...] | None:
     metainfo = dataset.get("metainfo")
-    given = (metainfo.get("classes") if isinstance(metainfo, Mapping) else None) or dataset.get("classes")
-    where = f"{path}.metainfo.classes" if isinstance(metainfo, Mapping) and "classes" in metainfo else f"{path}.classes"
+    given, where = metainfo.get("classes") if isinstance(metainfo, Mapping) else None, f"{path}.metainfo.classes"
+    if given is None:
+        given, where = dataset.get("classes"), f"{path}.classes"
+    if isinstance(metainfo, (str, int, float, list, tuple)):
+        findings.append(contradiction(f"{path}.metainfo", f"is {metainfo!r}", "write dict(classes=('cat', 'dog'))"))
+        return None
+    if given is not None and (not isinstance(given, (str, list, tuple)) or not given):
+        findings.append(contradiction(where, f"is {given!r}", "give the names of the classes, as ('cat', 'dog')"))
+        return None
     if isinstance(given, str):
         file = Path(os.path.expanduser(given))
         if file.is_file():
@@ -85,7 +92,24 @@ def _classes(
     known = (getattr(kind, "METAINFO", None) or {}).get("classes")
     if known:
         return tuple(known)
-    return _folder_names(dataset)
+    folders = _folder_names(dataset) or ()
+    hidden = [name for name in folders if name.startswith(".")]
+    if hidden:
+        problem = f"has the hidden folder {', '.join(hidden)}, which the dataset takes for a class"
+        findings.append(contradiction(path, problem, "delete it"))
+    return tuple(name for name in folders if name not in hidden) or None
+
+
+def check_trained_classes(cfg: Mapping[str, Any], meta: Mapping[str, Any], file: object) -> Iterator[Finding]:
+    """Compare the classes of the training data with those that a checkpoint's ``meta`` records."""
+    trained = (meta.get("dataset_meta") or {}).get("classes")
+    for path, dataset in datasets_of(cfg, "train"):
+        classes = _classes(cfg, path, dataset, [])
+        if classes is None or not isinstance(trained, (list, tuple)) or classes == tuple(trained):
+            continue
+        level = contradiction if sorted(classes) == sorted(map(str, trained)) else doubt
+        problem = f"{_difference(classes, tuple(map(str, trained)))} {file}"
+        yield level(f"{path}.metainfo.classes", problem, "give the classes that the checkpoint was trained with")
 
 
 def _folder_names(dataset: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -17,6 +17,7 @@ from ..transfer.checkpoint import literal_assignments, read_checkpoint, state_di
 from ..transfer.proof import prove_loaded
 from ..utils.errors import CheckpointError, LoadProofError
 from ..utils.text import first_few
+from .classes import check_trained_classes
 from .findings import Finding, contradiction, doubt
 from .settings import preprocessor_of, walk
 
@@ -117,6 +118,7 @@ def check_resume(cfg: Mapping[str, Any], path: str | Path, config_schedule: bool
     if not config_schedule:
         yield from _check_optimizer(cfg, content, path)
         yield from _check_schedules(cfg, content, path)
+    yield from check_trained_classes(cfg, meta, path)
     before = literal_assignments(str(meta.get("cfg", ""))).get("optim_wrapper") or {}
     before, now = ((one.get("optimizer") or {}).get("type") for one in (before, cfg.get("optim_wrapper") or {}))
     if isinstance(before, str) and isinstance(now, str) and before != now:

@@ -187,7 +187,8 @@ def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
 
 def _checked(kind: str, name: str) -> str:
     """A name that can become part of a folder, ARM/seed0/pretraining or ARM/seed0/DETECTOR/seed1."""
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith(".") or STALE in name:
+    letters = name.replace("-", "").replace("_", "").replace(".", "") if isinstance(name, str) else ""
+    if not letters.isalnum() or name.startswith(".") or STALE in name:
         raise UsageError(f"the name of {kind} should be of letters, digits, '-', '_' and '.', got {name!r}.")
     if name == "pretraining":
         raise UsageError(f"the name of {kind} should not be 'pretraining', the folder of an arm's pretraining.")

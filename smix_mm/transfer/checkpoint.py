@@ -49,7 +49,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} does not exist; give a file that torch.save wrote")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"checkpoint {path} {what}; give a file that torch.save wrote")
     allow_list: Any = torch.serialization.safe_globals if reads_training_checkpoints() else nullcontext
     try:
         if check_format(path) == "safetensors":

@@ -60,19 +60,26 @@ def choose_weights(content: Mapping[str, Any], weights: str, path: object) -> tu
         path: for messages.
 
     Returns:
-        Tensors by name, without what wrappers insert into names, and whether the checkpoint has both.
+        Tensors by name, without what wrappers insert into names, and whether ``weights`` describes them: not if the
+        checkpoint holds one state dict that is no average.
 
     Raises:
-        ValueError: ``'raw'`` for a checkpoint that has one state dict.
+        ValueError: ``'raw'`` for a checkpoint that has one state dict, or an average alone.
     """
     for trained, average, _ in _TWO_NETWORKS:
         if isinstance(content.get(trained), Mapping) and isinstance(content.get(average), Mapping):
             return _tensors(content[trained if weights == "raw" else average]), True
     main = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content)
-    for key, holds in _BESIDE.items():
-        if isinstance(content.get(key), Mapping) and _tensors(content[key]):
-            return _tensors(content[key] if holds == weights else main), True
     tensors = _tensors(main)
+    beside = {
+        key: held for key in _BESIDE if isinstance(content.get(key), Mapping) and (held := _tensors(content[key]))
+    }
+    if weights == "raw" and ("n_averaged" in main or (beside and not tensors)):
+        raise ValueError(f"{path} holds only a moving average, no raw weights; leave weights='averaged'")
+    for key, held in beside.items():
+        return (held if _BESIDE[key] == weights else tensors), True
+    if "n_averaged" in main:
+        return tensors, True
     for trained, average, used in _TWO_NETWORKS:
         roots = {name.partition(".")[0] for name in tensors}
         if {trained, average} <= roots:

@@ -17,7 +17,8 @@ def describe_failure(error: BaseException, then: str = "") -> str | None:
     """Describe in one sentence a failure of the machine that ended a command, and how to continue.
 
     Known failures are a lack of memory of the GPU or the machine, of shared memory or disk space, missing permissions,
-    and a killed data worker. The causes and contexts of the error are searched too.
+    a killed data worker, and a batch of one image under batch normalization. The causes and contexts of the
+    error are searched too.
 
     Args:
         error: What ended the command.
@@ -40,6 +41,11 @@ def _sentence(error: BaseException) -> str | None:
         return _out_of_memory(str(error))
     if isinstance(error, RuntimeError):
         return _about_runtime(str(error))
+    if isinstance(error, ValueError) and "Expected more than 1 value per channel when training" in str(error):
+        return (
+            "a batch has one image, too few for batch normalization; leave out an incomplete last batch with "
+            "--cfg-options train_dataloader.drop_last=True, or use another train_dataloader.batch_size"
+        )
     return None
 
 

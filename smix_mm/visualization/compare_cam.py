@@ -65,6 +65,8 @@ def compare_cam(
     check_output(out, config, *checkpoints.values(), *images)
     cfg = read_config(config)
     cfg.merge_from_dict(dict(cfg_options or {}))
+    if cfg.get("default_scope", "mmpretrain") != "mmpretrain" or "test_dataloader" not in cfg:
+        raise UsageError(f"Config {config} should be of an mmpretrain classifier, with a test_dataloader.")
     init_default_scope("mmpretrain")
     inputs, shown = zip(*(_read(image, cfg.test_dataloader.dataset.get("pipeline") or ()) for image in images))
     rows: list[list[tuple[np.ndarray, str]]] = [[] for _ in inputs]

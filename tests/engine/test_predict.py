@@ -74,6 +74,35 @@ def test_wrong_use_is_one_sentence(classifier, images, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (("--batch-size", "0"), "batch_size should be at least 1 and score from 0 to 1, got 0 and 0.3."),
+        (("--score", "30"), "batch_size should be at least 1 and score from 0 to 1, got 1 and 30.0."),
+        (("--device", "gpu"), "device should be such as 'cpu' or 'cuda:0', got 'gpu'"),
+        (
+            ("--device", "cpu", "--cfg-options", "model.head.num_classes=5"),
+            "parameters, but 2 are missing or of another",
+        ),
+    ],
+)
+def test_nothing_is_predicted_by_options_or_weights_that_do_not_fit(
+    classifier, images, tmp_path, capsys, options, message
+):
+    files = [classifier / "classifier.py", classifier / "epoch_1.pth", images, tmp_path / "out"]
+    assert run("predict", [*map(str, files), *options]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_test_refuses_classes_in_another_order_than_in_training(classifier, tmp_path, capsys):
+    command = [str(classifier / "classifier.py"), str(classifier / "epoch_1.pth"), "--work-dir", str(tmp_path)]
+    command += ["--cfg-options", "test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False"]
+    assert run("test", [*command, "test_dataloader.dataset.metainfo.classes=('bird','ant')"]) == 2
+    assert "the classes of test_dataloader are in the order (bird, ant), but" in capsys.readouterr().err
+    assert run("test", [*command, "test_dataloader.dataset.metainfo.classes=('ant','crow')"]) == 0
+    assert "The classes of test_dataloader are (ant, crow), but" in capsys.readouterr().out
+
+
 def test_scripts_of_openmmlab_are_listed_and_others_refused(capsys):
     assert run("openmmlab", ["mmdet"]) == 0
     assert "analysis_tools/confusion_matrix.py" in capsys.readouterr().out.split()

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, asdict, fields
 from fractions import Fraction
 
 import pytest
+import torch
 
 from smix_mm import batch_augments, mixing, models, saliency, transforms
 from smix_mm.batch_augments import SaliencyMix
@@ -59,3 +60,19 @@ def test_docstrings_list_every_argument_once(documented):
     listed = [name.strip("*") for entry in entries for name in re.split(r",\s+", entry)]
     assert len(listed) == len(set(listed))
     assert set(listed) == set(inspect.signature(documented).parameters) - {"self"}
+
+
+@pytest.mark.parametrize("function", [saliency_mix, mixing.resize_mix])
+def test_a_seed_for_a_generator_is_refused_with_a_sentence(function):
+    with pytest.raises(TypeError, match="generator should be a torch.Generator on the CPU, got int"):
+        function(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]), num_classes=2, generator=3)
+
+
+@pytest.mark.parametrize("previous", ["all", (), "classes", "short", (None, None)])
+def test_a_previous_batch_of_another_form_is_refused_with_a_sentence(previous):
+    images, scores = torch.rand(2, 3, 8, 8), torch.eye(2)
+    previous = dict(all=images, classes=(images, torch.tensor([0, 1])), short=(images, scores[:1])).get(
+        previous if isinstance(previous, str) else "", previous
+    )
+    with pytest.raises(ValueError, match="previous should be the images .* that recursive_mix returned, or None, got"):
+        mixing.recursive_mix(images, scores, previous)

@@ -129,6 +129,7 @@ def test_nothing_is_overwritten_and_options_are_checked(class_folders, tmp_path,
     for options, message in (
         (dict(out=tmp_path / "mine.yaml"), "should be a .py file"),
         (dict(out=tmp_path / "other.py", backbone="vgg16"), "backbone should be one of resnet18, .* got vgg16"),
+        (dict(out=tmp_path / "other.py", weights="none.pth"), "should be a file .* got none.pth, which is none"),
         (dict(out=tmp_path / "other.py", mix="mixup"), "mix should be one of saliencymix, cutmix, none, got mixup"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -60,6 +60,15 @@ def test_a_string_for_classes_lacks_its_comma(detector):
     assert finding.fix == "for one class write ('cat',) with its comma"
 
 
+@pytest.mark.parametrize("classes", [[], 3])
+def test_classes_that_are_no_names_are_the_finding_and_not_the_other_datasets(detector, classes):
+    detector["train_dataloader"]["dataset"]["dataset"]["metainfo"] = dict(classes=classes)
+    finding = only(preflight(detector))
+    assert finding.setting.endswith("dataset.metainfo.classes") and finding.problem == f"is {classes}"
+    detector["train_dataloader"]["dataset"]["dataset"]["metainfo"] = "cat"
+    assert only(preflight(detector)).problem == "is 'cat'"
+
+
 def test_a_file_of_class_names_is_read_with_its_byte_order_mark(detector, tmp_path):
     (tmp_path / "classes.txt").write_text("cat\ndog\n", "utf-8-sig")
     detector["val_dataloader"]["dataset"]["metainfo"] = dict(classes=str(tmp_path / "classes.txt"))
@@ -71,6 +80,13 @@ def test_class_folders_are_counted_and_compared(classifier, tmp_path):
     settings = [finding.setting for finding in preflight(classifier)]
     assert "model.head.num_classes" in settings and "data_preprocessor.num_classes" in settings
     assert "val_dataloader.dataset.metainfo.classes" in settings
+
+
+def test_a_hidden_folder_is_named_as_what_is_taken_for_a_class(classifier, tmp_path):
+    (tmp_path / "train/.ipynb_checkpoints").mkdir()
+    finding = only(preflight(classifier))
+    assert finding.setting == "train_dataloader.dataset" and finding.fix == "delete it"
+    assert finding.problem == "has the hidden folder .ipynb_checkpoints, which the dataset takes for a class"
 
 
 def test_topk_beyond_the_classes_and_accuracy_of_mixed_images_are_named(classifier):
@@ -163,6 +179,15 @@ def test_settings_that_a_resume_overrides_are_named_one_by_one(detector, tmp_pat
         "custom_hooks",
     ]
     assert findings[0].problem == f"is 0.001 in the config, but {file} resumes with 0.1"
+
+
+def test_a_resume_with_other_classes_is_named(detector, tmp_path):
+    file = tmp_path / "epoch_2.pth"
+    for trained, level in ((("cat", "dog"), None), (["dog", "cat"], CONTRADICTION), (("cat", "wolf"), DOUBT)):
+        torch.save(dict(state_dict={}, meta=dict(dataset_meta=dict(classes=trained))), file)
+        found = preflight(detector, file, config_schedule=True)
+        assert [finding.level for finding in found] == ([] if level is None else [level])
+    assert found[0].problem == f"is (cat, dog), but (cat, wolf) are those of {file}"
 
 
 def test_findings_are_listed_with_contradictions_first(detector):

@@ -219,11 +219,8 @@ def test_official_files_and_data_in_memory_give_what_image_files_give(trained, o
     small = {"model.backbone.stem_channels": 16, "model.backbone.base_channels": 16, "model.head.in_channels": 128,
              "test_dataloader.batch_size": 120, "test_dataloader.dataset.split": "train",
              "test_dataloader.num_workers": 0, "test_dataloader.persistent_workers": False}  # fmt: skip
-    for name, corruption in (
-        ("resnet18_baseline_cifar10.py", "frost"),
-        ("fast/resnet18_baseline_cifar10.py", "jpeg_compression"),
-    ):
-        config = ROOT / "configs/cifar10" / name
+    for name, corruption in (("", "frost"), ("fast/", "jpeg_compression")):
+        config = ROOT / f"configs/cifar10/{name}resnet18_baseline_cifar10.py"
         found = evaluate.test_robustness(
             config, trained[1], **options, corruptions=[corruption], cfg_options=small
         )  # fmt: skip

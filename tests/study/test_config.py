@@ -34,6 +34,7 @@ def write(folder: Path, text: str) -> Path:
         (WHOLE + "sheet = 'cutmix'", "sheet should be an arm with a pretraining, got 'cutmix'"),
         (WHOLE + "arms = {'a/b': 'bare.py'}", "name of an arm should be of letters, .*got 'a/b'"),
         (WHOLE + "detectors = {'voc/07': 'bare.py'}", "name of a detector should be of letters, .*got 'voc/07'"),
+        (WHOLE + "detectors = {1: 'bare.py'}", "name of a detector should be of letters, .*got 1"),
         (WHOLE + "detectors = dict(pretraining='bare.py')", "name of a detector should not be 'pretraining'"),
         (WHOLE + "detectors = {'a.stale-1': 'bare.py'}", "name of a detector should be of letters"),
         (WHOLE + "arms = {'..': 'bare.py'}", "name of an arm should be of letters"),

@@ -283,6 +283,6 @@ def test_the_culprit_is_named_in_our_sentence_alone(tmp_path, monkeypatch, extra
 
 
 def test_a_folder_or_a_missing_file_is_named(tmp_path):
-    for path in (tmp_path, tmp_path / "none.pth"):
-        with pytest.raises(FileNotFoundError, match="does not exist; give a file that torch.save wrote"):
+    for path, what in ((tmp_path, "is a folder"), (tmp_path / "none.pth", "does not exist")):
+        with pytest.raises(FileNotFoundError, match=f"{what}; give a file that torch.save wrote"):
             read_checkpoint(path)

@@ -140,3 +140,15 @@ def test_what_is_not_one_whole_backbone_is_refused(name, prefix, tmp_path):
     with pytest.raises(CheckpointError, match=message):
         publish_backbone(tmp_path / "checkpoint.pth", tmp_path / "backbone.pth")
     assert not (tmp_path / "backbone.pth").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [averaged(named(AVERAGE, "")), dict(model_ema=averaged(named(AVERAGE, "")), epoch=1)]
+)
+def test_an_average_alone_is_recorded_as_one_and_has_no_raw_weights(content, tmp_path):
+    torch.save(content, tmp_path / "swa.pth")
+    assert publish_backbone(tmp_path / "swa.pth", tmp_path / "backbone.pth")["weights"] == "averaged"
+    with pytest.raises(
+        ValueError, match="swa.pth holds only a moving average, no raw weights; leave weights='averaged'"
+    ):
+        publish_backbone(tmp_path / "swa.pth", tmp_path / "raw.pth", weights="raw")

@@ -37,6 +37,13 @@ def describe_failure(error):
         (missing("psamask_forward"), 1, "mmcv's operator psamask_forward is not compiled and has no replacement"),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors"), 1, "the GPU ran out of memory; use a smaller"),
         (RuntimeError(CPU), 1, "the machine ran out of memory ([enforce fail"),
+        (
+            ValueError(
+                "Expected more than 1 value per channel when training, got input size torch.Size([1, 64, 1, 1])"
+            ),
+            1,
+            "a batch has one image, too few for batch normalization; leave out an incomplete last batch",
+        ),
         (MemoryError(), 1, "the machine ran out of memory; use a smaller batch, or fewer workers"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "the disk is full (No space left on device); free some"),
         (

@@ -206,7 +206,7 @@ class NonFiniteHook(Hook):
         weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         good = None
         for file in on_main_process(lambda: list_newest(_checkpoint_path(runner).parent)):
-            state = on_main_process(partial(read_weights, file, weights))
+            state = on_main_process(partial(read_weights, file, weights, runner.iter))
             if state is not None:
                 self._load(state)
                 if min(all_gather_object(self._is_normal(runner, batch))):

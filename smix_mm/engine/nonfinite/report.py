@@ -47,8 +47,11 @@ def list_newest(folder: Path) -> list[str]:
     return [str(path) for path in newest_first(folder.glob("*.pth")) if not path.name.startswith(".")]
 
 
-def read_weights(file: str, own: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """The trained weights of a checkpoint to resume from; None if they are not finite, or not of this model."""
+def read_weights(file: str, own: dict[str, Tensor], iteration: int) -> dict[str, Tensor] | None:
+    """The trained weights of a checkpoint to resume from.
+
+    None if they are not finite or not of this model, or after ``iteration``, which an earlier run wrote.
+    """
     try:
         content = read_checkpoint(file)
         state = trained_weights(content)
@@ -56,7 +59,9 @@ def read_weights(file: str, own: dict[str, Tensor]) -> dict[str, Tensor] | None:
         return None
     fits = all(getattr(state.get(name), "shape", None) == value.shape for name, value in own.items())
     finite = fits and all(is_finite(state[name]) for name in own)
-    return state if finite and "optimizer" in content else None
+    written = (content.get("meta") or {}).get("iter")
+    later = isinstance(written, int) and written > iteration
+    return state if finite and not later and "optimizer" in content else None
 
 
 def advise(cfg: Mapping[str, Any], bad: list[str], good: str | None) -> str:

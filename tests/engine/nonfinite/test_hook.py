@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from smix_mm.engine.launch import build_runner, load_config
 from smix_mm.engine.nonfinite.hook import SKIPPED, NonFiniteHook
+from smix_mm.engine.nonfinite.report import read_weights
 from smix_mm.engine.resume.config import use_exact_parts
 from smix_mm.engine.train import train
 from smix_mm.transfer.checkpoint import read_checkpoint
@@ -238,3 +239,10 @@ def test_wrong_arguments_are_refused_with_a_sentence():
 def test_several_optimisers_are_refused_with_a_sentence():
     with pytest.raises(UsageError, match="needs one optimizer with one loss per iteration, got OptimWrapperDict"):
         NonFiniteHook().before_train(SimpleNamespace(optim_wrapper=OptimWrapperDict()))
+
+
+def test_a_checkpoint_of_an_earlier_run_that_went_further_is_none_to_go_on_from(tmp_path):
+    file, weights = tmp_path / "epoch_3.pth", dict(weight=torch.ones(2))
+    torch.save(dict(state_dict=weights, optimizer={}, meta=dict(iter=9)), file)
+    assert read_weights(str(file), weights, 8) is None
+    assert torch.equal(read_weights(str(file), weights, 9)["weight"], weights["weight"])
