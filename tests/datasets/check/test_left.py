@@ -215,7 +215,8 @@ def test_class_folders_without_an_image_are_refused_with_the_reason(tmp_path, cr
 def test_a_training_with_nothing_left_ends_with_one_sentence_and_status_2(cells, run_tool, monkeypatch, capsys):
     rename(cells, str.lower)
     config = "configs/bccd/faster-rcnn_r18_fpn_bccd.py"
-    ended = run_tool("tools/train.py", config, SMIX_BCCD=cells.root, check=False)
+    # There is no backbone.pth here, which is reported before the data are read.
+    ended = run_tool("tools/train.py", config, "--no-preflight", SMIX_BCCD=cells.root, check=False)
     monkeypatch.setenv("SMIX_BCCD", str(cells.root))
     monkeypatch.chdir(ROOT)
     assert (ended.returncode, run("check_data", [config])) == (2, 2) and "Traceback" not in ended.stdout
