@@ -28,7 +28,7 @@ from ..utils.failures import describe_failure
 from ..utils.models import unwrapped
 from ..utils.packages import OPENMMLAB, describe_import_error, reason_of
 from ..utils.text import first_few
-from .safe_loading import load_safely
+from .safe_loading import load_safely, load_torchvision_classifier
 
 T = TypeVar("T")
 
@@ -61,41 +61,6 @@ def load_config(
     return cfg
 
 
-def build_runner(cfg: Config, tests: bool = False) -> Runner:
-    """Build the config's Runner, which reads weights without unpickling, see :func:`load_safely`.
-
-    Args:
-        cfg: The config.
-        tests: Whether every parameter should be in the file ``cfg.load_from``; mmengine only warns, and uses random
-            ones. Otherwise, one of them should be, since a training may start from a part of a model.
-
-    Raises:
-        CheckpointError: The file cannot be read, or does not fit the model.
-    """
-    load_safely()
-    _forget_visualizer((cfg.get("visualizer") or {}).get("name"))
-    scope = cfg.get("default_scope")
-    if scope in OPENMMLAB:
-        # If this import fails, mmengine continues, and reports later that some class is not registered.
-        import_module(f"{scope}.registry")
-    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    file = cfg.get("load_from")
-    if file and not cfg.get("resume") and "://" not in file:
-        check_parameters(runner.model, file, every=tests)
-    return runner
-
-
-def _forget_visualizer(name: str | None) -> None:
-    """Forget the visualizer of an earlier Runner of this process, which logs into that Runner's folder.
-
-    MMDetection's configs give every visualizer the same name, and mmengine returns the existing one.
-    """
-    classes: list[Any] = [Visualizer]
-    for found in classes:
-        found._instance_dict.pop(name, None)
-        classes += found.__subclasses__()
-
-
 def check_parameters(model: nn.Module, file: str, every: bool = True) -> None:
     """Refuse a checkpoint that lacks some of a model's parameters, or with ``every=False`` all; mmengine only warns.
 
@@ -110,6 +75,43 @@ def check_parameters(model: nn.Module, file: str, every: bool = True) -> None:
             f"{file} should hold the model's {len(own)} parameters, but {len(bad)} are missing or of another shape "
             f"({first_few(bad, 3)}); give a checkpoint that a training with this config wrote"
         )
+
+
+def build_runner(cfg: Config, tests: bool = False) -> Runner:
+    """Build the config's Runner, which reads weights without unpickling, see :func:`load_safely`.
+
+    Args:
+        cfg: The config.
+        tests: Whether every parameter should be in the file ``cfg.load_from``, also under torchvision's names; mmengine
+            only warns, and uses random ones. Otherwise, one of them should be, since a training may start from a part
+            of a model.
+
+    Raises:
+        CheckpointError: The file cannot be read, or does not fit the model.
+    """
+    load_safely()
+    _forget_visualizer((cfg.get("visualizer") or {}).get("name"))
+    scope = cfg.get("default_scope")
+    if scope in OPENMMLAB:
+        # If this import fails, mmengine continues, and reports later that some class is not registered.
+        import_module(f"{scope}.registry")
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    file = cfg.get("load_from")
+    loaded = tests and load_torchvision_classifier(runner)
+    if file and not loaded and not cfg.get("resume") and "://" not in file:
+        check_parameters(runner.model, file, every=tests)
+    return runner
+
+
+def _forget_visualizer(name: str | None) -> None:
+    """Forget the visualizer of an earlier Runner of this process, which logs into that Runner's folder.
+
+    MMDetection's configs give every visualizer the same name, and mmengine returns the existing one.
+    """
+    classes: list[Any] = [Visualizer]
+    for found in classes:
+        found._instance_dict.pop(name, None)
+        classes += found.__subclasses__()
 
 
 def _fill_dataloaders(cfg: Config) -> None:

@@ -52,7 +52,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     return content
 
 
-def load_torchvision_classifier(runner: Runner) -> None:
+def load_torchvision_classifier(runner: Runner) -> bool:
     """Before a test, load a ResNet with torchvision's names into a classifier of mmpretrain.
 
     mmengine would load none of its tensors, and only warn. Any other checkpoint is left to it. An error that the
@@ -61,16 +61,19 @@ def load_torchvision_classifier(runner: Runner) -> None:
     Args:
         runner: With the model; the file is the ``load_from`` of its config.
 
+    Returns:
+        Whether it was loaded.
+
     Raises:
         CheckpointError: The file cannot be read, or its network is not the config's.
     """
     model, path = unwrapped(runner.model), runner._load_from
-    if not hasattr(model, "head"):
-        return
+    if not hasattr(model, "head") or path is None:
+        return False
     content = read_checkpoint(path)
     tensors = torchvision_classifier(content, path)
     if tensors is None:
-        return
+        return False
     own = model.state_dict()
     shapes = [
         {name: v.shape for name, v in part.items() if "num_batches_tracked" not in name} for part in (own, tensors)
@@ -86,6 +89,7 @@ def load_torchvision_classifier(runner: Runner) -> None:
     claim = content.get("best_err1")
     claimed = "" if claim is None else f" It claims a top-1 error of {float(claim):.2f} %, 100 less accuracy/top1."
     runner.logger.info(f"Loaded {path} under torchvision's names.{claimed}")
+    return True
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from ..utils.errors import UsageError
 from ..utils.files import write_json
 from ..utils.text import first_few
 from .launch import build_runner, errors_of_config, load_config
-from .safe_loading import load_torchvision_classifier
 
 
 def test(
@@ -59,7 +58,6 @@ def test(
     with errors_of_config():
         notes = make_strict(cfg, parts=("test",))
         runner = build_runner(cfg, tests=True)
-        load_torchvision_classifier(runner)
         notes += _compare_classes(runner, checkpoint)
         for note in notes:
             runner.logger.warning(note)

@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..engine.launch import build_runner, errors_of_config, load_config
-from ..engine.safe_loading import load_torchvision_classifier
 from ..utils.errors import UsageError
 from ..utils.files import save_figure, write_json
 from ..utils.text import markdown_table
@@ -121,7 +120,6 @@ def _test(
         dataset.pipeline.insert(len(dataset.pipeline) - 1, dict(step, name=corruption[0], severity=corruption[1]))
     with errors_of_config():
         runner = build_runner(cfg, tests=True)
-        load_torchvision_classifier(runner)
         if corruption is not None and in_memory:
             corrupt_in_memory(runner.test_loop.dataloader.dataset, CommonCorruption(*corruption, "rgb"))
         metrics: dict[str, float] = runner.test()
