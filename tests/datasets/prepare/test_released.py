@@ -14,6 +14,7 @@ from mmpretrain.models import ResNet
 from smix_mm.cli import run
 from smix_mm.datasets.prepare import check_prepared, released
 from smix_mm.datasets.prepare.released import RELEASES, describe_release, find_release
+from smix_mm.study.sources import documented_training
 from smix_mm.transfer import publish_backbone
 from smix_mm.utils.errors import CheckpointError
 from smix_mm.utils.files import file_hash
@@ -134,7 +135,7 @@ def test_a_truncated_file_is_refused(zipped, tmp_path):
     write(path, 21.4, zipped=zipped)
     assert describe_release(path)["best_err1"] == 21.4
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(CheckpointError, match="cannot be read, perhaps it is incomplete"):
+    with pytest.raises(CheckpointError, match="cannot be read: it is (cut short|damaged or incomplete)"):
         describe_release(path)
 
 
@@ -149,7 +150,7 @@ def test_weights_that_exploded_are_refused(tmp_path):
 def test_a_study_finds_the_file_of_a_row_and_publishes_it_with_its_input_stated(root, tmp_path, monkeypatch):
     monkeypatch.setenv("SMIX_RELEASED", str(root / "released-backbones"))
     path = find_release("saliencymix")
-    meta = publish_backbone(path, tmp_path / "backbone.pth")
+    meta = publish_backbone(path, tmp_path / "backbone.pth", **documented_training("released://saliencymix"))
     assert (meta["channel_order"], meta["mean"], meta["style"]) == ("rgb", [123.675, 116.28, 103.53], "pytorch")
     assert meta["source_hash"] == file_hash(path) and meta["stem"] == "imagenet"
     with pytest.raises(CheckpointError, match="should be one of baseline, .*, got puzzlemix"):
