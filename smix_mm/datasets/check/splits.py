@@ -188,7 +188,10 @@ def _coco_classes() -> tuple[str, ...]:
 
 
 def _classes(dataset: Mapping[str, Any], part: str) -> tuple[str, ...] | None:
-    given: Any = (dataset.get("metainfo") or {}).get("classes")
+    metainfo: Any = dataset.get("metainfo") or {}
+    if not isinstance(metainfo, Mapping):
+        raise DataError(f"{part}_dataloader.dataset.metainfo should be a dict with classes, got {metainfo!r}.")
+    given: Any = metainfo.get("classes")
     named, given = given is not None, dataset.get("classes") if given is None else given
     if given is None or isinstance(given, (list, tuple)):
         return tuple(given or ()) or None
