@@ -62,7 +62,7 @@ def classification_batch(dataset, image_files) -> dict:
     """Two made-up samples as the config's loader would collate them, from its own pipeline."""
     if dataset.type == "InMemoryDataset":
         images = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
-        return dict(inputs=images, data_samples=torch.tensor([0, 1]))
+        return dict(inputs=images, data_samples=torch.tensor([0, 1]), places=torch.tensor([0, 1]))
     while "dataset" in dataset:
         dataset = dataset.dataset
     large = any(step.type in ("LoadRandomResizedCrop", "RandomResizedCrop", "ResizeEdge") for step in dataset.pipeline)
