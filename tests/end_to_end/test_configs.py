@@ -147,7 +147,7 @@ def test_data_sets_pipelines_optimiser_schedule_and_hooks_build(config, cfg_of):
     optimizer = build_optim_wrapper(torch.nn.Linear(2, 2), cfg.optim_wrapper).optimizer
     schedules = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
     for schedule in schedules:
-        settings = dict(schedule)
+        settings = {name: value for name, value in schedule.items() if name != "_scope_"}
         kind = PARAM_SCHEDULERS.get(settings.pop("type"))
         if settings.pop("convert_to_iter_based", False):
             kind.build_iter_from_epoch(optimizer=optimizer, epoch_length=5, **settings)
