@@ -302,7 +302,7 @@ def test_the_study_runs_at_smoke_size_by_one_command_that_is_interrupted_and_rep
     places = dict(SMIX_CIFAR10=few_cifar10, SMIX_BCCD=smix_data / "BCCD", SMIX_VOC=smix_data / "VOCdevkit")
     variables = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS="1", **{k: str(v) for k, v in places.items()})
     options = dict(cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    piece = subprocess.run(["timeout", "60", *command], **options)
+    piece = subprocess.run(["timeout", "20", *command], **options)
     assert piece.returncode == 124, piece.stdout[-3000:]
     assert not (tmp_path / "smoke_transfer").exists()
     whole = subprocess.run(command, **options)
@@ -321,4 +321,4 @@ def test_the_study_runs_at_smoke_size_by_one_command_that_is_interrupted_and_rep
     ]
     assert len(proofs) == 8 and {proof["loaded"] for proof in proofs} == {"whole"}
     hashes = {torch.load(path, weights_only=True)["meta"]["hash"] for path in tmp_path.glob("smoke/*/*/*/backbone.pth")}
-    assert len(hashes) == 14, "no two arms trained alike"
+    assert len(hashes) == len(ALL), "no two arms trained alike"

@@ -1,6 +1,7 @@
 """Several processes on the CPU, started as a user starts them: with ``tools/dist_train.sh``."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -86,7 +87,8 @@ def test_a_run_that_loses_a_rank_starts_again_by_itself_and_ends_the_same(pretra
     kill = [f"custom_hooks.0.{setting}" for setting in ("at=3", "rank=1", f"once={once}")]
     output = train(pretraining, tmp_path, 2, "--cfg-options", *kill, MAX_RESTARTS=1)
     assert once.is_file() and "exitcode: -9" in output
-    assert "Resumed exactly after iteration 3" in output
+    # The other rank may be ended before its checkpoint of the third iteration is complete.
+    assert re.search("Resumed exactly after iteration [23]", output)
     same_weights(last(undisturbed)["state_dict"], last(tmp_path)["state_dict"])
 
 
