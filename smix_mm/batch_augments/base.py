@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ..mixing.plan import own_generator
 from ..utils.tensors import check_images
 
 
-class BatchAugment:
+class BatchAugment(ABC):
     """A batch augmentation of mmpretrain's data preprocessor; a subclass defines :meth:`mix_checked`.
 
     Attributes:
@@ -50,9 +51,9 @@ class BatchAugment:
             return batch_inputs.clone(), scores.clone()
         return self.mix_checked(batch_inputs, scores, *more)
 
+    @abstractmethod
     def mix_checked(self, batch_inputs: Tensor, scores: Tensor, *more: Any) -> tuple[Tensor, Tensor]:
         """Mix a checked batch of at least one image; ``scores`` are floating-point (N, K), ``more`` is from ``mix``."""
-        raise NotImplementedError
 
     def seeded(self) -> torch.Generator:
         """:attr:`generator`, seeded if it was not used before."""

@@ -48,6 +48,6 @@ class ShuffledSaliencyMix(BatchAugment):
     def generator(self, generator: torch.Generator | None) -> None:
         self._mix.generator = generator
 
-    def mix(self, batch_inputs: Tensor, batch_scores: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Same as calling the object; ``maps`` as for :meth:`SaliencyMix.mix`."""
-        return self._mix.mix(batch_inputs, batch_scores, maps)
+    def mix_checked(self, batch_inputs: Tensor, scores: Tensor, maps: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mix with other images' maps; ``maps`` as for :meth:`SaliencyMix.mix`."""
+        return self._mix.mix_checked(batch_inputs, scores, maps)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from ..benchmarks.gpu_record import read_records, step_times
 from ..utils.config import read_config
 from ..utils.errors import DataError
+from ..utils.training_log import log_entries
 from .rows import EXPERIMENTS, STUDIES, Experiment, imagenet_config
 
 # Training images of the data set in configs/<name>/.
@@ -62,8 +63,7 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
 
 def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
     """The result of a work dir of ``tools/train.py``, which has a copy of its config; none before its first test."""
-    logs = sorted(config.parent.glob("*/vis_data/scalars.json"))
-    entries = [entry for log in logs for entry in _entries(log)]
+    entries = list(log_entries(config.parent))
     tests = [entry for entry in entries if any("/" in name for name in entry)]
     if not tests:
         return
@@ -84,16 +84,6 @@ def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
     # The listed commands name the published backbone after its arm.
     start = checkpoint and imagenet_config("resnet50", Path(checkpoint).stem)
     yield Result(usual, start, protocol, metrics)
-
-
-def _entries(log: Path) -> Iterator[dict[str, Any]]:
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # the line that was being written when a run was killed
-        if isinstance(entry, dict) and "step" in entry:
-            yield entry
 
 
 def describe_result(experiment: Experiment, results: list[Result]) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
@@ -21,6 +21,7 @@ from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
 from ..utils.files import content_hash, file_hash, write_json
 from ..utils.imported_code import VARIABLE, record_imports
+from ..utils.training_log import log_entries
 from . import record
 from .config import RunConfig, Study
 from .lock import hold
@@ -261,7 +262,7 @@ def describe_software() -> dict[str, Any]:
 def last_metrics(folder: Path) -> dict[str, float]:
     """The newest evaluation in the logs of a training's folder, such as ``accuracy/top1``."""
     newest: tuple[int, dict[str, float]] = (-1, {})
-    for entry in _log_entries(folder):
+    for entry in log_entries(folder):
         figures = {name: value for name, value in entry.items() if "/" in name}
         if figures and entry["step"] >= newest[0]:
             newest = (entry["step"], figures)
@@ -270,16 +271,5 @@ def last_metrics(folder: Path) -> dict[str, float]:
 
 def learning_curve(folder: Path) -> list[dict[str, float]]:
     """``step`` and ``loss`` in the logs of a training's folder; of a step that was repeated, the last loss."""
-    losses = {entry["step"]: entry["loss"] for entry in _log_entries(folder) if "loss" in entry}
+    losses = {entry["step"]: entry["loss"] for entry in log_entries(folder) if "loss" in entry}
     return [dict(step=step, loss=losses[step]) for step in sorted(losses)]
-
-
-def _log_entries(folder: Path) -> Iterator[dict[str, Any]]:
-    for log in sorted(folder.glob("*/vis_data/scalars.json")):
-        for line in log.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # the line that was being written when a run was killed
-            if isinstance(entry, dict) and "step" in entry:
-                yield entry
