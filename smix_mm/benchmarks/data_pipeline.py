@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import process_time
 from typing import Any, Callable, Iterator, Mapping, Sequence
@@ -84,6 +84,25 @@ def benchmark_data_pipeline(
     """
     if rounds < 2 or passes < 1:
         raise UsageError(f"rounds and passes should be at least 2 and 1, got {rounds} and {passes}")
+    with open_pipelines(configs, images, short_side, quality, cfg_options) as arms:
+        times: list[list[dict[str, float]]] = [[] for _ in arms]
+        for number in range(rounds + 1):
+            # Every other round in reverse, so that no config always follows the same one.
+            for index in range(len(arms))[:: -1 if number % 2 else 1]:
+                measured = arms[index].measure(passes)
+                times[index] += [measured] if number else []
+    return [_row(arm, own, times[0]) for arm, own in zip(arms, times)]
+
+
+@contextmanager
+def open_pipelines(
+    configs: Sequence[str | Path],
+    images: str | Path,
+    short_side: int = SHORT_SIDE,
+    quality: int = QUALITY,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Iterator[list[Pipeline]]:
+    """The configs' pipelines over the photographs of a folder, on one thread; for the arguments see above."""
     paths = sorted(path for path in Path(images).rglob("[!.]*") if path.suffix.lower() in EXTENSIONS)
     if not paths:
         raise UsageError(f"{images} should be a folder with photographs, got none")
@@ -94,17 +113,10 @@ def benchmark_data_pipeline(
         stack.callback(torch.set_num_threads, threads[0])
         stack.callback(cv2.setNumThreads, threads[1])
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        arms = [_Pipeline(config, cfg_options, paths, root, short_side, quality) for config in configs]
-        times: list[list[dict[str, float]]] = [[] for _ in arms]
-        for number in range(rounds + 1):
-            # Every other round in reverse, so that no config always follows the same one.
-            for index in range(len(arms))[:: -1 if number % 2 else 1]:
-                measured = arms[index].measure(passes)
-                times[index] += [measured] if number else []
-    return [_row(arm, own, times[0]) for arm, own in zip(arms, times)]
+        yield [Pipeline(config, cfg_options, paths, root, short_side, quality) for config in configs]
 
 
-def _row(arm: _Pipeline, times: list[dict[str, float]], first: list[dict[str, float]]) -> Row:
+def _row(arm: Pipeline, times: list[dict[str, float]], first: list[dict[str, float]]) -> Row:
     totals = [each["all"] for each in times]
     return dict(
         config=arm.config,
@@ -145,7 +157,7 @@ class _Photographs(Dataset):
         return self.pipeline(dict(img_path=self.paths[index], gt_label=index, sample_idx=index))
 
 
-class _Pipeline:
+class Pipeline:
     """A config's training pipeline over photographs, with CPU times by group."""
 
     def __init__(
@@ -170,7 +182,7 @@ class _Pipeline:
             names = _pack(paths, root, short_side, quality)
             steps[0]["backend_args"] = dict(backend="lmdb", db_path=str(root / "packed/train.lmdb"))
         pipeline = Compose(steps)
-        self.seconds: dict[str, float] = {}
+        self.seconds = dict.fromkeys(GROUPS, 0.0)
         for transform in pipeline.transforms:
             self._time(transform)
         collate = FUNCTIONS.get(cfg.train_dataloader.get("collate_fn", {}).get("type", "default_collate"))
@@ -179,13 +191,13 @@ class _Pipeline:
 
     def measure(self, passes: int) -> dict[str, float]:
         """CPU time in ms per image, of :data:`GROUPS`, of ``all`` of them and of ``receive``."""
-        batches = self._read(passes)
+        batches = self.read(passes)
         self.seconds = dict.fromkeys(GROUPS, 0.0)
         start = process_time()
         number = sum(len(batch["inputs"]) for batch in batches)
         seconds = self.seconds | {"all": process_time() - start}
         seconds["other"] += seconds["all"] - sum(self.seconds.values())
-        batches = self._read(passes + 1, num_workers=1)
+        batches = self.read(passes + 1, num_workers=1)
         next(batches)
         start = process_time()
         received = sum(len(batch["inputs"]) for batch in batches)
@@ -193,7 +205,7 @@ class _Pipeline:
             "receive": 1000 * (process_time() - start) / received
         }
 
-    def _read(self, passes: int, **options: Any) -> Iterator[Any]:
+    def read(self, passes: int, **options: Any) -> Iterator[Any]:
         """Batches, each a pass over the photographs, with the seeds of a training."""
         indices = list(range(len(self.photographs))) * passes
         size = len(self.photographs)
