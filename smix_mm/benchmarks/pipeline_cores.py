@@ -55,7 +55,7 @@ def benchmark_cores(
             f"got {list(cores)}, {seconds} and {rounds}"
         )
     with open_pipelines(configs, images, cfg_options=cfg_options, **packing) as arms:
-        rows = [dict(config=arm.config, by_cores={number: [] for number in cores}) for arm in arms]
+        rows: list[Row] = [dict(config=arm.config, by_cores={number: [] for number in cores}) for arm in arms]
         for turn in range(rounds):
             # Every other round in reverse, so that no config always follows the same one.
             for arm, row in list(zip(arms, rows))[:: -1 if turn % 2 else 1]:
@@ -94,13 +94,13 @@ def format_cores(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table: median and range of images per second for each number of cores."""
     numbers = list(rows[0]["by_cores"])
     cells = [
-        [_name(row), *(f"{statistics.median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in speeds(row))]
+        [_name(row), *(f"{statistics.median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in _speeds(row))]
         for row in rows
     ]
     return markdown_table(["config", *(f"{number} core{'s' * (number > 1)}" for number in numbers)], cells, "lr")
 
 
-def speeds(row: Row) -> list[list[float]]:
+def _speeds(row: Row) -> list[list[float]]:
     """The rounds' images per second, for each number of cores."""
     return list(row["by_cores"].values())
 
@@ -109,28 +109,23 @@ def _name(row: Row) -> str:
     return row["config"].removeprefix("configs/").removesuffix(".py")
 
 
-def draw_cores(rows: Sequence[Row], path: str | Path, needed: float | None = None) -> None:
-    """Draw images per second against cores: measured points, and a dashed line in proportion to the last of them.
-
-    Args:
-        rows: of :func:`benchmark_cores`.
-        path: image file to write.
-        needed: images per second that a GPU trains on, drawn as a horizontal line.
-    """
+def draw_cores(rows: Sequence[Row], path: str | Path) -> None:
+    """Draw images per second against cores: measured points, and a dashed line in proportion to the last of them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
-    for row in rows:
+    for index, row in enumerate(rows):
         numbers = list(row["by_cores"])
-        medians = [statistics.median(each) for each in speeds(row)]
-        (line,) = axes.plot(numbers, medians, "o-", label=_name(row))
+        medians = [statistics.median(each) for each in _speeds(row)]
+        # Smaller and smaller points, so that equal ones are all seen.
+        size = max(10 - 2 * index, 3)
+        (line,) = axes.plot(numbers, medians, "o-", markersize=size, label=row["config"])
         last = max(numbers)
         axes.plot([last, 32], [medians[-1], medians[-1] * 32 / last], "--", color=line.get_color(), linewidth=1)
-    if needed:
-        axes.axhline(needed, color="0.4", linewidth=1)
-        axes.annotate(f"{needed:,.0f}: one GPU", (1, needed), va="bottom", fontsize=8)
-    axes.set(xscale="log", yscale="log", xlabel="cores (dashed: in proportion, not measured)", ylabel="images per second")
+    axes.set(
+        xscale="log", yscale="log", xlabel="cores (dashed: in proportion, not measured)", ylabel="images per second"
+    )
     ticks = [1, 2, 4, 8, 16, 32]
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()

@@ -1,6 +1,7 @@
 """The benchmark of data pipelines: every step in its group, configs in turns, errors for wrong options."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import torch
 pytest.importorskip("mmpretrain")
 
 from smix_mm.benchmarks.data_pipeline import GROUPS, benchmark_data_pipeline, format_table
+from smix_mm.benchmarks.pipeline_cores import benchmark_cores, format_cores
 from smix_mm.cli import run
 from smix_mm.utils.errors import UsageError
 
@@ -80,3 +82,29 @@ def test_the_table_has_a_row_for_each_config():
     assert format_table([row]).splitlines()[2] == (
         "| a/b | 0.12 | 0.12 | 0.12 | 0.12 | 0.12 | 0.12 | 0.75 | 0.70-0.80 | 1,333 | 1.00 | 0.05 |"
     )
+
+
+def test_whole_loaders_run_on_as_many_cores_as_given(photographs, capsys, tmp_path):
+    available = os.sched_getaffinity(0)
+    out, figure = tmp_path / "cores.json", tmp_path / "cores.png"
+    options = ["--images", photographs, "--cores", 1, "--seconds", 0.1, "--rounds", 2, "--out", out, "--figure", figure]
+    assert run("benchmark_data_pipeline", [str(FAST), *map(str, options)]) == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert list(row["by_cores"]) == ["1"] and len(row["by_cores"]["1"]) == 2 and min(row["by_cores"]["1"]) > 0
+    assert "| config | 1 core |" in capsys.readouterr().out and cv2.imread(str(figure)) is not None
+    assert os.sched_getaffinity(0) == available
+
+
+@pytest.mark.parametrize(
+    "options", [dict(cores=[]), dict(cores=[0]), dict(cores=[1, 10_000]), dict(cores=[1], seconds=0)]
+)
+def test_numbers_of_cores_that_the_machine_lacks_are_errors(photographs, options):
+    with pytest.raises(UsageError, match="cores should be from 1 to"):
+        benchmark_cores([FAST], images=photographs, **options)
+
+
+def test_the_table_of_cores_has_the_median_and_the_range():
+    rows = [dict(config="configs/a/b.py", by_cores={1: [90.0, 110.0, 100.0], 2: [1900.0, 2000.0, 2100.0]})]
+    assert format_cores(rows).splitlines() == [
+        "| config | 1 core | 2 cores |", "| --- | ---: | ---: |", "| a/b | 100 (90-110) | 2,000 (1,900-2,100) |"
+    ]  # fmt: skip
