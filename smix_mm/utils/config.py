@@ -69,7 +69,9 @@ def read_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) 
             cfg = _with_augment(cfg, augment)
         options_of_augment = [name for name in cfg_options if name.startswith("augment.")]
         if options_of_augment and not (cfg.get("data_preprocessor") or {}).get("batch_augments"):
-            raise UsageError(f"{options_of_augment[0]} needs a batch augmentation, which {path} lacks; add augment=NAME")
+            raise UsageError(
+                f"{options_of_augment[0]} needs a batch augmentation, which {path} lacks; add augment=NAME"
+            )
         cfg_options = {re.sub(r"^augment(?=\.)", _AUGMENT, name): value for name, value in cfg_options.items()}
         cfg.merge_from_dict(cfg_options)
     except Exception as error:  # a config is Python code, which can raise any error
