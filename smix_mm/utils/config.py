@@ -97,7 +97,7 @@ def _with_augment(cfg: Config, name: str) -> Config:
 
     Its mean and std are the data preprocessor's. In the config's file name, the augmentation replaces "baseline".
     """
-    preprocessor = cfg.get("data_preprocessor") or {}
+    preprocessor: Any = cfg.get("data_preprocessor") or {}
     if not {"mean", "std"} <= {*preprocessor} or "batch_augments" in preprocessor:
         raise UsageError(
             f"augment={name} needs the config of a classifier without batch augmentation, with mean and std in "

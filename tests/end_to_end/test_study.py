@@ -54,7 +54,8 @@ def small_study(tmp_path) -> Path:
     study = tmp_path / "study.py"
     named = ", ".join(f'{arm}=dict(config="{arm}.py", cfg_options=dict(augment="{arm}"))' for arm in arms[1:])
     study.write_text(
-        f'arms = dict(baseline="baseline.py", {named})\ndetectors = dict(digits="detector.py")\npretraining_seeds = [0, 1]\n'
+        f'arms = dict(baseline="baseline.py", {named})\n'
+        'detectors = dict(digits="detector.py")\npretraining_seeds = [0, 1]\n'
     )
     return study
 
