@@ -8,7 +8,7 @@ from ..utils.command_line import add_cfg_options
 
 EXAMPLES = """examples:
   python tools/benchmark_data_pipeline.py --images data/imagenet/val/n01440764
-  python tools/benchmark_data_pipeline.py configs/imagenet/fast/resnet50_cutmix_in1k.py --images photographs \\
+  python tools/benchmark_data_pipeline.py configs/imagenet/fast/resnet50_baseline_in1k.py --images photographs \\
       --short-side 320 --quality 90 --out pipeline.json
   python tools/benchmark_data_pipeline.py --images photographs --cores 1 2 4 8 --figure cores.png
 """

@@ -165,10 +165,11 @@ def plan_costs(
 
 
 def _cost(measured: Measurements, config: RunConfig | None) -> Cost:
-    """Of a study's config; settings merged into it may change everything, so with any nothing is measured."""
-    if config is None or config.cfg_options:
+    """Of a study's config; settings other than an augmentation may change everything, so nothing is measured."""
+    if config is None or {*config.cfg_options} - {"augment"}:
         return Cost({}, {})
-    return measured.cost(f"configs/{str(config.path).rpartition('configs/')[2]}", config.read())
+    cfg = config.read()
+    return measured.cost(f"configs/{cfg.filename.rpartition('configs/')[2]}", cfg)
 
 
 def _each(hours: Mapping[str, float]) -> str:

@@ -38,9 +38,9 @@ def list_experiments(
         machine: GPUs and cores for which hours are estimated. Defaults to none.
 
     Returns:
-        a dict for each row: ``table``, ``row``, ``config``, ``commands``, ``pretraining``, ``paper``,
+        a dict for each row: ``table``, ``row``, ``config``, ``options``, ``commands``, ``pretraining``, ``paper``,
         ``gpu_hours`` and ``ours``; with a machine also ``hours``, the least on it with the limit, and ``disk``,
-        the size of the config's folder in ``work_dirs/``. ``commands`` is a list of strings, all others are strings.
+        the size of the work dir. ``commands`` is a list of strings, all others are strings.
 
     Raises:
         DataError: a file under ``results`` is invalid.
@@ -53,6 +53,7 @@ def list_experiments(
             table=experiment.table,
             row=experiment.row,
             config=experiment.config or "no config here",
+            options=" ".join(experiment.options),
             commands=list(experiment.commands),
             pretraining=experiment.pretraining or "",
             paper=experiment.paper,
@@ -69,11 +70,12 @@ def list_experiments(
 
 def _on_machine(experiment: Experiment, measured: Measurements, machine: Machine, root: Path) -> Row:
     """``hours`` and ``disk`` of a row; those of one whose commands only test are another row's."""
-    config = experiment.config
+    config, trained = experiment.config, str(experiment.trained)
     if config is None or config == experiment.pretraining:
         return dict(hours=NONE_HERE, disk=NONE_HERE)
-    cost = measured.cost(config, read_config(root / config))
-    disk = describe_disk(root / "work_dirs" / Path(config).stem)
+    cost = measured.cost(trained, read_config(root / config))
+    named = experiment.commands[-1].partition("--work-dir ")[2]
+    disk = describe_disk(root / (named or f"work_dirs/{Path(trained).stem}"))
     return dict(hours=describe_hours(cost, machine), disk=disk)
 
 

@@ -22,8 +22,9 @@ IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_im
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one run: ``config`` and ``start`` as of its :class:`~smix_mm.experiments.rows.Experiment`, figures
-    by name, and as ``protocol`` ``'paper'`` or what differs from the row's config, such as ``'30 epochs'``.
+    """The result of one run: ``config`` (``trained``) and ``start`` as of its
+    :class:`~smix_mm.experiments.rows.Experiment`, figures by name, and as ``protocol`` ``'paper'`` or what differs from
+    the row's config, such as ``'30 epochs'``.
     """
 
     config: str
@@ -42,7 +43,9 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
     Raises:
         DataError: a file is not JSON, not an object, or has metrics that are not numbers.
     """
-    configs = {Path(each.config).name: each.config for each in EXPERIMENTS if each.config}
+    rows: dict[str, dict[tuple[str, ...], Experiment]] = {}
+    for each in EXPERIMENTS:
+        rows.setdefault(Path(each.trained or "").name, {})[each.options] = each
     found = []
     for path in sorted(Path(folder).rglob("*")):
         if path.name == "robustness.json":
@@ -56,18 +59,29 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
                 content = read_json(result)
                 start = f"{content.get('arm')} {content.get('detector')}"
                 found.append(Result(str(study), start, "paper", _metrics(result, content.get("metrics"))))
-        elif usual := configs.get(path.name.replace("-100e", "")):
-            found += _training_result(path, usual, root)
+        elif usual := rows.get(path.name.replace("-100e", "")):
+            found += _training_result(path, [*usual.values()], root)
     return found
 
 
-def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
-    """The result of a work dir of ``tools/train.py``, which has a copy of its config; none before its first test."""
+def _training_result(config: Path, rows: list[Experiment], root: Path) -> Iterator[Result]:
+    """The result of a work dir of ``tools/train.py``, which has a copy of its config; none before its first test.
+
+    Of several rows with this file name, which differ in options alone, it is that with the same batch augmentation.
+    """
     entries = list(log_entries(config.parent))
     tests = [entry for entry in entries if any("/" in name for name in entry)]
     if not tests:
         return
-    cfg, expected = read_config(config), read_config(root / usual)
+    cfg = read_config(config)
+    for row in rows:
+        expected = read_config(root / str(row.config), dict(option.split("=") for option in row.options))
+        mixings = [(each.get("data_preprocessor") or {}).get("batch_augments") for each in (cfg, expected)]
+        if len(rows) == 1 or mixings[0] == mixings[1]:
+            break
+    else:
+        return
+    usual = str(row.trained)
     last = max(tests, key=lambda entry: entry["step"])
     metrics = {name: value for name, value in last.items() if "/" in name}
     if times := [entry["time"] for entry in entries if "loss" in entry and "time" in entry]:
@@ -82,7 +96,7 @@ def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
     protocol = ", ".join(f"{mine} {name}" for name, (mine, theirs) in differs.items() if mine != theirs) or "paper"
     checkpoint = (cfg.model.backbone.get("init_cfg") or {}).get("checkpoint") if "voc" in usual else None
     # The listed commands name the published backbone after its arm.
-    start = checkpoint and imagenet_config("resnet50", Path(checkpoint).stem)
+    start = imagenet_config("resnet50", Path(checkpoint).stem) if checkpoint else " ".join(row.options) or None
     yield Result(usual, start, protocol, metrics)
 
 
@@ -90,7 +104,7 @@ def describe_result(experiment: Experiment, results: list[Result]) -> str:
     """Mean and deviation of a row's runs by protocol, such as ``'4.81±0.12 (3 runs)'``, or ``'not run'``."""
     by_protocol: dict[str, list[list[float]]] = {}
     for result in results:
-        same = (result.config, result.start) == (experiment.config, experiment.start)
+        same = (result.config, result.start) == (experiment.trained, experiment.start)
         if same and all(name in result.metrics for name in experiment.metrics):
             start, factor = {"error": (100, -1), "share": (0, 100), "plain": (0, 1)}[experiment.kind]
             figures = [start + factor * result.metrics[name] for name in experiment.metrics]
@@ -127,7 +141,8 @@ def describe_cost(experiment: Experiment, times: Mapping[str, list[Mapping[str, 
     # The commands of such a row only test; its training is another row.
     if experiment.config is None or experiment.config == experiment.start:
         return "-"
-    config = experiment.config if experiment.config in times else experiment.config.replace("-plain_", "_")
+    trained = str(experiment.trained)
+    config = trained if trained in times else trained.replace("-plain_", "_")
     if config not in times:
         return "not measured"
     hours = training_steps(root / experiment.config) / 3600

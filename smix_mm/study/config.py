@@ -34,10 +34,7 @@ class RunConfig:
 
     def read(self) -> Config:
         """The config with its settings merged in."""
-        config = read_config(self.path)
-        if self.cfg_options:
-            config.merge_from_dict(dict(self.cfg_options))
-        return config
+        return read_config(self.path, self.cfg_options)
 
     @cached_property
     def text(self) -> str:
