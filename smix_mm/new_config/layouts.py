@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..datasets.convert.find import coco_files, image_folder, is_yolo
+from ..datasets.convert.read import coco_files, image_folder
+from ..datasets.convert.yolo import is_yolo
 from ..utils.errors import DataError
 from ..utils.text import first_few
 

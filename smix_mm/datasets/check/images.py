@@ -13,7 +13,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from .findings import Problem
+from .findings import Finding, why_unreadable
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TAIL = 4096
@@ -41,28 +41,16 @@ class ImageInfo(NamedTuple):
         digest: hash of the decoded pixels; empty if the image was not decoded.
     """
 
-    problems: list[Problem]
+    problems: list[Finding]
     size: tuple[int, int] | None = None
     rotated: bool = False
     length: int = 0
     digest: str = ""
 
-    @classmethod
-    def bad(cls, kind: str, detail: str, length: int = 0) -> ImageInfo:
-        """An image with one problem and without a size."""
-        return cls([Problem(f"{kind}-image", detail)], length=length)
-
 
 def has_image_suffix(path: str) -> bool:
     """Whether the extension is that of an image format."""
     return os.path.splitext(path)[1].lower() in _SUFFIXES
-
-
-def opencv_reads(path: str) -> bool:
-    """Whether the beginning of a file is that of a format that the installed OpenCV decodes."""
-    import cv2
-
-    return cv2.haveImageReader(path)
 
 
 def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) -> ImageInfo:
@@ -82,24 +70,27 @@ def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) ->
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        return ImageInfo.bad("missing", _why_missing(path, error))
+        return ImageInfo([Finding("missing-image", path, _why_missing(path, error))])
+    detail, length = "", status.st_size
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        return ImageInfo.bad("unreadable", "is not a regular file")
-    if status.st_size == 0:
-        return ImageInfo.bad("unreadable", "is empty")
+        detail = "is not a regular file"
+    elif length == 0:
+        detail = "is empty"
+    if detail:
+        return ImageInfo([Finding("unreadable-image", path, detail)])
     try:
         with open(path, "rb") as file:
             with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
                 if not is_whole(content):
-                    detail = f"ends after {status.st_size} bytes without its end marker"
-                    return ImageInfo.bad("truncated", detail, status.st_size)
+                    detail = f"ends after {length} bytes without its end marker"
+                    return ImageInfo([Finding("truncated-image", path, detail)], length=length)
             header = None if decode else _read_header(file, follow_exif)
             if header is not None:
-                return ImageInfo([], *header, status.st_size)
+                return ImageInfo([], *header, length)
             file.seek(0)
-            return _decode(file.read(), follow_exif)
+            return _decode(path, file.read(), follow_exif)
     except (OSError, ValueError) as error:
-        return ImageInfo.bad("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        return ImageInfo([Finding("unreadable-image", path, why_unreadable(error))])
 
 
 def is_whole(content: bytes | mmap) -> bool:
@@ -158,7 +149,7 @@ def read_size(content: bytes) -> tuple[int, int] | None:
     return header and header[0]
 
 
-def _decode(content: bytes, follow_exif: bool) -> ImageInfo:
+def _decode(path: str, content: bytes, follow_exif: bool) -> ImageInfo:
     import cv2
     import numpy as np
 
@@ -169,11 +160,12 @@ def _decode(content: bytes, follow_exif: bool) -> ImageInfo:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     warning = _pop_decoder_warning()
     if image is None:
-        return ImageInfo.bad("unreadable", warning or "OpenCV cannot decode it", len(content))
+        problem = Finding("unreadable-image", path, warning or "OpenCV cannot decode it")
+        return ImageInfo([problem], length=len(content))
     height, width = image.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height}".encode() + image.tobytes(), digest_size=20).hexdigest()
     header = _read_header(io.BytesIO(content), True) if follow_exif else None
-    problems = [Problem("damaged-image", warning)] if warning else []
+    problems = [Finding("damaged-image", path, warning)] if warning else []
     return ImageInfo(problems, (width, height), header is not None and header[1], len(content), digest)
 
 
@@ -207,6 +199,4 @@ def _why_missing(path: str, error: Exception) -> str:
         with suppress(OSError, ValueError):
             if os.path.exists(other := Path(path).with_suffix(suffix)):
                 return f"does not exist, but {other.name} does"
-    if isinstance(error, FileNotFoundError):
-        return "does not exist"
-    return f"cannot be reached: {getattr(error, 'strerror', None) or error}"
+    return why_unreadable(error)

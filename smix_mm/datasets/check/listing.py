@@ -9,7 +9,7 @@ from typing import Sequence
 
 from .coco import CocoFile, CocoFormatError, read_coco
 from .findings import Finding, why_unreadable
-from .images import has_image_suffix, opencv_reads
+from .images import has_image_suffix
 from .splits import Sample, Split
 from .text import EncodingError, read_lines
 
@@ -87,7 +87,9 @@ def _walk_folders(listing: Listing) -> None:
 
 def _describe_unread(split: Split, suffix: str, number: int, example: str) -> str:
     """What to do about files of an extension that a dataset does not read; empty if they are no images."""
-    if not opencv_reads(example):
+    import cv2
+
+    if not cv2.haveImageReader(example):
         if not has_image_suffix(example):
             return ""
         advice = "OpenCV does not read them either: convert them to PNG"
@@ -114,7 +116,10 @@ def _why_empty(listing: Listing) -> str:
 def _read_samples(listing: Listing) -> None:
     split = listing.split
     for number, line in enumerate(read_lines(split.ann_file), 1):
-        name, wrong = (line, "") if split.style == "voc" or not split.with_label else _labelled(split, line)
+        name, wrong = line, ""
+        if split.style == "list" and split.with_label:
+            name, _, label = line.rpartition(" ")
+            wrong = _wrong_label(split, label)
         if not wrong and not name:
             wrong = "is blank"
         elif not wrong and ("\0" in name or os.path.isabs(name) or os.path.normpath(name).startswith("..")):
@@ -127,6 +132,17 @@ def _read_samples(listing: Listing) -> None:
         listing.samples.append(Sample(name, image, annotation, line))
 
 
+def _wrong_label(split: Split, label: str) -> str:
+    try:
+        number = int(label)
+    except ValueError:
+        return "does not end in a class number"
+    limit = split.num_classes or (len(split.classes) if split.classes else None)
+    if number < 0 or (limit is not None and number >= limit):
+        return f"has a class number outside 0 to {limit - 1 if limit else '...'}"
+    return ""
+
+
 def _read_coco(listing: Listing) -> None:
     split = listing.split
     listing.coco = read_coco(split.ann_file, split.classes)
@@ -135,19 +151,6 @@ def _read_coco(listing: Listing) -> None:
     for record in listing.coco.records:
         name = record.image["file_name"]
         listing.samples.append(Sample(name, os.path.join(split.images, name), split.ann_file, record=record))
-
-
-def _labelled(split: Split, line: str) -> tuple[str, str]:
-    """A line's file name, and what is wrong with its label."""
-    name, _, label = line.rpartition(" ")
-    try:
-        number = int(label)
-    except ValueError:
-        return name, "does not end in a class number"
-    limit = split.num_classes or (len(split.classes) if split.classes else None)
-    if number < 0 or (limit is not None and number >= limit):
-        return name, f"has a class number outside 0 to {limit - 1 if limit else '...'}"
-    return name, ""
 
 
 def compare_folders(listings: Sequence[Listing]) -> None:

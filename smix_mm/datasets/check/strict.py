@@ -14,19 +14,18 @@ from mmengine.registry import TRANSFORMS
 
 from ...utils.errors import DataError, PackageError
 from ...utils.packages import first_line
-from .findings import ERRORS, Problem, summarize
-from .images import check_image, is_whole
-from .left import Tally, describe_left_out, nothing_left
+from .checker import check_listings
+from .findings import ERRORS, Finding, summarize
+from .images import is_whole
 from .listing import list_samples
-from .objects import read_objects
 from .readers import correct_readers
-from .splits import Sample, Split, find_splits, type_name
-from .voc import SIZE_CORRECTED, Annotation, is_doubtful, usable_box
+from .splits import Split, find_splits, type_name
+from .voc import SIZE_CORRECTED, usable_box
 
 # Training continues without these; every other error in a split file or an annotation stops it.
 _FIXED = (
     "box-without-area", "box-outside", "unknown-class", "size-differs", "no-boxes", "no-size", "repeated-name",
-    "unlisted-image"
+    "unlisted-image", "filtered-out"
 )  # fmt: skip
 _ADVICE = "python tools/check_data.py CONFIG lists everything, and its --fix OUT writes a clean copy"
 
@@ -58,7 +57,9 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
                 _check_order(cfg, part, owner["pipeline"])
             owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
     splits = find_splits(cfg, parts, strict=False)
-    left_out, notes = _check_annotations(split for split in splits if split.style != "folders" or split.in_memory)
+    # mmpretrain lists folders itself, and without defusedxml MMDetection itself reports bad XML files.
+    unread = ("folders", "voc") if find_spec("defusedxml") is None else ("folders",)
+    left_out, notes = _check_annotations(one for one in splits if one.style not in unread or one.in_memory)
     if left_out:
         notes.insert(0, f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.")
         for hook in cfg.get("custom_hooks") or ():
@@ -104,54 +105,29 @@ def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:
     return steps
 
 
-def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem]], list[str]]:
-    """Files and tolerated errors of split files and annotations, and what filters leave out; others are raised."""
-    problems: list[tuple[str, Problem]] = []
+def _check_annotations(splits: Iterable[Split]) -> tuple[list[Finding], list[str]]:
+    """Tolerated errors of split files and annotations, and what filters leave out; others are raised."""
     notes: list[str] = []
-    checked: dict[tuple[Sample, tuple[str, ...] | None], Tally | None] = {}
-    listings = [list_samples(split) for split in splits]
-    for listing in listings:
-        split = listing.split
-        if split.in_memory:  # mmpretrain's folders are not listed twice; a missing one has a message of its own
-            if empty := [one for one in listing.findings if one.kind in ("empty-split", "empty-class")]:
-                raise DataError(f"{empty[-1].file}: {empty[-1].kind}: {empty[-1].detail}; {_ADVICE}")
+    listings = []
+    for listing in map(list_samples, splits):
+        if not listing.split.in_memory:
+            listings.append(listing)
+        elif empty := [one for one in listing.findings if one.kind in ("empty-split", "empty-class")]:
+            raise DataError(f"{empty[-1].file}: {empty[-1].kind}: {empty[-1].detail}; {_ADVICE}")
+        else:
             notes += [f"{one.file} {one.detail}" for one in listing.findings if one.kind == "unread-image"]
-            continue
-        problems += [(one.file, Problem(one.kind, one.detail)) for one in listing.findings]
-        # Without defusedxml, MMDetection itself reports bad XML files.
-        if split.style == "voc" and find_spec("defusedxml") is None:
-            continue
-        for sample in listing.samples:
-            key = (sample, split.classes)
-            if sample.annotation and key not in checked:
-                found = _read(sample, split)
-                problems += [(sample.annotation, problem) for problem in found.problems]
-                checked[key] = found.tally
-    fatal = [(file, one) for file, one in problems if one.kind not in _FIXED and one.fixed != SIZE_CORRECTED]
+    checked = check_listings(listings, decode=None)
+    findings = checked.report.findings
+    fatal = [one for one in findings if one.kind not in _FIXED and one.fixed != SIZE_CORRECTED]
     if fatal:
-        file, problem = fatal[0]
         more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
-        raise DataError(f"{file}: {problem.kind}: {problem.detail}{more}; {_ADVICE}")
-    for listing in listings:
-        split, samples = listing.split, listing.samples
-        tallies = [checked[one, split.classes] for one in samples if (one, split.classes) in checked]
-        if not tallies:
-            continue
-        if why := nothing_left(listing, tallies):
-            raise DataError(f"{why}; {_ADVICE}")
-        if left_out := describe_left_out(split, [tally for tally in tallies if tally is not None]):
-            notes.append(f"{split.file}: {left_out}.")
-    return [(file, problem) for file, problem in problems if problem.kind in ERRORS], notes
-
-
-def _read(sample: Sample, split: Split) -> Annotation:
-    """An annotation, with the size of its image where it states none or one that leaves something out."""
-    found = read_objects(sample, split.classes or ())
-    outside = any(problem.kind == "box-outside" for problem in found.problems)
-    if found.root is not None and (outside or is_doubtful(found.size, (), split.filter.get("min_size") or 0)):
-        size = check_image(sample.image, follow_exif=split.follow_exif).size
-        return read_objects(sample, split.classes or (), size=size)
-    return found
+        raise DataError(f"{fatal[0].file}: {fatal[0].kind}: {fatal[0].detail}{more}; {_ADVICE}")
+    try:
+        checked.require_samples()
+    except DataError as error:
+        raise DataError(f"{error}; {_ADVICE}") from None
+    notes += [f"{one.file}: {one.detail}." for one in findings if one.kind == "filtered-out"]
+    return [one for one in findings if one.kind in ERRORS], notes
 
 
 @TRANSFORMS.register_module()

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from ...utils.errors import DataError, UsageError
 from ..folders import require_new_folder, temporary_folder
-from .boxes import BoxData
-from .find import coco_files, is_yolo
-from .read import read_coco_data, read_voc
+from .read import BoxData, coco_files, read_coco_data, read_voc
 from .write import write_coco, write_voc, write_yolo
-from .yolo import read_yolo
+from .yolo import is_yolo, read_yolo
 
 _READERS = {"voc": read_voc, "coco": read_coco_data, "yolo": read_yolo}
 _WRITERS = {"voc": write_voc, "coco": write_coco, "yolo": write_yolo}

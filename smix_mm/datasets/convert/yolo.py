@@ -14,8 +14,7 @@ from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import check_image, has_image_suffix
 from ..check.text import EncodingError, read_lines
-from .boxes import BoxData, BoxImage
-from .find import yolo_settings
+from .read import BoxData, BoxImage
 
 # Boxes may leave the image by half a pixel, because the numbers are rounded.
 _ROUNDING = 0.5
@@ -145,3 +144,23 @@ def _add_box(image: BoxImage, fields: list[str], classes: tuple[str, ...]) -> st
     image.labels.append(classes[label])
     image.ignored.append(False)
     return ""
+
+
+def yolo_settings(root: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The YAML file with the names of the classes of a data set in YOLO format, and its content."""
+    import yaml
+
+    for path in sorted([*root.glob("*.yaml"), *root.glob("*.yml")], key=lambda path: (path.stem != "data", path)):
+        try:
+            content = yaml.safe_load(path.read_text("utf-8-sig"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if isinstance(content, dict) and isinstance(content.get("names"), (list, dict)):
+            return path, content
+    return None
+
+
+def is_yolo(root: Path) -> bool:
+    """Whether a folder has the names of classes as data in YOLO format has them, and no folder for each class."""
+    folders = {path.name for path in root.glob("train*/*") if path.is_dir()}
+    return yolo_settings(root) is not None or ((root / "classes.txt").is_file() and folders <= {"images", "labels"})

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Mapping
 
 from ...utils.parallel import in_parallel
-from ..check.findings import Problem
-from ..check.voc import parse_annotation, read_annotation
+from ..check.findings import Finding
+from ..check.text import parse_annotation, read_annotation
 from ..folders import temporary_folder
 from .archives import extract
 from .data_set import CheckResult, DataSet, Log
@@ -59,7 +59,7 @@ class Voc(DataSet):
         if missing := sorted(listed - set(images)):
             result.errors.append(f"{len(missing)} listed images are missing, the first is {missing[0]}.jpg")
         for stem, names in found.items():
-            if isinstance(names, Problem):
+            if isinstance(names, Finding):
                 result.errors.append(f"Annotations/{stem}.xml {names.detail}")
         if len(classes) != self.expected.classes:
             result.errors.append(f"annotations have {len(classes)} classes, expected {self.expected.classes}")
@@ -67,10 +67,10 @@ class Voc(DataSet):
         return result
 
 
-def _classes_in(path: str) -> set[str] | Problem:
+def _classes_in(path: str) -> set[str] | Finding:
     """The classes of an annotation's objects, or why it cannot be parsed."""
     content = read_annotation(path)
     root = parse_annotation(content) if isinstance(content, bytes) else content
-    if isinstance(root, Problem):
+    if isinstance(root, Finding):
         return root
     return {(element.findtext("name") or "").strip() for element in root.findall("object")}
