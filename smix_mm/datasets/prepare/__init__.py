@@ -7,14 +7,13 @@ from typing import Callable, Sequence
 
 from ...utils.errors import UsageError
 from .cifar import Cifar
-from .coco import Coco
 from .data_set import EXPECTED, CheckResult, DataSet, Log
+from .detection import Coco, Voc
 from .imagenet import ImageNet, TinyImageNet
 from .pack import QUALITY, SHORT_SIDE, check_packed, pack
 from .released import ReleasedBackbones
-from .voc import Voc
 
-DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
+DATA_SETS: dict[str, Callable[[str, Path], DataSet | ReleasedBackbones]] = {
     "cifar10": Cifar,
     "cifar100": Cifar,
     "tiny-imagenet": TinyImageNet,
@@ -113,14 +112,14 @@ def check_prepared(name: str, root: str | Path = "data", *, packed: bool = False
         UsageError: an unknown data set.
     """
     data_set = _data_set(name, root)
-    return check_packed(name, _packed(name, root), data_set.expected) if packed else data_set.check()
+    return check_packed(name, _packed(name, root), EXPECTED[name]) if packed else data_set.check()
 
 
 def _packed(name: str, root: str | Path) -> Path:
     return Path(root) / f"{name}-packed"
 
 
-def _data_set(name: str, root: str | Path) -> DataSet:
+def _data_set(name: str, root: str | Path) -> DataSet | ReleasedBackbones:
     if name not in DATA_SETS:
         raise UsageError(f"data set should be one of {', '.join(DATA_SETS)}, got {name!r}")
     return DATA_SETS[name](name, Path(root))

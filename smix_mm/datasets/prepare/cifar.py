@@ -9,9 +9,8 @@ from typing import Any, Mapping
 from ...utils.errors import DataError
 from ...utils.progress import track
 from ..folders import temporary_folder
-from .archives import extract
+from .archives import Archive, extract
 from .data_set import CheckResult, DataSet, Log
-from .download import Archive
 
 
 class Cifar(DataSet):

@@ -12,7 +12,7 @@ from ...utils.text import first_few
 from ..check.images import capture_decoder_warnings, check_image
 from ..folders import clear_leftovers
 from ..in_memory.reading import EXTENSIONS
-from .download import Archive, get_archive
+from .archives import Archive, get_archive
 
 Log = Callable[[str], None]
 

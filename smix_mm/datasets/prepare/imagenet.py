@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import tarfile
 from pathlib import Path
-from typing import IO, Mapping
+from typing import IO, Mapping, cast
 
 from ...utils.errors import DataError
 from ..folders import temporary_folder
-from .archives import extract, open_archive, tar_members, write_members
+from .archives import Archive, extract, extract_tar, open_archive
 from .data_set import DataSet, Log
-from .download import Archive
 
 TERMS = "https://image-net.org/download"
 _TINY = "tiny-imagenet-200.zip"
@@ -51,21 +50,23 @@ def _extract_train(archive: Path, target: Path) -> None:
     """
     folder = target.with_name(".train.unpacking")
     folder.mkdir(parents=True, exist_ok=True)
-    with open_archive(archive) as members:
-        for name, content in members:
-            if not re.fullmatch(r"n\d{8}\.tar", name):
-                raise DataError(f"{archive} should hold one archive per class, such as n01440764.tar, got {name!r}")
-            wnid = Path(name).stem
+    with open_archive(archive) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        for member in tar:
+            if not member.isreg() or not re.fullmatch(r"n\d{8}\.tar", member.name):
+                raise DataError(
+                    f"{archive} should hold one archive per class, such as n01440764.tar, got {member.name!r}"
+                )
+            wnid = Path(member.name).stem
             if not (folder / wnid).is_dir():
                 with temporary_folder(folder / wnid) as part:
-                    _extract_class(archive, content, part)
+                    _extract_class(cast(IO[bytes], tar.extractfile(member)), part)
                     part.rename(folder / wnid)
     folder.rename(target)
 
 
-def _extract_class(archive: Path, content: IO[bytes], folder: Path) -> None:
+def _extract_class(content: IO[bytes], folder: Path) -> None:
     with tarfile.open(fileobj=content, mode="r:") as tar:
-        write_members(archive, tar_members(archive, tar), folder)
+        extract_tar(tar, folder)
 
 
 def _extract_val(archive: Path, devkit: Path, target: Path) -> None:

@@ -35,20 +35,7 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
     ``LmdbBackend`` reads it, and their CRC-32 in its database ``crc32``; ``<split>.txt`` lists keys and class numbers
     in the order in which mmpretrain reads the folders. A JPEG whose short side is at most ``short_side`` is stored as
     it is; any other image is resized to that (area interpolation) and encoded with ``quality``. Interrupted work is
-    resumed after the last 1,024 images that are on the disk.
-
-    Args:
-        folder: the data set.
-        target: the new folder.
-        splits: such as train and val.
-        short_side: of the packed images, pixels.
-        quality: of the JPEGs, 1 to 100.
-        log: called with messages about what was done.
-
-    Raises:
-        UsageError: an argument is out of range, or differs from that of the interrupted work.
-        DataError: an image cannot be decoded, a name is not ASCII, or a split has no images.
-        PackageError: lmdb is not installed.
+    resumed after the last 1,024 images that are on the disk. Options and errors: :func:`~.prepare.pack_data`.
     """
     if short_side < 1 or not 1 <= quality <= 100:
         raise UsageError(
@@ -65,16 +52,16 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
             f"{short_side} and {quality}; give the same ones, or delete that folder to start again"
         )
     write_json(begun, settings)
-    classes: list[str] | None = None
+    classes: list[str] = []
     for split in splits:
         names, samples = _samples(folder / split)
-        if classes is not None and names != classes:
+        if classes and names != classes:
             raise DataError(f"{folder / split} should have the class folders of {folder / splits[0]}")
         classes = names
         _pack_split(folder / split, unfinished / f"{split}.lmdb", [key for key, _ in samples], settings)
         write_text(unfinished / f"{split}.txt", "".join(f"{key} {label}\n" for key, label in samples))
         log(f"{split}: {len(samples):,} images packed")
-    write_text(unfinished / "classes.txt", "".join(f"{name}\n" for name in classes or ()))
+    write_text(unfinished / "classes.txt", "".join(f"{name}\n" for name in classes))
     unfinished.rename(target)
     sync_folder(target.parent)
 

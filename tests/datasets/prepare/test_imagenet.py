@@ -72,11 +72,11 @@ def test_imagenet_goes_on_with_the_class_where_it_was_interrupted(imagenet, tmp_
 
     whole, seen = module._extract_class, []
 
-    def interrupted(archive, content, folder):
+    def interrupted(content, folder):
         seen.append(folder.name)
         if len(seen) == 2:
             raise KeyboardInterrupt
-        whole(archive, content, folder)
+        whole(content, folder)
 
     monkeypatch.setattr(module, "_extract_class", interrupted)
     with pytest.raises(KeyboardInterrupt):
