@@ -12,7 +12,7 @@ from ...utils.files import file_hash
 from ...utils.parallel import in_parallel
 from .coco import read_objects
 from .findings import ERRORS, Finding, Report, printable
-from .images import ImageInfo, capture_decoder_warnings, check_image
+from .images import ImageInfo, check_image
 from .listing import Listing, compare_folders, list_samples
 from .splits import PARTS, Sample, Split, find_splits
 from .text import describe_unknown
@@ -96,8 +96,7 @@ def check_data(
         raise DataError(f"ignore should be kinds of errors ({', '.join(ERRORS)}), got {', '.join(unknown)}")
     listings = [list_samples(split) for split in find_splits(cfg)]
     compare_folders(listings)
-    initializer = capture_decoder_warnings if decode else None
-    parallel = partial(in_parallel, jobs=jobs, label="images", initializer=initializer)
+    parallel = partial(in_parallel, jobs=jobs, label="images")
     checked = check_listings(listings, parallel, decode=decode, ignored=frozenset(ignore))
     _report_equal_images(checked, jobs)
     return checked
@@ -199,9 +198,17 @@ def _report_equal_images(checked: Checked, jobs: int | None) -> None:
     for (split, sample), result in checked.samples.items():
         parts[sample.image].update(split.parts)
         images[sample.image] = result.image
-    for paths in _group_by_content(images, jobs):
-        training = sorted(path for path in paths if "train" in parts[path])
-        evaluated = sorted(path for path in paths if parts[path] - {"train"})
+    # Only files of equal length are read, unless all were decoded.
+    lengths = Counter(image.length for image in images.values())
+    alike = [path for path, image in images.items() if not image.digest and image.length and lengths[image.length] > 1]
+    hashes = dict(zip(alike, in_parallel(_hash, alike, jobs=jobs, label="content")))
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(images):
+        # An image without any hash equals only itself.
+        groups[images[path].digest or hashes.get(path) or f"path {path}"].append(path)
+    for paths in groups.values():
+        training = [path for path in paths if "train" in parts[path]]
+        evaluated = [path for path in paths if parts[path] - {"train"}]
         if training and evaluated:
             checked.leaked.update(training)
             where = evaluated[0]
@@ -211,25 +218,10 @@ def _report_equal_images(checked: Checked, jobs: int | None) -> None:
                 checked.report.findings.append(Finding("in-train-and-test", path, detail, ("train",)))
             continue
         for part in PARTS:
-            first, *others = sorted(path for path in paths if part in parts[path]) or [""]
+            first, *others = [path for path in paths if part in parts[path]] or [""]
             for path in others:
                 detail = f"has the content of {first}"
                 checked.report.findings.append(Finding("duplicate-image", path, detail, (part,)))
-
-
-def _group_by_content(images: Mapping[str, ImageInfo], jobs: int | None) -> list[list[str]]:
-    """Paths of equal images together; only files of equal length are read, unless all were decoded."""
-    lengths: dict[int, list[str]] = defaultdict(list)
-    for path, image in images.items():
-        if not image.digest:
-            lengths[image.length].append(path)
-    alike = [path for length, paths in lengths.items() if length and len(paths) > 1 for path in paths]
-    hashes = dict(zip(alike, in_parallel(_hash, alike, jobs=jobs, label="content")))
-    groups: dict[str, list[str]] = defaultdict(list)
-    for path, image in images.items():
-        # An image without any hash equals only itself.
-        groups[image.digest or hashes.get(path) or f"path {path}"].append(path)
-    return list(groups.values())
 
 
 def _hash(path: str) -> str:

@@ -71,12 +71,9 @@ def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) ->
         status = os.stat(path)
     except (OSError, ValueError) as error:
         return ImageInfo([Finding("missing-image", path, _why_missing(path, error))])
-    detail, length = "", status.st_size
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        detail = "is not a regular file"
-    elif length == 0:
-        detail = "is empty"
-    if detail:
+    length = status.st_size
+    if not stat.S_ISREG(status.st_mode) or length == 0:  # opening a pipe would wait for ever
+        detail = "is empty" if stat.S_ISREG(status.st_mode) else "is not a regular file"
         return ImageInfo([Finding("unreadable-image", path, detail)])
     try:
         with open(path, "rb") as file:
@@ -100,10 +97,7 @@ def is_whole(content: bytes | mmap) -> bool:
     """
     start, tail = content[: len(_PNG)], content[-_TAIL:]
     if start.startswith(_JPEG):
-        if tail.rstrip(b"\0").endswith(b"\xff\xd9"):
-            return True
-        whole = content[:]
-        return whole.rstrip(b"\0").endswith(b"\xff\xd9") or _has_jpeg_end(whole)
+        return tail.rstrip(b"\0").endswith(b"\xff\xd9") or _has_jpeg_end(content[:])
     return start != _PNG or b"IEND" in tail or content.find(b"IEND") >= 0
 
 
@@ -112,6 +106,8 @@ def _has_jpeg_end(content: bytes) -> bool:
 
     Segments are skipped, because an embedded preview has an end marker too.
     """
+    if content.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return True
     position = 2
     while (position := content.find(b"\xff", position)) >= 0 and position + 2 <= len(content):
         marker = content[position + 1]
@@ -154,44 +150,27 @@ def _decode(path: str, content: bytes, follow_exif: bool) -> ImageInfo:
     import numpy as np
 
     flag = cv2.IMREAD_COLOR if follow_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    _pop_decoder_warning()
     image = None
-    with suppress(cv2.error, MemoryError):
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    warning = _pop_decoder_warning()
+    with tempfile.TemporaryFile() as log:
+        stderr = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            with suppress(cv2.error, MemoryError):
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        log.seek(0)
+        lost = [line for line in log.read().splitlines() if line.startswith(_LOST) and _HARMLESS not in line]
+    warning = lost[0].decode("ascii", "replace") if lost else ""
     if image is None:
         problem = Finding("unreadable-image", path, warning or "OpenCV cannot decode it")
         return ImageInfo([problem], length=len(content))
     height, width = image.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height}".encode() + image.tobytes(), digest_size=20).hexdigest()
-    header = _read_header(io.BytesIO(content), True) if follow_exif else None
+    header = _read_header(io.BytesIO(content), follow_exif)
     problems = [Finding("damaged-image", path, warning)] if warning else []
     return ImageInfo(problems, (width, height), header is not None and header[1], len(content), digest)
-
-
-_stderr: list[IO[bytes]] = []
-
-
-def capture_decoder_warnings() -> None:
-    """Redirect this process's stderr to a file, from which :func:`check_image` reads what C libraries write there.
-
-    Only for processes that do nothing but check images.
-    """
-    _stderr[:] = [tempfile.TemporaryFile()]  # noqa: SIM115
-    os.dup2(_stderr[0].fileno(), 2)
-
-
-def _pop_decoder_warning() -> str:
-    """The first warning of lost data since the last call."""
-    if not _stderr:
-        return ""
-    # fd 2 shares the position, so the file is truncated instead of reading on from there.
-    log = _stderr[0].fileno()
-    text = os.pread(log, os.fstat(log).st_size, 0)
-    os.ftruncate(log, 0)
-    os.lseek(log, 0, os.SEEK_SET)
-    lost = [line for line in text.splitlines() if line.startswith(_LOST) and _HARMLESS not in line]
-    return lost[0].decode("ascii", "replace") if lost else ""
 
 
 def _why_missing(path: str, error: Exception) -> str:

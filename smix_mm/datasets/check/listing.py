@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Sequence
 
@@ -63,8 +63,7 @@ def _walk_folders(listing: Listing) -> None:
     listing.folders = tuple(entries) if split.with_label else ()
     walked: set[str] = set()  # symbolic links can lead in a circle
     for top in entries if split.with_label else [""]:
-        before, unread = len(listing.samples), Counter[str]()
-        example: dict[str, str] = {}
+        before, unread = len(listing.samples), defaultdict[str, list[str]](list)
         for folder, inner, files in os.walk(os.path.join(split.images, top), followlinks=True):
             place = os.path.realpath(folder)
             inner[:] = [] if place in walked else sorted(inner)
@@ -74,12 +73,10 @@ def _walk_folders(listing: Listing) -> None:
                 if name[0] != "." and name.lower().endswith(split.extensions):
                     listing.samples.append(Sample(os.path.relpath(path, split.images), path))
                 elif name[0] != ".":
-                    suffix = os.path.splitext(name)[1].lower()
-                    unread[suffix] += 1
-                    example.setdefault(suffix, path)
+                    unread[os.path.splitext(name)[1].lower()].append(path)
         of_class = os.path.join(split.images, top) if top else split.images
-        for suffix, number in sorted(unread.items()):
-            if detail := _describe_unread(split, suffix, number, example[suffix]):
+        for suffix, paths in sorted(unread.items()):
+            if detail := _describe_unread(split, suffix, len(paths), paths[0]):
                 listing.findings.append(Finding("unread-image", of_class, detail, split.parts))
         if top and top[0] != "." and len(listing.samples) == before:
             listing.findings.append(Finding("empty-class", of_class, "holds no image that is read", split.parts))
@@ -89,14 +86,12 @@ def _describe_unread(split: Split, suffix: str, number: int, example: str) -> st
     """What to do about files of an extension that a dataset does not read; empty if they are no images."""
     import cv2
 
-    if not cv2.haveImageReader(example):
-        if not has_image_suffix(example):
-            return ""
-        advice = "OpenCV does not read them either: convert them to PNG"
-    elif suffix:
-        advice = "convert them to PNG" if split.in_memory else f"add {suffix!r} to the dataset's extensions"
-    else:
-        advice = "give them their extension"
+    readable = cv2.haveImageReader(example)
+    if not readable and not has_image_suffix(example):
+        return ""
+    advice = "convert them to PNG" if readable else "OpenCV does not read them either: convert them to PNG"
+    if readable and not split.in_memory:
+        advice = f"add {suffix!r} to the dataset's extensions" if suffix else "give them their extension"
     files = f"{number} {suffix or 'extensionless'} file{'' if number == 1 else 's'}"
     return f"holds {files} that the dataset skips; {advice}"
 

@@ -18,6 +18,7 @@ from mmengine.logging import MMLogger
 
 from ...utils.errors import DataError
 from ...utils.import_hooks import when_imported
+from .findings import Finding
 from .images import check_image
 from .listing import list_samples
 from .splits import Split
@@ -95,37 +96,30 @@ def _correct_coco(module: ModuleType) -> None:
 
 def _correct_folders(module: ModuleType) -> None:
     """Image files of extensions that are not read are named, as are folders without any image."""
-    dataset, original = module.CustomDataset, module.CustomDataset._find_samples
+    dataset = module.CustomDataset
+    is_valid, original = dataset.is_valid_file, dataset._find_samples
+
+    def is_valid_file(self: Any, name: str) -> bool:
+        valid = is_valid(self, name)
+        self._skips = getattr(self, "_skips", False) or not valid
+        return valid
+
+    def findings(self: Any, kind: str) -> list[Finding]:
+        options = dict(with_label=self.with_label, extensions=tuple(self.extensions))
+        split = Split(("train",), "folders", self.data_root, "", self.img_prefix, **options)
+        return [one for one in list_samples(split).findings if one.kind == kind]
 
     def find_samples(self: Any) -> Any:
-        skipped: list[str] = []
-
-        def is_valid_file(name: str) -> bool:
-            valid = type(self).is_valid_file(self, name)
-            if not valid and not skipped:
-                skipped.append(name)
-            return valid
-
-        self.is_valid_file = is_valid_file
         try:
             samples = original(self)
         except (RuntimeError, AssertionError) as error:
-            listing = list_samples(split_of(self))
-            why = "; ".join(one.detail for one in listing.findings if one.kind == "empty-split") or str(error)
+            why = "; ".join(one.detail for one in findings(self, "empty-split")) or error
             raise DataError(f"nothing can be read from {self.img_prefix}: {why}") from None
-        finally:
-            del self.is_valid_file
-        if skipped:
-            unread = [one for one in list_samples(split_of(self)).findings if one.kind == "unread-image"]
-            for one in unread[:3]:
-                MMLogger.get_current_instance().warning(f"{one.file} {one.detail}")
+        for one in findings(self, "unread-image")[:3] if getattr(self, "_skips", False) else ():
+            MMLogger.get_current_instance().warning(f"{one.file} {one.detail}")
         return samples
 
-    def split_of(self: Any) -> Split:
-        options = dict(with_label=self.with_label, extensions=tuple(self.extensions))
-        return Split(("train",), "folders", self.data_root, "", self.img_prefix, **options)
-
-    dataset._find_samples = find_samples
+    dataset.is_valid_file, dataset._find_samples = is_valid_file, find_samples
 
 
 def _true_size(

@@ -15,17 +15,17 @@ from mmengine.registry import TRANSFORMS
 from ...utils.errors import DataError, PackageError
 from ...utils.packages import first_line
 from .checker import check_listings
-from .findings import ERRORS, Finding, summarize
+from .findings import ERRORS, summarize
 from .images import is_whole
 from .listing import list_samples
 from .readers import correct_readers
-from .splits import Split, find_splits, type_name
+from .splits import find_splits, type_name
 from .voc import SIZE_CORRECTED, usable_box
 
 # Training continues without these; every other error in a split file or an annotation stops it.
-_FIXED = (
+_TOLERATED = (
     "box-without-area", "box-outside", "unknown-class", "size-differs", "no-boxes", "no-size", "repeated-name",
-    "unlisted-image", "filtered-out"
+    "unlisted-image", "filtered-out", "unread-image"
 )  # fmt: skip
 _ADVICE = "python tools/check_data.py CONFIG lists everything, and its --fix OUT writes a clean copy"
 
@@ -46,41 +46,35 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
         Warnings, for the Runner's log: on what is wrong, and on what a dataset's filter leaves out.
 
     Raises:
-        DataError: a split file or an annotation cannot be used, nothing is left of a set, class names are a string,
-            or a test pipeline resizes the boxes to compare with; the message names it.
+        DataError: a split file or an annotation cannot be used, nothing is left of a set, or class names are a string;
+            the message names it.
     """
     correct_readers()
     for part in parts:
         loader = cfg.get(f"{part}_dataloader")
         for owner in _with_pipeline((loader or {}).get("dataset")):
-            if part != "train":
-                _check_order(cfg, part, owner["pipeline"])
             owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
     splits = find_splits(cfg, parts, strict=False)
     # mmpretrain lists folders itself, and without defusedxml MMDetection itself reports bad XML files.
     unread = ("folders", "voc") if find_spec("defusedxml") is None else ("folders",)
-    left_out, notes = _check_annotations(one for one in splits if one.style not in unread or one.in_memory)
-    if left_out:
+    listings = [list_samples(split) for split in splits if split.style not in unread or split.in_memory]
+    checked = check_listings(listings, decode=None)
+    findings = checked.report.findings
+    fatal = [one for one in findings if one.kind not in _TOLERATED and one.fixed != SIZE_CORRECTED]
+    if fatal:
+        more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
+        raise DataError(f"{fatal[0].file}: {fatal[0].kind}: {fatal[0].detail}{more}; {_ADVICE}")
+    try:
+        checked.require_samples()
+    except DataError as error:
+        raise DataError(f"{error}; {_ADVICE}") from None
+    notes = [f"{one.file}: {one.detail}." for one in findings if one.kind in ("filtered-out", "unread-image")]
+    if left_out := [one for one in findings if one.kind in ERRORS and one.kind != "unread-image"]:
         notes.insert(0, f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.")
         for hook in cfg.get("custom_hooks") or ():
             if type_name(hook) == "BoxCheckHook":
                 hook["quiet"] = True
     return notes
-
-
-def _check_order(cfg: Config, part: str, pipeline: Iterable[Any]) -> None:
-    """Refuse boxes to compare with that are resized, because detectors return boxes in the original image."""
-    metrics = cfg.get(f"{part}_evaluator") or ()
-    metrics = metrics.get("metrics", metrics) if isinstance(metrics, dict) else metrics
-    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
-    if any(isinstance(one, dict) and type_name(one) in ("DetectionMetric", "VOCMetric") for one in metrics):
-        steps = [type_name(step) for step in pipeline if isinstance(step, dict)]
-        after = steps[steps.index("LoadAnnotations") :] if "LoadAnnotations" in steps else []
-        if moving := [name for name in after if "Resize" in name or "Crop" in name or "Flip" in name]:
-            raise DataError(
-                f"the pipeline of {part}_dataloader should load annotations after {moving[-1]}, got LoadAnnotations "
-                f"before it, so the metric would compare resized boxes with boxes in the original image"
-            )
 
 
 def _with_pipeline(settings: Any) -> Iterator[Any]:
@@ -103,31 +97,6 @@ def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:
             steps.append(dict(type="SanitizeBoxes"))
         steps.append(step)
     return steps
-
-
-def _check_annotations(splits: Iterable[Split]) -> tuple[list[Finding], list[str]]:
-    """Tolerated errors of split files and annotations, and what filters leave out; others are raised."""
-    notes: list[str] = []
-    listings = []
-    for listing in map(list_samples, splits):
-        if not listing.split.in_memory:
-            listings.append(listing)
-        elif empty := [one for one in listing.findings if one.kind in ("empty-split", "empty-class")]:
-            raise DataError(f"{empty[-1].file}: {empty[-1].kind}: {empty[-1].detail}; {_ADVICE}")
-        else:
-            notes += [f"{one.file} {one.detail}" for one in listing.findings if one.kind == "unread-image"]
-    checked = check_listings(listings, decode=None)
-    findings = checked.report.findings
-    fatal = [one for one in findings if one.kind not in _FIXED and one.fixed != SIZE_CORRECTED]
-    if fatal:
-        more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
-        raise DataError(f"{fatal[0].file}: {fatal[0].kind}: {fatal[0].detail}{more}; {_ADVICE}")
-    try:
-        checked.require_samples()
-    except DataError as error:
-        raise DataError(f"{error}; {_ADVICE}") from None
-    notes += [f"{one.file}: {one.detail}." for one in findings if one.kind == "filtered-out"]
-    return [one for one in findings if one.kind in ERRORS], notes
 
 
 @TRANSFORMS.register_module()
@@ -162,10 +131,7 @@ class StrictLoadImage(LoadImageFromFile):
     def _read(self, path: str) -> bytes:
         """The bytes of a file, or of a record of another backend, which have to be whole."""
         try:
-            if self.file_client_args is not None:
-                content = fileio.FileClient.infer_client(self.file_client_args, path).get(path)
-            else:
-                content = fileio.get(path, backend_args=self.backend_args)
+            content = fileio.get(path, backend_args=self.backend_args)
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             raise _error(path, "does not exist" if missing else f"cannot be read ({error.strerror or error})") from None

@@ -9,7 +9,7 @@ from typing import Callable, Mapping, Sequence
 
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
-from ..check.images import capture_decoder_warnings, check_image
+from ..check.images import check_image
 from ..folders import clear_leftovers
 from ..in_memory.reading import EXTENSIONS
 from .archives import Archive, get_archive
@@ -80,7 +80,7 @@ class CheckResult:
 
     def decode(self, paths: list[str], folder: Path) -> None:
         """Decode images, and add each bad one with its path inside ``folder``."""
-        errors = in_parallel(_decoding_error, paths, label="images", initializer=capture_decoder_warnings)
+        errors = in_parallel(_decoding_error, paths, label="images")
         self.errors += [f"{Path(path).relative_to(folder)} {error}" for path, error in zip(paths, errors) if error]
 
 
