@@ -15,7 +15,7 @@ VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 _OFFICIAL = ("cifar-10-batches-py", "cifar-100-python")
 _VOC = ("VOCDataset", "XMLDataset")
 _COCO = ("CocoDataset",)
@@ -68,7 +68,7 @@ class Split:
     annotations: str = ""
     classes: tuple[str, ...] | None = None
     num_classes: int | None = None
-    extensions: tuple[str, ...] = _EXTENSIONS
+    extensions: tuple[str, ...] = EXTENSIONS
     with_label: bool = True
     follow_exif: bool = True
     in_memory: bool = False
@@ -161,7 +161,7 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
     if kind == "InMemoryDataset":
         prefix = dataset.get("split", "train")
         official = any(os.path.exists(os.path.join(root, name)) for name in _OFFICIAL)
-        if dataset.get("layout", "auto") != "folder" and official:
+        if official:
             return None
     elif kind == "ImageNet" and dataset.get("split"):
         prefix = prefix or dataset["split"]
@@ -175,7 +175,7 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
         images=os.path.join(root, prefix),
         classes=classes,
         num_classes=num_classes if with_label else None,
-        extensions=tuple(extension.lower() for extension in dataset.get("extensions", _EXTENSIONS)),
+        extensions=tuple(extension.lower() for extension in dataset.get("extensions", EXTENSIONS)),
         with_label=with_label,
         in_memory=kind == "InMemoryDataset",
     )

@@ -10,8 +10,8 @@ from typing import Callable, Mapping, Sequence
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import check_image
+from ..check.splits import EXTENSIONS
 from ..folders import clear_leftovers
-from ..in_memory.reading import EXTENSIONS
 from .archives import Archive, get_archive
 
 Log = Callable[[str], None]

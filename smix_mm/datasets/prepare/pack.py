@@ -70,7 +70,7 @@ def _samples(folder: Path) -> tuple[list[str], list[tuple[str, int]]]:
     """Class folders, and keys with class numbers, as mmpretrain finds them."""
     from mmpretrain.datasets.custom import find_folders, get_samples
 
-    from ..in_memory.reading import EXTENSIONS
+    from ..check.splits import EXTENSIONS
 
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist; run this without --pack first")
