@@ -7,7 +7,6 @@ import lzma
 import os
 import re
 import struct
-import sys
 import tarfile
 import urllib.error
 import urllib.request
@@ -27,7 +26,6 @@ from ...utils.progress import Progress, open_with_progress
 TIMEOUT = 10.0
 """Seconds to wait for a server."""
 _BLOCK = 1 << 20
-_LARGE = 1 << 30
 # What damaged headers and contents raise, among them NotImplementedError for a compression that is not known.
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
@@ -60,11 +58,7 @@ class Archive:
         """The MD5 of a file if it is not that of the archive."""
         from torchvision.datasets.utils import calculate_md5
 
-        if self.md5 is None:
-            return None
-        if (size := path.stat().st_size) > _LARGE:
-            print(f"verifying the MD5 of {path.name} ({size / 1e9:.1f} GB)", file=sys.stderr, flush=True)
-        found = calculate_md5(path)
+        found = None if self.md5 is None else calculate_md5(path)
         return None if found == self.md5 else found
 
 

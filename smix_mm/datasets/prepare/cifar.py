@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from ...utils.errors import DataError
 from ...utils.progress import track
 from ..folders import temporary_folder
-from .archives import Archive, extract
+from .archives import Archive
 from .data_set import CheckResult, DataSet, Log
 
 
 class Cifar(DataSet):
     """``cifar10`` or ``cifar100``, in ``<root>/<name>/`` as torchvision and mmpretrain read it."""
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.name
 
     @property
     def published(self) -> Any:
@@ -32,15 +28,8 @@ class Cifar(DataSet):
         """The folder of the official files."""
         return self.folder / self.published.base_folder
 
-    def missing_archives(self) -> list[Archive]:
-        if self.official.is_dir():
-            return []
-        return [Archive(self.published.filename, self.published.tgz_md5, self.published.url)]
-
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        with temporary_folder(self.official) as folder:
-            extract(next(iter(archives.values())), folder)
-            (folder / self.official.name).rename(self.official)
+    def parts(self) -> dict[Path, list[Archive]]:
+        return {self.official: [Archive(self.published.filename, self.published.tgz_md5, self.published.url)]}
 
     def write_folders(self, log: Log) -> None:
         """Write the official files losslessly as ``<split>/<class>/NNNNN.png``, numbered in their order.

@@ -11,8 +11,8 @@ from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import check_image
 from ..check.splits import EXTENSIONS
-from ..folders import clear_leftovers
-from .archives import Archive, get_archive
+from ..folders import clear_leftovers, temporary_folder
+from .archives import Archive, extract, get_archive
 
 Log = Callable[[str], None]
 
@@ -91,29 +91,41 @@ class DataSet(ABC):
         self.name, self.root, self.expected = name, root, EXPECTED[name]
 
     @property
-    @abstractmethod
     def folder(self) -> Path:
         """The folder of the data set."""
+        return self.root / self.name
+
+    @abstractmethod
+    def parts(self) -> dict[Path, list[Archive]]:
+        """The archives of each folder to create."""
+
+    def missing(self) -> dict[Path, list[Archive]]:
+        """The archives of each folder that does not exist."""
+        return {folder: archives for folder, archives in self.parts().items() if not folder.is_dir()}
 
     def prepare(self, sources: Sequence[Path], log: Log) -> None:
         """Create what is missing, from archives in ``sources`` or downloaded; see :func:`.prepare_data`."""
         for folder in (self.folder.parent, self.folder):
             clear_leftovers(folder)
-        missing, downloads = self.missing_archives(), self.root / "downloads"
-        if missing:
-            found = {one.name: get_archive(one, sources, downloads, len(missing) == 1) for one in missing}
-            self.extract(found, log)
-            for archive in missing:  # of a download that was given up
-                (downloads / f"{archive.name}.part").unlink(missing_ok=True)
+        missing, downloads = self.missing(), self.root / "downloads"
+        needed = [archive for archives in missing.values() for archive in archives]
+        found = {one.name: get_archive(one, sources, downloads, len(needed) == 1) for one in needed}
+        for folder, archives in missing.items():
+            self.create(folder, [found[archive.name] for archive in archives])
+        for archive in needed:  # of a download that was given up
+            (downloads / f"{archive.name}.part").unlink(missing_ok=True)
         log(f"{self.name}: {f'ready in {self.folder}' if missing else f'{self.folder} already exists'}")
 
-    @abstractmethod
-    def missing_archives(self) -> list[Archive]:
-        """The archives needed for what is missing; empty if nothing is missing."""
+    def create(self, target: Path, archives: list[Path]) -> None:
+        """Create a folder, which appears when it is complete, from the archives that have it inside."""
+        with temporary_folder(target) as work:
+            for archive in archives:
+                extract(archive, work)
+            self.extracted(work, target).rename(target)
 
-    @abstractmethod
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        """Create what is missing from the archives, by name; a folder appears when it is complete."""
+    def extracted(self, work: Path, target: Path) -> Path:
+        """The folder to become ``target`` below that into which its archives were extracted."""
+        return work / target.name
 
     def check(self) -> CheckResult:
         """Count files and classes, ``<split>/<class>/*``, and open every image."""

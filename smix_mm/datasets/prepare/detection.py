@@ -11,9 +11,8 @@ from ...utils.text import first_few
 from ..check.coco import read_coco
 from ..check.findings import Finding, why_unreadable
 from ..check.text import parse_annotation, read_annotation
-from ..folders import temporary_folder
-from .archives import Archive, extract
-from .data_set import CheckResult, DataSet, Log
+from .archives import Archive
+from .data_set import CheckResult, DataSet
 
 _IMAGES = "JPEGImages"
 _HOST = "http://images.cocodataset.org"
@@ -32,20 +31,15 @@ class Voc(DataSet):
     def folder(self) -> Path:
         return self.root / "VOCdevkit" / self.name.upper()
 
-    def missing_archives(self) -> list[Archive]:
+    def parts(self) -> dict[Path, list[Archive]]:
         from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-        if self.folder.is_dir():
-            return []
-        year = self.name[-4:]
-        parts = [DATASET_YEAR_DICT[key] for key in (year, f"{year}-test") if key in DATASET_YEAR_DICT]
-        return [Archive(part["filename"], part["md5"], part["url"]) for part in parts]
+        keys = [key for key in (self.name[-4:], f"{self.name[-4:]}-test") if key in DATASET_YEAR_DICT]
+        parts = [DATASET_YEAR_DICT[key] for key in keys]
+        return {self.folder: [Archive(part["filename"], part["md5"], part["url"]) for part in parts]}
 
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        with temporary_folder(self.folder) as folder:
-            for archive in archives.values():
-                extract(archive, folder)
-            (folder / "VOCdevkit" / self.folder.name).rename(self.folder)
+    def extracted(self, work: Path, target: Path) -> Path:
+        return work / "VOCdevkit" / target.name
 
     def check(self) -> CheckResult:
         """Count files, lines and classes, and open every image; ``tools/check_data.py`` checks boxes and sizes."""
@@ -82,24 +76,11 @@ def _classes_in(path: str) -> set[str] | Finding:
 class Coco(DataSet):
     """``coco`` in ``<root>/coco/{annotations,train2017,val2017}``."""
 
-    @property
-    def folder(self) -> Path:
-        return self.root / "coco"
-
-    def missing_archives(self) -> list[Archive]:
-        return [
-            Archive(name, md5, f"{_HOST}/{place}/{name}")
+    def parts(self) -> dict[Path, list[Archive]]:
+        return {
+            self.folder / part: [Archive(name, md5, f"{_HOST}/{place}/{name}")]
             for part, (name, md5, place) in _ARCHIVES.items()
-            if not (self.folder / part).is_dir()
-        ]
-
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        for part, (name, _, _) in _ARCHIVES.items():
-            if name in archives:
-                with temporary_folder(self.folder / part) as folder:
-                    extract(archives[name], folder)
-                    (folder / part).rename(self.folder / part)
-                log(f"{self.name}: {name} extracted to {self.folder / part}")
+        }
 
     def check(self) -> CheckResult:
         """Count images and classes, compare images with those listed, and open them; boxes are not checked."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import tarfile
 from pathlib import Path
-from typing import IO, Mapping, cast
+from typing import IO, cast
 
 from ...utils.errors import DataError
 from ..folders import temporary_folder
-from .archives import Archive, extract, extract_tar, open_archive
-from .data_set import DataSet, Log
+from .archives import Archive, extract_tar, open_archive
+from .data_set import DataSet
 
 TERMS = "https://image-net.org/download"
 _TINY = "tiny-imagenet-200.zip"
@@ -19,28 +19,23 @@ _TINY = "tiny-imagenet-200.zip"
 class ImageNet(DataSet):
     """``imagenet`` in ``<root>/imagenet/{train,val}/<wnid>/``, as mmpretrain's ``ImageNet`` reads it."""
 
-    @property
-    def folder(self) -> Path:
-        return self.root / "imagenet"
-
-    def missing_archives(self) -> list[Archive]:
+    def parts(self) -> dict[Path, list[Archive]]:
         from torchvision.datasets.imagenet import ARCHIVE_META
 
-        parts = [] if (self.folder / "train").is_dir() else ["train"]
-        parts += [] if (self.folder / "val").is_dir() else ["val", "devkit"]
-        names = ", ".join(ARCHIVE_META[part][0] for part in parts)
+        of_split = dict(train=["train"], val=["val", "devkit"])
+        parts = {self.folder / split: names for split, names in of_split.items() if not (self.folder / split).is_dir()}
+        names = ", ".join(ARCHIVE_META[name][0] for each in parts.values() for name in each)
         by_hand = f"you have to accept ImageNet's terms of access yourself: sign in at {TERMS}, download {names}, "
         by_hand += "put them there or name their folder with --from, and run this again"
-        return [Archive(name, md5, by_hand=by_hand) for name, md5 in map(ARCHIVE_META.get, parts)]
+        return {
+            folder: [Archive(*ARCHIVE_META[name], by_hand=by_hand) for name in each] for folder, each in parts.items()
+        }
 
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        of_part = {part: path for path in archives.values() for part in ("train", "val", "devkit") if part in path.name}
-        if "train" in of_part:
-            _extract_train(of_part["train"], self.folder / "train")
-            log(f"{self.name}: training images extracted to {self.folder / 'train'}")
-        if "val" in of_part:
-            _extract_val(of_part["val"], of_part["devkit"], self.folder / "val")
-            log(f"{self.name}: validation images extracted to {self.folder / 'val'}")
+    def create(self, target: Path, archives: list[Path]) -> None:
+        if target.name == "train":
+            _extract_train(archives[0], target)
+        else:
+            _extract_val(*archives, target)
 
 
 def _extract_train(archive: Path, target: Path) -> None:
@@ -94,29 +89,22 @@ class TinyImageNet(DataSet):
     ``CustomDataset`` reads it.
     """
 
-    @property
-    def folder(self) -> Path:
-        return self.root / "tiny-imagenet"
-
-    def missing_archives(self) -> list[Archive]:
+    def parts(self) -> dict[Path, list[Archive]]:
         by_hand = (
             f"you have to accept ImageNet's terms of access yourself, because its images are ImageNet's: read {TERMS}, "
             f"download {_TINY} from Stanford's course CS231n, put it there or name it with --from, and run this again"
         )
-        return [] if self.folder.is_dir() else [Archive(_TINY, by_hand=by_hand)]
+        return {self.folder: [Archive(_TINY, by_hand=by_hand)]}
 
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        (archive,) = archives.values()
-        with temporary_folder(self.folder) as folder:
-            extract(archive, folder)
-            extracted = folder / "tiny-imagenet-200"
-            try:
-                _sort_val(extracted / "val")
-                if not (extracted / "train").is_dir():
-                    raise ValueError("no tiny-imagenet-200/train/")
-            except (OSError, ValueError) as error:
-                raise DataError(f"{archive} should be Stanford's {_TINY}, but cannot be read ({error})") from None
-            extracted.rename(self.folder)
+    def extracted(self, work: Path, target: Path) -> Path:
+        folder = work / "tiny-imagenet-200"
+        try:
+            _sort_val(folder / "val")
+            if not (folder / "train").is_dir():
+                raise ValueError("no tiny-imagenet-200/train/")
+        except (OSError, ValueError) as error:
+            raise DataError(f"the archive should be Stanford's {_TINY}, but cannot be read ({error})") from None
+        return folder
 
 
 def _sort_val(val: Path) -> None:

@@ -57,10 +57,10 @@ def test_coco_has_images_and_annotations_where_the_config_reads_them(archives, t
 def test_only_what_is_missing_is_fetched_and_by_the_published_addresses(archives, tmp_path, monkeypatch):
     folder = prepare_data("coco", tmp_path / "data", sources=[archives])
     (folder / "val2017").rename(tmp_path / "elsewhere")
-    (missing,) = detection.Coco("coco", tmp_path / "data").missing_archives()
+    ((missing,),) = detection.Coco("coco", tmp_path / "data").missing().values()
     assert missing.url == "http://images.cocodataset.org/zips/val2017.zip"
     monkeypatch.undo()
-    everything = detection.Coco("coco", tmp_path / "none").missing_archives()
+    everything = [one for (one,) in detection.Coco("coco", tmp_path / "none").missing().values()]
     assert [len(archive.md5) for archive in everything] == [32] * 3
     with pytest.raises(DataError, match="should have the MD5 f4bbac64.* of annotations_trainval2017.zip, got"):
         prepare_data("coco", tmp_path / "none", sources=[archives])
