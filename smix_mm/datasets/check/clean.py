@@ -11,7 +11,7 @@ from typing import Any
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
-from ..folders import require_new_folder, temporary_folder
+from ..folders import new_folder
 from .checker import Checked
 from .coco import CocoFile, corrected_image, in_order, read_objects, with_used_ids
 from .findings import Finding, Report
@@ -41,39 +41,38 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
 
     Args:
         checked: a finished check.
-        out: the folder to create; it appears when it is complete. Several data roots become folders in it, by
-            their names.
+        out: the folder to create; it appears when it is complete.
 
     Returns:
         The number of changes of each kind.
 
     Raises:
-        DataError: ``out`` exists or is inside the source, or an error cannot be fixed by leaving samples out.
+        DataError: ``out`` exists or is inside the source, an error cannot be fixed by leaving samples out, or there
+            are several data roots.
     """
     out = Path(out).absolute()
-    roots = _roots(checked, out)
+    roots = list(dict.fromkeys(listing.split.data_root for listing in checked.listings))
+    if len(roots) > 1 or not all(roots):
+        raise DataError(f"all datasets should have the same data_root, which the copy replaces, got {', '.join(roots)}")
     for finding in checked.report.findings:
         if finding.kind in _NOT_FIXABLE and checked.report.is_error(finding.kind):
             raise DataError(f"{finding.file} {finding.detail}, which a cleaned copy cannot fix; fix it by hand")
-    with temporary_folder(out) as work:
-        copy = _Copy(checked, work, roots)
+    with new_folder(out, roots) as work:
+        copy = _Copy(checked, work)
         for listing in checked.listings:
             copy.write_split(listing)
         for one in (one for listing in checked.listings for one in listing.findings):
             if change := _change(one, checked.report):
                 copy.note(one, change, one.file)
         write_json(work / LEFT_OUT, copy.changes)
-        if out.exists():
-            out.rmdir()
-        work.rename(out)
     return dict(Counter(change["change"] for change in copy.changes))
 
 
 class _Copy:
     """The unfinished copy and its list of changes."""
 
-    def __init__(self, checked: Checked, work: Path, roots: dict[str, str]) -> None:
-        self.checked, self.work, self.roots = checked, work, roots
+    def __init__(self, checked: Checked, work: Path) -> None:
+        self.checked, self.work = checked, work
         self.changes: list[dict[str, Any]] = []
         self.written: set[Path] = set()
         self.cleaned: dict[Sample, Annotation] = {}
@@ -83,7 +82,7 @@ class _Copy:
         inside = os.path.relpath(path, split.data_root)
         if inside.startswith(".."):
             raise DataError(f"{path} should be inside the data root {split.data_root} to be copied with --fix")
-        return self.work / self.roots[split.data_root] / inside
+        return self.work / inside
 
     def write_split(self, listing: Listing) -> None:
         split = listing.split
@@ -171,17 +170,3 @@ def _change(finding: Finding, report: Report) -> str:
         is_image = detail.startswith("images[") or " images have " in detail
         return "images left out" if is_image else "id changed"
     return "" if kind == "category-order" and not report.is_error(kind) else _LEFT_OUT.get(kind, "")
-
-
-def _roots(checked: Checked, out: Path) -> dict[str, str]:
-    """The folder in the copy for each data root."""
-    sources = list(dict.fromkeys(listing.split.data_root for listing in checked.listings))
-    if not all(sources):
-        raise DataError("every dataset of the config should have a data_root, which the cleaned copy replaces")
-    require_new_folder(out, sources)
-    if len(sources) == 1:
-        return {sources[0]: "."}
-    names = {source: Path(source).name for source in sources}
-    if len(set(names.values())) < len(sources):
-        raise DataError(f"the data roots {', '.join(sources)} should have different names for --fix")
-    return names

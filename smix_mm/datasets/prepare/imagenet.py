@@ -28,14 +28,15 @@ class ImageNet(DataSet):
         by_hand = f"you have to accept ImageNet's terms of access yourself: sign in at {TERMS}, download {names}, "
         by_hand += "put them there or name their folder with --from, and run this again"
         return {
-            folder: [Archive(*ARCHIVE_META[name], by_hand=by_hand) for name in each] for folder, each in parts.items()
+            folder: [Archive(file, md5, by_hand=by_hand) for file, md5 in map(ARCHIVE_META.__getitem__, each)]
+            for folder, each in parts.items()
         }
 
     def create(self, target: Path, archives: list[Path]) -> None:
         if target.name == "train":
             _extract_train(archives[0], target)
         else:
-            _extract_val(*archives, target)
+            _extract_val(archives[0], archives[1], target)
 
 
 def _extract_train(archive: Path, target: Path) -> None:
