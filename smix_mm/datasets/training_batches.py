@@ -37,17 +37,15 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
     """Read a config of mmpretrain with settings that override it, and make mmpretrain the default scope.
 
     Raises:
-        ValueError: the file does not exist, or is not a classification config.
+        UsageError: the file does not exist, or cannot be read.
+        ValueError: it is not a classification config.
     """
     from mmengine.registry import init_default_scope
 
     from ..utils.config import read_config
     from .check.readers import correct_readers
 
-    if not Path(path).is_file():
-        raise ValueError(f"config {path} does not exist; give a config file, such as one under configs/")
-    cfg = read_config(path)
-    cfg.merge_from_dict(dict(cfg_options or {}))
+    cfg = read_config(path, dict(cfg_options or {}))
     scope = cfg.get("default_scope", "mmpretrain")
     if scope != "mmpretrain" or cfg.get("train_dataloader") is None:
         lacks = "no train_dataloader" if scope == "mmpretrain" else f"default_scope={scope!r}"

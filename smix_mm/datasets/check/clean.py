@@ -151,9 +151,8 @@ class _Copy:
             images=[corrected_image(sample.record, self.cleaned[sample]) for sample in samples if sample.record],
             annotations=with_used_ids(file.content, annotations),
         )
-        if any(one.kind == "category-order" for one in listing.findings) and self.checked.report.is_error(
-            "category-order"
-        ):
+        in_disorder = any(one.kind == "category-order" for one in listing.findings)
+        if in_disorder and self.checked.report.is_error("category-order"):
             content["categories"] = in_order(file.content, split.classes or ())
         write_text(self.path(split, split.ann_file), json.dumps(content) + "\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import math
 from dataclasses import dataclass, field
@@ -26,13 +27,7 @@ class CocoFormatError(DataError):
 
 @dataclass(eq=False)
 class Record:
-    """One image of a COCO file.
-
-    Attributes:
-        image: its entry in ``images``.
-        annotations: its entries in ``annotations``.
-        categories: the names of all categories of the file by their id.
-    """
+    """One image of a COCO file: its entries, and the names of all categories of the file by their id."""
 
     image: dict[str, Any]
     annotations: list[dict[str, Any]]
@@ -41,13 +36,8 @@ class Record:
 
 @dataclass
 class CocoFile:
-    """A COCO file.
-
-    Attributes:
-        content: the JSON object.
-        records: its images in order, without those whose entries cannot be used.
-        names: its categories in order.
-        problems: kind and detail of what is wrong, except for what is wrong with single annotations.
+    """The content of a COCO file, its categories, its images in order without those whose entries cannot be used, and
+    kind and detail of what is wrong, except for what is wrong with single annotations.
     """
 
     content: dict[str, Any]
@@ -140,24 +130,25 @@ def _kind(value: Any) -> str:
 def with_used_ids(content: Mapping[str, Any], kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Annotations with an id each: those without one, and those whose id is used before, get a new one."""
     used: set[Any] = set()
-    highest = max((one["id"] for one in content["annotations"] if isinstance(one.get("id"), int)), default=0)
+    new = _new_ids(content["annotations"])
     result = []
     for one in kept:
         if not is_id(one.get("id")) or one["id"] in used:
-            highest += 1
-            one = {**one, "id": highest}
+            one = {**one, "id": next(new)}
         used.add(one["id"])
         result.append(one)
     return result
 
 
+def _new_ids(entries: list[dict[str, Any]]) -> Iterator[int]:
+    return itertools.count(max((one["id"] for one in entries if isinstance(one.get("id"), int)), default=0) + 1)
+
+
 def in_order(content: Mapping[str, Any], classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The categories with the config's classes first, in their order; those that the file lacks get new ids."""
     given = {one["name"]: one for one in content["categories"]}
-    highest = max((one["id"] for one in given.values() if isinstance(one["id"], int)), default=0)
-    lacking = [name for name in classes if name not in given]
-    new = {name: dict(id=highest + number, name=name) for number, name in enumerate(lacking, 1)}
-    first = [given.get(name) or new[name] for name in classes]
+    new = _new_ids(content["categories"])
+    first = [given.get(name) or dict(id=next(new), name=name) for name in classes]
     return first + [one for one in given.values() if one["name"] not in classes]
 
 

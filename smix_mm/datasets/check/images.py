@@ -18,12 +18,11 @@ from .findings import Finding, why_unreadable
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TAIL = 4096
 # What OpenCV can be built to read, and what it cannot; whether it does is asked with a file.
-_SUFFIXES = {
-    *(".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm"),
-    *(".pgm", ".pic", ".png", ".pnm", ".ppm", ".pxm", ".ras", ".sr", ".tif", ".tiff", ".webp", ".arw", ".cr2"),
-    *(".dcm", ".dng", ".eps", ".heic", ".heif", ".ico", ".j2k", ".jpx", ".jxl", ".jxr", ".nef", ".pdf", ".psd"),
-    *(".raw", ".svg", ".tga"),
-}
+_SUFFIXES = (
+    ".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm",
+    ".pic", ".png", ".pnm", ".ppm", ".pxm", ".ras", ".sr", ".tif", ".tiff", ".webp", ".arw", ".cr2", ".dcm", ".dng",
+    ".eps", ".heic", ".heif", ".ico", ".j2k", ".jpx", ".jxl", ".jxr", ".nef", ".pdf", ".psd", ".raw", ".svg", ".tga",
+)  # fmt: skip
 _EXIF_ORIENTATION = 0x0112
 # libjpeg and libpng report lost data on stderr alone; extraneous bytes are harmless.
 _LOST = (b"Corrupt JPEG data", b"Premature end", b"libpng error")

@@ -88,11 +88,7 @@ class Annotation:
     def clip(self, box: Box, shown: str, first: int, tolerance: float = 0) -> Box | None:
         """The part of a box inside the image, or the box if that is ignored; None if no pixel of it is inside.
 
-        Args:
-            box: its corners.
-            shown: how to name it.
-            first: the smallest coordinate, 1 in VOC's and 0 in COCO's format.
-            tolerance: pixels by which a box may leave the image.
+        ``first`` is the smallest coordinate; a box may leave the image by ``tolerance`` pixels.
         """
         if self.size is None:
             return box
@@ -106,15 +102,9 @@ class Annotation:
         return None if gone else inside
 
     def check_size(self, stated: Mapping[str, str] | None, size: tuple[int, int] | None, rotated: bool) -> bool:
-        """Compare the texts ``width`` and ``height`` with the size of the image, which is then that of the annotation.
+        """Compare the texts ``width`` and ``height``, None if there is no size, with the image's size, None if unknown.
 
-        Args:
-            stated: the texts; None if there is no size.
-            size: (width, height) of the image; None if it was not read.
-            rotated: see :func:`clean_annotation`.
-
-        Returns:
-            Whether to correct the texts.
+        The latter becomes that of the annotation. Returns whether to correct the texts.
         """
         self.size = stated_size(stated or {})
         fixed = "" if size is None else SIZE_CORRECTED

@@ -63,13 +63,9 @@ class Archive:
 
 
 def get_archive(archive: Archive, sources: Sequence[Path], downloads: Path, single: bool) -> Path:
-    """Return the path of a verified archive; download it if it is not found.
+    """Return the path of a verified archive in ``sources``, files and folders, or ``downloads``; else download it.
 
-    Args:
-        archive: which archive.
-        sources: files, and folders of files, named by the user.
-        downloads: folder of the downloaded archives, which is searched too.
-        single: whether it is the only archive needed, so that a single file in ``sources`` may have any name.
+    ``single``: it is the only archive needed, so that a single file in ``sources`` may have any name.
 
     Raises:
         DataError: it is damaged, cannot be downloaded, or has to be downloaded by hand.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from ...utils.errors import CheckpointError
 from ...utils.files import atomic_path, file_hash, write_json
@@ -22,8 +21,7 @@ _CUTMIX = "https://github.com/clovaai/CutMix-PyTorch"
 _SALIENCYMIX = "https://github.com/SaliencyMix/SaliencyMix"
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """A checkpoint that its authors offer for download.
 
     Attributes:
