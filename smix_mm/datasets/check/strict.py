@@ -113,20 +113,20 @@ class StrictLoadImage(LoadImageFromFile):
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Add ``img``, ``img_shape`` and ``ori_shape`` to ``results``, from ``img_path``."""
-        path = results["img_path"]
+        """Add what :meth:`load` returns for ``img_path`` to ``results``."""
         try:
-            img = self._load(path)
+            results.update(self.load(results["img_path"]))
         except DataError:
             if self.ignore_empty:
                 return None
             raise
-        results["img"] = img.astype(np.float32) if self.to_float32 else img
-        results["img_shape"] = results["ori_shape"] = img.shape[:2]
         return results
 
-    def _load(self, path: str) -> np.ndarray:
-        return self._decode(path, self._read(path), self.color_type)
+    def load(self, path: str) -> dict[str, Any]:
+        """``img``, ``img_shape`` and ``ori_shape`` of an image file."""
+        img = self._decode(path, self._read(path), self.color_type)
+        img = img.astype(np.float32) if self.to_float32 else img
+        return dict(img=img, img_shape=img.shape[:2], ori_shape=img.shape[:2])
 
     def _read(self, path: str) -> bytes:
         """The bytes of a file, or of a record of another backend, which have to be whole."""

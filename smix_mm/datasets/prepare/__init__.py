@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from ...utils.errors import UsageError
-from .cifar import Cifar
+from .classification import Cifar, ImageNet, TinyImageNet
 from .data_set import EXPECTED, CheckResult, DataSet, Log
 from .detection import Coco, Voc
-from .imagenet import ImageNet, TinyImageNet
 from .pack import QUALITY, SHORT_SIDE, check_packed, pack
 from .released import ReleasedBackbones
 
@@ -30,7 +29,6 @@ def prepare_data(
     root: str | Path = "data",
     *,
     sources: Sequence[str | Path] = (),
-    as_folder: bool = False,
     log: Log = print,
 ) -> Path:
     """Put a data set where the configs look for it.
@@ -43,27 +41,22 @@ def prepare_data(
         name: a key of :data:`DATA_SETS`.
         root: the folder of all data sets.
         sources: archives, or folders of archives with their official names, to use instead of a download.
-        as_folder: for CIFAR, also write the images losslessly as ``{train,test}/<class>/NNNNN.png``.
         log: called with messages about what was done.
 
     Returns:
         The folder of the data set.
 
     Raises:
-        UsageError: an unknown data set, ``as_folder`` for another data set than CIFAR, or a source that does not exist.
+        UsageError: an unknown data set, or a source that does not exist.
         DataError: an archive is damaged, not safe to extract, or cannot be downloaded.
         CheckpointError: a released backbone is missing or not the expected one.
     """
     data_set = _data_set(name, root)
-    if as_folder and not isinstance(data_set, Cifar):
-        raise UsageError(f"as_folder should only be used for CIFAR, got {name}, which has image files already")
     paths = [Path(source) for source in sources]
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist; give an archive of {name}, or a folder with it")
     data_set.prepare(paths, log)
-    if isinstance(data_set, Cifar) and as_folder:
-        data_set.write_folders(log)
     return data_set.folder
 
 

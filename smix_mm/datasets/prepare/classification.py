@@ -1,19 +1,51 @@
-"""ImageNet (ILSVRC 2012) and Tiny-ImageNet, from the archives that users have to download by hand."""
+"""CIFAR, and ImageNet (ILSVRC 2012) and Tiny-ImageNet, whose archives users have to download by hand."""
 
 from __future__ import annotations
 
 import re
 import tarfile
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from ...utils.errors import DataError
 from ..folders import temporary_folder
 from .archives import Archive, extract_tar, open_archive
-from .data_set import DataSet
+from .data_set import CheckResult, DataSet
 
 TERMS = "https://image-net.org/download"
 _TINY = "tiny-imagenet-200.zip"
+
+
+class Cifar(DataSet):
+    """``cifar10`` or ``cifar100``, in ``<root>/<name>/`` as torchvision and mmpretrain read it."""
+
+    @property
+    def published(self) -> Any:
+        """torchvision's class, which has the address and the checksums."""
+        from torchvision import datasets
+
+        return getattr(datasets, self.name.upper())
+
+    def parts(self) -> dict[Path, list[Archive]]:
+        published = self.published
+        archive = Archive(published.filename, published.tgz_md5, published.url)
+        return {self.folder / published.base_folder: [archive]}
+
+    def check(self) -> CheckResult:
+        from torchvision.datasets.utils import check_integrity
+
+        (official,), published = self.parts(), self.published
+        folders = any((self.folder / split).is_dir() for split in self.expected.images)
+        result = super().check() if folders else CheckResult(self.name)
+        if official.is_dir():
+            files = [*published.train_list, *published.test_list, (published.meta["filename"], published.meta["md5"])]
+            for name, md5 in files:
+                if not check_integrity(official / name, md5):
+                    result.errors.append(f"{official.name}/{name} is missing, damaged or not the published file")
+            result.compare(self.expected.images, self.expected, self.expected.classes)
+        elif not folders:
+            result.errors.append(f"{self.folder} has neither {official.name}/ nor train/ and test/")
+        return result
 
 
 class ImageNet(DataSet):
