@@ -16,7 +16,6 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import default_collate
 
-from ...utils.errors import DataError
 from ..check.images import read_size
 from ..check.strict import StrictLoadImage
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
-from ..check.images import check_image
-from ..check.splits import EXTENSIONS
+from ..check.checker import check_listings
+from ..check.findings import ERRORS
+from ..check.listing import compare_folders, list_samples
+from ..check.splits import Split
 from ..folders import clear_leftovers, temporary_folder
 from .archives import Archive, extract, get_archive
 
 Log = Callable[[str], None]
 
 SHOWN = 3
+# The published annotations have some of these, which tools/check_data.py lists.
+_OF_BOXES = ("size-differs", "missing-field", "not-a-number", "box-without-area", "box-outside")
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,6 @@ class CheckResult:
         listed = ", ".join(f"{number:,} in {split}" for split, number in counts.items())
         self.summary = f"{_count(classes, 'class')}, {listed.replace(' in', ' images in', 1)}"
 
-    def decode(self, paths: list[str], folder: Path) -> None:
-        """Decode images, and add each bad one with its path inside ``folder``."""
-        errors = in_parallel(_decoding_error, paths, label="images")
-        self.errors += [f"{Path(path).relative_to(folder)} {error}" for path, error in zip(paths, errors) if error]
-
 
 class DataSet(ABC):
     """A published data set, by its name on the command line and the folder of all data sets."""
@@ -127,33 +128,31 @@ class DataSet(ABC):
         """The folder to become ``target`` below that into which its archives were extracted."""
         return work / target.name
 
+    def splits(self) -> list[Split]:
+        """What to check: class folders, unless a subclass has annotations."""
+        return [Split((name,), "folders", "", "", str(self.folder / name)) for name in self.expected.images]
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of images that are those of no split."""
+        return {}
+
     def check(self) -> CheckResult:
-        """Count files and classes, ``<split>/<class>/*``, and open every image."""
+        """Count images and classes, and open every image that is in a class folder or listed."""
+        listings = [list_samples(split) for split in self.splits()]
+        compare_folders(listings)
+        checked = check_listings(listings, partial(in_parallel, label="images"), decode=True)
+        classes = set[str]()
+        for listing in listings:
+            classes.update(Path(sample.name).parts[0] for sample in listing.samples if listing.folders)
+            classes.update(name for annotation in checked.annotations(listing) for name in annotation.labels)
         result = CheckResult(self.name)
-        found = {split: _images_by_class(self.folder / split) for split in self.expected.images}
-        for split, classes in found.items():
-            if len(classes) != self.expected.classes:
-                result.errors.append(f"{split} has {_count(len(classes), 'class')}, expected {self.expected.classes}")
-        everywhere = set().union(*found.values())
-        for split, classes in found.items():
-            if missing := sorted(everywhere - set(classes)):
-                result.errors.append(f"{split} has no image of {first_few(missing, SHOWN)}")
-        paths = {split: [path for images in classes.values() for path in images] for split, classes in found.items()}
-        result.compare({split: len(images) for split, images in paths.items()}, self.expected, len(everywhere))
-        result.decode([path for images in paths.values() for path in images], self.folder)
+        result.compare({**self.counts(), **checked.report.images}, self.expected, len(classes))
+        if len(classes) != self.expected.classes:
+            result.errors.append(f"{_count(len(classes), 'class')} found, expected {self.expected.classes}")
+        for one in checked.report.findings:
+            if one.kind == "empty-class" or (one.kind in ERRORS and one.kind not in _OF_BOXES):
+                result.errors.append(f"{os.path.relpath(one.file, self.folder)} {one.detail}")
         return result
-
-
-def _images_by_class(folder: Path) -> dict[str, list[str]]:
-    """Image files, at any depth, of each class folder that has any; empty if the folder does not exist."""
-    parts = sorted(part for part in folder.iterdir() if part.is_dir()) if folder.is_dir() else []
-    found = {p.name: [str(f) for f in p.rglob("[!.]*") if f.suffix.lower() in EXTENSIONS] for p in parts}
-    return {name: images for name, images in found.items() if images}
-
-
-def _decoding_error(path: str) -> str:
-    problems = check_image(path, decode=True).problems
-    return problems[0].detail if problems else ""
 
 
 def _count(number: int, one: str) -> str:
