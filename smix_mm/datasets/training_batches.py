@@ -149,12 +149,10 @@ def unnormalizer(preprocessor: Any) -> Any:
     from .in_memory.preprocessor import InMemoryClsDataPreprocessor
 
     rgb = preprocessor.to_rgb or isinstance(preprocessor, InMemoryClsDataPreprocessor)
-    normalises = hasattr(preprocessor, "mean")
-    return SaliencyMix(
-        mean=preprocessor.mean.flatten().tolist() if normalises else (0, 0, 0),
-        std=preprocessor.std.flatten().tolist() if normalises else (1, 1, 1),
-        channel_order="rgb" if rgb else "bgr",
-    )
+    mean, std = (0, 0, 0), (1, 1, 1)
+    if hasattr(preprocessor, "mean"):
+        mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
+    return SaliencyMix(mean=mean, std=std, channel_order="rgb" if rgb else "bgr")
 
 
 def training_images(

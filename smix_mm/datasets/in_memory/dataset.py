@@ -17,9 +17,10 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from ...models import label_batch  # noqa: F401  (registers)
 from ...utils.choices import check_option
-from ..check.splits import EXTENSIONS
+from ..check.listing import list_samples
+from ..check.splits import Split
 
-Split = Tuple[np.ndarray, np.ndarray, Tuple[str, ...]]
+Images = Tuple[np.ndarray, np.ndarray, Tuple[str, ...]]
 
 
 class OfficialFiles(NamedTuple):
@@ -99,7 +100,7 @@ def whole_batch(batch: Any) -> Any:
     return default_collate(batch) if isinstance(batch, list) else batch
 
 
-def read_split(data_root: str | Path, split: str) -> Split:
+def read_split(data_root: str | Path, split: str) -> Images:
     """Read a split into memory; arguments and errors as for ``InMemoryDataset``.
 
     Returns:
@@ -156,18 +157,14 @@ class _ArrayUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
 
-def _read_folder(folder: Path) -> Split:
+def _read_folder(folder: Path) -> Images:
     """Read ``<class>/*``, decoded as by mmpretrain's ``LoadImageFromFile``."""
-    classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
-    paths, labels = [], []
-    for number, name in enumerate(classes):
-        found = sorted(path for path in (folder / name).rglob("[!.]*") if path.suffix.lower() in EXTENSIONS)
-        if not found:
-            raise ValueError(f"{folder / name} should contain at least one image")
-        paths += found
-        labels += [number] * len(found)
-    if not paths:
-        raise FileNotFoundError(f"{folder} contains no class folder with images")
+    listing = list_samples(Split(("train",), "folders", "", "", str(folder), in_memory=True))
+    for one in listing.findings:
+        if one.kind in ("empty-split", "empty-class"):
+            raise ValueError(f"{one.file} {one.detail}")
+    paths = [sample.image for sample in listing.samples]
+    labels = [listing.folders.index(Path(sample.name).parts[0]) for sample in listing.samples]
     with ThreadPoolExecutor() as readers:
         images = list(readers.map(_read_image, paths))
     for path, image in zip(paths, images):
@@ -176,13 +173,13 @@ def _read_folder(folder: Path) -> Split:
                 f"images should have one size, got {image.shape[2]}x{image.shape[1]} pixels in {path} and "
                 f"{images[0].shape[2]}x{images[0].shape[1]} in {paths[0]}"
             )
-    return np.stack(images), np.array(labels, np.int64), classes
+    return np.stack(images), np.array(labels, np.int64), listing.folders
 
 
-def _read_image(path: Path) -> np.ndarray:
+def _read_image(path: str) -> np.ndarray:
     import cv2
 
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image = cv2.imread(path, cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"{path} cannot be read as an image")
     return image[:, :, ::-1].transpose(2, 0, 1)

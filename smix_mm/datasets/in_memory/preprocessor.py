@@ -22,13 +22,7 @@ STREAM = 1
 
 
 def draw_crops(number: int, padding: int, flip_prob: float, generator: torch.Generator) -> Tensor:
-    """Draw where to crop and whether to flip.
-
-    Args:
-        number: images in the batch.
-        padding: pixels added on each side of an image, 0 or more.
-        flip_prob: probability of a horizontal flip, 0 to 1.
-        generator: a CPU generator.
+    """Draw where to crop and whether to flip; for the arguments see :class:`InMemoryClsDataPreprocessor`.
 
     Returns:
         int64 (number, 3) on the CPU: the crop's top and left in the padded image, each uniform in
@@ -69,12 +63,8 @@ class MapCache:
     """Computes the map of an image when the image first occurs, and keeps it on the image's device.
 
     Each image is given to the detector alone, so that its map does not depend on the batch in which it first occurs,
-    and a resumed training, which computes the maps anew, has the same ones.
-
-    Memory: 4 bytes a pixel, 205 MB for CIFAR's 50,000 images.
-
-    Args:
-        detector: the saliency detector.
+    and a resumed training, which computes the maps anew, has the same ones. Memory: 4 bytes a pixel, 205 MB for
+    CIFAR's 50,000 images.
     """
 
     def __init__(self, detector: SaliencyDetector) -> None:
@@ -181,7 +171,14 @@ class InMemoryClsDataPreprocessor(ClsDataPreprocessor):
             TypeError: the batch is not from :class:`InMemoryDataset`.
         """
         images, labels = self.cast_data(data["inputs"]), self.cast_data(data.get("data_samples"))
-        _check(images, labels)
+        fits = isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() == 4
+        if not fits or not isinstance(labels, (Tensor, type(None))):
+            given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(
+                "inputs should be a uint8 tensor (N, 3, H, W) and data_samples a tensor of labels, got inputs "
+                f"{given} and data_samples {type(labels).__name__}; use InMemoryDataset and "
+                "collate_fn=dict(type='whole_batch')"
+            )
         crops = None
         if training and (self.padding or self.flip_prob):
             crops = self.draw_crops(len(images)).to(images.device, non_blocking=True)
@@ -255,16 +252,4 @@ def takes_maps(augment: Any) -> bool:
         augment.options.source != "random"
         or augment.options.target != "corresponding"
         or augment.options.label == "saliency"
-    )
-
-
-def _check(images: Any, labels: Any) -> None:
-    fits = isinstance(images, Tensor) and images.dtype == torch.uint8 and images.dim() == 4
-    if fits and (labels is None or isinstance(labels, Tensor)):
-        return
-    given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-    raise TypeError(
-        "inputs should be a uint8 tensor (N, 3, H, W) and data_samples a tensor of labels, got inputs "
-        f"{given} and data_samples {type(labels).__name__}; use InMemoryDataset and "
-        "collate_fn=dict(type='whole_batch')"
     )
