@@ -109,13 +109,9 @@ def check_listings(
     decode: bool | None = False,
     ignored: frozenset[str] = frozenset(),
 ) -> Checked:
-    """Check the samples of some splits.
+    """Check the samples of some splits with ``map`` or :func:`in_parallel`.
 
-    Args:
-        listings: the splits.
-        parallel: ``map``, or :func:`in_parallel`.
-        decode: whether to decode images; None to read only images whose annotations state doubtful sizes.
-        ignored: kinds of error that are intended.
+    ``decode`` is None to read only images whose annotations state doubtful sizes; else see :func:`check_data`.
     """
     checked = Checked(Report(ignored=ignored), listings)
     report = checked.report

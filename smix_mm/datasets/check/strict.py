@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Iterable, Sequence
 
 import mmcv
 import mmengine.fileio as fileio
@@ -51,9 +51,7 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
     """
     correct_readers()
     for part in parts:
-        loader = cfg.get(f"{part}_dataloader")
-        for owner in _with_pipeline((loader or {}).get("dataset")):
-            owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
+        _make_pipelines_strict((cfg.get(f"{part}_dataloader") or {}).get("dataset"), part == "train")
     splits = find_splits(cfg, parts, strict=False)
     # mmpretrain lists folders itself, and without defusedxml MMDetection itself reports bad XML files.
     unread = ("folders", "voc") if find_spec("defusedxml") is None else ("folders",)
@@ -77,13 +75,14 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
     return notes
 
 
-def _with_pipeline(settings: Any) -> Iterator[Any]:
+def _make_pipelines_strict(settings: Any, fix: bool) -> None:
+    """Change the pipelines of a dataset and of those inside it."""
     if isinstance(settings, dict):
         if isinstance(settings.get("pipeline"), (list, tuple)):
-            yield settings
+            settings["pipeline"] = _strict(settings["pipeline"], fix)
         settings = [value for name, value in settings.items() if name != "pipeline"]
     for one in settings if isinstance(settings, (list, tuple)) else ():
-        yield from _with_pipeline(one)
+        _make_pipelines_strict(one, fix)
 
 
 def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:

@@ -45,12 +45,8 @@ class BoxImage:
 
 @dataclass
 class BoxData:
-    """Detection data in any format.
-
-    Attributes:
-        classes: their names, in the order of the labels.
-        splits: the images of each split (``"train"``, ``"val"`` ...), each with its boxes.
-        notes: what the conversion changes, with its number.
+    """Detection data in any format: class names in the order of the labels, images by split (``"train"``, ``"val"``
+    ...), and what a conversion changes, with its number.
     """
 
     classes: tuple[str, ...]

@@ -31,7 +31,7 @@ def prepare_data(
     sources: Sequence[str | Path] = (),
     log: Log = print,
 ) -> Path:
-    """Put a data set where the configs look for it.
+    """Put a data set where the configs look for it, and return its folder.
 
     Downloaded archives stay in ``<root>/downloads``. Existing folders are not touched. Interrupted work is resumed:
     a download in the middle of the file, if the server supports this, and ImageNet's training images after the
@@ -42,9 +42,6 @@ def prepare_data(
         root: the folder of all data sets.
         sources: archives, or folders of archives with their official names, to use instead of a download.
         log: called with messages about what was done.
-
-    Returns:
-        The folder of the data set.
 
     Raises:
         UsageError: an unknown data set, or a source that does not exist.
@@ -65,17 +62,13 @@ def pack_data(
 ) -> Path:
     """Pack ``<root>/<name>/<split>/<class>/`` into ``<root>/<name>-packed/``: one LMDB for each split, smaller images.
 
-    Interrupted work is resumed. A finished folder is not touched, and the images stay where they are.
+    Interrupted work is resumed. A finished folder is not touched, and the images stay where they are. Returns the
+    packed folder.
 
     Args:
-        name: ``'imagenet'`` or ``'tiny-imagenet'``.
-        root: the folder of all data sets.
+        name, root, log: as for :func:`prepare_data`; ``'imagenet'`` or ``'tiny-imagenet'``.
         short_side: of the packed images, pixels; smaller JPEGs are stored as they are. Defaults to 256.
         quality: of the JPEGs, 1 to 100. Defaults to 95.
-        log: called with messages about what was done.
-
-    Returns:
-        The packed folder.
 
     Raises:
         UsageError: another data set, an argument is out of range, or the interrupted work had other options.
@@ -94,15 +87,9 @@ def pack_data(
 
 
 def check_prepared(name: str, root: str | Path = "data", *, packed: bool = False) -> CheckResult:
-    """Count the files and classes of a data set under ``root``, and open every image.
+    """Count the images and classes of a data set, as :func:`prepare_data` names it, and open every image.
 
-    Args:
-        name: a key of :data:`DATA_SETS`.
-        root: the folder of all data sets.
-        packed: check what :func:`pack_data` wrote instead: every record against its CRC-32. Defaults to False.
-
-    Raises:
-        UsageError: an unknown data set.
+    With ``packed``, check what :func:`pack_data` wrote instead: every record against its CRC-32.
     """
     data_set = _data_set(name, root)
     return check_packed(name, _packed(name, root), EXPECTED[name]) if packed else data_set.check()

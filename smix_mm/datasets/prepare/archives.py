@@ -26,6 +26,7 @@ from ...utils.progress import Progress, open_with_progress
 TIMEOUT = 10.0
 """Seconds to wait for a server."""
 _BLOCK = 1 << 20
+_ADVICE = "run this again later, or download {} elsewhere and name it with --from"
 # What damaged headers and contents raise, among them NotImplementedError for a compression that is not known.
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
@@ -48,11 +49,6 @@ class Archive:
     md5: str | None = None
     url: str | None = None
     by_hand: str = ""
-
-    @property
-    def advice(self) -> str:
-        """What to do after a failed download."""
-        return f"run this again later, or download {self.name} elsewhere and name it with --from"
 
     def wrong_md5(self, path: Path) -> str | None:
         """The MD5 of a file if it is not that of the archive."""
@@ -106,7 +102,7 @@ def download(archive: Archive, path: Path) -> None:
         part.unlink()
         raise DataError(
             f"the download of {archive.url} should have the MD5 {archive.md5}, got {found}: it is damaged or another "
-            f"file and was deleted; {archive.advice}"
+            f"file and was deleted; {_ADVICE.format(archive.name)}"
         )
     os.replace(part, path)
     sync_folder(path.parent)
@@ -126,7 +122,7 @@ def _open(archive: Archive, start: int) -> HTTPResponse | None:
             return None
         else:
             why = f"{host} returned {error.code} ({error.reason}) for {archive.url}"
-        raise DataError(f"{why}; {archive.advice}") from None
+        raise DataError(f"{why}; {_ADVICE.format(archive.name)}") from None
 
 
 def _receive(response: HTTPResponse, part: Path, name: str) -> None:
