@@ -86,13 +86,16 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
             is none at all.
     """
     found: dict[Split, list[str]] = {}
+    head = (cfg.get("model") or {}).get("head")
+    number = head.get("num_classes") if isinstance(head, Mapping) else None
+    number = number if isinstance(number, int) and number > 0 else None
     for part in parts:
         loader = cfg.get(f"{part}_dataloader") or {}
         for dataset in inner_datasets(loader.get("dataset") or {}):
             classes = _classes(dataset, part)
             if strict and "://" in str(dataset.get("data_root")):
                 raise DataError(f"data_root should be a local folder, got {dataset['data_root']}")
-            split = _split(dataset, classes, _num_classes(cfg))
+            split = _split(dataset, classes, number)
             if split is not None:
                 found.setdefault(split, []).append(part)
             elif strict:
@@ -197,12 +200,6 @@ def _classes(dataset: Mapping[str, Any], part: str) -> tuple[str, ...] | None:
     except (OSError, ValueError, TypeError):
         fix = f"for one class write ({given!r},) with its comma" if isinstance(given, str) else "write them as a list"
         raise DataError(f"{where} should be names or a text file, got {given!r}, which is neither; {fix}") from None
-
-
-def _num_classes(cfg: Mapping[str, Any]) -> int | None:
-    head = (cfg.get("model") or {}).get("head")
-    number = head.get("num_classes") if isinstance(head, Mapping) else None
-    return number if isinstance(number, int) and number > 0 else None
 
 
 def _follows_exif(steps: Iterable[Mapping[str, Any]]) -> bool:

@@ -129,20 +129,18 @@ class StrictLoadImage(LoadImageFromFile):
 
     def _read(self, path: str) -> bytes:
         """The bytes of a file, or of a record of another backend, which have to be whole."""
+        database = (self.backend_args or {}).get("db_path", "")
         try:
             content = fileio.get(path, backend_args=self.backend_args)
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            raise _error(path, "does not exist" if missing else f"cannot be read ({error.strerror or error})") from None
         except ImportError as error:
             raise PackageError(f"image {path} cannot be read: {first_line(error)}") from None
-        except Exception as error:
-            if (self.backend_args or {}).get("backend") != "lmdb":
-                raise
-            # lmdb has its own errors, and its keys are ASCII.
-            raise _error(path, f"cannot be read from {self.backend_args['db_path']} ({first_line(error)})") from None
+        except FileNotFoundError:
+            content = None
+        except Exception as error:  # every backend has its own errors
+            reason = getattr(error, "strerror", None) or first_line(error)
+            raise _error(path, f"cannot be read{database and f' from {database}'} ({reason})") from None
         if content is None:
-            raise _error(path, f"does not exist in {self.backend_args['db_path']}")
+            raise _error(path, f"does not exist{database and f' in {database}'}")
         if not is_whole(content):
             raise _error(path, f"is truncated: it ends after {len(content)} bytes")
         return content

@@ -40,12 +40,10 @@ EXPECTED = {
     "cifar100": Counts(100, dict(train=50_000, test=10_000), _CIFAR),
     "tiny-imagenet": Counts(200, dict(train=100_000, val=10_000), "Stanford CS231n, Tiny ImageNet Challenge"),
     "imagenet": Counts(1000, dict(train=1_281_167, val=50_000), "Russakovsky et al., ILSVRC, IJCV 2015"),
-    "voc2007": Counts(
-        20, dict(JPEGImages=9_963, trainval=5_011, test=4_952), "Everingham et al., PASCAL VOC, IJCV 2010"
-    ),
+    "voc2007": Counts(20, dict(trainval=5_011, test=4_952), "Everingham et al., PASCAL VOC, IJCV 2010"),
     "coco": Counts(80, dict(train2017=118_287, val2017=5_000), "Lin et al., Microsoft COCO, ECCV 2014; split of 2017"),
     # Its development kit counts 11,530 images that have a usable object; the list has 11,540 lines.
-    "voc2012": Counts(20, dict(JPEGImages=17_125, trainval=11_540), "files and lines of VOCtrainval_11-May-2012.tar"),
+    "voc2012": Counts(20, dict(trainval=11_540), "lines of VOCtrainval_11-May-2012.tar"),
 }
 
 
@@ -132,10 +130,6 @@ class DataSet(ABC):
         """What to check: class folders, unless a subclass has annotations."""
         return [Split((name,), "folders", "", "", str(self.folder / name)) for name in self.expected.images]
 
-    def counts(self) -> dict[str, int]:
-        """Numbers of images that are those of no split."""
-        return {}
-
     def check(self) -> CheckResult:
         """Count images and classes, and open every image that is in a class folder or listed."""
         listings = [list_samples(split) for split in self.splits()]
@@ -146,7 +140,7 @@ class DataSet(ABC):
             classes.update(Path(sample.name).parts[0] for sample in listing.samples if listing.folders)
             classes.update(name for annotation in checked.annotations(listing) for name in annotation.labels)
         result = CheckResult(self.name)
-        result.compare({**self.counts(), **checked.report.images}, self.expected, len(classes))
+        result.compare(checked.report.images, self.expected, len(classes))
         if len(classes) != self.expected.classes:
             result.errors.append(f"{_count(len(classes), 'class')} found, expected {self.expected.classes}")
         for one in checked.report.findings:

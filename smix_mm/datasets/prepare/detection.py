@@ -8,7 +8,6 @@ from ..check.splits import Split
 from .archives import Archive
 from .data_set import DataSet
 
-_IMAGES = "JPEGImages"
 _HOST = "http://images.cocodataset.org"
 # The host publishes no MD5; these are those of PaddleDetection's list of downloads.
 _ARCHIVES = {
@@ -37,12 +36,8 @@ class Voc(DataSet):
 
     def splits(self) -> list[Split]:
         lists, root = self.folder / "ImageSets/Main", str(self.folder)
-        folders = (str(self.folder / _IMAGES), str(self.folder / "Annotations"))
-        names = [name for name in self.expected.images if name != _IMAGES]
-        return [Split((name,), "voc", root, str(lists / f"{name}.txt"), *folders) for name in names]
-
-    def counts(self) -> dict[str, int]:
-        return {_IMAGES: sum(1 for _ in (self.folder / _IMAGES).glob("[!.]*.jpg"))}
+        folders = (str(self.folder / "JPEGImages"), str(self.folder / "Annotations"))
+        return [Split((name,), "voc", root, str(lists / f"{name}.txt"), *folders) for name in self.expected.images]
 
 
 class Coco(DataSet):
