@@ -24,6 +24,11 @@ class Listing:
     folders: tuple[str, ...] = ()
     coco: CocoFile | None = None
 
+    def labels(self) -> list[int]:
+        """The class number of each sample, by its folder."""
+        numbers = {name: number for number, name in enumerate(self.folders)}
+        return [numbers[sample.name.partition(os.sep)[0]] for sample in self.samples]
+
     def add(self, kind: str, detail: str) -> None:
         """Add a finding about the split file or folder."""
         self.findings.append(Finding(kind, self.split.file, detail, self.split.parts))
@@ -74,6 +79,7 @@ def _walk_folders(listing: Listing) -> None:
                     listing.samples.append(Sample(os.path.relpath(path, split.images), path))
                 elif name[0] != ".":
                     unread[os.path.splitext(name)[1].lower()].append(path)
+        listing.samples[before:] = sorted(listing.samples[before:], key=lambda sample: sample.name)
         of_class = os.path.join(split.images, top) if top else split.images
         for suffix, paths in sorted(unread.items()):
             if detail := _describe_unread(split, suffix, len(paths), paths[0]):

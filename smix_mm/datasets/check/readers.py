@@ -22,7 +22,7 @@ from .findings import Finding
 from .images import check_image
 from .listing import list_samples
 from .splits import Split
-from .text import EncodingError, text_lines
+from .text import ORDER_ADVICE, EncodingError, describe_categories, text_lines
 from .voc import is_doubtful, size_texts, stated_size
 
 _done: list[bool] = []
@@ -76,10 +76,15 @@ def _correct_xml(module: ModuleType) -> None:
 
 
 def _correct_coco(module: ModuleType) -> None:
-    """As for XML."""
+    """As for XML; and categories by which labels would get the names of other classes are refused."""
     dataset, original = module.CocoDataset, module.CocoDataset.parse_data_info
 
     def parse_data_info(self: Any, raw_data_info: dict) -> Any:
+        if not getattr(self, "_categories_checked", False) and type(self).load_data_list is dataset.load_data_list:
+            names = [one["name"] for one in self.coco.cats.values()]
+            if why := describe_categories(names, self.metainfo["classes"]):
+                raise DataError(f"{self.ann_file} {why}; {ORDER_ADVICE}")
+            self._categories_checked = True
         if self.backend_args:
             return original(self, raw_data_info)
         info, boxes = raw_data_info["raw_img_info"], raw_data_info["raw_ann_info"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 import mmcv
 import mmengine.fileio as fileio
@@ -46,12 +46,15 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
         Warnings, for the Runner's log: on what is wrong, and on what a dataset's filter leaves out.
 
     Raises:
-        DataError: a split file or an annotation cannot be used, nothing is left of a set, or class names are a string;
-            the message names it.
+        DataError: a split file or an annotation cannot be used, nothing is left of a set, class names are a string,
+            or a test pipeline resizes the boxes to compare with; the message names it.
     """
     correct_readers()
     for part in parts:
-        _make_pipelines_strict((cfg.get(f"{part}_dataloader") or {}).get("dataset"), part == "train")
+        for owner in _with_pipeline((cfg.get(f"{part}_dataloader") or {}).get("dataset")):
+            if part != "train":
+                _check_order(cfg, part, owner["pipeline"])
+            owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
     splits = find_splits(cfg, parts, strict=False)
     # mmpretrain lists folders itself, and without defusedxml MMDetection itself reports bad XML files.
     unread = ("folders", "voc") if find_spec("defusedxml") is None else ("folders",)
@@ -75,14 +78,28 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
     return notes
 
 
-def _make_pipelines_strict(settings: Any, fix: bool) -> None:
-    """Change the pipelines of a dataset and of those inside it."""
+def _check_order(cfg: Config, part: str, pipeline: Iterable[Any]) -> None:
+    """Refuse boxes to compare with that are resized, because detectors return boxes in the original image."""
+    metrics = cfg.get(f"{part}_evaluator") or ()
+    metrics = metrics.get("metrics", metrics) if isinstance(metrics, dict) else metrics
+    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    if any(isinstance(one, dict) and type_name(one) in ("DetectionMetric", "VOCMetric") for one in metrics):
+        steps = [type_name(step) for step in pipeline if isinstance(step, dict)]
+        after = steps[steps.index("LoadAnnotations") :] if "LoadAnnotations" in steps else []
+        if moving := [name for name in after if "Resize" in name or "Crop" in name or "Flip" in name]:
+            raise DataError(
+                f"the pipeline of {part}_dataloader should load annotations after {moving[-1]}, got LoadAnnotations "
+                f"before it, so the metric would compare resized boxes with boxes in the original image"
+            )
+
+
+def _with_pipeline(settings: Any) -> Iterator[Any]:
     if isinstance(settings, dict):
         if isinstance(settings.get("pipeline"), (list, tuple)):
-            settings["pipeline"] = _strict(settings["pipeline"], fix)
+            yield settings
         settings = [value for name, value in settings.items() if name != "pipeline"]
     for one in settings if isinstance(settings, (list, tuple)) else ():
-        _make_pipelines_strict(one, fix)
+        yield from _with_pipeline(one)
 
 
 def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:

@@ -164,7 +164,6 @@ def _read_folder(folder: Path) -> Images:
         if one.kind in ("empty-split", "empty-class"):
             raise ValueError(f"{one.file} {one.detail}")
     paths = [sample.image for sample in listing.samples]
-    labels = [listing.folders.index(Path(sample.name).parts[0]) for sample in listing.samples]
     with ThreadPoolExecutor() as readers:
         images = list(readers.map(_read_image, paths))
     for path, image in zip(paths, images):
@@ -173,7 +172,7 @@ def _read_folder(folder: Path) -> Images:
                 f"images should have one size, got {image.shape[2]}x{image.shape[1]} pixels in {path} and "
                 f"{images[0].shape[2]}x{images[0].shape[1]} in {paths[0]}"
             )
-    return np.stack(images), np.array(labels, np.int64), listing.folders
+    return np.stack(images), np.array(listing.labels(), np.int64), listing.folders
 
 
 def _read_image(path: str) -> np.ndarray:

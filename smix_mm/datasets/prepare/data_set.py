@@ -137,7 +137,7 @@ class DataSet(ABC):
         checked = check_listings(listings, partial(in_parallel, label="images"), decode=True)
         classes = set[str]()
         for listing in listings:
-            classes.update(Path(sample.name).parts[0] for sample in listing.samples if listing.folders)
+            classes.update(listing.folders[number] for number in (listing.labels() if listing.folders else ()))
             classes.update(name for annotation in checked.annotations(listing) for name in annotation.labels)
         result = CheckResult(self.name)
         result.compare(checked.report.images, self.expected, len(classes))

@@ -16,6 +16,8 @@ from ...utils.files import sync_folder, write_json, write_text
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import is_whole, read_size
+from ..check.listing import list_samples
+from ..check.splits import Split
 from .data_set import SHOWN, CheckResult, Counts, Log
 
 SHORT_SIDE = 256
@@ -52,7 +54,7 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
             f"{short_side} and {quality}; give the same ones, or delete that folder to start again"
         )
     write_json(begun, settings)
-    classes: list[str] = []
+    classes: tuple[str, ...] = ()
     for split in splits:
         names, samples = _samples(folder / split)
         if classes and names != classes:
@@ -66,22 +68,16 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
     sync_folder(target.parent)
 
 
-def _samples(folder: Path) -> tuple[list[str], list[tuple[str, int]]]:
-    """Class folders, and keys with class numbers, as mmpretrain finds them."""
-    from mmpretrain.datasets.custom import find_folders, get_samples
-
-    from ..check.splits import EXTENSIONS
-
-    if not folder.is_dir():
-        raise DataError(f"{folder} does not exist; run this without --pack first")
-    classes, numbers = find_folders(str(folder))
-    samples, _ = get_samples(str(folder), numbers, lambda name: name.lower().endswith(EXTENSIONS))
-    if not samples:
-        raise DataError(f"{folder} contains no class folder with images")
-    odd = [key for key, _ in samples if not key.isascii() or key != key.strip() or "\n" in key]
-    if odd:
+def _samples(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, int]]]:
+    """Class folders, and keys with class numbers, in the order in which mmpretrain reads them."""
+    listing = list_samples(Split(("train",), "folders", "", "", str(folder)))
+    for one in listing.findings:
+        if one.kind in ("missing-split", "empty-split"):
+            raise DataError(f"{folder} {one.detail}; run this without --pack first")
+    keys = [sample.name for sample in listing.samples]
+    if odd := [key for key in keys if not key.isascii() or key != key.strip() or "\n" in key]:
         raise DataError(f"names of images to pack should be ASCII without line breaks, got {first_few(odd, SHOWN)}")
-    return classes, samples
+    return listing.folders, list(zip(keys, listing.labels()))
 
 
 def _pack_split(folder: Path, database: Path, keys: list[str], settings: dict[str, int]) -> None:

@@ -307,6 +307,8 @@ def test_categories_in_another_order_than_the_classes_are_refused_everywhere_and
     )
     with pytest.raises(DataError, match=reason):
         make_strict(coco.config())
+    with pytest.raises(DataError, match=reason):
+        built(coco.dataset(part))
     (finding,) = [one for one in preflight(coco.config()) if "categories" in one.problem]
     assert (
         finding.level == "contradiction" and "rewrite the file: python tools/check_data.py CONFIG --fix" in finding.fix

@@ -68,6 +68,18 @@ def test_datasets_inside_wrappers_and_transforms_given_as_classes_are_made_stric
     assert found == dict(type="StrictLoadImage", to_float32=True)
 
 
+@pytest.mark.parametrize("metric, refused", [("DetectionMetric", 1), ("mmdet.VOCMetric", 1), ("CocoMetric", 0)])
+def test_a_test_pipeline_that_resizes_the_boxes_to_compare_with_is_refused(detector, metric, refused):
+    detector.test_evaluator = [dict(type=metric)]
+    load, resize, annotations, *rest = detector.test_dataloader.dataset.pipeline
+    detector.test_dataloader.dataset.pipeline = [load, annotations, resize, *rest]
+    if refused:
+        with pytest.raises(DataError, match="test_dataloader should load annotations after Resize, got Load"):
+            make_strict(detector, parts=("test",))
+    else:
+        make_strict(detector, parts=("test",))
+
+
 DEFECTS = {
     "missing-annotation": lambda path: path.unlink(),
     "malformed-xml": lambda path: path.write_text(path.read_text()[:200]),
