@@ -65,7 +65,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "BatchLinearClsHead": "models.label_batch",
             "InMemoryClsDataPreprocessor": "datasets.in_memory.preprocessor",
             "RecursiveMixClassifier": "batch_augments.recursive_mix",
-            "ReflectClsDataPreprocessor": "datasets.in_memory.reflect_padding",
+            "ReflectClsDataPreprocessor": "datasets.in_memory.preprocessor",
             "WideResNet": "models.wide_resnet",
         },
         "TRANSFORMS": {

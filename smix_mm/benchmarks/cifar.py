@@ -16,7 +16,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.benchmark import timer
 
-from ..datasets.in_memory.reading import CIFAR10
+from ..datasets.in_memory.dataset import CIFAR10
 from ..engine.launch import build_runner, load_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table

@@ -16,9 +16,8 @@ from mmengine.dataset import Compose
 from mmengine.registry import FUNCTIONS
 from torch.utils.data import DataLoader, Dataset
 
-from ..datasets.check.splits import inner_datasets
+from ..datasets.check.splits import EXTENSIONS, inner_datasets
 from ..datasets.check.strict import make_strict
-from ..datasets.in_memory.reading import EXTENSIONS
 from ..datasets.prepare.pack import QUALITY, SHORT_SIDE, pack
 from ..datasets.training_batches import read_classification_config
 from ..engine.resume.sample_seeds import SeededDataLoader, seed_samples

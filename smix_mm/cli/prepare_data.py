@@ -15,7 +15,6 @@ from ..utils.errors import CheckpointError, DataError
 
 EXAMPLES = """examples:
   python tools/prepare_data.py cifar10 --check
-  python tools/prepare_data.py cifar100 --as-folder
   python tools/prepare_data.py voc2007 --root /data --from VOCtrainval_06-Nov-2007.tar VOCtest_06-Nov-2007.tar
   python tools/prepare_data.py coco --check
   python tools/prepare_data.py released-backbones --from model_best.pth.tar --check
@@ -42,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ARCHIVE",
         help="archives that you have already, or a folder of them",
     )
-    parser.add_argument("--as-folder", action="store_true", help="CIFAR: write the images as PNG files too")
     parser.add_argument("--pack", action="store_true", help="pack ImageNet's files into large ones of smaller images")
     parser.add_argument(
         "--short-side", type=int, default=SHORT_SIDE, help=f"of packed images, pixels (default: {SHORT_SIDE})"
@@ -55,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     # Data that is packed already does not need its files any more.
     packed = options.pack and (Path(options.root) / f"{options.name}-packed").is_dir()
     if not packed:
-        prepare_data(options.name, options.root, sources=options.sources, as_folder=options.as_folder, log=log)
+        prepare_data(options.name, options.root, sources=options.sources, log=log)
     if options.pack:
         pack_data(options.name, options.root, short_side=options.short_side, quality=options.quality, log=log)
     if not options.check:

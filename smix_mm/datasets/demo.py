@@ -5,7 +5,6 @@ The scans come inside scikit-learn, the photographs inside scikit-image's wheel.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from contextlib import suppress
@@ -232,19 +231,3 @@ def _write_image(folder: Path, split: str, index: int, painter: Painter) -> None
     _write(folder / f"Annotations/{stem}.xml", xml.encode())
     jpg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
     _write(folder / f"JPEGImages/{stem}.jpg", jpg.tobytes())
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line of :func:`make_digit_scenes`."""
-    example = "example: python -m smix_mm.datasets.demo data/digits --seed 0"
-    parser = argparse.ArgumentParser(description="Write the demo data: digits on photos.", epilog=example)
-    parser.add_argument("out", help="folder to create")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all randomness (default: 0)")
-    try:
-        make_digit_scenes(**vars(parser.parse_args(argv)))
-    except (FileExistsError, ValueError) as error:
-        parser.error(str(error))
-
-
-if __name__ == "__main__":
-    main()

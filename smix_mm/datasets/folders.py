@@ -13,8 +13,13 @@ from ..utils.errors import DataError
 _SUFFIX = ".unpacking"
 
 
-def require_new_folder(out: Path, sources: Iterable[str | Path]) -> None:
-    """Raise a DataError unless ``out`` does not exist, or is an empty folder, and is inside none of the sources."""
+@contextmanager
+def new_folder(out: Path, sources: Iterable[str | Path]) -> Iterator[Path]:
+    """A folder beside ``out`` to fill, which becomes ``out`` on leaving, unless the block raises.
+
+    Raises:
+        DataError: ``out`` exists and is not an empty folder, or it is inside a source.
+    """
     for source in sources:
         # Compared as files, because of links and of file systems that ignore case.
         above = [place for place in (out, *out.parents) if place.exists()]
@@ -22,6 +27,13 @@ def require_new_folder(out: Path, sources: Iterable[str | Path]) -> None:
             raise DataError(f"{out} is inside the data root {source}; name a folder outside of it")
     if os.path.lexists(out) and (out.is_symlink() or not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} already exists; name a new folder")
+    with temporary_folder(out) as work:
+        yield work
+        # After a power loss, an empty file would be valid in some formats.
+        os.sync()
+        if out.exists():
+            out.rmdir()
+        work.rename(out)
 
 
 @contextmanager

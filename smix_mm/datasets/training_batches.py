@@ -37,15 +37,14 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
     """Read a config of mmpretrain with settings that override it, and make mmpretrain the default scope.
 
     Raises:
-        ValueError: the file does not exist, or is not a classification config.
+        UsageError: the file does not exist, or cannot be read.
+        ValueError: it is not a classification config.
     """
     from mmengine.registry import init_default_scope
 
     from ..utils.config import read_config
     from .check.readers import correct_readers
 
-    if not Path(path).is_file():
-        raise ValueError(f"config {path} does not exist; give a config file, such as one under configs/")
     cfg = read_config(path, cfg_options)
     scope = cfg.get("default_scope", "mmpretrain")
     if scope != "mmpretrain" or cfg.get("train_dataloader") is None:
@@ -150,12 +149,10 @@ def unnormalizer(preprocessor: Any) -> Any:
     from .in_memory.preprocessor import InMemoryClsDataPreprocessor
 
     rgb = preprocessor.to_rgb or isinstance(preprocessor, InMemoryClsDataPreprocessor)
-    normalises = hasattr(preprocessor, "mean")
-    return SaliencyMix(
-        mean=preprocessor.mean.flatten().tolist() if normalises else (0, 0, 0),
-        std=preprocessor.std.flatten().tolist() if normalises else (1, 1, 1),
-        channel_order="rgb" if rgb else "bgr",
-    )
+    mean, std = (0, 0, 0), (1, 1, 1)
+    if hasattr(preprocessor, "mean"):
+        mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
+    return SaliencyMix(mean=mean, std=std, channel_order="rgb" if rgb else "bgr")
 
 
 def training_images(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..datasets.convert.find import coco_files, image_folder, is_yolo
+from ..datasets.convert.read import coco_files, image_folder
+from ..datasets.convert.yolo import yolo_settings
 from ..utils.errors import DataError
 from ..utils.text import first_few
 
@@ -41,7 +42,7 @@ def find_layout(root: Path) -> Layout:
     if (root / "Annotations").is_dir():
         return _voc(root)
     coco = _coco(root)
-    if coco is None and is_yolo(root):
+    if coco is None and yolo_settings(root) is not None:
         raise DataError(
             f"{root} is in YOLO format, which MMDetection does not read; convert it first: "
             f"python tools/convert_data.py {root} {root}-coco --to coco"

@@ -29,7 +29,6 @@ def in_parallel(
     *,
     jobs: int | None = None,
     label: str = "done",
-    initializer: Callable[[], None] | None = None,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for every item, in order, with progress on stderr, which begins with ``label``.
 
@@ -37,7 +36,6 @@ def in_parallel(
         function: a function that can be pickled.
         items: its arguments.
         jobs: number of processes. Defaults to one per usable core.
-        initializer: called once in each process.
 
     Raises:
         DataError: a process was killed, for example because memory ran out.
@@ -47,7 +45,7 @@ def in_parallel(
     methods = multiprocessing.get_all_start_methods()
     # A forked process need not import everything again.
     context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    pool = ProcessPoolExecutor(jobs or usable_cores(), context, _initialize, (initializer,))
+    pool = ProcessPoolExecutor(jobs or usable_cores(), context, _ignore_interrupts)
     try:
         # The processes start before the progress bar starts its thread: forking a process with threads is unsafe.
         yield from track(pool.map(function, items, chunksize=_CHUNK), label, len(items))
@@ -59,7 +57,5 @@ def in_parallel(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _initialize(initializer: Callable[[], None] | None) -> None:
+def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    if initializer is not None:
-        initializer()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -274,12 +273,3 @@ def test_manifest_hash_changes_with_the_images(data, tmp_path):
     other = json.loads((tmp_path / "other/manifest.json").read_text())
     assert len(manifest["sha256"]) == 64 and manifest["sha256"] != other["sha256"]
     assert manifest["images"]["detection train"] == 12 and manifest["seed"] == 0
-
-
-def test_command_line_makes_the_data_and_reports_a_foreign_folder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(digits, "make_digit_scenes", partial(make_digit_scenes, **SMALL))
-    digits.main([str(tmp_path / "digits"), "--seed", "3"])
-    assert json.loads((tmp_path / "digits/manifest.json").read_text())["seed"] == 3
-    with pytest.raises(SystemExit):
-        digits.main([str(tmp_path / "digits"), "--seed", "4"])
-    assert "something other than the demo data" in capsys.readouterr().err

@@ -365,7 +365,7 @@ def small_coco(smix_data, tmp_path, monkeypatch) -> Path:
 
     from mmdet.datasets import CocoDataset
 
-    from smix_mm.datasets.prepare import coco, prepare_data
+    from smix_mm.datasets.prepare import detection, prepare_data
 
     voc, archives = smix_data / "VOCdevkit/VOC2007", tmp_path / "archives"
     archives.mkdir()
@@ -388,8 +388,8 @@ def small_coco(smix_data, tmp_path, monkeypatch) -> Path:
             categories = [dict(id=1 + number, name=name) for number, name in enumerate(classes)]
             content = dict(images=images, annotations=objects, categories=categories)
             annotations.writestr(f"annotations/instances_{target}.json", json.dumps(content))
-    unchecked = {part: (name, None, place) for part, (name, _, place) in coco._ARCHIVES.items()}
-    monkeypatch.setattr(coco, "_ARCHIVES", unchecked)
+    unchecked = {part: (name, None, place) for part, (name, _, place) in detection._ARCHIVES.items()}
+    monkeypatch.setattr(detection, "_ARCHIVES", unchecked)
     return prepare_data("coco", tmp_path / "data", sources=[archives])
 
 

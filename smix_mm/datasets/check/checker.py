@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from typing import Any, Collection, Iterator, Mapping, NamedTuple
+from functools import partial
+from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple, Sequence
 
 from ...utils.errors import DataError
 from ...utils.files import file_hash
 from ...utils.parallel import in_parallel
-from .findings import ERRORS, Finding, Problem, Report, printable
-from .images import ImageInfo, capture_decoder_warnings, check_image
-from .left import Tally, describe_left_out, nothing_left
+from .coco import read_objects
+from .findings import ERRORS, Finding, Report, printable
+from .images import ImageInfo, check_image
 from .listing import Listing, compare_folders, list_samples
-from .objects import read_objects
 from .splits import PARTS, Sample, Split, find_splits
-
-
-class Task(NamedTuple):
-    """One image, its annotation, and how to check them."""
-
-    sample: Sample
-    classes: tuple[str, ...]
-    follow_exif: bool
-    decode: bool
-    ignored: frozenset[str]
+from .text import describe_unknown
+from .voc import Annotation, is_doubtful
 
 
 class SampleCheck(NamedTuple):
-    """The problems of a sample, the properties of its image, and the usable boxes and the tally of its annotation."""
+    """The properties of a sample's image, and its annotation without its root; None without an annotation."""
 
-    problems: list[Problem]
     image: ImageInfo
-    boxes: int = 0
-    tally: Tally | None = None
+    annotation: Annotation | None
+
+    @property
+    def problems(self) -> list[Finding]:
+        """What is wrong with both."""
+        return self.image.problems + (self.annotation.problems if self.annotation else [])
 
 
 @dataclass
@@ -43,49 +38,39 @@ class Checked:
     Attributes:
         report: what was found, as text and for JSON.
         listings: the splits of the config with their samples.
-        decode: whether images were decoded.
-        samples: the result of each sample, see :meth:`of`.
+        samples: the result of each sample of each split.
         leaked: training images that are also in another split.
     """
 
     report: Report
     listings: list[Listing]
-    decode: bool = False
-    samples: dict[Task, SampleCheck] = field(default_factory=dict)
+    samples: dict[tuple[Split, Sample], SampleCheck] = field(default_factory=dict)
     leaked: set[str] = field(default_factory=set)
 
-    def pairs(self) -> Iterator[tuple[Split, Sample]]:
-        """All samples with their split."""
-        return ((listing.split, sample) for listing in self.listings for sample in listing.samples)
+    def annotations(self, listing: Listing) -> list[Annotation]:
+        """The annotations of a split."""
+        results = (self.samples[listing.split, sample].annotation for sample in listing.samples)
+        return [annotation for annotation in results if annotation is not None]
 
-    def task(self, split: Split, sample: Sample) -> Task:
-        """How a sample is checked; the same in two splits if both read it in the same way."""
-        classes = split.classes if sample.annotation and split.classes else ()
-        # The image's name in a split file makes no difference.
-        same = replace(sample, name="", line="")
-        return Task(same, classes, split.follow_exif, self.decode, self.report.ignored)
-
-    def of(self, split: Split, sample: Sample) -> SampleCheck:
-        """The result of a sample."""
-        return self.samples[self.task(split, sample)]
+    def fatal(self, split: Split, sample: Sample) -> list[Finding]:
+        """The errors of a sample that leave it out."""
+        problems = self.samples[split, sample].problems
+        return [problem for problem in problems if self.report.is_error(problem.kind) and not problem.fixed]
 
     def require_samples(self) -> None:
         """Raise a DataError if a training or an evaluation would have no sample or no object left."""
         for listing in self.listings:
-            split, samples = listing.split, listing.samples
-            if why := nothing_left(listing, [self.of(split, one).tally for one in samples if one.annotation]):
-                raise DataError(why)
-            fatal = [self.fatal(split, sample) for sample in samples]
-            if fatal and all(fatal):
-                problem, file = fatal[0][0], samples[0].annotation if fatal[0][0].in_annotation else samples[0].image
-                name = f"{split.file} ({', '.join(split.parts)})"
-                why = f"nothing is left of {name}: every sample has an error, the first: {file} {problem.detail}"
-                raise DataError(printable(why))
-
-    def fatal(self, split: Split, sample: Sample) -> list[Problem]:
-        """The errors of a sample that leave it out."""
-        problems = self.of(split, sample).problems
-        return [problem for problem in problems if self.report.is_error(problem.kind) and not problem.fixed]
+            name = f"nothing is left of {listing.split.file} ({', '.join(listing.split.parts)})"
+            if not listing.samples:
+                raise DataError(printable(f"{name}: {'; '.join(one.detail for one in listing.findings[:3])}"))
+            annotations = self.annotations(listing)
+            if why := _nothing_left(listing.split, annotations):
+                raise DataError(printable(f"{name} with {len(annotations)} images: {why}"))
+            fatal = [self.fatal(listing.split, sample) for sample in listing.samples]
+            if all(fatal):
+                first = fatal[0][0]
+                why = f"every sample has an error, the first: {first.file} {first.detail}"
+                raise DataError(printable(f"{name}: {why}"))
 
 
 def check_data(
@@ -111,51 +96,115 @@ def check_data(
         raise DataError(f"ignore should be kinds of errors ({', '.join(ERRORS)}), got {', '.join(unknown)}")
     listings = [list_samples(split) for split in find_splits(cfg)]
     compare_folders(listings)
-    checked = Checked(Report(ignored=frozenset(ignore)), listings, decode)
-    tasks = list(dict.fromkeys(checked.task(split, sample) for split, sample in checked.pairs()))
-    initializer = capture_decoder_warnings if decode else None
-    results = in_parallel(_check_sample, tasks, jobs=jobs, label="images", initializer=initializer)
-    checked.samples.update(zip(tasks, results))
-    _report_samples(checked)
+    parallel = partial(in_parallel, jobs=jobs, label="images")
+    checked = check_listings(listings, parallel, decode=decode, ignored=frozenset(ignore))
     _report_equal_images(checked, jobs)
     return checked
 
 
-def _check_sample(task: Task) -> SampleCheck:
-    image = check_image(task.sample.image, decode=task.decode, follow_exif=task.follow_exif)
-    if task.sample.annotation is None:
-        return SampleCheck(image.problems, image)
-    found = read_objects(task.sample, task.classes, size=image.size, rotated=image.rotated, ignore=task.ignored)
-    return SampleCheck([*image.problems, *found.problems], image, len(found.boxes), found.tally)
+def check_listings(
+    listings: list[Listing],
+    parallel: Callable[..., Iterator[SampleCheck]] = map,
+    *,
+    decode: bool | None = False,
+    ignored: frozenset[str] = frozenset(),
+) -> Checked:
+    """Check the samples of some splits with ``map`` or :func:`in_parallel`.
 
-
-def _report_samples(checked: Checked) -> None:
+    ``decode`` is None to read only images whose annotations state doubtful sizes; else see :func:`check_data`.
+    """
+    checked = Checked(Report(ignored=ignored), listings)
     report = checked.report
-    for listing in checked.listings:
-        split = listing.split
-        results = [checked.of(split, sample) for sample in listing.samples]
+    pairs = list(dict.fromkeys((listing.split, sample) for listing in listings for sample in listing.samples))
+    checked.samples.update(zip(pairs, parallel(partial(_check_sample, decode, ignored), pairs)))
+    for listing in listings:
+        split, annotations = listing.split, checked.annotations(listing)
         for part in split.parts:
-            report.images[part] = report.images.get(part, 0) + len(results)
-            if any(sample.annotation for sample in listing.samples):
-                report.boxes[part] = report.boxes.get(part, 0) + sum(result.boxes for result in results)
-        if left_out := describe_left_out(split, [one.tally for one in results if one.tally is not None]):
-            listing.add("filtered-out", left_out)
+            report.images[part] = report.images.get(part, 0) + len(listing.samples)
+            if annotations:
+                boxes = sum(len(annotation.boxes) for annotation in annotations)
+                report.boxes[part] = report.boxes.get(part, 0) + boxes
+        parsed = [annotation for annotation in annotations if annotation.parsed]
+        reasons = _left_out(split, parsed)[1]
+        if number := sum(count for count, _ in reasons):
+            why = "; ".join(f"{count} {reason}" for count, reason in reasons if count)
+            listing.add("filtered-out", f"{number} of {len(parsed)} images are left out of the training: {why}")
         report.findings += listing.findings
-        for sample, result in dict(zip(listing.samples, results)).items():
-            for problem in result.problems:
-                file = sample.annotation if problem.in_annotation and sample.annotation else sample.image
-                report.findings.append(Finding(problem.kind, file, problem.detail, split.parts))
+        for sample in dict.fromkeys(listing.samples):
+            problems = checked.samples[split, sample].problems
+            report.findings += [problem._replace(splits=split.parts) for problem in problems]
+    return checked
+
+
+def _check_sample(decode: bool | None, ignored: frozenset[str], pair: tuple[Split, Sample]) -> SampleCheck:
+    split, sample = pair
+    image = ImageInfo([])
+    if decode is not None:
+        image = check_image(sample.image, decode=decode, follow_exif=split.follow_exif)
+    if sample.annotation is None:
+        return SampleCheck(image, None)
+    found = read_objects(sample, split.classes, size=image.size, rotated=image.rotated, ignore=ignored)
+    if decode is None and found.parsed:
+        outside = any(problem.kind == "box-outside" for problem in found.problems)
+        if outside or is_doubtful(found.size, (), split.filter.get("min_size") or 0):
+            size = check_image(sample.image, follow_exif=split.follow_exif).size
+            found = read_objects(sample, split.classes, size=size)
+    # To be returned by a process; and the entries of a whole COCO file need much memory.
+    return SampleCheck(image, replace(found, root=None, classes=None))
+
+
+def _left_out(split: Split, annotations: Sequence[Annotation]) -> tuple[list[Annotation], list[tuple[int, str]]]:
+    """What MMDetection's ``filter_cfg`` keeps, and numbers of images and reasons for the others."""
+    minimum = split.filter.get("min_size") or 0
+    large = [one for one in annotations if one.size is None or min(one.size) >= minimum]
+    kept = [one for one in large if one.boxes or not split.filter.get("filter_empty_gt")]
+    return kept, [
+        (len(annotations) - len(large), f"smaller than min_size={minimum}"),
+        (len(large) - len(kept), "without an object of the config's classes (filter_empty_gt)"),
+    ]
+
+
+def _nothing_left(split: Split, annotations: Sequence[Annotation]) -> str:
+    """Why annotations have nothing to train on or to evaluate, or an empty string if they have."""
+    if not annotations or not all(annotation.parsed for annotation in annotations):
+        return ""
+    kept, reasons = _left_out(split, annotations)
+    smallest = split.filter.get("bbox_min_size") or 0
+    pairs = [(box, hard) for one in kept for box, hard in zip(one.boxes, one.difficult)]
+    sides = [min(x2 - x1, y2 - y1) for (x1, y1, x2, y2), hard in pairs if not hard]
+    if any(side >= smallest for side in sides):
+        return ""
+    unknown = Counter(name for one in annotations for name in one.unknown)
+    difficult = sum(sum(one.difficult) for one in annotations)
+    if "train" not in split.parts and not unknown and not difficult:
+        return ""  # images without annotations may be tested for their predictions
+    shown = describe_unknown(unknown, split.classes or ())
+    reasons = [
+        (sum(unknown.values()), f"of its objects are of classes that the config does not name ({shown})"),
+        *reasons,
+        (difficult, "objects are difficult"),
+        (len(sides), f"boxes are smaller than bbox_min_size={smallest}"),
+    ]
+    return "; ".join(f"{number} {why}" for number, why in reasons if number) or "no annotation has a usable box"
 
 
 def _report_equal_images(checked: Checked, jobs: int | None) -> None:
     parts: dict[str, set[str]] = defaultdict(set)
     images: dict[str, ImageInfo] = {}
-    for split, sample in checked.pairs():
+    for (split, sample), result in checked.samples.items():
         parts[sample.image].update(split.parts)
-        images[sample.image] = checked.of(split, sample).image
-    for paths in _group_by_content(images, jobs):
-        training = sorted(path for path in paths if "train" in parts[path])
-        evaluated = sorted(path for path in paths if parts[path] - {"train"})
+        images[sample.image] = result.image
+    # Only files of equal length are read, unless all were decoded.
+    lengths = Counter(image.length for image in images.values())
+    alike = [path for path, image in images.items() if not image.digest and image.length and lengths[image.length] > 1]
+    hashes = dict(zip(alike, in_parallel(_hash, alike, jobs=jobs, label="content")))
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(images):
+        # An image without any hash equals only itself.
+        groups[images[path].digest or hashes.get(path) or f"path {path}"].append(path)
+    for paths in groups.values():
+        training = [path for path in paths if "train" in parts[path]]
+        evaluated = [path for path in paths if parts[path] - {"train"}]
         if training and evaluated:
             checked.leaked.update(training)
             where = evaluated[0]
@@ -165,25 +214,10 @@ def _report_equal_images(checked: Checked, jobs: int | None) -> None:
                 checked.report.findings.append(Finding("in-train-and-test", path, detail, ("train",)))
             continue
         for part in PARTS:
-            first, *others = sorted(path for path in paths if part in parts[path]) or [""]
+            first, *others = [path for path in paths if part in parts[path]] or [""]
             for path in others:
                 detail = f"has the content of {first}"
                 checked.report.findings.append(Finding("duplicate-image", path, detail, (part,)))
-
-
-def _group_by_content(images: Mapping[str, ImageInfo], jobs: int | None) -> list[list[str]]:
-    """Paths of equal images together; only files of equal length are read, unless all were decoded."""
-    lengths: dict[int, list[str]] = defaultdict(list)
-    for path, image in images.items():
-        if not image.digest:
-            lengths[image.length].append(path)
-    alike = [path for length, paths in lengths.items() if length and len(paths) > 1 for path in paths]
-    hashes = dict(zip(alike, in_parallel(_hash, alike, jobs=jobs, label="content")))
-    groups: dict[str, list[str]] = defaultdict(list)
-    for path, image in images.items():
-        # An image without any hash equals only itself.
-        groups[image.digest or hashes.get(path) or f"path {path}"].append(path)
-    return list(groups.values())
 
 
 def _hash(path: str) -> str:

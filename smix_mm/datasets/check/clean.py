@@ -11,12 +11,11 @@ from typing import Any
 
 from ...utils.errors import DataError
 from ...utils.files import write_json, write_text
-from ..folders import require_new_folder, temporary_folder
+from ..folders import new_folder
 from .checker import Checked
-from .coco import CocoFile, in_order, with_used_ids
-from .findings import Problem, Report
+from .coco import CocoFile, corrected_image, in_order, read_objects, with_used_ids
+from .findings import Finding, Report
 from .listing import Listing
-from .objects import corrected_image, read_objects
 from .splits import Sample, Split
 from .voc import Annotation, as_bytes
 
@@ -42,41 +41,38 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
 
     Args:
         checked: a finished check.
-        out: the folder to create; it appears when it is complete. Several data roots become folders in it, by
-            their names.
+        out: the folder to create; it appears when it is complete.
 
     Returns:
         The number of changes of each kind.
 
     Raises:
-        DataError: ``out`` exists or is inside the source, or an error cannot be fixed by leaving samples out.
+        DataError: ``out`` exists or is inside the source, an error cannot be fixed by leaving samples out, or there
+            are several data roots.
     """
     out = Path(out).absolute()
-    roots = _roots(checked, out)
+    roots = list(dict.fromkeys(listing.split.data_root for listing in checked.listings))
+    if len(roots) > 1 or not all(roots):
+        raise DataError(f"all datasets should have the same data_root, which the copy replaces, got {', '.join(roots)}")
     for finding in checked.report.findings:
         if finding.kind in _NOT_FIXABLE and checked.report.is_error(finding.kind):
             raise DataError(f"{finding.file} {finding.detail}, which a cleaned copy cannot fix; fix it by hand")
-    with temporary_folder(out) as work:
-        copy = _Copy(checked, work, roots)
+    with new_folder(out, roots) as work:
+        copy = _Copy(checked, work)
         for listing in checked.listings:
             copy.write_split(listing)
-        for listing in checked.listings:
-            for one in listing.findings:
-                if change := _change(one.kind, one.detail, checked.report):
-                    note = dict(file=one.file, change=change, kind=one.kind, why=one.detail)
-                    copy.changes.append(dict(note, split=one.file))
+        for one in (one for listing in checked.listings for one in listing.findings):
+            if change := _change(one, checked.report):
+                copy.note(one, change, one.file)
         write_json(work / LEFT_OUT, copy.changes)
-        if out.exists():
-            out.rmdir()
-        work.rename(out)
     return dict(Counter(change["change"] for change in copy.changes))
 
 
 class _Copy:
     """The unfinished copy and its list of changes."""
 
-    def __init__(self, checked: Checked, work: Path, roots: dict[str, str]) -> None:
-        self.checked, self.work, self.roots = checked, work, roots
+    def __init__(self, checked: Checked, work: Path) -> None:
+        self.checked, self.work = checked, work
         self.changes: list[dict[str, Any]] = []
         self.written: set[Path] = set()
         self.cleaned: dict[Sample, Annotation] = {}
@@ -86,7 +82,7 @@ class _Copy:
         inside = os.path.relpath(path, split.data_root)
         if inside.startswith(".."):
             raise DataError(f"{path} should be inside the data root {split.data_root} to be copied with --fix")
-        return self.work / self.roots[split.data_root] / inside
+        return self.work / inside
 
     def write_split(self, listing: Listing) -> None:
         split = listing.split
@@ -108,43 +104,42 @@ class _Copy:
 
     def _write_sample(self, split: Split, sample: Sample) -> bool:
         """Write the sample's annotation, or return False if the sample is left out."""
-        report = self.checked.report
         fatal = self.checked.fatal(split, sample)
-        if sample.image in self.checked.leaked and report.is_error("in-train-and-test"):
+        if sample.image in self.checked.leaked and self.checked.report.is_error("in-train-and-test"):
             if split.parts == ("train",):
-                fatal.append(Problem("in-train-and-test", "is also in another split"))
+                fatal.append(Finding("in-train-and-test", sample.image, "is also in another split"))
             elif "train" in split.parts:
                 raise DataError(f"{split.file} should not be used for both training and evaluation")
-        if fatal:
-            self._note(split, sample, fatal, "sample left out")
-            return False
-        return sample.annotation is None or self._write_annotation(split, sample, sample.annotation)
+        for problem in fatal:
+            self.note(problem, "sample left out", split.file)
+        return not fatal and (sample.annotation is None or self._write_annotation(split, sample, sample.annotation))
 
     def _write_annotation(self, split: Split, sample: Sample, source: str) -> bool:
         target = self.path(split, source)
         if target in self.written:
             return True
-        image = self.checked.of(split, sample).image
+        image = self.checked.samples[split, sample].image
         ignored = self.checked.report.ignored
-        annotation = read_objects(sample, split.classes or (), size=image.size, rotated=image.rotated, ignore=ignored)
-        if annotation.root is None:
+        annotation = read_objects(sample, split.classes, size=image.size, rotated=image.rotated, ignore=ignored)
+        if not annotation.parsed:
             raise DataError(f"{source} {annotation.problems[0].detail}; it could be read during the check")
+        content = None
         if sample.record is not None:
-            self._note(split, sample, [problem for problem in annotation.problems if problem.fixed])
             self.cleaned[sample] = annotation
-            return True
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if annotation.changed:
+        elif annotation.changed:
             try:
                 content = as_bytes(annotation)
             except (RecursionError, ValueError):
-                self._note(split, sample, [Problem("malformed-xml", "is nested too deeply", True)], "sample left out")
+                nested = Finding("malformed-xml", source, "is nested too deeply")
+                self.note(nested, "sample left out", split.file)
                 return False
-            self._note(split, sample, [problem for problem in annotation.problems if problem.fixed])
-            target.write_bytes(content)
-        else:
-            shutil.copyfile(source, target)
-        self.written.add(target)
+        for problem in annotation.problems:
+            if problem.fixed:
+                self.note(problem, problem.fixed, split.file)
+        if sample.record is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target) if content is None else target.write_bytes(content)
+            self.written.add(target)
         return True
 
     def _write_coco(self, listing: Listing, file: CocoFile, samples: list[Sample]) -> None:
@@ -156,35 +151,21 @@ class _Copy:
             images=[corrected_image(sample.record, self.cleaned[sample]) for sample in samples if sample.record],
             annotations=with_used_ids(file.content, annotations),
         )
-        kinds = {one.kind for one in listing.findings if self.checked.report.is_error(one.kind)}
-        if "category-order" in kinds:
+        in_disorder = any(one.kind == "category-order" for one in listing.findings)
+        if in_disorder and self.checked.report.is_error("category-order"):
             content["categories"] = in_order(file.content, split.classes or ())
         write_text(self.path(split, split.ann_file), json.dumps(content) + "\n")
 
-    def _note(self, split: Split, sample: Sample, problems: list[Problem], change: str = "") -> None:
-        for problem in problems:
-            file = sample.annotation if problem.in_annotation else sample.image
-            note = dict(file=file, change=change or problem.fixed, kind=problem.kind)
-            self.changes.append(dict(note, why=problem.detail, split=split.file))
+    def note(self, problem: Finding, change: str, split: str) -> None:
+        """Add a change to the list."""
+        note = dict(file=problem.file, change=change, kind=problem.kind, why=problem.detail, split=split)
+        self.changes.append(note)
 
 
-def _change(kind: str, detail: str, report: Report) -> str:
+def _change(finding: Finding, report: Report) -> str:
     """What the copy does about a finding on a split as a whole; empty for none."""
+    kind, detail = finding.kind, finding.detail
     if kind in ("duplicate-id", "missing-field"):
         is_image = detail.startswith("images[") or " images have " in detail
         return "images left out" if is_image else "id changed"
     return "" if kind == "category-order" and not report.is_error(kind) else _LEFT_OUT.get(kind, "")
-
-
-def _roots(checked: Checked, out: Path) -> dict[str, str]:
-    """The folder in the copy for each data root."""
-    sources = list(dict.fromkeys(listing.split.data_root for listing in checked.listings))
-    if not all(sources):
-        raise DataError("every dataset of the config should have a data_root, which the cleaned copy replaces")
-    require_new_folder(out, sources)
-    if len(sources) == 1:
-        return {sources[0]: "."}
-    names = {source: Path(source).name for source in sources}
-    if len(set(names.values())) < len(sources):
-        raise DataError(f"the data roots {', '.join(sources)} should have different names for --fix")
-    return names

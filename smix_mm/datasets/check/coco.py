@@ -1,15 +1,24 @@
-"""Files in COCO format: what is wrong with a file as a whole, and its images with their annotations."""
+"""Files in COCO format: what is wrong with a file as a whole, and the annotations of its images, cleaned."""
 
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Collection, Iterator, Mapping
 
 from ...utils.errors import DataError
-from .text import ORDER_ADVICE, describe_categories, text_lines
+from .text import ORDER_ADVICE, describe_categories, read_annotation, text_lines
+from .voc import SIZE_CORRECTED, Annotation, clean_annotation, short
+
+if TYPE_CHECKING:
+    from .splits import Sample
+
+# Official COCO boxes are rounded to hundredths, so that their end can be outside by this.
+_ROUNDING = 0.5
 
 
 class CocoFormatError(DataError):
@@ -18,13 +27,7 @@ class CocoFormatError(DataError):
 
 @dataclass(eq=False)
 class Record:
-    """One image of a COCO file.
-
-    Attributes:
-        image: its entry in ``images``.
-        annotations: its entries in ``annotations``.
-        categories: the names of all categories of the file by their id.
-    """
+    """One image of a COCO file: its entries, and the names of all categories of the file by their id."""
 
     image: dict[str, Any]
     annotations: list[dict[str, Any]]
@@ -33,13 +36,8 @@ class Record:
 
 @dataclass
 class CocoFile:
-    """A COCO file.
-
-    Attributes:
-        content: the JSON object.
-        records: its images in order, without those whose entries cannot be used.
-        names: its categories in order.
-        problems: kind and detail of what is wrong, except for what is wrong with single annotations.
+    """The content of a COCO file, its categories, its images in order without those whose entries cannot be used, and
+    kind and detail of what is wrong, except for what is wrong with single annotations.
     """
 
     content: dict[str, Any]
@@ -132,22 +130,115 @@ def _kind(value: Any) -> str:
 def with_used_ids(content: Mapping[str, Any], kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Annotations with an id each: those without one, and those whose id is used before, get a new one."""
     used: set[Any] = set()
-    highest = max((one["id"] for one in content["annotations"] if isinstance(one.get("id"), int)), default=0)
+    new = _new_ids(content["annotations"])
     result = []
     for one in kept:
         if not is_id(one.get("id")) or one["id"] in used:
-            highest += 1
-            one = {**one, "id": highest}
+            one = {**one, "id": next(new)}
         used.add(one["id"])
         result.append(one)
     return result
 
 
+def _new_ids(entries: list[dict[str, Any]]) -> Iterator[int]:
+    return itertools.count(max((one["id"] for one in entries if isinstance(one.get("id"), int)), default=0) + 1)
+
+
 def in_order(content: Mapping[str, Any], classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The categories with the config's classes first, in their order; those that the file lacks get new ids."""
     given = {one["name"]: one for one in content["categories"]}
-    highest = max((one["id"] for one in given.values() if isinstance(one["id"], int)), default=0)
-    lacking = [name for name in classes if name not in given]
-    new = {name: dict(id=highest + number, name=name) for number, name in enumerate(lacking, 1)}
-    first = [given.get(name) or new[name] for name in classes]
+    new = _new_ids(content["categories"])
+    first = [given.get(name) or dict(id=next(new), name=name) for name in classes]
     return first + [one for one in given.values() if one["name"] not in classes]
+
+
+def read_objects(
+    sample: Sample,
+    classes: Collection[str] | None,
+    *,
+    size: tuple[int, int] | None = None,
+    rotated: bool = False,
+    ignore: Collection[str] = (),
+) -> Annotation:
+    """The cleaned annotation of a sample in VOC's or COCO's format; for the arguments see :func:`clean_annotation`.
+
+    The entries of a COCO file, read as MMDetection's ``CocoDataset`` reads them, are not changed; ``root`` of the
+    result has copies of those that are.
+    """
+    file = str(sample.annotation)
+    if sample.record is None:
+        content = read_annotation(file)
+        return clean_annotation(content, classes, file=file, size=size, rotated=rotated, ignore=ignore)
+    image = sample.record.image
+    annotation = Annotation(file, classes, ignore, name=image["file_name"], parsed=True, root=[])
+    annotation.check_size({side: _text(image.get(side)) for side in ("width", "height")}, size, rotated)
+    for entry in sample.record.annotations:
+        changed = dict(entry)
+        if _check_entry(annotation, changed, sample.record.categories):
+            annotation.root.append(entry if changed == entry else changed)
+    if not annotation.boxes:
+        annotation.add("no-boxes", "has no usable box")
+    return annotation
+
+
+def corrected_image(record: Record, annotation: Annotation) -> dict[str, Any]:
+    """The image's entry, with the size corrected if the cleaned annotation has it so."""
+    if any(problem.fixed == SIZE_CORRECTED for problem in annotation.problems) and annotation.size is not None:
+        return {**record.image, "width": annotation.size[0], "height": annotation.size[1]}
+    return record.image
+
+
+def _text(side: Any) -> str:
+    """A width or height as text, as VOC has it; a JSON string is no number."""
+    if isinstance(side, float) and side.is_integer():
+        side = int(side)
+    return "" if side is None else repr(side)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_entry(annotation: Annotation, entry: dict[str, Any], categories: Mapping[Any, str]) -> bool:
+    """Check an entry in the order in which MMDetection reads it, clip its box and add its area; whether it stays."""
+    which, key = f"annotation {entry.get('id')}", entry.get("category_id")
+    if not is_id(key):
+        return annotation.drop("missing-field", f"{which} should have a category_id, got {key!r}")
+    if entry.get("ignore"):  # MMDetection skips it
+        return True
+    if entry.get("bbox") is None:
+        return annotation.drop("missing-field", f"{which} has no bbox")
+    if key not in categories:
+        return annotation.drop("unknown-class", f"{which} has the category_id {key!r}, which the file does not list")
+    if (ignored := annotation.drop_unknown(which, categories[key])) is not None:
+        return ignored
+    which, bbox = f"{which} ({short(categories[key])})", entry["bbox"]
+    if not isinstance(bbox, (list, tuple)) or len(bbox) != 4 or not all(map(_is_number, bbox)):
+        return annotation.drop("not-a-number", f"{which}: bbox is {str(bbox)[:60]}, expected 4 numbers")
+    if entry.get("iscrowd", 0) not in (0, 1):
+        annotation.add("not-a-number", f"{which}: iscrowd is {entry['iscrowd']!r}", "field removed")
+        del entry["iscrowd"]
+    shown = f"{which}: {','.join(f'{value:g}' for value in bbox)}"
+    if bbox[2] < 1 or bbox[3] < 1:
+        return annotation.drop("box-without-area", shown)
+    box = (bbox[0], bbox[1], bbox[0] + bbox[2], bbox[1] + bbox[3])
+    clipped = annotation.clip(box, shown, 0, _ROUNDING)
+    if clipped is None:
+        return False
+    area: Any = entry.get("area")
+    if clipped != box:
+        x1, y1, x2, y2 = clipped
+        entry["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+        if _is_number(area):
+            area = entry["area"] = min(area, (x2 - x1) * (y2 - y1))
+    # Without a positive area MMDetection leaves out the object.
+    kept = False
+    if area is None:
+        annotation.add("missing-field", f"{which} has no area", "area computed")
+    elif not _is_number(area):
+        annotation.add("not-a-number", f"{which}: area is {area!r}", "area computed")
+    else:
+        kept = area > 0 or annotation.drop("box-without-area", f"{which}: area is {area:g}", "area computed")
+    if not kept:
+        entry["area"] = entry["bbox"][2] * entry["bbox"][3]
+    return annotation.keep(clipped, categories[key], bool(entry.get("iscrowd")))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Sequence
 
 from ...utils.text import first_few
 
@@ -48,30 +48,22 @@ REMARKS = {
 KINDS = {**ERRORS, **REMARKS}
 
 
-class Problem(NamedTuple):
+class Finding(NamedTuple):
     """One thing that is wrong with one file.
 
     Attributes:
         kind: a key of :data:`KINDS`.
+        file: an image, an annotation, a split file or a folder.
         detail: what was found.
-        in_annotation: whether it is in the annotation instead of the image.
+        splits: the splits that read the file: ``"train"``, ``"val"``, ``"test"``.
         fixed: how a cleaned annotation fixes it (``"object dropped"``); empty if the whole sample is left out.
     """
 
     kind: str
-    detail: str
-    in_annotation: bool = False
-    fixed: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem with its file and the splits that read the file (``"train"``, ``"val"``, ``"test"``)."""
-
-    kind: str
     file: str
     detail: str
-    splits: tuple[str, ...]
+    splits: tuple[str, ...] = ()
+    fixed: str = ""
 
 
 @dataclass
@@ -106,7 +98,10 @@ class Report:
             images=self.images,
             boxes=self.boxes,
             ignored=sorted(self.ignored),
-            findings=[dict(asdict(one), error=self.is_error(one.kind)) for one in self.findings],
+            findings=[
+                dict(kind=one.kind, file=one.file, detail=one.detail, splits=one.splits, error=self.is_error(one.kind))
+                for one in self.findings
+            ],
         )
 
     def text(self, shown: int = 5) -> str:
@@ -115,31 +110,31 @@ class Report:
         Args:
             shown: number of files listed per kind.
         """
-        by_kind = {kind: [one for one in self.findings if one.kind == kind] for kind in KINDS}
-        found = {kind: of_kind for kind, of_kind in by_kind.items() if of_kind}
         table = [f"{'kind':<19} {'':<7} {'found':>7} {'files':>7}  what it is"]
-        listed = []
-        for kind, of_kind in found.items():
-            level, files = "error" if self.is_error(kind) else "remark", len({finding.file for finding in of_kind})
-            table.append(f"{kind:<19} {level:<7} {len(of_kind):>7} {files:>7}  {KINDS[kind]}")
-            listed += [
-                printable(f"{kind}: {one.file} ({', '.join(one.splits)}): {one.detail}") for one in of_kind[:shown]
-            ]
-            listed += [f"{kind}: and {len(of_kind) - shown} more"] if of_kind[shown:] else []
-        errors = sum(self.is_error(finding.kind) for finding in self.findings)
+        listed: list[str] = []
+        for kind, meaning in KINDS.items():
+            found = [one for one in self.findings if one.kind == kind]
+            if not found:
+                continue
+            level, files = "error" if self.is_error(kind) else "remark", len({one.file for one in found})
+            table.append(f"{kind:<19} {level:<7} {len(found):>7} {files:>7}  {meaning}")
+            lines = (f"{kind}: {one.file} ({', '.join(one.splits)}): {one.detail}" for one in found[:shown])
+            listed += map(printable, lines)
+            listed += [f"{kind}: and {len(found) - shown} more"] if found[shown:] else []
+        errors = sum(self.is_error(one.kind) for one in self.findings)
         checked = ", ".join(
             f"{name} {count} images" + (f" with {self.boxes[name]} boxes" if name in self.boxes else "")
             for name, count in self.images.items()
         )
         summary = f"{_count(errors, 'error')}, {_count(len(self.findings) - errors, 'remark')}"
         last = f"{summary}; checked: {checked or 'nothing'}"
-        return "\n".join([*table, "", *listed, "", last] if found else [last])
+        return "\n".join([*table, "", *listed, "", last] if listed else [last])
 
 
-def summarize(problems: list[tuple[str, Problem]], shown: int = 3) -> str:
-    """One line about pairs of file and problem: ``"2 × box-without-area (a.xml, b.xml)"``."""
-    counts = Counter(problem.kind for _, problem in problems)
-    files = {kind: list(dict.fromkeys(file for file, one in problems if one.kind == kind)) for kind in counts}
+def summarize(findings: Sequence[Finding], shown: int = 3) -> str:
+    """One line about findings: ``"2 × box-without-area (a.xml, b.xml)"``."""
+    counts = Counter(one.kind for one in findings)
+    files = {kind: list(dict.fromkeys(one.file for one in findings if one.kind == kind)) for kind in counts}
     return printable("; ".join(f"{count} × {kind} ({first_few(files[kind], shown)})" for kind, count in counts.items()))
 
 

@@ -13,17 +13,16 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from .findings import Problem
+from .findings import Finding, why_unreadable
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TAIL = 4096
 # What OpenCV can be built to read, and what it cannot; whether it does is asked with a file.
-_SUFFIXES = {
-    *(".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm"),
-    *(".pgm", ".pic", ".png", ".pnm", ".ppm", ".pxm", ".ras", ".sr", ".tif", ".tiff", ".webp", ".arw", ".cr2"),
-    *(".dcm", ".dng", ".eps", ".heic", ".heif", ".ico", ".j2k", ".jpx", ".jxl", ".jxr", ".nef", ".pdf", ".psd"),
-    *(".raw", ".svg", ".tga"),
-}
+_SUFFIXES = (
+    ".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm",
+    ".pic", ".png", ".pnm", ".ppm", ".pxm", ".ras", ".sr", ".tif", ".tiff", ".webp", ".arw", ".cr2", ".dcm", ".dng",
+    ".eps", ".heic", ".heif", ".ico", ".j2k", ".jpx", ".jxl", ".jxr", ".nef", ".pdf", ".psd", ".raw", ".svg", ".tga",
+)  # fmt: skip
 _EXIF_ORIENTATION = 0x0112
 # libjpeg and libpng report lost data on stderr alone; extraneous bytes are harmless.
 _LOST = (b"Corrupt JPEG data", b"Premature end", b"libpng error")
@@ -41,28 +40,16 @@ class ImageInfo(NamedTuple):
         digest: hash of the decoded pixels; empty if the image was not decoded.
     """
 
-    problems: list[Problem]
+    problems: list[Finding]
     size: tuple[int, int] | None = None
     rotated: bool = False
     length: int = 0
     digest: str = ""
 
-    @classmethod
-    def bad(cls, kind: str, detail: str, length: int = 0) -> ImageInfo:
-        """An image with one problem and without a size."""
-        return cls([Problem(f"{kind}-image", detail)], length=length)
-
 
 def has_image_suffix(path: str) -> bool:
     """Whether the extension is that of an image format."""
     return os.path.splitext(path)[1].lower() in _SUFFIXES
-
-
-def opencv_reads(path: str) -> bool:
-    """Whether the beginning of a file is that of a format that the installed OpenCV decodes."""
-    import cv2
-
-    return cv2.haveImageReader(path)
 
 
 def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) -> ImageInfo:
@@ -82,24 +69,24 @@ def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) ->
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        return ImageInfo.bad("missing", _why_missing(path, error))
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        return ImageInfo.bad("unreadable", "is not a regular file")
-    if status.st_size == 0:
-        return ImageInfo.bad("unreadable", "is empty")
+        return ImageInfo([Finding("missing-image", path, _why_missing(path, error))])
+    length = status.st_size
+    if not stat.S_ISREG(status.st_mode) or length == 0:  # opening a pipe would wait for ever
+        detail = "is empty" if stat.S_ISREG(status.st_mode) else "is not a regular file"
+        return ImageInfo([Finding("unreadable-image", path, detail)])
     try:
         with open(path, "rb") as file:
             with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
                 if not is_whole(content):
-                    detail = f"ends after {status.st_size} bytes without its end marker"
-                    return ImageInfo.bad("truncated", detail, status.st_size)
+                    detail = f"ends after {length} bytes without its end marker"
+                    return ImageInfo([Finding("truncated-image", path, detail)], length=length)
             header = None if decode else _read_header(file, follow_exif)
             if header is not None:
-                return ImageInfo([], *header, status.st_size)
+                return ImageInfo([], *header, length)
             file.seek(0)
-            return _decode(file.read(), follow_exif)
+            return _decode(path, file.read(), follow_exif)
     except (OSError, ValueError) as error:
-        return ImageInfo.bad("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        return ImageInfo([Finding("unreadable-image", path, why_unreadable(error))])
 
 
 def is_whole(content: bytes | mmap) -> bool:
@@ -109,10 +96,7 @@ def is_whole(content: bytes | mmap) -> bool:
     """
     start, tail = content[: len(_PNG)], content[-_TAIL:]
     if start.startswith(_JPEG):
-        if tail.rstrip(b"\0").endswith(b"\xff\xd9"):
-            return True
-        whole = content[:]
-        return whole.rstrip(b"\0").endswith(b"\xff\xd9") or _has_jpeg_end(whole)
+        return tail.rstrip(b"\0").endswith(b"\xff\xd9") or _has_jpeg_end(content[:])
     return start != _PNG or b"IEND" in tail or content.find(b"IEND") >= 0
 
 
@@ -121,6 +105,8 @@ def _has_jpeg_end(content: bytes) -> bool:
 
     Segments are skipped, because an embedded preview has an end marker too.
     """
+    if content.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return True
     position = 2
     while (position := content.find(b"\xff", position)) >= 0 and position + 2 <= len(content):
         marker = content[position + 1]
@@ -158,48 +144,32 @@ def read_size(content: bytes) -> tuple[int, int] | None:
     return header and header[0]
 
 
-def _decode(content: bytes, follow_exif: bool) -> ImageInfo:
+def _decode(path: str, content: bytes, follow_exif: bool) -> ImageInfo:
     import cv2
     import numpy as np
 
     flag = cv2.IMREAD_COLOR if follow_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    _pop_decoder_warning()
     image = None
-    with suppress(cv2.error, MemoryError):
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    warning = _pop_decoder_warning()
+    with tempfile.TemporaryFile() as log:
+        stderr = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            with suppress(cv2.error, MemoryError):
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        log.seek(0)
+        lost = [line for line in log.read().splitlines() if line.startswith(_LOST) and _HARMLESS not in line]
+    warning = lost[0].decode("ascii", "replace") if lost else ""
     if image is None:
-        return ImageInfo.bad("unreadable", warning or "OpenCV cannot decode it", len(content))
+        problem = Finding("unreadable-image", path, warning or "OpenCV cannot decode it")
+        return ImageInfo([problem], length=len(content))
     height, width = image.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height}".encode() + image.tobytes(), digest_size=20).hexdigest()
-    header = _read_header(io.BytesIO(content), True) if follow_exif else None
-    problems = [Problem("damaged-image", warning)] if warning else []
+    header = _read_header(io.BytesIO(content), follow_exif)
+    problems = [Finding("damaged-image", path, warning)] if warning else []
     return ImageInfo(problems, (width, height), header is not None and header[1], len(content), digest)
-
-
-_stderr: list[IO[bytes]] = []
-
-
-def capture_decoder_warnings() -> None:
-    """Redirect this process's stderr to a file, from which :func:`check_image` reads what C libraries write there.
-
-    Only for processes that do nothing but check images.
-    """
-    _stderr[:] = [tempfile.TemporaryFile()]  # noqa: SIM115
-    os.dup2(_stderr[0].fileno(), 2)
-
-
-def _pop_decoder_warning() -> str:
-    """The first warning of lost data since the last call."""
-    if not _stderr:
-        return ""
-    # fd 2 shares the position, so the file is truncated instead of reading on from there.
-    log = _stderr[0].fileno()
-    text = os.pread(log, os.fstat(log).st_size, 0)
-    os.ftruncate(log, 0)
-    os.lseek(log, 0, os.SEEK_SET)
-    lost = [line for line in text.splitlines() if line.startswith(_LOST) and _HARMLESS not in line]
-    return lost[0].decode("ascii", "replace") if lost else ""
 
 
 def _why_missing(path: str, error: Exception) -> str:
@@ -207,6 +177,4 @@ def _why_missing(path: str, error: Exception) -> str:
         with suppress(OSError, ValueError):
             if os.path.exists(other := Path(path).with_suffix(suffix)):
                 return f"does not exist, but {other.name} does"
-    if isinstance(error, FileNotFoundError):
-        return "does not exist"
-    return f"cannot be reached: {getattr(error, 'strerror', None) or error}"
+    return why_unreadable(error)

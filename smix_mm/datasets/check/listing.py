@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Sequence
 
 from .coco import CocoFile, CocoFormatError, read_coco
 from .findings import Finding, why_unreadable
-from .images import has_image_suffix, opencv_reads
+from .images import has_image_suffix
 from .splits import Sample, Split
 from .text import EncodingError, read_lines
 
@@ -23,6 +23,11 @@ class Listing:
     findings: list[Finding] = field(default_factory=list)
     folders: tuple[str, ...] = ()
     coco: CocoFile | None = None
+
+    def labels(self) -> list[int]:
+        """The class number of each sample, by its folder."""
+        numbers = {name: number for number, name in enumerate(self.folders)}
+        return [numbers[sample.name.partition(os.sep)[0]] for sample in self.samples]
 
     def add(self, kind: str, detail: str) -> None:
         """Add a finding about the split file or folder."""
@@ -63,8 +68,7 @@ def _walk_folders(listing: Listing) -> None:
     listing.folders = tuple(entries) if split.with_label else ()
     walked: set[str] = set()  # symbolic links can lead in a circle
     for top in entries if split.with_label else [""]:
-        before, unread = len(listing.samples), Counter[str]()
-        example: dict[str, str] = {}
+        before, unread = len(listing.samples), defaultdict[str, list[str]](list)
         for folder, inner, files in os.walk(os.path.join(split.images, top), followlinks=True):
             place = os.path.realpath(folder)
             inner[:] = [] if place in walked else sorted(inner)
@@ -74,12 +78,11 @@ def _walk_folders(listing: Listing) -> None:
                 if name[0] != "." and name.lower().endswith(split.extensions):
                     listing.samples.append(Sample(os.path.relpath(path, split.images), path))
                 elif name[0] != ".":
-                    suffix = os.path.splitext(name)[1].lower()
-                    unread[suffix] += 1
-                    example.setdefault(suffix, path)
+                    unread[os.path.splitext(name)[1].lower()].append(path)
+        listing.samples[before:] = sorted(listing.samples[before:], key=lambda sample: sample.name)
         of_class = os.path.join(split.images, top) if top else split.images
-        for suffix, number in sorted(unread.items()):
-            if detail := _describe_unread(split, suffix, number, example[suffix]):
+        for suffix, paths in sorted(unread.items()):
+            if detail := _describe_unread(split, suffix, len(paths), paths[0]):
                 listing.findings.append(Finding("unread-image", of_class, detail, split.parts))
         if top and top[0] != "." and len(listing.samples) == before:
             listing.findings.append(Finding("empty-class", of_class, "holds no image that is read", split.parts))
@@ -87,14 +90,14 @@ def _walk_folders(listing: Listing) -> None:
 
 def _describe_unread(split: Split, suffix: str, number: int, example: str) -> str:
     """What to do about files of an extension that a dataset does not read; empty if they are no images."""
-    if not opencv_reads(example):
-        if not has_image_suffix(example):
-            return ""
-        advice = "OpenCV does not read them either: convert them to PNG"
-    elif suffix:
-        advice = "convert them to PNG" if split.in_memory else f"add {suffix!r} to the dataset's extensions"
-    else:
-        advice = "give them their extension"
+    import cv2
+
+    readable = cv2.haveImageReader(example)
+    if not readable and not has_image_suffix(example):
+        return ""
+    advice = "convert them to PNG" if readable else "OpenCV does not read them either: convert them to PNG"
+    if readable and not split.in_memory:
+        advice = f"add {suffix!r} to the dataset's extensions" if suffix else "give them their extension"
     files = f"{number} {suffix or 'extensionless'} file{'' if number == 1 else 's'}"
     return f"holds {files} that the dataset skips; {advice}"
 
@@ -114,7 +117,10 @@ def _why_empty(listing: Listing) -> str:
 def _read_samples(listing: Listing) -> None:
     split = listing.split
     for number, line in enumerate(read_lines(split.ann_file), 1):
-        name, wrong = (line, "") if split.style == "voc" or not split.with_label else _labelled(split, line)
+        name, wrong = line, ""
+        if split.style == "list" and split.with_label:
+            name, _, label = line.rpartition(" ")
+            wrong = _wrong_label(split, label)
         if not wrong and not name:
             wrong = "is blank"
         elif not wrong and ("\0" in name or os.path.isabs(name) or os.path.normpath(name).startswith("..")):
@@ -127,6 +133,17 @@ def _read_samples(listing: Listing) -> None:
         listing.samples.append(Sample(name, image, annotation, line))
 
 
+def _wrong_label(split: Split, label: str) -> str:
+    try:
+        number = int(label)
+    except ValueError:
+        return "does not end in a class number"
+    limit = split.num_classes or (len(split.classes) if split.classes else None)
+    if number < 0 or (limit is not None and number >= limit):
+        return f"has a class number outside 0 to {limit - 1 if limit else '...'}"
+    return ""
+
+
 def _read_coco(listing: Listing) -> None:
     split = listing.split
     listing.coco = read_coco(split.ann_file, split.classes)
@@ -135,19 +152,6 @@ def _read_coco(listing: Listing) -> None:
     for record in listing.coco.records:
         name = record.image["file_name"]
         listing.samples.append(Sample(name, os.path.join(split.images, name), split.ann_file, record=record))
-
-
-def _labelled(split: Split, line: str) -> tuple[str, str]:
-    """A line's file name, and what is wrong with its label."""
-    name, _, label = line.rpartition(" ")
-    try:
-        number = int(label)
-    except ValueError:
-        return name, "does not end in a class number"
-    limit = split.num_classes or (len(split.classes) if split.classes else None)
-    if number < 0 or (limit is not None and number >= limit):
-        return name, f"has a class number outside 0 to {limit - 1 if limit else '...'}"
-    return name, ""
 
 
 def compare_folders(listings: Sequence[Listing]) -> None:

@@ -18,11 +18,12 @@ from mmengine.logging import MMLogger
 
 from ...utils.errors import DataError
 from ...utils.import_hooks import when_imported
+from .findings import Finding
 from .images import check_image
 from .listing import list_samples
 from .splits import Split
 from .text import ORDER_ADVICE, EncodingError, describe_categories, text_lines
-from .voc import is_doubtful, stated_size
+from .voc import is_doubtful, size_texts, stated_size
 
 _done: list[bool] = []
 
@@ -67,7 +68,7 @@ def _correct_xml(module: ModuleType) -> None:
         tree = ElementTree.parse(img_info["xml_path"])
         instances = self._parse_instance_info(tree, minus_one=True)
         path = os.path.join(self.sub_data_root, img_info["file_name"])
-        size = _true_size(self, path, stated_size(tree.getroot()), [one["bbox"] for one in instances])
+        size = _true_size(self, path, stated_size(size_texts(tree.getroot())), [one["bbox"] for one in instances])
         named = dict(img_path=path, img_id=img_info["img_id"], xml_path=img_info["xml_path"])
         return dict(named, height=size[1], width=size[0], instances=instances)
 
@@ -76,73 +77,54 @@ def _correct_xml(module: ModuleType) -> None:
 
 def _correct_coco(module: ModuleType) -> None:
     """As for XML; and categories by which labels would get the names of other classes are refused."""
-    dataset = module.CocoDataset
-    parse_info, filtered = dataset.parse_data_info, dataset.filter_data
+    dataset, original = module.CocoDataset, module.CocoDataset.parse_data_info
 
     def parse_data_info(self: Any, raw_data_info: dict) -> Any:
-        info, path = raw_data_info["raw_img_info"], self.data_prefix.get("img", "")
-        if type(self).load_data_list is dataset.load_data_list and not getattr(self, "_categories_checked", False):
+        if not getattr(self, "_categories_checked", False) and type(self).load_data_list is dataset.load_data_list:
             names = [one["name"] for one in self.coco.cats.values()]
             if why := describe_categories(names, self.metainfo["classes"]):
                 raise DataError(f"{self.ann_file} {why}; {ORDER_ADVICE}")
             self._categories_checked = True
-        if not self.backend_args:
-            width, height = info.get("width"), info.get("height")
-            positive = all(isinstance(side, (int, float)) and side > 0 for side in (width, height))
-            read = [one["bbox"] for one in raw_data_info["raw_ann_info"] if "bbox" in one and not one.get("ignore")]
-            corners = [(x, y, x + w, y + h) for x, y, w, h in read]
-            stated = (width, height) if positive else None
-            size = _true_size(self, os.path.join(path, info["file_name"]), stated, corners)
-            info = dict(info, width=size[0], height=size[1])
-        return parse_info(self, dict(raw_data_info, raw_img_info=info))
+        if self.backend_args:
+            return original(self, raw_data_info)
+        info, boxes = raw_data_info["raw_img_info"], raw_data_info["raw_ann_info"]
+        stated = (info.get("width"), info.get("height"))
+        positive = all(isinstance(side, (int, float)) and side > 0 for side in stated)
+        read = [one["bbox"] for one in boxes if "bbox" in one and not one.get("ignore")]
+        corners = [(x, y, x + w, y + h) for x, y, w, h in read]
+        path = os.path.join(self.data_prefix.get("img", ""), info["file_name"])
+        size = _true_size(self, path, stated if positive else None, corners)
+        return original(self, dict(raw_data_info, raw_img_info=dict(info, width=size[0], height=size[1])))
 
-    def filter_data(self: Any) -> Any:
-        kept, settings = filtered(self), self.filter_cfg or {}
-        if gone := len(self.data_list) - len(kept):
-            small = sum(min(one["width"], one["height"]) < settings.get("min_size", 0) for one in self.data_list)
-            text = f"{gone} of {len(self.data_list)} images of {self.ann_file} are left out of the training: {small} "
-            text += f"smaller than min_size={settings.get('min_size', 0)}, the others without an object of its classes"
-            if not kept:
-                raise DataError(f"nothing is left: {text}")
-            MMLogger.get_current_instance().warning(text)
-        return kept
-
-    dataset.parse_data_info, dataset.filter_data = parse_data_info, filter_data
+    dataset.parse_data_info = parse_data_info
 
 
 def _correct_folders(module: ModuleType) -> None:
     """Image files of extensions that are not read are named, as are folders without any image."""
-    dataset, original = module.CustomDataset, module.CustomDataset._find_samples
+    dataset = module.CustomDataset
+    is_valid, original = dataset.is_valid_file, dataset._find_samples
+
+    def is_valid_file(self: Any, name: str) -> bool:
+        valid = is_valid(self, name)
+        self._skips = getattr(self, "_skips", False) or not valid
+        return valid
+
+    def findings(self: Any, kind: str) -> list[Finding]:
+        options = dict(with_label=self.with_label, extensions=tuple(self.extensions))
+        split = Split(("train",), "folders", self.data_root, "", self.img_prefix, **options)
+        return [one for one in list_samples(split).findings if one.kind == kind]
 
     def find_samples(self: Any) -> Any:
-        skipped: list[str] = []
-
-        def is_valid_file(name: str) -> bool:
-            valid = type(self).is_valid_file(self, name)
-            if not valid and not skipped:
-                skipped.append(name)
-            return valid
-
-        self.is_valid_file = is_valid_file
         try:
             samples = original(self)
         except (RuntimeError, AssertionError) as error:
-            listing = list_samples(split_of(self))
-            why = "; ".join(one.detail for one in listing.findings if one.kind == "empty-split") or str(error)
+            why = "; ".join(one.detail for one in findings(self, "empty-split")) or error
             raise DataError(f"nothing can be read from {self.img_prefix}: {why}") from None
-        finally:
-            del self.is_valid_file
-        if skipped:
-            unread = [one for one in list_samples(split_of(self)).findings if one.kind == "unread-image"]
-            for one in unread[:3]:
-                MMLogger.get_current_instance().warning(f"{one.file} {one.detail}")
+        for one in findings(self, "unread-image")[:3] if getattr(self, "_skips", False) else ():
+            MMLogger.get_current_instance().warning(f"{one.file} {one.detail}")
         return samples
 
-    def split_of(self: Any) -> Split:
-        options = dict(with_label=self.with_label, extensions=tuple(self.extensions))
-        return Split(("train",), "folders", self.data_root, "", self.img_prefix, **options)
-
-    dataset._find_samples = find_samples
+    dataset.is_valid_file, dataset._find_samples = is_valid_file, find_samples
 
 
 def _true_size(

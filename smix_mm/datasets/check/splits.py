@@ -11,14 +11,9 @@ from .coco import Record
 from .text import EncodingError, read_lines
 
 PARTS = ("train", "val", "test")
-VOC_CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
-    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 _OFFICIAL = ("cifar-10-batches-py", "cifar-100-python")
 _VOC = ("VOCDataset", "XMLDataset")
-_COCO = ("CocoDataset",)
 _CLASSIFICATION = ("CustomDataset", "ImageNet", "ImageNet21k", "InMemoryDataset")
 
 
@@ -68,7 +63,7 @@ class Split:
     annotations: str = ""
     classes: tuple[str, ...] | None = None
     num_classes: int | None = None
-    extensions: tuple[str, ...] = _EXTENSIONS
+    extensions: tuple[str, ...] = EXTENSIONS
     with_label: bool = True
     follow_exif: bool = True
     in_memory: bool = False
@@ -83,29 +78,32 @@ class Split:
 def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict: bool = True) -> list[Split]:
     """The splits that a config's dataloaders read, each once.
 
-    Supported are mmpretrain's ``CustomDataset`` and ``ImageNet``, MMDetection's ``XMLDataset``, ``VOCDataset`` and
-    ``CocoDataset``, this package's ``InMemoryDataset`` over image files, and wrappers around them; others are left
-    out unless ``strict``. A dataset that uses a part of its split (``indices``, a fold) is listed as the whole split.
+    Supported are image files read by the datasets of the first message below, and wrappers around them; others are
+    left out unless ``strict``. A dataset that uses a part of its split (``indices``, a fold) is listed as a whole.
 
     Raises:
         DataError: class names are no list and no text file; or, if strict, a dataset is of another type, or there
             is none at all.
     """
     found: dict[Split, list[str]] = {}
+    head = (cfg.get("model") or {}).get("head")
+    number = head.get("num_classes") if isinstance(head, Mapping) else None
+    number = number if isinstance(number, int) and number > 0 else None
     for part in parts:
         loader = cfg.get(f"{part}_dataloader") or {}
         for dataset in inner_datasets(loader.get("dataset") or {}):
             classes = _classes(dataset, part)
             if strict and "://" in str(dataset.get("data_root")):
                 raise DataError(f"data_root should be a local folder, got {dataset['data_root']}")
-            split = _split(dataset, classes, _num_classes(cfg))
+            split = _split(dataset, classes, number)
             if split is not None:
                 found.setdefault(split, []).append(part)
             elif strict:
+                known = ", ".join((*_CLASSIFICATION, *_VOC, "CocoDataset"))
                 raise DataError(
                     f"{part}_dataloader reads a {type_name(dataset) or 'dataset without a type'}, which cannot be "
-                    f"checked; expected image files read by one of {', '.join(_CLASSIFICATION + _VOC + _COCO)}, "
-                    "without backend_args (packed images are checked by prepare_data.py NAME --pack --check)"
+                    f"checked; expected image files read by one of {known}, without backend_args (packed images are "
+                    "checked by prepare_data.py NAME --pack --check)"
                 )
     if strict and not found:
         raise DataError("the config should have a dataset: train_dataloader=dict(dataset=...), or for val or test")
@@ -114,11 +112,10 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
 
 def inner_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The datasets inside wrappers that repeat, concatenate, balance or fold."""
-    inner = dataset.get("datasets") or ([dataset["dataset"]] if dataset.get("dataset") else None)
-    if inner is not None:
-        for one in inner:
-            yield from inner_datasets(one)
-    elif dataset:
+    inner = dataset.get("datasets") or ([dataset["dataset"]] if dataset.get("dataset") else [])
+    for one in inner:
+        yield from inner_datasets(one)
+    if dataset and not inner:
         yield dataset
 
 
@@ -133,18 +130,18 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
     steps = [step for step in dataset.get("pipeline") or () if isinstance(step, Mapping)]
     # A backend may not open local files.
     backend = any(each.get("backend_args") for each in (dataset, *steps))
-    if "://" in root or backend or kind not in _VOC + _COCO + _CLASSIFICATION:
+    if "://" in root or backend or kind not in (*_VOC, "CocoDataset", *_CLASSIFICATION):
         return None
     prefix: Any = dataset.get("data_prefix") or ""
-    common = Split((), "voc", root, "", "", follow_exif=_follows_exif(dataset.get("pipeline") or ()))
-    common = replace(common, filter={} if dataset.get("test_mode") else dict(dataset.get("filter_cfg") or {}))
-    if kind in _COCO:
+    kept = {} if dataset.get("test_mode") else dict(dataset.get("filter_cfg") or {})
+    common = Split((), "voc", root, "", "", follow_exif=_follows_exif(steps), filter=kept)
+    if kind == "CocoDataset":
         return replace(
             common,
             style="coco",
             ann_file=os.path.join(root, dataset.get("ann_file", "")),
             images=os.path.join(root, prefix.get("img", "") if isinstance(prefix, Mapping) else ""),
-            classes=classes or _coco_classes(),
+            classes=classes or _own_classes(kind),
         )
     if kind in _VOC:
         base = os.path.join(root, prefix["sub_data_root"]) if "sub_data_root" in prefix else ""
@@ -153,15 +150,14 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
             ann_file=os.path.join(root, dataset.get("ann_file", "")),
             images=os.path.join(base, dataset.get("img_subdir", "JPEGImages")),
             annotations=os.path.join(base, dataset.get("ann_subdir", "Annotations")),
-            classes=classes or (VOC_CLASSES if kind == "VOCDataset" else ()),
+            classes=classes or _own_classes(kind),
         )
     prefix = os.path.expanduser(prefix if isinstance(prefix, str) else prefix.get("img_path", ""))
     ann_file = os.path.expanduser(dataset.get("ann_file", ""))
     with_label = dataset.get("with_label", True)
     if kind == "InMemoryDataset":
         prefix = dataset.get("split", "train")
-        official = any(os.path.exists(os.path.join(root, name)) for name in _OFFICIAL)
-        if dataset.get("layout", "auto") != "folder" and official:
+        if any(os.path.exists(os.path.join(root, name)) for name in _OFFICIAL):
             return None
     elif kind == "ImageNet" and dataset.get("split"):
         prefix = prefix or dataset["split"]
@@ -175,16 +171,17 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
         images=os.path.join(root, prefix),
         classes=classes,
         num_classes=num_classes if with_label else None,
-        extensions=tuple(extension.lower() for extension in dataset.get("extensions", _EXTENSIONS)),
+        extensions=tuple(extension.lower() for extension in dataset.get("extensions", EXTENSIONS)),
         with_label=with_label,
         in_memory=kind == "InMemoryDataset",
     )
 
 
-def _coco_classes() -> tuple[str, ...]:
-    from mmdet.datasets.coco import CocoDataset
+def _own_classes(kind: str) -> tuple[str, ...]:
+    """The classes of one of MMDetection's datasets where the config names none."""
+    from mmdet import datasets
 
-    return tuple(CocoDataset.METAINFO["classes"])
+    return tuple(getattr(datasets, kind).METAINFO.get("classes", ()))
 
 
 def _classes(dataset: Mapping[str, Any], part: str) -> tuple[str, ...] | None:
@@ -205,15 +202,9 @@ def _classes(dataset: Mapping[str, Any], part: str) -> tuple[str, ...] | None:
         raise DataError(f"{where} should be names or a text file, got {given!r}, which is neither; {fix}") from None
 
 
-def _num_classes(cfg: Mapping[str, Any]) -> int | None:
-    head = (cfg.get("model") or {}).get("head")
-    number = head.get("num_classes") if isinstance(head, Mapping) else None
-    return number if isinstance(number, int) and number > 0 else None
-
-
-def _follows_exif(pipeline: Iterable[Any]) -> bool:
-    for step in pipeline:
-        if isinstance(step, Mapping) and type_name(step) == "LoadImageFromFile":
+def _follows_exif(steps: Iterable[Mapping[str, Any]]) -> bool:
+    for step in steps:
+        if type_name(step) == "LoadImageFromFile":
             color, backend = step.get("color_type", "color"), step.get("imdecode_backend", "cv2")
             return color in ("color", "grayscale") and backend in ("cv2", "pillow", None)
     return True

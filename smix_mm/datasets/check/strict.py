@@ -14,19 +14,18 @@ from mmengine.registry import TRANSFORMS
 
 from ...utils.errors import DataError, PackageError
 from ...utils.packages import first_line
-from .findings import ERRORS, Problem, summarize
-from .images import check_image, is_whole
-from .left import Tally, describe_left_out, nothing_left
+from .checker import check_listings
+from .findings import ERRORS, summarize
+from .images import is_whole
 from .listing import list_samples
-from .objects import read_objects
 from .readers import correct_readers
-from .splits import Sample, Split, find_splits, type_name
-from .voc import SIZE_CORRECTED, Annotation, is_doubtful, usable_box
+from .splits import find_splits, type_name
+from .voc import SIZE_CORRECTED, usable_box
 
 # Training continues without these; every other error in a split file or an annotation stops it.
-_FIXED = (
+_TOLERATED = (
     "box-without-area", "box-outside", "unknown-class", "size-differs", "no-boxes", "no-size", "repeated-name",
-    "unlisted-image"
+    "unlisted-image", "filtered-out", "unread-image"
 )  # fmt: skip
 _ADVICE = "python tools/check_data.py CONFIG lists everything, and its --fix OUT writes a clean copy"
 
@@ -52,14 +51,26 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
     """
     correct_readers()
     for part in parts:
-        loader = cfg.get(f"{part}_dataloader")
-        for owner in _with_pipeline((loader or {}).get("dataset")):
+        for owner in _with_pipeline((cfg.get(f"{part}_dataloader") or {}).get("dataset")):
             if part != "train":
                 _check_order(cfg, part, owner["pipeline"])
             owner["pipeline"] = _strict(owner["pipeline"], fix=part == "train")
     splits = find_splits(cfg, parts, strict=False)
-    left_out, notes = _check_annotations(split for split in splits if split.style != "folders" or split.in_memory)
-    if left_out:
+    # mmpretrain lists folders itself, and without defusedxml MMDetection itself reports bad XML files.
+    unread = ("folders", "voc") if find_spec("defusedxml") is None else ("folders",)
+    listings = [list_samples(split) for split in splits if split.style not in unread or split.in_memory]
+    checked = check_listings(listings, decode=None)
+    findings = checked.report.findings
+    fatal = [one for one in findings if one.kind not in _TOLERATED and one.fixed != SIZE_CORRECTED]
+    if fatal:
+        more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
+        raise DataError(f"{fatal[0].file}: {fatal[0].kind}: {fatal[0].detail}{more}; {_ADVICE}")
+    try:
+        checked.require_samples()
+    except DataError as error:
+        raise DataError(f"{error}; {_ADVICE}") from None
+    notes = [f"{one.file}: {one.detail}." for one in findings if one.kind in ("filtered-out", "unread-image")]
+    if left_out := [one for one in findings if one.kind in ERRORS and one.kind != "unread-image"]:
         notes.insert(0, f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.")
         for hook in cfg.get("custom_hooks") or ():
             if type_name(hook) == "BoxCheckHook":
@@ -104,56 +115,6 @@ def _strict(pipeline: Iterable[Any], fix: bool) -> list[Any]:
     return steps
 
 
-def _check_annotations(splits: Iterable[Split]) -> tuple[list[tuple[str, Problem]], list[str]]:
-    """Files and tolerated errors of split files and annotations, and what filters leave out; others are raised."""
-    problems: list[tuple[str, Problem]] = []
-    notes: list[str] = []
-    checked: dict[tuple[Sample, tuple[str, ...] | None], Tally | None] = {}
-    listings = [list_samples(split) for split in splits]
-    for listing in listings:
-        split = listing.split
-        if split.in_memory:  # mmpretrain's folders are not listed twice; a missing one has a message of its own
-            if empty := [one for one in listing.findings if one.kind in ("empty-split", "empty-class")]:
-                raise DataError(f"{empty[-1].file}: {empty[-1].kind}: {empty[-1].detail}; {_ADVICE}")
-            notes += [f"{one.file} {one.detail}" for one in listing.findings if one.kind == "unread-image"]
-            continue
-        problems += [(one.file, Problem(one.kind, one.detail)) for one in listing.findings]
-        # Without defusedxml, MMDetection itself reports bad XML files.
-        if split.style == "voc" and find_spec("defusedxml") is None:
-            continue
-        for sample in listing.samples:
-            key = (sample, split.classes)
-            if sample.annotation and key not in checked:
-                found = _read(sample, split)
-                problems += [(sample.annotation, problem) for problem in found.problems]
-                checked[key] = found.tally
-    fatal = [(file, one) for file, one in problems if one.kind not in _FIXED and one.fixed != SIZE_CORRECTED]
-    if fatal:
-        file, problem = fatal[0]
-        more = f"; in all, {summarize(fatal)}" if len(fatal) > 1 else ""
-        raise DataError(f"{file}: {problem.kind}: {problem.detail}{more}; {_ADVICE}")
-    for listing in listings:
-        split, samples = listing.split, listing.samples
-        tallies = [checked[one, split.classes] for one in samples if (one, split.classes) in checked]
-        if not tallies:
-            continue
-        if why := nothing_left(listing, tallies):
-            raise DataError(f"{why}; {_ADVICE}")
-        if left_out := describe_left_out(split, [tally for tally in tallies if tally is not None]):
-            notes.append(f"{split.file}: {left_out}.")
-    return [(file, problem) for file, problem in problems if problem.kind in ERRORS], notes
-
-
-def _read(sample: Sample, split: Split) -> Annotation:
-    """An annotation, with the size of its image where it states none or one that leaves something out."""
-    found = read_objects(sample, split.classes or ())
-    outside = any(problem.kind == "box-outside" for problem in found.problems)
-    if found.root is not None and (outside or is_doubtful(found.size, (), split.filter.get("min_size") or 0)):
-        size = check_image(sample.image, follow_exif=split.follow_exif).size
-        return read_objects(sample, split.classes or (), size=size)
-    return found
-
-
 @TRANSFORMS.register_module()
 class StrictLoadImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile``, with an error for missing, truncated and unreadable files.
@@ -168,40 +129,35 @@ class StrictLoadImage(LoadImageFromFile):
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Add ``img``, ``img_shape`` and ``ori_shape`` to ``results``, from ``img_path``."""
-        path = results["img_path"]
+        """Add what :meth:`load` returns for ``img_path`` to ``results``."""
         try:
-            img = self._load(path)
+            results.update(self.load(results["img_path"]))
         except DataError:
             if self.ignore_empty:
                 return None
             raise
-        results["img"] = img.astype(np.float32) if self.to_float32 else img
-        results["img_shape"] = results["ori_shape"] = img.shape[:2]
         return results
 
-    def _load(self, path: str) -> np.ndarray:
-        return self._decode(path, self._read(path), self.color_type)
+    def load(self, path: str) -> dict[str, Any]:
+        """``img``, ``img_shape`` and ``ori_shape`` of an image file."""
+        img = self._decode(path, self._read(path), self.color_type)
+        img = img.astype(np.float32) if self.to_float32 else img
+        return dict(img=img, img_shape=img.shape[:2], ori_shape=img.shape[:2])
 
     def _read(self, path: str) -> bytes:
         """The bytes of a file, or of a record of another backend, which have to be whole."""
+        database = (self.backend_args or {}).get("db_path", "")
         try:
-            if self.file_client_args is not None:
-                content = fileio.FileClient.infer_client(self.file_client_args, path).get(path)
-            else:
-                content = fileio.get(path, backend_args=self.backend_args)
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            raise _error(path, "does not exist" if missing else f"cannot be read ({error.strerror or error})") from None
+            content = fileio.get(path, backend_args=self.backend_args)
         except ImportError as error:
             raise PackageError(f"image {path} cannot be read: {first_line(error)}") from None
-        except Exception as error:
-            if (self.backend_args or {}).get("backend") != "lmdb":
-                raise
-            # lmdb has its own errors, and its keys are ASCII.
-            raise _error(path, f"cannot be read from {self.backend_args['db_path']} ({first_line(error)})") from None
+        except FileNotFoundError:
+            content = None
+        except Exception as error:  # every backend has its own errors
+            reason = getattr(error, "strerror", None) or first_line(error)
+            raise _error(path, f"cannot be read{database and f' from {database}'} ({reason})") from None
         if content is None:
-            raise _error(path, f"does not exist in {self.backend_args['db_path']}")
+            raise _error(path, f"does not exist{database and f' in {database}'}")
         if not is_whole(content):
             raise _error(path, f"is truncated: it ends after {len(content)} bytes")
         return content

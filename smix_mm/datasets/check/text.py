@@ -1,15 +1,24 @@
-"""Split files and names of classes, read in the same way by the check, its cleaned copy and the training."""
+"""Split files, annotations and names of classes, read in the same way by check, cleaned copy and training."""
 
 from __future__ import annotations
 
 import codecs
 import io
+import os
+import stat
 import unicodedata
 from pathlib import Path
-from typing import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Collection, Iterable, Sequence
 
 from ...utils.errors import DataError
 from ...utils.text import first_few
+from .findings import Finding, why_unreadable
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+# An annotation of a thousand boxes has 0.3 MB; a larger file than this is not an annotation.
+MAX_BYTES = 32 << 20
 
 ORDER_ADVICE = (
     "give the config's classes in the file's order, or rewrite the file: python tools/check_data.py CONFIG --fix OUT"
@@ -43,6 +52,45 @@ def text_lines(content: bytes) -> list[str]:
 def read_lines(path: str) -> list[str]:
     """:func:`text_lines` of a file."""
     return text_lines(Path(path).read_bytes())
+
+
+def read_annotation(path: str) -> bytes | Finding:
+    """The bytes of an annotation, or the problem that it cannot be read."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            return Finding("malformed-xml", path, "is not a regular file")
+        if status.st_size > MAX_BYTES:
+            return Finding("malformed-xml", path, f"has {status.st_size} bytes, more than any annotation")
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        return Finding("missing-annotation", path, why_unreadable(error))
+
+
+def parse_annotation(content: bytes, path: str = "") -> Element | Finding:
+    """The root element of an annotation, or the problem that it is not one; entities and external files are refused."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root = fromstring(content, forbid_dtd=False, forbid_entities=True, forbid_external=True)
+    except DefusedXmlException as error:
+        detail = f"should be XML without entities and external files, got {type(error).__name__}"
+        return Finding("hostile-xml", path, detail)
+    except Exception as error:  # expat and the codecs raise many kinds of errors
+        begins = content.replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf \t\r\n")[:1]
+        if isinstance(error, ParseError) and begins == b"<" and b"encoding" not in content[:200]:
+            try:
+                text_lines(content)
+            except EncodingError as wrong:
+                return Finding("wrong-encoding", path, str(wrong))
+        return Finding("malformed-xml", path, f"{str(error) or type(error).__name__}")
+    if root.find("size") is None and root.find("object") is None:
+        return Finding("malformed-xml", path, f"has neither a size nor an object; its root is <{root.tag}>")
+    return root
 
 
 def similar_class(name: str, classes: Collection[str]) -> str:

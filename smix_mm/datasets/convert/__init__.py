@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 
 from ...utils.errors import DataError, UsageError
-from ..folders import require_new_folder, temporary_folder
-from .boxes import BoxData
-from .find import coco_files, is_yolo
-from .read import read_coco_data, read_voc
+from ..folders import new_folder
+from .read import BoxData, coco_files, read_coco_data, read_voc
 from .write import write_coco, write_voc, write_yolo
-from .yolo import read_yolo
+from .yolo import read_yolo, yolo_settings
 
 _READERS = {"voc": read_voc, "coco": read_coco_data, "yolo": read_yolo}
 _WRITERS = {"voc": write_voc, "coco": write_coco, "yolo": write_yolo}
@@ -53,20 +51,16 @@ def convert_data(
     given = given or _recognise(source)
     if given == to:
         raise UsageError(f"{source} is in {given.upper()} format already; choose another format.")
-    require_new_folder(out, [source])
-    data = _READERS[given](source)
-    if not data.splits:
-        raise DataError(f"{source} should hold JSON files with train, val or test in their name, got none.")
-    for image in (image for images in data.splits.values() for image in images):
-        if os.path.isabs(image.name) or os.path.normpath(image.name).startswith(".."):
-            raise DataError(f"{image.name} in {source} leads out of the folder of images; give a name inside of it.")
-    with temporary_folder(out) as work:
+    with new_folder(out, [source]) as work:
+        data = _READERS[given](source)
+        if not data.splits:
+            raise DataError(f"{source} should hold JSON files with train, val or test in their name, got none.")
+        for image in (image for images in data.splits.values() for image in images):
+            if os.path.isabs(image.name) or os.path.normpath(image.name).startswith(".."):
+                raise DataError(
+                    f"{image.name} in {source} leads out of the folder of images; give a name inside of it."
+                )
         _WRITERS[to](data, work, copy)
-        # After a power loss, an empty label file would be an image without objects.
-        os.sync()
-        if out.exists():
-            out.rmdir()
-        work.rename(out)
     return data
 
 
@@ -75,11 +69,11 @@ def _recognise(root: Path) -> str:
         return "voc"
     if coco_files(root):
         return "coco"
-    if is_yolo(root):
+    if yolo_settings(root) is not None:
         return "yolo"
     raise DataError(
         f"{root} should hold Annotations/ (VOC format), JSON files with train, val or test in their name (COCO "
-        "format), or data.yaml or classes.txt (YOLO format)."
+        "format), or data.yaml (YOLO format)."
     )
 
 

@@ -1,32 +1,57 @@
-"""Reading detection data in VOC's and COCO's format, refused where it has an error."""
+"""Detection data of any format in memory; read from VOC's and COCO's format, and refused where they have an error."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Mapping
+from typing import Any, Iterator, Mapping
 
 from ...utils.errors import DataError
 from ...utils.parallel import in_parallel
-from ..check.coco import category_names
-from ..check.findings import ERRORS, Problem, summarize
-from ..check.images import check_image
+from ..check.checker import check_listings
+from ..check.coco import CocoFormatError, category_names
+from ..check.findings import ERRORS, summarize
 from ..check.listing import list_samples
-from ..check.objects import read_objects
-from ..check.splits import Sample, Split
-from .boxes import BoxData, BoxImage
-from .find import coco_files, image_folder
+from ..check.splits import Split
 
 _FIX = (
     "write a config with tools/new_config.py, then a copy without the errors with tools/check_data.py CONFIG --fix OUT"
 )
 
 
-class _AnyClass(frozenset):
-    """The classes of VOC data, which no file lists."""
+@dataclass
+class BoxImage:
+    """One image with its boxes.
 
-    def __contains__(self, name: object) -> bool:
-        return True
+    Attributes:
+        name: its path inside the folder of its split, with its extension.
+        path: where it is.
+        size: (width, height) in pixels.
+        boxes: ``(x1, y1, x2, y2)`` in pixels from 0, half-open: the last pixel of a box is ``x2 - 1``.
+        labels: the class name of each box.
+        ignored: whether each box is difficult (VOC) or a crowd (COCO).
+    """
+
+    name: str
+    path: str
+    size: tuple[int, int]
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    ignored: list[bool] = field(default_factory=list)
+
+
+@dataclass
+class BoxData:
+    """Detection data in any format: class names in the order of the labels, images by split (``"train"``, ``"val"``
+    ...), and what a conversion changes, with its number.
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[str, list[BoxImage]]
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 def read_voc(root: Path) -> BoxData:
@@ -41,12 +66,8 @@ def read_voc(root: Path) -> BoxData:
         names.remove("trainval")
     if not names:
         raise DataError(f"{lists} should hold train.txt, val.txt, test.txt or trainval.txt, got none of them.")
-    files = {name: str(lists / f"{name}.txt") for name in names}
-    found = {
-        name: Split((name,), "voc", str(root), file, str(root / "JPEGImages"), str(root / "Annotations"))
-        for name, file in files.items()
-    }
-    data = _read(root, found)
+    folders = str(root / "JPEGImages"), str(root / "Annotations")
+    data = _read(root, {name: Split((name,), "voc", str(root), str(lists / f"{name}.txt"), *folders) for name in names})
     for images in data.splits.values():
         for image in images:  # corners from 1, the last pixel included
             image.name += Path(image.path).suffix
@@ -79,27 +100,61 @@ def read_coco_data(root: Path) -> BoxData:
 
 
 def _read(root: Path, splits: Mapping[str, Split]) -> BoxData:
-    data, problems = BoxData((), {}), list[tuple[str, Problem]]()
-    for name, split in splits.items():
-        listing = list_samples(split)
-        problems += [(one.file, Problem(one.kind, one.detail)) for one in listing.findings]
-        results = list(in_parallel(partial(_read_sample, split.classes), listing.samples, label=name))
-        problems += [problem for _, found in results for problem in found]
-        data.splits[name] = [image for image, _ in results]
-    wrong = [(file, one) for file, one in problems if one.kind in ERRORS]
-    if wrong:
-        file, first = wrong[0]
-        raise DataError(f"{root} has errors: {summarize(wrong)}; the first: {file} {first.detail}; {_FIX}")
-    labels = {label for images in data.splits.values() for image in images for label in image.labels}
-    data.classes = tuple(sorted(labels))
+    checked = check_listings([list_samples(split) for split in splits.values()], partial(in_parallel, label="images"))
+    if wrong := [one for one in checked.report.findings if one.kind in ERRORS]:
+        first = f"{wrong[0].file} {wrong[0].detail}"
+        raise DataError(f"{root} has errors: {summarize(wrong)}; the first: {first}; {_FIX}")
+    data = BoxData((), {name: [] for name in splits})
+    for name, listing in zip(splits, checked.listings):
+        for sample in listing.samples:
+            image, found = checked.samples[listing.split, sample]
+            assert image.size is not None and found is not None
+            boxes = (found.boxes, found.labels, found.difficult)
+            data.splits[name].append(BoxImage(sample.name, sample.image, image.size, *boxes))
+    data.classes = tuple(sorted({label for images in data.splits.values() for one in images for label in one.labels}))
     return data
 
 
-def _read_sample(classes: tuple[str, ...] | None, sample: Sample) -> tuple[BoxImage, list[tuple[str, Problem]]]:
-    image = check_image(sample.image)
-    known = _AnyClass() if classes is None else classes
-    found = read_objects(sample, known, size=image.size, rotated=image.rotated)
-    problems = [(sample.image, problem) for problem in image.problems]
-    problems += [(str(sample.annotation), problem) for problem in found.problems]
-    size = image.size or (0, 0)
-    return BoxImage(sample.name, sample.image, size, found.boxes, found.labels, found.difficult), problems
+def coco_files(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Path and content of the COCO files for ``train``, ``val`` and ``test``, by their name or folder."""
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    # "trainval" holds the images of "train" and "val" too.
+    for path, content in sorted(_annotation_files(root), key=lambda pair: "trainval" in pair[0].name.lower()):
+        words = path.relative_to(root).as_posix().lower()
+        if part := next((part for part in ("train", "val", "test") if part in words), None):
+            found.setdefault(part, (path, content))
+    return found
+
+
+def _annotation_files(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted([*root.glob("*.json"), *root.glob("*/*.json")]):
+        try:
+            content = json.loads(path.read_text("utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
+            try:
+                category_names(content)
+            except CocoFormatError as error:
+                raise DataError(f"{path} {error}") from None
+            yield path, content
+
+
+def image_folder(root: Path, path: Path, content: dict[str, Any]) -> str:
+    """Folder of a COCO file's images, relative to ``root``, with a slash at its end.
+
+    Raises:
+        DataError: the first image is in none of the folders that are usual.
+    """
+    images = content["images"]
+    if not images:
+        raise DataError(f"{path} lists no image.")
+    name = str(images[0].get("file_name"))
+    usual = ("train", "training", "trainval", "val", "valid", "validation", "test", "testing", "images", "")
+    parts = [path.stem.removeprefix("instances_"), *usual]
+    candidates = [path.parent, *(root / part for part in parts), *(root / "images" / part for part in parts)]
+    for folder in candidates:
+        if (folder / name).is_file():
+            relative = folder.relative_to(root).as_posix()
+            return "" if relative == "." else f"{relative}/"
+    raise DataError(f"{name}, the first image of {path}, is in none of the folders that COCO format uses below {root}.")

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ...utils.errors import DataError
-from .boxes import BoxData, BoxImage
+from .read import BoxData, BoxImage
 
 _SMALL = "boxes left out: narrower or lower than {}"
 

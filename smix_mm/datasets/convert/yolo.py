@@ -14,15 +14,14 @@ from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import check_image, has_image_suffix
 from ..check.text import EncodingError, read_lines
-from .boxes import BoxData, BoxImage
-from .find import yolo_settings
+from .read import BoxData, BoxImage
 
 # Boxes may leave the image by half a pixel, because the numbers are rounded.
 _ROUNDING = 0.5
 
 
 def read_yolo(root: Path) -> BoxData:
-    """Read ``data.yaml``, or ``classes.txt`` with ``images/train/``, ``train/images/`` or ``train.txt`` and so on.
+    """Read a YAML file, most often ``data.yaml``, with ``names``, and folders or text files of images as ``train`` etc.
 
     The label file of ``.../images/a.jpg`` is ``.../labels/a.txt``, else ``a.txt`` beside the image. An image without
     one has no object.
@@ -30,54 +29,41 @@ def read_yolo(root: Path) -> BoxData:
     Raises:
         DataError: names or images are not found, an image cannot be read, or a line is none of YOLO's.
     """
-    classes, sources = _settings(root)
+    found = yolo_settings(root)
+    if found is None:
+        raise DataError(f"{root} should have data.yaml with the names of the classes, and train, val or test.")
+    file, content = found
+    names: Any = content["names"]
+    if isinstance(names, dict):
+        if set(names) != set(range(len(names))):
+            raise DataError(f"names in {file} should be numbered from 0, got {first_few(list(names), 5)}.")
+        names = [names[number] for number in range(len(names))]
+    classes = tuple(map(str, names))
+    given: dict[str, Any] = {part: content[part] for part in ("train", "val", "test") if content.get(part)}
+    if not classes or not given or len(set(classes)) < len(classes):
+        raise DataError(f"{file} should name different classes, and images for train, val or test.")
+    bases = [root / str(content.get("path") or ""), root]
     data = BoxData(classes, {})
     errors: list[str] = []
-    labelled = 0
-    for part, images in sources.items():
-        if not images:
+    labelled = without = 0
+    for part, entries in given.items():
+        entries = entries if isinstance(entries, list) else [entries]
+        tasks = [(path, name, classes) for entry in entries for path, name in _images(bases, str(entry))]
+        if not tasks:
             raise DataError(f"the {part} set of {root} should have an image, got none.")
-        results = list(in_parallel(_read_image, [(path, name, classes) for path, name in images], label=part))
-        data.splits[part] = [image for image, _, _ in results]
-        errors += [error for _, wrong, _ in results for error in wrong]
-        labelled += sum(found for _, _, found in results)
-        if without := sum(not found for _, _, found in results):
-            data.notes["images without a label file, which have no object"] += without
+        data.splits[part] = []
+        for image, wrong, has_labels in in_parallel(_read_image, tasks, label=part):
+            data.splits[part].append(image)
+            errors += wrong
+            labelled += has_labels
+            without += not has_labels
     if errors:
         raise DataError(f"{root} has {len(errors)} errors, correct them first: {first_few(errors, 3, '; ')}")
     if not labelled:
         raise DataError(f"{root} should have label files, labels/NAME.txt for images/NAME.jpg, got none.")
+    if without:
+        data.notes["images without a label file, which have no object"] = without
     return data
-
-
-def _settings(root: Path) -> tuple[tuple[str, ...], dict[str, list[tuple[str, str]]]]:
-    """Names of the classes, and path and name of the images of each split."""
-    if (found := yolo_settings(root)) is not None:
-        file, content = found
-        names: Any = content["names"]
-        if isinstance(names, dict):
-            if set(names) != set(range(len(names))):
-                raise DataError(f"names in {file} should be numbered from 0, got {first_few(list(names), 5)}.")
-            names = [names[number] for number in range(len(names))]
-        given = {part: content.get(part) for part in ("train", "val", "test") if content.get(part)}
-        bases = [root / str(content.get("path") or ""), root]
-    else:
-        file, bases = root / "classes.txt", [root]
-        try:
-            names = [line for line in read_lines(str(file)) if line]
-        except (OSError, EncodingError) as error:
-            raise DataError(f"{root} should have data.yaml or classes.txt with the names of classes: {error}") from None
-        usual = {part: (f"images/{part}", f"{part}/images", f"{part}.txt") for part in ("train", "val", "test")}
-        given = {part: next((one for one in ways if (root / one).exists()), "") for part, ways in usual.items()}
-        given = {part: one for part, one in given.items() if one} or {"train": "images"}
-    names = [str(name) for name in names]
-    if not names or not given or len(set(names)) < len(names):
-        raise DataError(f"{file} should name different classes, and images for train, val or test.")
-    sources = {
-        part: [image for entry in (one if isinstance(one, list) else [one]) for image in _images(bases, str(entry))]
-        for part, one in given.items()
-    }
-    return tuple(names), sources
 
 
 def _images(bases: list[Path], entry: str) -> Iterator[tuple[str, str]]:
@@ -145,3 +131,17 @@ def _add_box(image: BoxImage, fields: list[str], classes: tuple[str, ...]) -> st
     image.labels.append(classes[label])
     image.ignored.append(False)
     return ""
+
+
+def yolo_settings(root: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The YAML file with the names of the classes of a data set in YOLO format, and its content."""
+    import yaml
+
+    for path in sorted([*root.glob("*.yaml"), *root.glob("*.yml")], key=lambda path: (path.stem != "data", path)):
+        try:
+            content = yaml.safe_load(path.read_text("utf-8-sig"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if isinstance(content, dict) and isinstance(content.get("names"), (list, dict)):
+            return path, content
+    return None

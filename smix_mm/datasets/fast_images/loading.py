@@ -16,7 +16,6 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import default_collate
 
-from ...utils.errors import DataError
 from ..check.images import read_size
 from ..check.strict import StrictLoadImage
 
@@ -67,17 +66,10 @@ class LoadRandomResizedCrop(StrictLoadImage):
         self.crop = RandomResizedCrop(scale, crop_ratio_range, aspect_ratio_range)
         self.decode = decode
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
-        """Add the crop of ``results['img_path']``."""
-        path = results["img_path"]
-        try:
-            image, box, shape = self.load_crop(path) if self.decode else self.load_encoded(path)
-        except DataError:
-            if self.ignore_empty:
-                return None
-            raise
-        results.update(img=image, img_shape=image.shape[:2], ori_shape=shape, crop_box=box)
-        return results
+    def load(self, path: str) -> dict[str, Any]:
+        """``img``, ``img_shape``, ``ori_shape`` and ``crop_box`` of an image file."""
+        image, box, shape = self.load_crop(path) if self.decode else self.load_encoded(path)
+        return dict(img=image, img_shape=image.shape[:2], ori_shape=shape, crop_box=box)
 
     def load_crop(self, path: str) -> tuple[np.ndarray, Box, tuple[int, int]]:
         """Image, box and the shape (height, width) of the whole image."""

@@ -96,14 +96,11 @@ class AugmentingClsDataPreprocessor(BatchClsDataPreprocessor):
         return super().forward({"inputs": images, "data_samples": data.get("data_samples")}, training)
 
     def draw(self, number: int) -> Tensor:
-        """Draw for a batch.
+        """Draw for a batch of ``number`` images.
 
-        Args:
-            number: images in the batch.
-
-        Returns:
-            float32 (number, 10) on the CPU: 1 for a flip, else 0; which of brightness (0), contrast (1) and saturation
-            (2) is first, second and third; their factors in that order; the lighting's colour in the channels' order.
+        Returns float32 (number, 10) on the CPU: 1 for a flip, else 0; which of brightness (0), contrast (1) and
+        saturation (2) is first, second and third; their factors in that order; the lighting's colour in the channels'
+        order.
         """
         if self.generator is None:
             self.generator = own_generator(STREAM)
@@ -117,15 +114,10 @@ class AugmentingClsDataPreprocessor(BatchClsDataPreprocessor):
         return torch.cat([flips, order, factors, colours.flip(1) if self.to_rgb else colours], 1).float()
 
     def augment(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Flip, change the colours and the lighting.
+        """Flip, change the colours and the lighting of uint8 (N, 3, H, W), by :meth:`draw` on the same device.
 
-        Args:
-            images: uint8 (N, 3, H, W).
-            draws: from :meth:`draw`, on the same device.
-
-        Returns:
-            float32 (N, 3, H, W), whole numbers from 0 to 255, so that saliency can be computed from them after the
-            normalisation.
+        Returns float32 (N, 3, H, W), whole numbers from 0 to 255, so that saliency can be computed from them after
+        the normalisation.
         """
         flips, order, factors, colours = (part[:, :, None, None] for part in draws.split([1, 3, 3, 3], 1))
         values = torch.where(flips.bool(), images.flip(3), images).float()
@@ -151,16 +143,10 @@ class AugmentingClsDataPreprocessor(BatchClsDataPreprocessor):
         return (other + factors * (values - other)).clamp_(0, 255).floor_()
 
     def decode(self, contents: Sequence[Tensor], boxes: Tensor) -> Tensor:
-        """Decode JPEGs on the device, crop and resize; never run on a GPU.
+        """Decode JPEGs, uint8 (bytes,), on the device, crop and resize; never run on a GPU.
 
-        On a GPU torchvision decodes with nvJPEG, whose pixels differ from libjpeg's.
-
-        Args:
-            contents: encoded JPEGs, uint8 (bytes,), on the CPU.
-            boxes: int64 (N, 4), top, left, height and width.
-
-        Returns:
-            uint8 (N, 3, size, size) on the device, BGR if ``to_rgb``.
+        On a GPU torchvision decodes with nvJPEG, whose pixels differ from libjpeg's. ``boxes`` are int64 (N, 4): top,
+        left, height and width. Returns uint8 (N, 3, size, size) on the device, BGR if ``to_rgb``.
         """
         from torchvision.io import ImageReadMode, decode_jpeg
 

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from ...utils.errors import UsageError
-from .cifar import Cifar
-from .coco import Coco
+from .classification import Cifar, ImageNet, TinyImageNet
 from .data_set import EXPECTED, CheckResult, DataSet, Log
-from .imagenet import ImageNet, TinyImageNet
+from .detection import Coco, Voc
 from .pack import QUALITY, SHORT_SIDE, check_packed, pack
 from .released import ReleasedBackbones
-from .voc import Voc
 
-DATA_SETS: dict[str, Callable[[str, Path], DataSet]] = {
+DATA_SETS: dict[str, Callable[[str, Path], DataSet | ReleasedBackbones]] = {
     "cifar10": Cifar,
     "cifar100": Cifar,
     "tiny-imagenet": TinyImageNet,
@@ -31,10 +29,9 @@ def prepare_data(
     root: str | Path = "data",
     *,
     sources: Sequence[str | Path] = (),
-    as_folder: bool = False,
     log: Log = print,
 ) -> Path:
-    """Put a data set where the configs look for it.
+    """Put a data set where the configs look for it, and return its folder.
 
     Downloaded archives stay in ``<root>/downloads``. Existing folders are not touched. Interrupted work is resumed:
     a download in the middle of the file, if the server supports this, and ImageNet's training images after the
@@ -44,27 +41,19 @@ def prepare_data(
         name: a key of :data:`DATA_SETS`.
         root: the folder of all data sets.
         sources: archives, or folders of archives with their official names, to use instead of a download.
-        as_folder: for CIFAR, also write the images losslessly as ``{train,test}/<class>/NNNNN.png``.
         log: called with messages about what was done.
 
-    Returns:
-        The folder of the data set.
-
     Raises:
-        UsageError: an unknown data set, ``as_folder`` for another data set than CIFAR, or a source that does not exist.
+        UsageError: an unknown data set, or a source that does not exist.
         DataError: an archive is damaged, not safe to extract, or cannot be downloaded.
         CheckpointError: a released backbone is missing or not the expected one.
     """
     data_set = _data_set(name, root)
-    if as_folder and not isinstance(data_set, Cifar):
-        raise UsageError(f"as_folder should only be used for CIFAR, got {name}, which has image files already")
     paths = [Path(source) for source in sources]
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist; give an archive of {name}, or a folder with it")
     data_set.prepare(paths, log)
-    if isinstance(data_set, Cifar) and as_folder:
-        data_set.write_folders(log)
     return data_set.folder
 
 
@@ -73,17 +62,13 @@ def pack_data(
 ) -> Path:
     """Pack ``<root>/<name>/<split>/<class>/`` into ``<root>/<name>-packed/``: one LMDB for each split, smaller images.
 
-    Interrupted work is resumed. A finished folder is not touched, and the images stay where they are.
+    Interrupted work is resumed. A finished folder is not touched, and the images stay where they are. Returns the
+    packed folder.
 
     Args:
-        name: ``'imagenet'`` or ``'tiny-imagenet'``.
-        root: the folder of all data sets.
+        name, root, log: as for :func:`prepare_data`; ``'imagenet'`` or ``'tiny-imagenet'``.
         short_side: of the packed images, pixels; smaller JPEGs are stored as they are. Defaults to 256.
         quality: of the JPEGs, 1 to 100. Defaults to 95.
-        log: called with messages about what was done.
-
-    Returns:
-        The packed folder.
 
     Raises:
         UsageError: another data set, an argument is out of range, or the interrupted work had other options.
@@ -102,25 +87,19 @@ def pack_data(
 
 
 def check_prepared(name: str, root: str | Path = "data", *, packed: bool = False) -> CheckResult:
-    """Count the files and classes of a data set under ``root``, and open every image.
+    """Count the images and classes of a data set, as :func:`prepare_data` names it, and open every image.
 
-    Args:
-        name: a key of :data:`DATA_SETS`.
-        root: the folder of all data sets.
-        packed: check what :func:`pack_data` wrote instead: every record against its CRC-32. Defaults to False.
-
-    Raises:
-        UsageError: an unknown data set.
+    With ``packed``, check what :func:`pack_data` wrote instead: every record against its CRC-32.
     """
     data_set = _data_set(name, root)
-    return check_packed(name, _packed(name, root), data_set.expected) if packed else data_set.check()
+    return check_packed(name, _packed(name, root), EXPECTED[name]) if packed else data_set.check()
 
 
 def _packed(name: str, root: str | Path) -> Path:
     return Path(root) / f"{name}-packed"
 
 
-def _data_set(name: str, root: str | Path) -> DataSet:
+def _data_set(name: str, root: str | Path) -> DataSet | ReleasedBackbones:
     if name not in DATA_SETS:
         raise UsageError(f"data set should be one of {', '.join(DATA_SETS)}, got {name!r}")
     return DATA_SETS[name](name, Path(root))

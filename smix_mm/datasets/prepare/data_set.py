@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
-from ..check.images import capture_decoder_warnings, check_image
-from ..folders import clear_leftovers
-from ..in_memory.reading import EXTENSIONS
-from .download import Archive, get_archive
+from ..check.checker import check_listings
+from ..check.findings import ERRORS
+from ..check.listing import compare_folders, list_samples
+from ..check.splits import Split
+from ..folders import clear_leftovers, temporary_folder
+from .archives import Archive, extract, get_archive
 
 Log = Callable[[str], None]
 
 SHOWN = 3
+# The published annotations have some of these, which tools/check_data.py lists.
+_OF_BOXES = ("size-differs", "missing-field", "not-a-number", "box-without-area", "box-outside")
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,10 @@ EXPECTED = {
     "cifar100": Counts(100, dict(train=50_000, test=10_000), _CIFAR),
     "tiny-imagenet": Counts(200, dict(train=100_000, val=10_000), "Stanford CS231n, Tiny ImageNet Challenge"),
     "imagenet": Counts(1000, dict(train=1_281_167, val=50_000), "Russakovsky et al., ILSVRC, IJCV 2015"),
-    "voc2007": Counts(
-        20, dict(JPEGImages=9_963, trainval=5_011, test=4_952), "Everingham et al., PASCAL VOC, IJCV 2010"
-    ),
+    "voc2007": Counts(20, dict(trainval=5_011, test=4_952), "Everingham et al., PASCAL VOC, IJCV 2010"),
     "coco": Counts(80, dict(train2017=118_287, val2017=5_000), "Lin et al., Microsoft COCO, ECCV 2014; split of 2017"),
     # Its development kit counts 11,530 images that have a usable object; the list has 11,540 lines.
-    "voc2012": Counts(20, dict(JPEGImages=17_125, trainval=11_540), "files and lines of VOCtrainval_11-May-2012.tar"),
+    "voc2012": Counts(20, dict(trainval=11_540), "lines of VOCtrainval_11-May-2012.tar"),
 }
 
 
@@ -78,11 +82,6 @@ class CheckResult:
         listed = ", ".join(f"{number:,} in {split}" for split, number in counts.items())
         self.summary = f"{_count(classes, 'class')}, {listed.replace(' in', ' images in', 1)}"
 
-    def decode(self, paths: list[str], folder: Path) -> None:
-        """Decode images, and add each bad one with its path inside ``folder``."""
-        errors = in_parallel(_decoding_error, paths, label="images", initializer=capture_decoder_warnings)
-        self.errors += [f"{Path(path).relative_to(folder)} {error}" for path, error in zip(paths, errors) if error]
-
 
 class DataSet(ABC):
     """A published data set, by its name on the command line and the folder of all data sets."""
@@ -91,57 +90,63 @@ class DataSet(ABC):
         self.name, self.root, self.expected = name, root, EXPECTED[name]
 
     @property
-    @abstractmethod
     def folder(self) -> Path:
         """The folder of the data set."""
+        return self.root / self.name
+
+    @abstractmethod
+    def parts(self) -> dict[Path, list[Archive]]:
+        """The archives of each folder to create."""
+
+    def missing(self) -> dict[Path, list[Archive]]:
+        """The archives of each folder that does not exist."""
+        return {folder: archives for folder, archives in self.parts().items() if not folder.is_dir()}
 
     def prepare(self, sources: Sequence[Path], log: Log) -> None:
         """Create what is missing, from archives in ``sources`` or downloaded; see :func:`.prepare_data`."""
         for folder in (self.folder.parent, self.folder):
             clear_leftovers(folder)
-        missing, downloads = self.missing_archives(), self.root / "downloads"
-        if missing:
-            found = {one.name: get_archive(one, sources, downloads, len(missing) == 1) for one in missing}
-            self.extract(found, log)
-            for archive in missing:  # of a download that was given up
-                (downloads / f"{archive.name}.part").unlink(missing_ok=True)
+        missing, downloads = self.missing(), self.root / "downloads"
+        needed = [archive for archives in missing.values() for archive in archives]
+        found = {one.name: get_archive(one, sources, downloads, len(needed) == 1) for one in needed}
+        for folder, archives in missing.items():
+            self.create(folder, [found[archive.name] for archive in archives])
+        for archive in needed:  # of a download that was given up
+            (downloads / f"{archive.name}.part").unlink(missing_ok=True)
         log(f"{self.name}: {f'ready in {self.folder}' if missing else f'{self.folder} already exists'}")
 
-    @abstractmethod
-    def missing_archives(self) -> list[Archive]:
-        """The archives needed for what is missing; empty if nothing is missing."""
+    def create(self, target: Path, archives: list[Path]) -> None:
+        """Create a folder, which appears when it is complete, from the archives that have it inside."""
+        with temporary_folder(target) as work:
+            for archive in archives:
+                extract(archive, work)
+            self.extracted(work, target).rename(target)
 
-    @abstractmethod
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        """Create what is missing from the archives, by name; a folder appears when it is complete."""
+    def extracted(self, work: Path, target: Path) -> Path:
+        """The folder to become ``target`` below that into which its archives were extracted."""
+        return work / target.name
+
+    def splits(self) -> list[Split]:
+        """What to check: class folders, unless a subclass has annotations."""
+        return [Split((name,), "folders", "", "", str(self.folder / name)) for name in self.expected.images]
 
     def check(self) -> CheckResult:
-        """Count files and classes, ``<split>/<class>/*``, and open every image."""
+        """Count images and classes, and open every image that is in a class folder or listed."""
+        listings = [list_samples(split) for split in self.splits()]
+        compare_folders(listings)
+        checked = check_listings(listings, partial(in_parallel, label="images"), decode=True)
+        classes = set[str]()
+        for listing in listings:
+            classes.update(listing.folders[number] for number in (listing.labels() if listing.folders else ()))
+            classes.update(name for annotation in checked.annotations(listing) for name in annotation.labels)
         result = CheckResult(self.name)
-        found = {split: _images_by_class(self.folder / split) for split in self.expected.images}
-        for split, classes in found.items():
-            if len(classes) != self.expected.classes:
-                result.errors.append(f"{split} has {_count(len(classes), 'class')}, expected {self.expected.classes}")
-        everywhere = set().union(*found.values())
-        for split, classes in found.items():
-            if missing := sorted(everywhere - set(classes)):
-                result.errors.append(f"{split} has no image of {first_few(missing, SHOWN)}")
-        paths = {split: [path for images in classes.values() for path in images] for split, classes in found.items()}
-        result.compare({split: len(images) for split, images in paths.items()}, self.expected, len(everywhere))
-        result.decode([path for images in paths.values() for path in images], self.folder)
+        result.compare(checked.report.images, self.expected, len(classes))
+        if len(classes) != self.expected.classes:
+            result.errors.append(f"{_count(len(classes), 'class')} found, expected {self.expected.classes}")
+        for one in checked.report.findings:
+            if one.kind == "empty-class" or (one.kind in ERRORS and one.kind not in _OF_BOXES):
+                result.errors.append(f"{os.path.relpath(one.file, self.folder)} {one.detail}")
         return result
-
-
-def _images_by_class(folder: Path) -> dict[str, list[str]]:
-    """Image files, at any depth, of each class folder that has any; empty if the folder does not exist."""
-    parts = sorted(part for part in folder.iterdir() if part.is_dir()) if folder.is_dir() else []
-    found = {p.name: [str(f) for f in p.rglob("[!.]*") if f.suffix.lower() in EXTENSIONS] for p in parts}
-    return {name: images for name, images in found.items() if images}
-
-
-def _decoding_error(path: str) -> str:
-    problems = check_image(path, decode=True).problems
-    return problems[0].detail if problems else ""
 
 
 def _count(number: int, one: str) -> str:

@@ -16,6 +16,8 @@ from ...utils.files import sync_folder, write_json, write_text
 from ...utils.parallel import in_parallel
 from ...utils.text import first_few
 from ..check.images import is_whole, read_size
+from ..check.listing import list_samples
+from ..check.splits import Split
 from .data_set import SHOWN, CheckResult, Counts, Log
 
 SHORT_SIDE = 256
@@ -35,20 +37,7 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
     ``LmdbBackend`` reads it, and their CRC-32 in its database ``crc32``; ``<split>.txt`` lists keys and class numbers
     in the order in which mmpretrain reads the folders. A JPEG whose short side is at most ``short_side`` is stored as
     it is; any other image is resized to that (area interpolation) and encoded with ``quality``. Interrupted work is
-    resumed after the last 1,024 images that are on the disk.
-
-    Args:
-        folder: the data set.
-        target: the new folder.
-        splits: such as train and val.
-        short_side: of the packed images, pixels.
-        quality: of the JPEGs, 1 to 100.
-        log: called with messages about what was done.
-
-    Raises:
-        UsageError: an argument is out of range, or differs from that of the interrupted work.
-        DataError: an image cannot be decoded, a name is not ASCII, or a split has no images.
-        PackageError: lmdb is not installed.
+    resumed after the last 1,024 images that are on the disk. Options and errors: :func:`~.prepare.pack_data`.
     """
     if short_side < 1 or not 1 <= quality <= 100:
         raise UsageError(
@@ -65,36 +54,30 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
             f"{short_side} and {quality}; give the same ones, or delete that folder to start again"
         )
     write_json(begun, settings)
-    classes: list[str] | None = None
+    classes: tuple[str, ...] = ()
     for split in splits:
         names, samples = _samples(folder / split)
-        if classes is not None and names != classes:
+        if classes and names != classes:
             raise DataError(f"{folder / split} should have the class folders of {folder / splits[0]}")
         classes = names
         _pack_split(folder / split, unfinished / f"{split}.lmdb", [key for key, _ in samples], settings)
         write_text(unfinished / f"{split}.txt", "".join(f"{key} {label}\n" for key, label in samples))
         log(f"{split}: {len(samples):,} images packed")
-    write_text(unfinished / "classes.txt", "".join(f"{name}\n" for name in classes or ()))
+    write_text(unfinished / "classes.txt", "".join(f"{name}\n" for name in classes))
     unfinished.rename(target)
     sync_folder(target.parent)
 
 
-def _samples(folder: Path) -> tuple[list[str], list[tuple[str, int]]]:
-    """Class folders, and keys with class numbers, as mmpretrain finds them."""
-    from mmpretrain.datasets.custom import find_folders, get_samples
-
-    from ..in_memory.reading import EXTENSIONS
-
-    if not folder.is_dir():
-        raise DataError(f"{folder} does not exist; run this without --pack first")
-    classes, numbers = find_folders(str(folder))
-    samples, _ = get_samples(str(folder), numbers, lambda name: name.lower().endswith(EXTENSIONS))
-    if not samples:
-        raise DataError(f"{folder} contains no class folder with images")
-    odd = [key for key, _ in samples if not key.isascii() or key != key.strip() or "\n" in key]
-    if odd:
+def _samples(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, int]]]:
+    """Class folders, and keys with class numbers, in the order in which mmpretrain reads them."""
+    listing = list_samples(Split(("train",), "folders", "", "", str(folder)))
+    for one in listing.findings:
+        if one.kind in ("missing-split", "empty-split"):
+            raise DataError(f"{folder} {one.detail}; run this without --pack first")
+    keys = [sample.name for sample in listing.samples]
+    if odd := [key for key in keys if not key.isascii() or key != key.strip() or "\n" in key]:
         raise DataError(f"names of images to pack should be ASCII without line breaks, got {first_few(odd, SHOWN)}")
-    return classes, samples
+    return listing.folders, list(zip(keys, listing.labels()))
 
 
 def _pack_split(folder: Path, database: Path, keys: list[str], settings: dict[str, int]) -> None:

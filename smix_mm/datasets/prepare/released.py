@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from ...utils.errors import CheckpointError
 from ...utils.files import atomic_path, file_hash, write_json
 from ...utils.text import first_few
-from .data_set import CheckResult, DataSet, Log
+from .data_set import CheckResult, Log
 
 FOLDER = "released-backbones"
 VARIABLE = "SMIX_RELEASED"
@@ -22,8 +21,7 @@ _CUTMIX = "https://github.com/clovaai/CutMix-PyTorch"
 _SALIENCYMIX = "https://github.com/SaliencyMix/SaliencyMix"
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """A checkpoint that its authors offer for download.
 
     Attributes:
@@ -46,15 +44,11 @@ RELEASES: Mapping[str, Release] = {
 }
 
 
-class ReleasedBackbones(DataSet):
+class ReleasedBackbones:
     """``released-backbones``: ``<root>/released-backbones/<row>.pth.tar``, and ``released.json`` with their hashes."""
 
     def __init__(self, name: str, root: Path) -> None:
-        self.name, self.root = name, root
-
-    @property
-    def folder(self) -> Path:
-        return self.root / FOLDER
+        self.name, self.folder = name, root / FOLDER
 
     def prepare(self, sources: Sequence[Path], log: Log) -> None:
         """Copy the files in ``sources``, which are recognised by the error that they claim, to their names.
@@ -67,7 +61,10 @@ class ReleasedBackbones(DataSet):
                 claimed = describe_release(path)["best_err1"]
                 row = _row_of(claimed)
                 if row is None:
-                    raise CheckpointError(f"{path} claims a top-1 error of {claimed:.2f} %, which is of no {_rows()}")
+                    rows = ", ".join(f"{row} {release.error:.2f}" for row, release in RELEASES.items())
+                    raise CheckpointError(
+                        f"{path} claims a top-1 error of {claimed:.2f} %, which is of no row of the table: {rows}"
+                    )
                 target = _path(self.folder, row)
                 if not target.is_file():
                     with atomic_path(target) as temporary:
@@ -75,11 +72,11 @@ class ReleasedBackbones(DataSet):
                     log(f"{self.name}: {path} is the file of {row}, copied to {target}")
         missing = [row for row in RELEASES if not _path(self.folder, row).is_file()]
         if missing:
-            lines = [f"  {_path(self.folder, row)}: {_origin(row)}" for row in missing]
+            lines = [f"\n  {_path(self.folder, row)}: {_origin(row)}" for row in missing]
             raise CheckpointError(
-                "\n".join([f"{len(missing)} of {len(RELEASES)} files are missing; download each by hand and save it "
-                           "under this name, or name the downloaded files with --from:", *lines])
-            )  # fmt: skip
+                f"{len(missing)} of {len(RELEASES)} files are missing; download each by hand and save it under this "
+                f"name, or name the downloaded files with --from:{''.join(lines)}"
+            )
         log(f"{self.name}: all {len(RELEASES)} files are in {self.folder}")
 
     def check(self) -> CheckResult:
@@ -104,12 +101,6 @@ class ReleasedBackbones(DataSet):
         result.summary = f"top-1 errors in % as the files claim: {claims}; SHA-256 in {record}"
         return result
 
-    def missing_archives(self) -> list[Any]:
-        return []
-
-    def extract(self, archives: Mapping[str, Path], log: Log) -> None:
-        """Nothing is extracted."""
-
 
 def find_release(row: str) -> Path:
     """The checked file of a row, in the folder that ``SMIX_RELEASED`` names.
@@ -130,17 +121,18 @@ def check_release(row: str, folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing, or its architecture or the error that it claims is another one.
     """
-    path, expected = _path(folder, row), RELEASES[row]
+    path = _path(folder, row)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; download it: {_origin(row)}")
     facts = describe_release(path)
-    if abs(facts["best_err1"] - expected.error) > 0.0051:
-        other = _row_of(facts["best_err1"])
+    claimed = _row_of(facts["best_err1"])
+    if claimed != row:
         raise CheckpointError(
-            f"{path} should claim the top-1 error of {row}, {expected.error:.2f} %, got {facts['best_err1']:.2f} %"
-            f"{f', which is that of {other}' if other else ''}; download it again: {_origin(row)}"
+            f"{path} should claim the top-1 error of {row}, {RELEASES[row].error:.2f} %, got "
+            f"{facts['best_err1']:.2f} %{f', which is that of {claimed}' if claimed else ''}; download it again: "
+            f"{_origin(row)}"
         )
-    return {**facts, "source": expected.readme}
+    return {**facts, "source": RELEASES[row].readme}
 
 
 def describe_release(path: Path) -> dict[str, Any]:
@@ -203,7 +195,3 @@ def _row_of(error: float) -> str | None:
 def _origin(row: str) -> str:
     release = RELEASES[row]
     return f"model_best.pth.tar of {release.link} (top-1 error {release.error:.2f}) in the README of {release.readme}"
-
-
-def _rows() -> str:
-    return "row of the table: " + ", ".join(f"{row} {release.error:.2f}" for row, release in RELEASES.items())

@@ -14,7 +14,7 @@ pytest.importorskip("defusedxml")
 from mmengine.config import Config
 
 from smix_mm.datasets.check import check_data, write_clean_copy
-from smix_mm.datasets.check.objects import read_objects
+from smix_mm.datasets.check.coco import read_objects
 from smix_mm.datasets.check.splits import find_splits
 from smix_mm.datasets.convert import convert_data
 from smix_mm.preflight import preflight

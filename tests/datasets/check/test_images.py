@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ from PIL import Image
 
 cv2 = pytest.importorskip("cv2")
 
-from smix_mm.datasets.check.images import capture_decoder_warnings, check_image, is_whole  # noqa: E402
-from smix_mm.utils.parallel import in_parallel  # noqa: E402
+from smix_mm.datasets.check.images import check_image, is_whole  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +106,7 @@ def test_lost_data_inside_an_image_is_found_by_decoding_and_bytes_too_many_are_h
         (tmp_path / f"{number}.jpg").write_bytes(content)
     paths = [str(tmp_path / f"{number}.jpg") for number in range(3)]
     assert all(check_image(path).problems == [] for path in paths)
-    check = partial(check_image, decode=True)
-    found = list(in_parallel(check, paths, jobs=1, initializer=capture_decoder_warnings))
+    found = [check_image(path, decode=True) for path in paths]
     assert [[problem.kind for problem in info.problems] for info in found] == [[], ["damaged-image"], []]
     assert found[1].problems[0].detail.startswith("Corrupt JPEG data: ")
     assert found[0].digest == found[2].digest != found[1].digest
@@ -127,4 +124,4 @@ def test_a_disturbed_image_never_raises_and_passes_only_where_its_end_is_there(t
     if size is not None:
         assert is_whole(content)
     kinds, size = seen(folder, content, decode=True)
-    assert (size is None) == bool(kinds)
+    assert (size is None) == bool(set(kinds) - {"damaged-image"})

@@ -126,7 +126,9 @@ def test_images_that_the_dataset_in_memory_skips_are_named_in_training(picture, 
     cv2.imwrite(str(tmp_path / "train/bee/2.webp"), picture)
     dataset = dict(type="InMemoryDataset", data_root=str(tmp_path))
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
-    assert make_strict(cfg) == [f"{tmp_path}/train/bee holds 1 .webp file that the dataset skips; convert them to PNG"]
+    assert make_strict(cfg) == [
+        f"{tmp_path}/train/bee: holds 1 .webp file that the dataset skips; convert them to PNG."
+    ]
     (tmp_path / "train/bee/1.png").unlink()
     with pytest.raises(DataError, match="train/bee: empty-class: holds no image that is read"):
         make_strict(cfg)

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smix_mm.datasets.check.findings import ERRORS, KINDS
-from smix_mm.datasets.check.voc import MAX_BYTES, as_bytes, clean_annotation, read_annotation
+from smix_mm.datasets.check.text import MAX_BYTES, read_annotation
+from smix_mm.datasets.check.voc import as_bytes, clean_annotation
 
 pytest.importorskip("defusedxml")
 
@@ -109,7 +110,7 @@ LAUGHS = b'<!DOCTYPE a [<!ENTITY l0 "ha">' + b"".join(
 def test_hostile_and_malformed_files_are_refused_and_not_cleaned(content, kind):
     annotation = clean_annotation(content, CLASSES, size=SIZE)
     assert [problem.kind for problem in annotation.problems] == [kind]
-    assert annotation.root is None and annotation.boxes == []
+    assert not annotation.parsed and annotation.boxes == []
 
 
 def test_files_that_cannot_be_read_are_problems(tmp_path):
@@ -190,7 +191,7 @@ def test_a_good_or_cleaned_annotation_is_read_by_mmdetection_with_the_same_boxes
     kinds = {problem.kind for problem in annotation.problems}
     assert kinds <= set(KINDS)
     assert all(1 <= x1 < x2 <= 640 and 1 <= y1 < y2 <= 480 for x1, y1, x2, y2 in annotation.boxes)
-    if annotation.root is None or any(p.kind in ERRORS and not p.fixed for p in annotation.problems):
+    if not annotation.parsed or any(p.kind in ERRORS and not p.fixed for p in annotation.problems):
         assert kinds & set(ERRORS)
         return
     cleaned = as_bytes(annotation)

@@ -16,8 +16,7 @@ pytest.importorskip("cv2")
 import cv2
 from mmengine.runner import Runner
 
-from smix_mm.datasets.in_memory.dataset import InMemoryDataset
-from smix_mm.datasets.in_memory.reading import CIFAR10, CIFAR100
+from smix_mm.datasets.in_memory.dataset import CIFAR10, CIFAR100, InMemoryDataset
 
 NAMES = ("ant", "bee", "cow")
 
@@ -102,12 +101,11 @@ def test_a_folder_gives_the_pixels_of_the_ordinary_pipeline(few_cifar10):
         assert ours[index]["data_samples"] == sample["data_samples"].gt_label
 
 
-def test_official_files_take_precedence_over_a_folder_unless_layout_is_folder(tmp_path):
+def test_official_files_take_precedence_over_a_folder(tmp_path):
     write_official(tmp_path)
     (tmp_path / "train/ant").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "train/ant/0.png"), np.zeros((8, 8, 3), np.uint8))
     assert InMemoryDataset(tmp_path, "train", device="cpu").images.shape == (30, 3, 32, 32)
-    assert InMemoryDataset(tmp_path, "train", layout="folder", device="cpu").images.shape == (1, 3, 8, 8)
 
 
 def loader(root: Path, batch: int, shuffle: bool, split: str = "train"):

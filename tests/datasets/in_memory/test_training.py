@@ -212,10 +212,10 @@ def test_the_benchmark_counts_images_after_the_warm_up(few_cifar10, monkeypatch)
 
 def test_the_benchmark_makes_up_official_files_of_noise(tmp_path):
     from smix_mm.benchmarks.cifar import make_up_cifar10
-    from smix_mm.datasets.in_memory.reading import read_split
+    from smix_mm.datasets.in_memory.dataset import read_split
 
     make_up_cifar10(tmp_path, number=20)
-    images, labels, classes = read_split(tmp_path, "train", "official")
+    images, labels, classes = read_split(tmp_path, "train")
     assert images.shape == (100, 3, 32, 32) and len(classes) == 10 and set(labels.tolist()) <= set(range(10))
     assert 120 < images.mean() < 135 and len(read_split(tmp_path, "test")[1]) == 20
 

@@ -54,54 +54,45 @@ def test_a_zip_archive_is_extracted_with_its_folders(tmp_path):
     assert files_in(tmp_path / "out") == {"a/one.txt": b"1" * 1000}
 
 
-def test_the_modes_of_an_archive_are_not_kept(tmp_path, tar_of):
+def test_neither_owner_nor_set_user_id_nor_rights_of_others_are_kept(tmp_path, tar_of):
     info = tarfile.TarInfo("run.sh")
     info.mode, info.uid = 0o4777, 0
     archive = tar_of(tmp_path / "set.tar", {"run.sh": info})
     extract(archive, tmp_path / "out")
-    assert stat.S_IMODE((tmp_path / "out/run.sh").stat().st_mode) & 0o7111 == 0
+    assert stat.S_IMODE((tmp_path / "out/run.sh").stat().st_mode) == 0o755
 
 
 HOSTILE = {
-    "parent": ({"good.txt": b"1", "../evil.txt": b"x"}, "leads out of the folder"),
-    "inner parent": ({"a/../../evil.txt": b"x"}, "leads out of the folder"),
-    "absolute": ({"/tmp/evil.txt": b"x"}, "leads out of the folder"),
-    "windows": ({"a\\..\\..\\evil.txt": b"x"}, "leads out of the folder"),
-    "drive": ({"C:/evil.txt": b"x"}, "leads out of the folder"),
-    "symlink": ({"l": special("l", tarfile.SYMTYPE, "/etc"), "l/evil.txt": b"x"}, "is a link"),
-    "hard link": ({"l": special("l", tarfile.LNKTYPE, "/etc/passwd")}, "is a link"),
-    "device": ({"d": special("d", tarfile.CHRTYPE)}, "is a device or pipe"),
-    "pipe": ({"p": special("p", tarfile.FIFOTYPE)}, "is a device or pipe"),
+    "parent": {"good.txt": b"1", "../evil.txt": b"x"},
+    "inner parent": {"a/../../evil.txt": b"x"},
+    "symlink": {"l": special("l", tarfile.SYMTYPE, "/etc"), "l/evil.txt": b"x"},
+    "relative symlink": {"l": special("l", tarfile.SYMTYPE, ".."), "l/evil.txt": b"x"},
+    "hard link": {"l": special("l", tarfile.LNKTYPE, "/etc/passwd")},
+    "device": {"d": special("d", tarfile.CHRTYPE)},
+    "pipe": {"p": special("p", tarfile.FIFOTYPE)},
 }
 
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_tar_archive_with_a_hostile_member_is_refused(tmp_path, case, tar_of):
-    members, message = HOSTILE[case]
-    inner = tmp_path / "inside"
-    with pytest.raises(DataError, match=message):
-        extract(tar_of(tmp_path / "set.tar.gz", members), inner / "out")
-    written = files_in(tmp_path)
-    assert set(written) <= {"set.tar.gz", "inside/out/good.txt"} and not Path("/tmp/evil.txt").exists()
+    with pytest.raises(DataError, match="not safe .*; download it again"):
+        extract(tar_of(tmp_path / "set.tar.gz", HOSTILE[case]), tmp_path / "inside/out")
+    assert set(files_in(tmp_path)) <= {"set.tar.gz", "inside/out/good.txt"}
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt"])
-def test_a_zip_archive_with_a_hostile_name_is_refused(tmp_path, name):
+def test_names_that_lead_out_of_the_folder_stay_inside_of_it(tmp_path, tar_of):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        archive.writestr(name, "x")
-    with pytest.raises(DataError, match="leads out of the folder"):
-        extract(tmp_path / "set.zip", tmp_path / "inside/out")
-    assert set(files_in(tmp_path)) == {"set.zip"}
-
-
-def test_a_zip_archive_with_a_link_is_refused(tmp_path):
-    info = zipfile.ZipInfo("link")
-    info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        archive.writestr(info, "/etc/passwd")
-    with pytest.raises(DataError, match="is a link or a device"):
-        extract(tmp_path / "set.zip", tmp_path / "out")
-    assert set(files_in(tmp_path)) == {"set.zip"}
+        for name in ("../evil.txt", "/tmp/smix_mm/evil.txt"):
+            archive.writestr(name, "x")
+        link = zipfile.ZipInfo("link")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    extract(tmp_path / "set.zip", tmp_path / "inside/out")
+    extract(tar_of(tmp_path / "set.tar", {"/tmp/smix_mm/evil.txt": b"x"}), tmp_path / "inside/tar")
+    absolute = "tmp/smix_mm/evil.txt"
+    found = {f"inside/out/{name}" for name in ("evil.txt", absolute, "link")} | {f"inside/tar/{absolute}"}
+    assert set(files_in(tmp_path)) == {"set.zip", "set.tar", *found} and not Path(f"/{absolute}").exists()
+    assert not (tmp_path / "inside/out/link").is_symlink()
 
 
 @pytest.mark.parametrize("name", ["set.tar", "set.tar.gz", "set.zip"])
@@ -115,7 +106,7 @@ def test_an_incomplete_archive_is_an_error(tmp_path, name, tar_of):
         tar_of(archive, {"one.bin": content}, "w:gz" if name.endswith("gz") else "w")
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=f"{name} is damaged or incomplete .*; download it again"):
+    with pytest.raises(DataError, match=f"{name} is damaged, incomplete .*; download it again"):
         extract(archive, tmp_path / "out")
 
 
@@ -124,7 +115,7 @@ def test_a_damaged_zip_member_is_an_error(tmp_path):
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("one.bin", b"content that is stored as it is")
     archive.write_bytes(archive.read_bytes().replace(b"stored", b"stared"))
-    with pytest.raises(DataError, match="is damaged or incomplete"):
+    with pytest.raises(DataError, match="is damaged, incomplete"):
         extract(archive, tmp_path / "out")
 
 
@@ -135,5 +126,5 @@ def test_damage_inside_a_compressed_archive_is_one_sentence(tmp_path, tar, name,
         content[place] ^= 0xFF
     for number, damaged in enumerate((bytes(content), b"<html>sign in</html>", b"\x80\x04K\x01.", b"")):
         (tmp_path / name).write_bytes(damaged)
-        with pytest.raises(DataError, match=f"{name} is damaged or incomplete .*; download it again"):
+        with pytest.raises(DataError, match=f"{name} is damaged, incomplete .*; download it again"):
             extract(tmp_path / name, tmp_path / f"out{number}")

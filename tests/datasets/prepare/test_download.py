@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("cv2")
 pytest.importorskip("mmpretrain")
 
-from smix_mm.datasets.prepare import download as module
-from smix_mm.datasets.prepare.download import Archive, download, get_archive
+from smix_mm.datasets.prepare import archives as module
+from smix_mm.datasets.prepare.archives import Archive, download, get_archive
 from smix_mm.utils.errors import DataError
 
 CONTENT = bytes(range(256)) * 12000  # 3 MB, so that a transfer takes several blocks

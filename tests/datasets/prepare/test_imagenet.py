@@ -68,15 +68,15 @@ def test_imagenet_is_made_from_its_three_archives(imagenet, tmp_path):
 
 
 def test_imagenet_goes_on_with_the_class_where_it_was_interrupted(imagenet, tmp_path, monkeypatch):
-    from smix_mm.datasets.prepare import imagenet as module
+    from smix_mm.datasets.prepare import classification as module
 
     whole, seen = module._extract_class, []
 
-    def interrupted(archive, content, folder):
+    def interrupted(content, folder):
         seen.append(folder.name)
         if len(seen) == 2:
             raise KeyboardInterrupt
-        whole(archive, content, folder)
+        whole(content, folder)
 
     monkeypatch.setattr(module, "_extract_class", interrupted)
     with pytest.raises(KeyboardInterrupt):

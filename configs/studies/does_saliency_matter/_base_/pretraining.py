@@ -5,7 +5,7 @@ custom_imports = dict(
     imports=[
         "smix_mm",
         "smix_mm.datasets.in_memory.dataset",
-        "smix_mm.datasets.in_memory.reflect_padding",
+        "smix_mm.datasets.in_memory.preprocessor",
         "smix_mm.engine.hooks",
         "smix_mm.batch_augments.shuffled",
     ]
