@@ -38,7 +38,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "NonFiniteHook": "engine.nonfinite.hook",
         },
         "LOOPS": {
-            "AttackTestLoop": "robustness.loop",
+            "AttackTestLoop": "robustness.attacks",
             "ExactEpochBasedTrainLoop": "engine.resume.loops",
             "ExactIterBasedTrainLoop": "engine.resume.loops",
         },

@@ -9,7 +9,7 @@ FGSM alone proves little: a network can withstand one gradient step and fail und
 
 import argparse
 
-from ..utils.choices import ATTACKS, CORRUPTIONS, check_minimum
+from ..utils.choices import ATTACKS, CORRUPTIONS
 from ..utils.command_line import add_common_arguments
 
 
@@ -32,7 +32,6 @@ def run(options: argparse.Namespace) -> None:
 
     settings = vars(options)
     export_local_rank(settings.pop("local_rank"))
-    check_minimum("--steps", options.steps, 1)
     if options.attack == "none":
         settings["attack"] = None
     if options.corruptions == ["all"]:

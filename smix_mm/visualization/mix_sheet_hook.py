@@ -13,7 +13,7 @@ from ..datasets.training_batches import class_names, preprocess, unnormalizer
 from ..utils.errors import UsageError
 from ..utils.models import unwrapped
 from ..utils.random_state import preserved_random_state
-from .examples import mix_examples
+from .browse import mix_examples
 from .mixes import find_augment
 from .sheet import sheet_image
 
@@ -24,8 +24,8 @@ class MixSheetHook(Hook):
 
     The sheet shows how the SaliencyMix, OfficialSaliencyMix or CutMix of the training mixes the first images of the
     epoch's first batch: source, saliency map with the box, target, mixed image, λ and both labels. It goes to all
-    ``vis_backends``: local files, TensorBoard, WandB. The hook does not change the training: the sheet's partners and
-    λ come from separate generators, and the state of every other generator is restored.
+    ``vis_backends``: local files, TensorBoard, WandB. The training does not change: partners and λ of the sheet come
+    from separate generators, and every other generator's state is restored.
 
     Args:
         interval: epochs from one sheet to the next, at least 1; the first epoch has one. Defaults to 1.

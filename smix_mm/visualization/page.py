@@ -8,10 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Sequence
 
-import numpy as np
-
 from ..utils.files import write_text
-from .panels import LEAST, MARK, MOST, TARGET, Example, Mark, Panel
+from .sheet import LEAST, MARK, MOST, TARGET, Example, Mark, Panel
 
 DASHES = ' stroke-dasharray="8 5"'
 
@@ -77,16 +75,9 @@ fromAddress();
 
 
 def save_page(examples: Sequence[Example], path: str | Path, title: str, note: str) -> None:
-    """Write examples as one self-contained HTML file.
+    """Write one or more examples as one self-contained HTML file, with a title and a sentence below it.
 
-    A slider moves through them, by pointer and by keyboard; ``#3`` at the end of the address opens
-    the third.
-
-    Args:
-        examples: one or more.
-        path: the HTML file to write.
-        title: title of the page.
-        note: a sentence below the title.
+    A slider moves through them, by pointer and by keyboard; ``#3`` at the end of the address opens the third.
 
     Raises:
         ValueError: there is no example.
@@ -102,24 +93,19 @@ def save_page(examples: Sequence[Example], path: str | Path, title: str, note: s
 
 
 def _figure(panel: Panel) -> str:
-    height, width = panel.image.shape[:2]
-    return (
-        f"<figure><figcaption>{escape(panel.caption)}</figcaption>"
-        f'<div class="image"><img src="{data_uri(panel.image)}" alt="{escape(panel.alt)}" '
-        f'width="{width}" height="{height}" style="height: auto">{_overlay(panel)}</div></figure>\n'
-    )
-
-
-def data_uri(image: np.ndarray) -> str:
-    """A ``data:`` address with the PNG of an image, uint8 RGB (H, W, 3), or of a saliency map (H, W) in [0, 1]."""
     from matplotlib import colormaps
     from PIL import Image
 
+    image, (height, width, *_) = panel.image, panel.image.shape
     if image.ndim == 2:
         image = colormaps["magma"](image, bytes=True)[..., :3]
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return (
+        f'<figure><figcaption>{escape(panel.caption)}</figcaption><div class="image">'
+        f'<img src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}" alt="{escape(panel.alt)}" '
+        f'width="{width}" height="{height}" style="height: auto">{_overlay(panel)}</div></figure>\n'
+    )
 
 
 def _overlay(panel: Panel) -> str:

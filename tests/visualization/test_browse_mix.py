@@ -13,8 +13,7 @@ from PIL import Image
 
 from smix_mm.datasets.training_batches import training_images
 from smix_mm.visualization import browse_mix, draw_mix_sheet
-from smix_mm.visualization.panels import short_name
-from smix_mm.visualization.sheet import draw_sheet
+from smix_mm.visualization.sheet import draw_sheet, short_name
 
 ROOT = Path(__file__).parents[2]
 CIFAR = ROOT / "configs/cifar10"

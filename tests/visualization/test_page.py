@@ -8,7 +8,7 @@ import pytest
 
 from smix_mm.visualization.browse import browse_mix
 from smix_mm.visualization.page import save_page
-from smix_mm.visualization.panels import ANY, LEAST, MOST, TARGET, Example, Mark, Panel
+from smix_mm.visualization.sheet import ANY, LEAST, MOST, TARGET, Example, Mark, Panel
 
 RIGHT, LEFT, HOME, END = "\ue014", "\ue012", "\ue011", "\ue010"
 SHOWN = "return [...document.querySelectorAll('article')].map((each, i) => each.hidden ? 0 : i + 1).filter(Boolean)"
