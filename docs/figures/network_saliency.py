@@ -2,7 +2,7 @@
 
     python docs/figures/network_saliency.py u2netp.onnx
 
-docs/guide.md has the commands that get the network's file.
+docs/saliency_networks.md has the commands that get the network's file.
 """
 
 from __future__ import annotations
