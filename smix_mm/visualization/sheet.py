@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
@@ -154,7 +155,25 @@ def draw_sheet(examples: Sequence[Example]) -> Any:
             axes.axis("off")
         for axes, panel in zip(grid, example.panels):
             draw_panel(axes, panel)
+            caption = axes.set_title(panel.caption, fontsize=9, linespacing=1.1, pad=3)
+            too_wide = caption.get_window_extent().width / (PANEL_INCHES * DPI)
+            if too_wide > 1:
+                caption.set_fontsize(9 / too_wide)
     return figure
+
+
+def panel_png(panel: Panel) -> bytes:
+    """A PNG of a panel without its caption, in which a side of the image has about 224 pixels or more."""
+    from matplotlib.figure import Figure
+
+    height, width = panel.image.shape[:2]
+    inches = max(1, round(224 / max(height, width))) / DPI
+    figure, buffer = Figure(figsize=(width * inches, height * inches), dpi=DPI), io.BytesIO()
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    draw_panel(axes, panel)
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def draw_panel(axes: Any, panel: Panel) -> None:
@@ -162,10 +181,6 @@ def draw_panel(axes: Any, panel: Panel) -> None:
     from matplotlib.patches import Rectangle
 
     axes.imshow(panel.image, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
-    caption = axes.set_title(panel.caption, fontsize=9, linespacing=1.1, pad=3)
-    too_wide = caption.get_window_extent().width / (PANEL_INCHES * DPI)
-    if too_wide > 1:
-        caption.set_fontsize(9 / too_wide)
     if panel.box is not None:
         y1, x1, y2, x2 = panel.box
         # Twice, with black below, to be visible on any image; target boxes are also dashed.
