@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Mapping
 
 import torch
-from torch import Tensor
 
 from ..batch_augments import OfficialSaliencyMix, SaliencyMix
 from ..datasets.training_batches import (
@@ -20,12 +19,10 @@ from ..datasets.training_batches import (
 )
 from ..mixing import MixDraw, MixOptions, draw_mix
 from ..mixing.plan import SOURCES, TARGETS
-from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..utils.choices import check_option
 from ..utils.errors import UsageError
 from ..utils.files import check_output
 from ..utils.random_state import preserved_random_state
-from ..utils.tensors import check_images
 from .mixes import detector_input, find_augment, mix_batch, mix_images
 from .page import save_page
 from .sheet import LEAST, MOST, Example, Panel, mixed_label, save_sheet, short_name, to_image, to_mark
@@ -118,41 +115,6 @@ def browse_mix(
     if html is not None:
         save_page(examples, html, f"{TITLES[kind]} {name}", note)
     return note
-
-
-def draw_mix_sheet(
-    images: Tensor,
-    labels: Sequence[str],
-    path: str | Path,
-    *,
-    rows: int = 6,
-    seed: int = 0,
-    options: MixOptions | None = None,
-    detector: SaliencyDetector | None = None,
-) -> None:
-    """Draw how images are mixed by SaliencyMix: source, saliency map with the box, target, mixed image.
-
-    Args:
-        images: uint8 RGB (N, 3, H, W), at least two.
-        labels: the class name of each image.
-        path: the image file to write, such as a PNG.
-        rows: maximum number of mixes to show; those of an image with itself are left out.
-        seed: seed of partners and λ.
-        options: see :class:`~smix_mm.mixing.MixOptions`. Defaults to the paper's.
-        detector: the saliency detector. Defaults to fine-grained saliency.
-
-    Raises:
-        TypeError, ValueError: an argument is not as above.
-    """
-    check_images(images, "N, 3, H, W", dtype="uint8")
-    if len(images) < 2 or len(labels) != len(images):
-        raise ValueError(f"There should be at least two images with a label each, got {len(images)} and {len(labels)}.")
-    # With this mean and std, normalized images are the images themselves as floats.
-    augment = SaliencyMix(
-        saliency=detector or FineGrainedSaliency(), mean=(0, 0, 0), std=(1, 1, 1), **asdict(options or MixOptions())
-    )
-    batch = TrainingBatch(images.float(), list(labels))
-    save_sheet(mix_examples(augment, batch, augment, torch.Generator().manual_seed(seed), seed)[:rows], path)
 
 
 # Arguments of all three functions: `batch`, normalised images and their class names; `unnormalizer`, a SaliencyMix

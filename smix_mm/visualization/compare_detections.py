@@ -50,6 +50,7 @@ def compare_detections(
 
     if not files:
         raise UsageError("There should be at least one NAME=detections.npz, got none.")
+    check_output(out, config, *files.values())
     found = {name: read_detections(file) for name, file in files.items()}
     first = next(iter(found.values()))
     for name, each in found.items():
@@ -73,7 +74,7 @@ def compare_detections(
     if absent:
         raise UsageError(f"The test set of {config} has no image {absent[0]}; give the config of the detections.")
     paths = {known.index(image): every[image] for image in images}
-    check_output(out, config, *files.values(), *paths.values())
+    check_output(out, *paths.values())
     _draw(found, paths, score, Path(out))
     return Path(out)
 

@@ -19,7 +19,7 @@ from ..mixing.plan import choose_points, mix_numbers
 from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..saliency.given_maps import GivenMaps, GivenSaliency
 from ..utils.random_state import preserved_random_state
-from .sheet import MOST, SOURCE, SYMBOLS, TARGET, Panel, to_box, to_image, to_mark
+from .sheet import MOST, SOURCE, SYMBOLS, TARGET, Panel, to_image, to_mark
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Mix:
             (index, self.target_boxes, TARGET, self.target_points, self.target_symbol),
         ):
             marks = () if points is None else (to_mark(points[index], symbol),)
-            panels.append(Panel("", to_image(self.images[image]), to_box(boxes[index]), colour, marks))
+            panels.append(Panel("", to_image(self.images[image]), tuple(boxes[index].tolist()), colour, marks))
         return panels[0], panels[1]
 
 

@@ -15,8 +15,6 @@ from ..utils.files import atomic_path, save_figure
 PANEL_INCHES, GAP_INCHES, CAPTION_INCHES, TITLE_INCHES = 1.83, 0.08, 0.4, 0.25
 DPI = 100
 
-Box = tuple[int, int, int, int]
-
 SOURCE, TARGET, MARK = "#ff7f0e", "#17becf", "#39ff14"
 
 MOST, LEAST, ANY = "+", "x", "o"
@@ -39,7 +37,7 @@ class Panel:
 
     caption: str  # at most two lines of about 30 characters
     image: np.ndarray  # uint8 RGB (H, W, 3), or a saliency map, float32 (H, W) in [0, 1]
-    box: Box | None = None  # (y1, x1, y2, x2), half-open
+    box: tuple[int, ...] | None = None  # (y1, x1, y2, x2), half-open
     colour: str = SOURCE  # of the box, or TARGET
     marks: tuple[Mark, ...] = ()
 
@@ -83,12 +81,6 @@ def mixed_label(lam: float, own: str, other: str) -> str:
 def to_image(image: Tensor) -> np.ndarray:
     """uint8 (H, W, 3) from uint8 (3, H, W)."""
     return image.permute(1, 2, 0).cpu().numpy()
-
-
-def to_box(box: Tensor) -> Box:
-    """A tuple of Python integers from a box, int64 (4,)."""
-    y1, x1, y2, x2 = box.tolist()
-    return y1, x1, y2, x2
 
 
 def to_mark(point: Tensor, symbol: str) -> Mark:
