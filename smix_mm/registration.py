@@ -1,12 +1,10 @@
 """The classes that this package registers with OpenMMLab, and the modules that define them.
 
 The names are added to the registries of mmengine and mmpretrain as soon as these are imported; the module of a name is
-imported on its first lookup. So ``import smix_mm`` imports no OpenMMLab package, and a package that cannot be imported
-affects only the classes that need it.
+imported on its first lookup. So a package that cannot be imported affects only the classes that need it.
 
-mmengine's own lazy import, the ``locations`` of a registry, does not suffice: a lookup in a child registry searches its
-parents, but does not import their locations. A hook that is registered with mmengine would not be found from
-MMDetection's registry of hooks.
+mmengine's own lazy import, the ``locations`` of a registry, does not suffice: a lookup in a child registry, such as
+MMDetection's hooks, searches its parents, but does not import their locations.
 """
 
 from __future__ import annotations

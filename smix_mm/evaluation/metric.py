@@ -28,9 +28,8 @@ class DetectionMetric(BaseMetric):
     :func:`~smix_mm.evaluation.average_precision.evaluate`; objects that the dataset marks as
     ignored are the difficult ones. In a distributed test the first process evaluates.
 
-    Both VOC metrics use VOC's inclusive pixels: widths are ``x2 - x1 + 1``, as in VOC's development kit and in
-    MMDetection's ``VOCMetric``; ``coco/*`` use ``x2 - x1``. For small objects, this can decide whether IoU 0.5
-    is reached, so that 11-point AP differs from an evaluation with the other convention.
+    Widths are VOC's ``x2 - x1 + 1`` for both VOC metrics and ``x2 - x1`` for ``coco/*``; for small objects, this can
+    decide whether IoU 0.5 is reached.
 
     Args:
         out: File (.npz) for predictions and ground truth, from which

@@ -45,8 +45,7 @@ def test_robustness(
         attack: ``'fgsm'``, ``'pgd'``, ``'apgd'``, or None for no attack. Defaults to ``'fgsm'``.
         eps: Strengths of the attack, fractions of 255. Defaults to ``('8/255',)``.
         steps: Number of steps of ``'pgd'`` and ``'apgd'``. Defaults to 20.
-        corruptions: Names of ImageNet-C's corruptions. Defaults to none.
-        severities: Severities of each corruption. Defaults to 1 to 5.
+        corruptions, severities: See :class:`CommonCorruption`; all severities of each. Defaults to no corruption.
         work_dir: Folder for logs. Defaults as in training.
         out: Folder for ``robustness.json`` and, with an attack, the curve ``robustness.png``. Defaults to None:
             nothing is written.

@@ -19,7 +19,7 @@ from ..datasets.training_batches import (
 )
 from ..mixing import MixDraw, MixOptions, draw_mix
 from ..mixing.plan import SOURCES, TARGETS
-from ..utils.choices import check_option
+from ..utils.choices import check_minimum, check_option
 from ..utils.errors import UsageError
 from ..utils.files import check_output
 from ..utils.random_state import preserved_random_state
@@ -53,8 +53,8 @@ def browse_mix(
 
     Args:
         config: a classification config of mmpretrain, with or without mixing.
-        out: image file of the contact sheet, such as a PNG. None: no sheet is written.
-        html: HTML file of a page with a slider through the examples, which needs no network. None: no page is written.
+        out: image file of the contact sheet, such as a PNG, or None.
+        html: HTML file of a page with a slider through the examples, which needs no network, or None.
         kind: ``'mix'``: source, saliency map, target, mixed image. ``'schemes'``: every source with every target of
             SaliencyMix on one pair. ``'compare'``: CutMix, OfficialSaliencyMix and SaliencyMix on one pair with one λ.
         number: number of examples, at least 1; at most 50 batches are searched for them.
@@ -70,10 +70,8 @@ def browse_mix(
         UsageError: the config or its data does not allow mixing.
     """
     check_option("kind", kind, tuple(TITLES))
-    if number < 1:
-        raise ValueError(f"number should be at least 1, got {number}.")
-    if seed < 0:
-        raise ValueError(f"seed should be 0 or more, got {seed}.")
+    check_minimum("number", number, 1)
+    check_minimum("seed", seed, 0)
     for written in (out, html):
         if written is not None:
             check_output(written, config)

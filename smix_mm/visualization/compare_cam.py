@@ -35,8 +35,7 @@ def compare_cam(
     scaled by its own maximum, so positions can be compared, but strengths cannot.
 
     Args:
-        config: the classifier's config; images pass through its test pipeline. A config whose dataset is in memory,
-            such as CIFAR's official files, works as well.
+        config: the classifier's config; images pass through its test pipeline. Its dataset may be in memory.
         checkpoints: files by name; the name is the title of the column.
         images: image files.
         out: the PNG to write.

@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..datasets.training_batches import class_names, preprocess, unnormalizer
+from ..utils.choices import check_minimum
 from ..utils.errors import UsageError
 from ..utils.models import unwrapped
 from ..utils.random_state import preserved_random_state
@@ -41,8 +42,8 @@ class MixSheetHook(Hook):
     priority = "LOW"
 
     def __init__(self, interval: int = 1, number: int = 4, name: str = "mix_sheet") -> None:
-        if min(interval, number) < 1:
-            raise ValueError(f"interval and number should be at least 1, got {interval} and {number}.")
+        check_minimum("interval", interval, 1)
+        check_minimum("number", number, 1)
         self.interval, self.number, self.name = interval, number, name
 
     def before_train(self, runner: Runner) -> None:

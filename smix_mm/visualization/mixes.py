@@ -75,10 +75,7 @@ class Mix:
 
 
 def find_augment(preprocessor: Any) -> tuple[Any, float]:
-    """The first batch augmentation of a ``ClsDataPreprocessor`` that can be shown, or None.
-
-    And the share of batches that it is applied to, in [0, 1].
-    """
+    """The first batch augmentation that can be shown, or None, and the share of batches that it is applied to."""
     wrapper: Any = preprocessor.batch_augments
     for index, augment in enumerate(wrapper.augments if wrapper else ()):
         if can_be_shown(augment):
@@ -119,13 +116,7 @@ def detector_input(images: Tensor, detector: SaliencyDetector, maps: Tensor | No
 
 
 def mix_images(images: Tensor, seen: Any, detector: SaliencyDetector, draw: MixDraw, options: MixOptions) -> Mix:
-    """SaliencyMix of images, made by the functions that training uses.
-
-    Args:
-        images: uint8 RGB (N, 3, H, W).
-        seen, detector: the detector and its input, which are the images or their maps.
-        draw, options: see :func:`~smix_mm.mixing.draw_mix` and :class:`~smix_mm.mixing.MixOptions`.
-    """
+    """SaliencyMix of uint8 RGB images, made by the functions that training uses; see :func:`detector_input`."""
     plan = plan_mix(seen, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     sources = seen[plan.partner]

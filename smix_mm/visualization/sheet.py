@@ -90,16 +90,12 @@ def to_mark(point: Tensor, symbol: str) -> Mark:
 
 
 def save_sheet(examples: Sequence[Example], path: str | Path, small: bool = False) -> None:
-    """Write a sheet of one or more examples to an image file.
+    """Write a sheet of one or more examples to an image file, whose suffix selects the format.
 
-    Args:
-        examples: what to draw.
-        path: the file; its suffix selects the format.
-        small: write a PNG with 256 colours, which takes a third of the bytes. Defaults to False.
+    With ``small``, a PNG of 256 colours takes a third of the bytes.
 
     Raises:
-        ValueError: there is no example, the suffix names no image format, or ``small`` is given with a suffix other
-            than ``.png``.
+        ValueError: there is no example, or the suffix names no image format or, with ``small``, another than PNG.
     """
     if not small:
         save_figure(draw_sheet(examples), path)

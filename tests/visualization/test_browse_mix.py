@@ -114,7 +114,7 @@ def test_colours_equal_those_of_the_image_files(photographs, tmp_path):
         (dict(config="none.py"), "config none.py does not exist; give a config file"),
         (dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"), "has default_scope='mmdet'; expected"),
         (dict(number=0), "number should be at least 1, got 0"),
-        (dict(seed=-1), "seed should be 0 or more, got -1"),
+        (dict(seed=-1), "seed should be at least 0, got -1"),
         (dict(kind="all"), "kind should be one of 'mix', 'schemes', 'compare', got 'all'"),
         (dict(cfg_options={"train_dataloader.dataset.data_prefix": "/nowhere"}), "None"),
         (dict(cfg_options={"train_dataloader.batch_size": 1}), "set train_dataloader.batch_size to 2 or more"),
