@@ -108,10 +108,7 @@ def make_attack(
 
 
 def _art_attack(name: str, model: nn.Module, shape: tuple[int, ...], classes: int, eps: float, steps: int) -> Any:
-    from art.attacks.evasion import AutoProjectedGradientDescent, FastGradientMethod
-    from art.attacks.evasion.projected_gradient_descent.projected_gradient_descent_pytorch import (
-        ProjectedGradientDescentPyTorch,
-    )
+    from art.attacks.evasion import AutoProjectedGradientDescent, FastGradientMethod, ProjectedGradientDescent
     from art.estimators.classification import PyTorchClassifier
 
     kind = "gpu" if next(model.parameters()).is_cuda else "cpu"
@@ -119,13 +116,11 @@ def _art_attack(name: str, model: nn.Module, shape: tuple[int, ...], classes: in
     classifier = PyTorchClassifier(model, loss, shape, classes, clip_values=(0.0, 255.0), device_type=kind)
     if name == "fgsm":
         return FastGradientMethod(classifier, eps=eps, eps_step=eps)
-    settings = dict(eps=eps, max_iter=steps, verbose=False)
+    settings: dict[str, Any] = dict(eps=eps, max_iter=steps, verbose=False)
     if name == "pgd":
-        step = 2.5 * eps / steps
-        return ProjectedGradientDescentPyTorch(classifier, eps_step=step, num_random_init=1, **settings)
-    return AutoProjectedGradientDescent(
-        classifier, eps_step=2 * eps, nb_random_init=1, loss_type="cross_entropy", **settings
-    )
+        return ProjectedGradientDescent(classifier, eps_step=2.5 * eps / steps, num_random_init=1, **settings)
+    settings |= dict(loss_type="cross_entropy", nb_random_init=1)
+    return AutoProjectedGradientDescent(classifier, eps_step=2 * eps, **settings)
 
 
 def parse_eps(text: str) -> Fraction:
@@ -151,14 +146,15 @@ class AttackTestLoop(TestLoop):
         dataloader: The test data.
         evaluator: The metrics.
         attack: See :func:`make_attack`. Defaults to ``'fgsm'``.
-        eps: Strengths of the attack, see :func:`parse_eps`. Defaults to
-            ``('0', '8/255')``.
+        eps: Strengths of the attack, see :func:`parse_eps`. Defaults to ``('0', '8/255')``.
         steps: Number of steps of ``'pgd'`` and ``'apgd'``, at least 1. Defaults to 20.
         seed: Seed of the random starts. Defaults to 0.
 
     Raises:
         ValueError: An argument is out of range, or the model or the data do not meet the above.
     """
+
+    evaluator: Any
 
     def __init__(
         self,
@@ -176,22 +172,12 @@ class AttackTestLoop(TestLoop):
         super().__init__(runner, dataloader, evaluator)
         self.attack, self.steps, self.seed = attack, steps, seed
         self.evaluators: dict[str, Evaluator] = {each: copy.deepcopy(self.evaluator) for each in eps}
+        for each, evaluator in self.evaluators.items():
+            for metric in evaluator.metrics:
+                metric.prefix = "/".join(filter(None, (f"{attack}_{each}", metric.prefix)))
+        # For the base class, which evaluates once, after all batches.
+        self.evaluator = Evaluator([metric for one in self.evaluators.values() for metric in one.metrics])
         self._attacks: dict[tuple[str, tuple[int, ...]], Any] = {}
-
-    def run(self) -> dict:
-        """Attack and test all images; returns the metrics at all strengths."""
-        self.runner.call_hook("before_test")
-        self.runner.call_hook("before_test_epoch")
-        self.runner.model.eval()
-        for index, batch in enumerate(self.dataloader):
-            self.run_iter(index, batch)
-        metrics: dict[str, float] = {}
-        for eps, evaluator in self.evaluators.items():
-            figures = evaluator.evaluate(len(self.dataloader.dataset))
-            metrics.update({f"{self.attack}_{eps}/{name}": value for name, value in figures.items()})
-        self.runner.call_hook("after_test_epoch", metrics=metrics)
-        self.runner.call_hook("after_test")
-        return metrics
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Attack and test a batch at all strengths."""
