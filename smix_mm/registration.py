@@ -79,7 +79,8 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 class LateModules(Dict[str, Any]):
     """The classes of a registry by name, some of which are imported on their first lookup.
 
-    These are counted and listed only after it, as those from mmengine's locations.
+    A registry looks a name up by ``in`` before it reads the class. Classes are counted and listed only after it, as
+    those from mmengine's locations.
 
     Args:
         registered: The classes that are already registered.
@@ -107,17 +108,6 @@ class LateModules(Dict[str, Any]):
         if not super().__contains__(name) and hasattr(module, str(name)):
             self[str(name)] = getattr(module, str(name))
         return super().__contains__(name)
-
-    def __missing__(self, name: str) -> Any:
-        if name in self:
-            return self[name]
-        raise KeyError(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            return default
 
 
 def register_late() -> None:
