@@ -2,9 +2,9 @@
 
 examples:
   python tools/benchmark_data_pipeline.py --images data/imagenet/val/n01440764
-  python tools/benchmark_data_pipeline.py configs/imagenet/fast/resnet50_cutmix_in1k.py --images photographs \\
+  python tools/benchmark_data_pipeline.py configs/imagenet/fast/resnet50_baseline_in1k.py --images photographs \\
       --short-side 320 --quality 90 --out pipeline.json
-  python tools/benchmark_data_pipeline.py --images photographs --cores 1 2 4 8 --figure cores.png --needed 2450
+  python tools/benchmark_data_pipeline.py --images photographs --cores 1 2 4 8 --figure cores.png
 """
 
 import argparse
@@ -23,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cores", type=int, nargs="+", metavar="N", help="measure instead the wall-clock time of loaders on N cores")
     add("--seconds", type=float, default=5.0, help="time of a turn with --cores (default: 5)")
     add("--figure", help="image file to write, with --cores")
-    add("--needed", type=float, help="images per second that a GPU needs, a line in the figure")
     add_cfg_options(parser, "settings that override each config's")
     add("--out", help="JSON file to write")
 
@@ -39,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         rows = pipeline_cores.benchmark_cores(configs, cores=options.cores, seconds=options.seconds, **given)
         print(pipeline_cores.format_cores(rows))
         if options.figure:
-            pipeline_cores.draw_cores(rows, options.figure, options.needed)
+            pipeline_cores.draw_cores(rows, options.figure)
     else:
         rows = data_pipeline.benchmark_data_pipeline(configs, passes=options.passes, **given)
         print(data_pipeline.format_table(rows))
