@@ -1,12 +1,8 @@
 """Saliency-guided mixing for OpenMMLab and plain PyTorch.
 
-Importing the package registers its parts with those OpenMMLab packages that are installed, so
-a config needs only ``custom_imports = dict(imports=['smix_mm'])``. Where none is installed,
-:func:`saliency_mix` and :mod:`smix_mm.saliency` work all the same.
-
-The import itself imports neither torch nor any package of OpenMMLab: what is registered is
-imported when a config names it, see :mod:`smix_mm.registration`, and the names below when they
-are used. So ``--help`` and the plan of a study come at once.
+Importing the package registers its classes with the installed OpenMMLab packages, so a config needs only
+``custom_imports = dict(imports=['smix_mm'])``. The import itself imports neither torch nor OpenMMLab: a registered
+class is imported when a config names it, see :mod:`smix_mm.registration`, and the names below when they are used.
 """
 
 import warnings as _warnings

@@ -29,19 +29,12 @@ OPENCVS = tuple(f"opencv-{kind}" for kind in ("python", "python-headless", "cont
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check.
+    """The result of a check."""
 
-    Args:
-        name: What was checked.
-        ok: Whether it is good enough for this package.
-        found: The result, such as a version or an error.
-        fix: How to fix it, or advice if ``ok``. Empty if there is nothing to do.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    fix: str = ""
+    name: str  # what was checked
+    ok: bool  # whether it is good enough for this package
+    found: str  # the result, such as a version or an error
+    fix: str = ""  # how to fix it, or advice if `ok`; empty if there is nothing to do
 
     @property
     def status(self) -> str:
@@ -55,80 +48,90 @@ class Finding:
         return f"{line}; to fix: {self.fix}" if self.fix else line
 
 
-def _strict(name: str, fix: str, check: Callable[[], tuple[bool, str, str]]) -> Finding:
-    """The result of ``check`` (ok, found, fix), or its error; a broken package may raise any error on import."""
-    try:
-        return Finding(name, *check())
-    except Exception as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
-        return Finding(name, False, ABSENT if absent else first_line(error), fix)
+def _check(name: str, fix: str) -> Callable[[Callable[..., tuple[bool, str, str]]], Callable[..., Finding]]:
+    """Decorate a check, which returns ok, found and fix; a broken package may raise any error on import.
+
+    Args:
+        name, fix: Of the finding. ``{0}`` and ``{1}`` are the arguments of the check.
+    """
+
+    def decorate(check: Callable[..., tuple[bool, str, str]]) -> Callable[..., Finding]:
+        def run(*arguments: str) -> Finding:
+            called = name.format(*arguments)
+            try:
+                return Finding(called, *check(*arguments))
+            except Exception as error:
+                absent = isinstance(error, ModuleNotFoundError) and error.name == called.partition(".")[0]
+                return Finding(called, False, ABSENT if absent else first_line(error), fix.format(*arguments))
+
+        return run
+
+    return decorate
 
 
-def check_import(module: str, fix: str, part: str | None = None) -> Finding:
-    """Imports ``module``, and its submodule ``part`` if given, and finds the version."""
-
-    def check() -> tuple[bool, str, str]:
-        version = _version(importlib.import_module(module))
-        if part is not None:
-            importlib.import_module(f"{module}.{part}")
-        return True, version, ""
-
-    return _strict(module, fix, check)
+@_check("{0}", "{1}")
+def check_import(module: str, fix: str) -> tuple[bool, str, str]:
+    """Imports ``module`` and its part in :data:`PARTS`, and finds the version."""
+    version = _version(importlib.import_module(module))
+    if module in PARTS:
+        importlib.import_module(f"{module}.{PARTS[module]}")
+    return True, version, ""
 
 
-def check_gpu() -> Finding:
+@_check("GPU", TORCH)
+def check_gpu() -> tuple[bool, str, str]:
     """Finds the GPUs that torch can use; none are needed."""
+    import torch
 
-    def check() -> tuple[bool, str, str]:
-        import torch
-
-        # torch gives the reason why it cannot use a GPU, such as an old driver, only in a warning.
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if count:
-            return True, ", ".join(map(torch.cuda.get_device_name, range(count))), ""
-        if caught:
-            return True, first_line(caught[0].message), "update the NVIDIA driver (the CPU is used until then)"
-        return True, "none, the CPU is used", ""
-
-    return _strict("GPU", TORCH, check)
+    # torch gives the reason why it cannot use a GPU, such as an old driver, only in a warning.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count:
+        return True, ", ".join(map(torch.cuda.get_device_name, range(count))), ""
+    if caught:
+        return True, first_line(caught[0].message), "update the NVIDIA driver (the CPU is used until then)"
+    return True, "none, the CPU is used", ""
 
 
-def check_operators() -> Finding:
+@_check("mmcv.ops", FIXES["mmcv"])
+def check_operators() -> tuple[bool, str, str]:
     """Finds whether mmcv runs its own operators or torchvision's as replacements."""
-
-    def check() -> tuple[bool, str, str]:
-        found = mmcv_operators.describe()
-        return True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else ""
-
-    return _strict("mmcv.ops", FIXES["mmcv"], check)
+    found = mmcv_operators.describe()
+    return True, found, mmcv_operators.HOW_TO_COMPILE if mmcv_operators.load_error else ""
 
 
-def check_nms(device: str) -> Finding:
+@_check("mmcv.ops.nms on {0}", FIXES["mmcv"])
+def check_nms(device: str) -> tuple[bool, str, str]:
     """Runs mmcv's non-maximum suppression on three boxes, of which two overlap."""
+    import torch
 
-    def check() -> tuple[bool, str, str]:
-        import torch
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], device=device)
+    scores = torch.tensor([0.9, 0.8, 0.7], device=device)
+    try:
+        kept = importlib.import_module("mmcv.ops").nms(boxes, scores, iou_threshold=0.5)[1].tolist()
+    except RuntimeError as error:
+        if device == "cpu" or "implementation for device" not in str(error):
+            raise
+        return (
+            True,
+            "mmcv has CPU operators only: detectors cannot train on the GPU, all else can",
+            "`make setup MMCV_OPS=0` for torchvision's operators, or install the CUDA toolkit of torch's CUDA "
+            "version, remove .venv and run `make setup MMCV_OPS=1`",
+        )
+    if kept != [0, 2]:
+        return False, f"kept the boxes {kept}, where [0, 2] is right", FIXES["mmcv"]
+    return True, "right", ""
 
-        boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], device=device)
-        scores = torch.tensor([0.9, 0.8, 0.7], device=device)
-        try:
-            kept = importlib.import_module("mmcv.ops").nms(boxes, scores, iou_threshold=0.5)[1].tolist()
-        except RuntimeError as error:
-            if device == "cpu" or "implementation for device" not in str(error):
-                raise
-            return (
-                True,
-                "mmcv has CPU operators only: detectors cannot train on the GPU, all else can",
-                "`make setup MMCV_OPS=0` for torchvision's operators, or install the CUDA toolkit of torch's CUDA "
-                "version, remove .venv and run `make setup MMCV_OPS=1`",
-            )
-        right = kept == [0, 2]
-        return right, "right" if right else f"kept the boxes {kept}, where [0, 2] is right", "" if right else fix
 
-    fix = FIXES["mmcv"]
-    return _strict(f"mmcv.ops.nms on {device}", fix, check)
+def _version(module: object) -> str:
+    return str(getattr(module, "__version__", "of unknown version"))
+
+
+def _fix_opencv(names: Sequence[str]) -> str:
+    # Uninstalling one of two removes files of the other, so all have to be uninstalled.
+    uninstall = f"pip uninstall -y {' '.join(names)} && " if names else ""
+    return f"{uninstall}pip install 'opencv-contrib-python-headless>=4.10,<5'"
 
 
 def check_one_opencv() -> Finding:
@@ -139,17 +142,13 @@ def check_one_opencv() -> Finding:
     return Finding("one OpenCV", len(found) == 1, ", ".join(found) or ABSENT, fix)
 
 
-def check_cv2_saliency() -> Finding:
+@_check("cv2.saliency", _fix_opencv(OPENCVS))
+def check_cv2_saliency() -> tuple[bool, str, str]:
     """Imports OpenCV and finds whether it has saliency detectors, which only its contrib build contains."""
-    fix = _fix_opencv(OPENCVS)
-
-    def check() -> tuple[bool, str, str]:
-        cv2 = importlib.import_module("cv2")
-        if hasattr(getattr(cv2, "saliency", None), "StaticSaliencyFineGrained_create"):
-            return True, f"OpenCV {_version(cv2)}", ""
-        return False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", fix
-
-    return _strict("cv2.saliency", fix, check)
+    cv2 = importlib.import_module("cv2")
+    if hasattr(getattr(cv2, "saliency", None), "StaticSaliencyFineGrained_create"):
+        return True, f"OpenCV {_version(cv2)}", ""
+    return False, f"not in OpenCV {_version(cv2)}: not a contrib build, or a damaged one", _fix_opencv(OPENCVS)
 
 
 def check_environment(plain: bool = False) -> list[Finding]:
@@ -158,7 +157,7 @@ def check_environment(plain: bool = False) -> list[Finding]:
     opencv = [check_one_opencv(), check_cv2_saliency()]
     if plain:
         return base + [finding for finding in opencv if finding.status != ABSENT]
-    imports = [check_import(module, how_to_fix(module), PARTS.get(module)) for module in FIXES]
+    imports = [check_import(module, how_to_fix(module)) for module in FIXES]
     torch = sys.modules.get("torch")
     devices = ["cpu", "cuda"] if torch and torch.cuda.is_available() else ["cpu"]
     return [*base, *imports, check_operators(), *map(check_nms, devices), *opencv]
@@ -181,16 +180,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.disable(logging.NOTSET)
     print(*findings, sep="\n")
     return 0 if all(finding.ok for finding in findings) else 1
-
-
-def _version(module: object) -> str:
-    return str(getattr(module, "__version__", "of unknown version"))
-
-
-def _fix_opencv(names: Sequence[str]) -> str:
-    # Uninstalling one of two removes files of the other, so all have to be uninstalled.
-    uninstall = f"pip uninstall -y {' '.join(names)} && " if names else ""
-    return f"{uninstall}pip install 'opencv-contrib-python-headless>=4.10,<5'"
 
 
 if __name__ == "__main__":

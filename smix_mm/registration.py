@@ -1,12 +1,10 @@
 """The classes that this package registers with OpenMMLab, and the modules that define them.
 
 The names are added to the registries of mmengine and mmpretrain as soon as these are imported; the module of a name is
-imported on its first lookup. So ``import smix_mm`` imports no OpenMMLab package, and a package that cannot be imported
-affects only the classes that need it.
+imported on its first lookup. So a package that cannot be imported affects only the classes that need it.
 
-mmengine's own lazy import, the ``locations`` of a registry, does not suffice: a lookup in a child registry searches its
-parents, but does not import their locations. A hook that is registered with mmengine would not be found from
-MMDetection's registry of hooks.
+mmengine's own lazy import, the ``locations`` of a registry, does not suffice: a lookup in a child registry, such as
+MMDetection's hooks, searches its parents, but does not import their locations.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "NonFiniteHook": "engine.nonfinite.hook",
         },
         "LOOPS": {
-            "AttackTestLoop": "robustness.loop",
+            "AttackTestLoop": "robustness.attacks",
             "ExactEpochBasedTrainLoop": "engine.resume.loops",
             "ExactIterBasedTrainLoop": "engine.resume.loops",
         },
@@ -81,7 +79,8 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 class LateModules(Dict[str, Any]):
     """The classes of a registry by name, some of which are imported on their first lookup.
 
-    These are counted and listed only after it, as those from mmengine's locations.
+    A registry looks a name up by ``in`` before it reads the class. Classes are counted and listed only after it, as
+    those from mmengine's locations.
 
     Args:
         registered: The classes that are already registered.
@@ -109,17 +108,6 @@ class LateModules(Dict[str, Any]):
         if not super().__contains__(name) and hasattr(module, str(name)):
             self[str(name)] = getattr(module, str(name))
         return super().__contains__(name)
-
-    def __missing__(self, name: str) -> Any:
-        if name in self:
-            return self[name]
-        raise KeyError(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            return default
 
 
 def register_late() -> None:

@@ -110,6 +110,11 @@ def implied(imports: list[list[str]]) -> set[tuple[str, str]]:
     return {(a, b) for a, b in imports if any(b in reached(other) for other in after[a] - {b})}
 
 
+def box(axes, x: float, y: float, text: str, size: float) -> None:
+    frame = dict(boxstyle="round,pad=0.33", facecolor="white", edgecolor="#344054", linewidth=1)
+    axes.text(x, y, text, ha="center", va="center", fontsize=size, zorder=3, bbox=frame)
+
+
 def draw_layers(data: dict, file: Path) -> None:
     import matplotlib.pyplot as plt
 
@@ -125,27 +130,15 @@ def draw_layers(data: dict, file: Path) -> None:
     light = implied(drawn)
     for package, target in drawn:
         minor = (package, target) in light
-        axes.annotate(
-            "",
-            xy=(at[target][0], at[target][1] + 0.27),
-            xytext=(at[package][0], at[package][1] - 0.27),
-            arrowprops=dict(
-                arrowstyle="-|>,head_width=0.16,head_length=0.32",
-                color="#b8c0cc" if minor else "#1d5fa8",
-                linewidth=0.7 if minor else 1.4,
-                shrinkA=0,
-                shrinkB=0,
-            ),
-            zorder=1 if minor else 2,
-        )
+        head = "-|>,head_width=0.16,head_length=0.32"
+        colour, width = ("#b8c0cc", 0.7) if minor else ("#1d5fa8", 1.4)
+        arrow = dict(arrowstyle=head, color=colour, linewidth=width, shrinkA=0, shrinkB=0)
+        start, end = (at[package][0], at[package][1] - 0.27), (at[target][0], at[target][1] + 0.27)
+        axes.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=1 if minor else 2)
     for name, (x, y) in at.items():
-        axes.text(
-            x, y, name, ha="center", va="center", fontsize=10.5, zorder=3,
-            bbox=dict(boxstyle="round,pad=0.35", facecolor="white", edgecolor="#344054", linewidth=1),
-        )  # fmt: skip
+        box(axes, x, y, name, 10.5)
     note = f"{', '.join(everywhere)}: every package above may import these (arrows not drawn)"
-    axes.text(2.1, 0, note, ha="center", va="center", fontsize=10.5, zorder=3,
-              bbox=dict(boxstyle="round,pad=0.35", facecolor="white", edgecolor="#344054"))  # fmt: skip
+    box(axes, 2.1, 0, note, 10.5)
     axes.set(xlim=(-1, 4.7), ylim=(-0.5, max(layers.values()) + 0.5), yticks=[], xticks=[])
     axes.set_frame_on(False)
     save(figure, data, file)
@@ -166,10 +159,7 @@ def draw_batch(data: dict, file: Path) -> None:
     points = [(number, row[package]) for number, (_, package) in enumerate(steps)]
     axes.plot(*zip(*points), color="#1d5fa8", linewidth=1.4, zorder=1)
     for (x, y), (name, _) in zip(points, steps):
-        axes.text(
-            x, y, f"{x + 1}\n{name}", ha="center", va="center", fontsize=9, zorder=2,
-            bbox=dict(boxstyle="round,pad=0.3", facecolor="white", edgecolor="#344054", linewidth=1),
-        )  # fmt: skip
+        box(axes, x, y, f"{x + 1}\n{name}", 9)
     axes.set(xlim=(-2.8, len(steps) - 0.4), ylim=(-0.5, len(lanes) - 0.5), xticks=[], yticks=[])
     axes.set_frame_on(False)
     save(figure, data, file)

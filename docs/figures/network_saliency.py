@@ -2,7 +2,7 @@
 
     python docs/figures/network_saliency.py u2netp.onnx
 
-docs/guide.md has the commands that get the network's file.
+docs/saliency_networks.md has the commands that get the network's file.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import torch
 from smix_mm.saliency import FineGrainedSaliency, NetworkSaliency, SaliencyDetector
 from smix_mm.saliency.base import map_extreme
 from smix_mm.visualization.image_files import centre_crop, list_images, read_image
-from smix_mm.visualization.panels import MOST, Example, Panel, to_mark
-from smix_mm.visualization.sheet import save_sheet
+from smix_mm.visualization.sheet import MOST, Example, Panel, save_sheet, to_mark
 
 NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 SIDE = 224

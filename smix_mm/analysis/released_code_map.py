@@ -22,8 +22,7 @@ from ..utils.files import atomic_path
 from ..utils.progress import track
 from ..utils.text import markdown_table
 from ..visualization.image_files import centre_crop, choose, list_images, random_crops, read_image
-from ..visualization.panels import ANY, MOST, Example, Panel, to_mark
-from ..visualization.sheet import save_sheet
+from ..visualization.sheet import ANY, MOST, Example, Panel, save_sheet, to_mark
 
 TRUE, RELEASED = "true map", "released code's map"
 COLOURS = {TRUE: "tab:blue", RELEASED: "tab:red"}

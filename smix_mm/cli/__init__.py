@@ -2,8 +2,7 @@
 
 A module has
 
-- a docstring, which ``--help`` shows as the description;
-- ``EXAMPLES``, which ``--help`` shows at its end;
+- a docstring, which ``--help`` shows: what is before ``examples:`` as the description, the rest after the options;
 - ``add_arguments(parser)``;
 - ``run(options)``, which does the work and returns the exit status, or None for 0. What takes seconds to import is
   imported there, so that ``--help`` and a mistyped option need none of it;
@@ -55,13 +54,10 @@ def make_parser(name: str, program: str, parser: argparse.ArgumentParser | None 
         parser: add its arguments to this parser. Defaults to None, for a new one.
     """
     command = import_module(f".{name}", __name__)
-    parser = parser or argparse.ArgumentParser(
-        prog=program,
-        description=command.__doc__,
-        epilog=command.EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser or argparse.ArgumentParser(prog=program, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.description, examples, text = (command.__doc__ or "").partition("examples:\n")
+    parser.epilog = examples + text
     if not program.endswith(".py"):
-        parser.epilog = command.EXAMPLES.replace(f"python tools/{name}.py", program)
+        parser.epilog = parser.epilog.replace(f"python tools/{name}.py", program)
     command.add_arguments(parser)
     return parser

@@ -1,6 +1,16 @@
-"""Check the images and the annotations, in VOC's or COCO's format, that a config's data loaders would read."""
+"""Check the images and the annotations, in VOC's or COCO's format, that a config's data loaders would read.
 
-from __future__ import annotations
+examples:
+  python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
+  python tools/check_data.py configs/cifar10/resnet18_baseline_cifar10.py --decode --json findings.json
+  SMIX_BCCD=data/BCCD python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py --fix data/BCCD-clean
+  SMIX_BCCD=data/BCCD-clean python tools/train.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
+
+Settings that contradict each other or the data count as errors: classes, their number, metrics, order of pipelines.
+
+Exit status: 0 if there is no error, 1 if there is any (also with --fix), 2 for wrong use or if
+nothing is left of a set.
+"""
 
 import argparse
 import io
@@ -11,55 +21,36 @@ import sys
 from ..datasets.check.clean import LEFT_OUT
 from ..datasets.check.findings import ERRORS as KINDS_OF_ERRORS
 from ..datasets.check.findings import REMARKS
+from ..utils.choices import check_minimum
 from ..utils.command_line import add_cfg_options
 from ..utils.errors import UsageError
 
+for _title, _kinds in (("errors", KINDS_OF_ERRORS), ("remarks", REMARKS)):
+    __doc__ += f"\n{_title}:\n" + "".join(f"  {kind:<19} {meaning}\n" for kind, meaning in _kinds.items())
 
-def _described(kinds: dict[str, str]) -> str:
-    return "\n".join(f"  {kind:<19} {meaning}" for kind, meaning in kinds.items())
-
-
-EXAMPLES = f"""errors:
-{_described(KINDS_OF_ERRORS)}
-remarks:
-{_described(REMARKS)}
-
-Settings that contradict each other or the data count as errors: classes, their number, metrics, order of pipelines.
-
-Exit status: 0 if there is no error, 1 if there is any (also with --fix), 2 for wrong use or if
-nothing is left of a set.
-
-examples:
-  python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
-  python tools/check_data.py configs/cifar10/resnet18_baseline_cifar10.py --decode --json findings.json
-  SMIX_BCCD=data/BCCD python tools/check_data.py configs/bccd/faster-rcnn_r18_fpn_bccd.py --fix data/BCCD-clean
-  SMIX_BCCD=data/BCCD-clean python tools/train.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
-"""
 ERRORS = {OSError: 2}
 INTERRUPTED = "nothing was written"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "config", help="classification config over image files, or detection config over VOC or COCO format"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("config", help="classification config over image files, or detection config over VOC or COCO format")
+    add(
         "--fix",
         metavar="OUT",
         help="write a data root without the errors: annotations, split files and COCO files cleaned, images linked, "
         f"every change in {LEFT_OUT}",
     )
-    parser.add_argument("--jobs", type=int, help="number of processes (default: one a core)")
-    parser.add_argument("--decode", action="store_true", help="decode every image instead of reading only its header")
-    parser.add_argument("--ignore", nargs="+", default=(), metavar="KIND", help="kinds of errors that are intended")
-    parser.add_argument("--show", type=int, default=5, metavar="N", help="files shown for each kind (default: 5)")
-    parser.add_argument("--json", metavar="FILE", help="write all findings to this file")
+    add("--jobs", type=int, help="number of processes (default: one a core)")
+    add("--decode", action="store_true", help="decode every image instead of reading only its header")
+    add("--ignore", nargs="+", default=(), metavar="KIND", help="kinds of errors that are intended")
+    add("--show", type=int, default=5, metavar="N", help="files shown for each kind (default: 5)")
+    add("--json", metavar="FILE", help="write all findings to this file")
     add_cfg_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.jobs is not None and options.jobs < 1:
-        raise UsageError(f"--jobs should be at least 1, got {options.jobs}.")
+    check_minimum("--jobs", options.jobs, 1)
 
     from ..datasets.check import check_data, write_clean_copy
     from ..preflight import CONTRADICTION, format_findings, preflight_data

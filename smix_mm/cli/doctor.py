@@ -1,12 +1,10 @@
-"""Check that this environment can do what smix_mm needs."""
+"""Check that this environment can do what smix_mm needs.
 
-from __future__ import annotations
-
-import argparse
-
-EXAMPLES = """examples:
+examples:
   python tools/doctor.py --plain
 """
+
+import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

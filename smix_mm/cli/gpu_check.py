@@ -1,6 +1,12 @@
-"""Run every test that needs a GPU, then the benchmarks; write results/gpu/<card>.json and print a table."""
+"""Run every test that needs a GPU, then the benchmarks; write results/gpu/<card>.json and print a table.
 
-from __future__ import annotations
+examples:
+  make gpu
+  python tools/gpu_check.py --plan
+  python tools/gpu_check.py --only saliency-tests saliency
+  python tools/gpu_check.py --write-docs
+Exit status: 0 if all passed, 1 if something failed, 2 if there is no GPU or for wrong use.
+"""
 
 import argparse
 from functools import partial
@@ -11,22 +17,16 @@ from ..utils.errors import PackageError, UsageError
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("torch", "pytest", "mmengine", "mmcv", "mmpretrain")
-EXAMPLES = """examples:
-  make gpu
-  python tools/gpu_check.py --plan
-  python tools/gpu_check.py --only saliency-tests saliency
-  python tools/gpu_check.py --write-docs
-Exit status: 0 if all passed, 1 if something failed, 2 if there is no GPU or for wrong use.
-"""
 INTERRUPTED = "nothing was written"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plan", action="store_true", help="print the parts and their time limits, and run nothing")
-    parser.add_argument("--only", nargs="+", metavar="PART", help="run only these parts; write nothing to results/")
-    parser.add_argument("--out", default=ROOT / "work_dirs/gpu", help="folder for the logs (default: work_dirs/gpu)")
-    parser.add_argument("--results", default=ROOT / "results", help="folder of results (default: the project's)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--plan", action="store_true", help="print the parts and their time limits, and run nothing")
+    add("--only", nargs="+", metavar="PART", help="run only these parts; write nothing to results/")
+    add("--out", default=ROOT / "work_dirs/gpu", help="folder for the logs (default: work_dirs/gpu)")
+    add("--results", default=ROOT / "results", help="folder of results (default: the project's)")
+    add(
         "--write-docs",
         action="store_true",
         help="write the figures of results/gpu into README and docs, and run nothing",

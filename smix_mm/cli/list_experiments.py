@@ -1,6 +1,11 @@
-"""List each row of the paper's tables: its config, command, published figure, cost, and own result."""
+"""List each row of the paper's tables: its config, command, published figure, cost, and own result.
 
-from __future__ import annotations
+examples:
+  python tools/list_experiments.py
+  python tools/list_experiments.py imagenet resnet-101
+  python tools/list_experiments.py c100+ saliencymix --json
+  python tools/list_experiments.py imagenet resnet-50 --gpus 8 --cores 64
+"""
 
 import argparse
 import json
@@ -10,12 +15,6 @@ from typing import Any
 
 from ..utils.errors import UsageError
 
-EXAMPLES = """examples:
-  python tools/list_experiments.py
-  python tools/list_experiments.py imagenet resnet-101
-  python tools/list_experiments.py c100+ saliencymix --json
-  python tools/list_experiments.py imagenet resnet-50 --gpus 8 --cores 64
-"""
 # That no row has the words is a verdict.
 ERRORS = {UsageError: 1}
 _PACKAGE = Path(__file__).parents[1]
@@ -24,9 +23,10 @@ ROOT = _PACKAGE / ".mim" if (_PACKAGE / ".mim").is_dir() else _PACKAGE.parent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", nargs="*", help="only rows that contain all of these words")
-    parser.add_argument("--results", default=ROOT / "results", help="folder of results (default: the project's)")
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    add = parser.add_argument
+    add("words", nargs="*", help="only rows that contain all of these words")
+    add("--results", default=ROOT / "results", help="folder of results (default: the project's)")
+    add("--json", action="store_true", help="print the rows as JSON")
     add_machine(parser)
 
 

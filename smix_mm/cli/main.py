@@ -45,21 +45,15 @@ SHELLS = ("bash", "zsh")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``smix-mm COMMAND ...``.
-
-    Args:
-        arguments: defaults to those of this process.
-
-    Returns:
-        The exit status: 2 for wrong use, else that of the command.
-    """
+    """Run ``smix-mm COMMAND ...`` with these arguments, by default the process's; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in COMMANDS:
         return run(COMMANDS[given[0]][0], given[1:], f"{PROGRAM} {given[0]}")
+    listed = [f"  {command:<23} {summary}" for command, (_, summary) in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         usage=f"{PROGRAM} COMMAND ...",
-        description=_listed(),
+        description="\n".join(["SaliencyMix for OpenMMLab, and a fair comparison of pretrainings.", *listed]),
         epilog="smix-mm COMMAND --help shows options; --completion bash|zsh, a script for the shell",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
@@ -80,14 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def completion(shell: str) -> str:
-    """A script that completes commands, options and files.
-
-    Args:
-        shell: ``'bash'`` or ``'zsh'``.
-
-    Raises:
-        PackageError: shtab is not installed.
-    """
+    """A script for ``'bash'`` or ``'zsh'`` that completes commands, options and files."""
     try:
         import shtab
     except ImportError as error:
@@ -108,12 +95,6 @@ def _complete_files(parser: argparse.ArgumentParser, file: Any) -> None:
                 _complete_files(one, file)
         elif action.choices is None and action.type is None and action.nargs != 0:
             action.complete = file  # type: ignore[attr-defined]
-
-
-def _listed() -> str:
-    """The commands, a line each."""
-    lines = [f"  {command:<23} {summary}" for command, (_, summary) in COMMANDS.items()]
-    return "\n".join(["SaliencyMix for OpenMMLab, and a fair comparison of pretrainings.", *lines])
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
-"""Measure what share of its training images each arm of a study replaces."""
+"""Measure what share of its training images each arm of a study replaces.
 
-from __future__ import annotations
-
-import argparse
-
-EXAMPLES = """examples:
+examples:
   python tools/measure_area.py configs/studies/does_saliency_matter/cifar10.py
   python tools/measure_area.py STUDY --batches 10000 --out areas.json
 """
+
+import argparse
+
 ERRORS = {ValueError: 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", help="config of the study")
-    parser.add_argument("--batches", type=int, default=1000, help="number of batches for each arm (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the batches and of the mixing (default: 0)")
-    parser.add_argument("--out", help="JSON file to write")
+    add = parser.add_argument
+    add("study", help="config of the study")
+    add("--batches", type=int, default=1000, help="number of batches for each arm (default: 1000)")
+    add("--seed", type=int, default=0, help="of the batches and of the mixing (default: 0)")
+    add("--out", help="JSON file to write")
 
 
 def run(options: argparse.Namespace) -> None:

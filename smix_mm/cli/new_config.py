@@ -1,37 +1,35 @@
-"""Write a short config for your own images: a folder of classes, VOC format or COCO format."""
+"""Write a short config for your own images: a folder of classes, VOC format or COCO format.
 
-from __future__ import annotations
+examples:
+  python tools/new_config.py --data my_images my_classifier.py
+  python tools/new_config.py --data my_images --backbone resnet18 --mix cutmix my_classifier.py
+  python tools/new_config.py --data my_voc --backbone resnet50 --weights backbone.pth my_detector.py
+"""
 
 import argparse
 
 from ..new_config.config import BACKBONES, MIXES, new_config
 
-EXAMPLES = """examples:
-  python tools/new_config.py --data my_images my_classifier.py
-  python tools/new_config.py --data my_images --backbone resnet18 --mix cutmix my_classifier.py
-  python tools/new_config.py --data my_voc --backbone resnet50 --weights backbone.pth my_detector.py
-"""
 ERRORS = {OSError: 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", help="config to write (.py)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("out", help="config to write (.py)")
+    add(
         "--data",
         required=True,
         metavar="FOLDER",
         help="train/<class>/ and val/<class>/, for a classifier; Annotations/ and ImageSets/Main/ (VOC format) or JSON "
         "files for train and val (COCO format), for a detector",
     )
-    parser.add_argument("--backbone", choices=BACKBONES, default="resnet50", help="default: resnet50")
-    parser.add_argument("--weights", metavar="FILE", help="published backbone to start from (default: random weights)")
-    parser.add_argument(
-        "--mix", choices=MIXES, default="saliencymix", help="of a classifier's batches (default: saliencymix)"
-    )
+    add("--backbone", choices=BACKBONES, default="resnet50", help="default: resnet50")
+    add("--weights", metavar="FILE", help="published backbone to start from (default: random weights)")
+    add("--mix", choices=MIXES, default="saliencymix", help="of a classifier's batches (default: saliencymix)")
 
 
 def run(options: argparse.Namespace) -> None:
-    layout = new_config(options.data, options.out, backbone=options.backbone, weights=options.weights, mix=options.mix)
+    layout = new_config(**vars(options))
     kind = {"classes": "class folders", "voc": "VOC format", "coco": "COCO format"}[layout.kind]
     print(f"Wrote {options.out}: {kind}, {len(layout.classes)} classes, {layout.number} training images.")
     print(f"Next: check_data.py {options.out} checks every image; train.py {options.out} trains.")

@@ -1,6 +1,10 @@
-"""Run a script that MMDetection or mmpretrain has installed, with torchvision's operators in place of mmcv's."""
+"""Run a script that MMDetection or mmpretrain has installed, with torchvision's operators in place of mmcv's.
 
-from __future__ import annotations
+examples:
+  python tools/openmmlab.py mmdet
+  python tools/openmmlab.py mmdet analysis_tools/get_flops.py my_detector.py
+  python tools/openmmlab.py mmdet analysis_tools/confusion_matrix.py my_detector.py predictions.pkl confusion
+"""
 
 import argparse
 import runpy
@@ -10,17 +14,12 @@ from pathlib import Path
 
 from ..utils.errors import PackageError, UsageError
 
-EXAMPLES = """examples:
-  python tools/openmmlab.py mmdet
-  python tools/openmmlab.py mmdet analysis_tools/get_flops.py my_detector.py
-  python tools/openmmlab.py mmdet analysis_tools/confusion_matrix.py my_detector.py predictions.pkl confusion
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("package", choices=("mmdet", "mmpretrain"))
-    parser.add_argument("script", nargs="?", help="below the package's tools folder; without it, all are listed")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
+    add = parser.add_argument
+    add("package", choices=("mmdet", "mmpretrain"))
+    add("script", nargs="?", help="below the package's tools folder; without it, all are listed")
+    add("arguments", nargs=argparse.REMAINDER, help="of the script")
 
 
 def run(options: argparse.Namespace) -> None:

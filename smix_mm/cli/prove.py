@@ -1,15 +1,13 @@
-"""Prove that a detector's config loads a published backbone whole, without training."""
+"""Prove that a detector's config loads a published backbone whole, without training.
 
-from __future__ import annotations
+examples:
+  python tools/prove.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py backbone.pth
+  SMIX_BACKBONE=backbone.pth python tools/prove.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
+"""
 
 import argparse
 
 from ..utils.command_line import add_cfg_options
-
-EXAMPLES = """examples:
-  python tools/prove.py configs/voc/faster-rcnn_r50_fpn_1x_voc0712.py backbone.pth
-  SMIX_BACKBONE=backbone.pth python tools/prove.py configs/bccd/faster-rcnn_r18_fpn_bccd.py
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     from ..engine.prove import prove
 
     with errors_of_config():
-        proof = prove(options.config, options.checkpoint, options.cfg_options)
+        proof = prove(**vars(options))
     print(f"Every backbone tensor of the model equals that of {proof['checkpoint']} ({proof['loaded']}).")
     for names, meaning in (("new", "only in the model"), ("unused", "only in the checkpoint")):
         if proof.get(names):

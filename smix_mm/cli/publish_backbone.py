@@ -1,24 +1,22 @@
-"""Write the backbone of a checkpoint to a file that any detector's init_cfg can load."""
+"""Write the backbone of a checkpoint to a file that any detector's init_cfg can load.
 
-from __future__ import annotations
-
-import argparse
-
-EXAMPLES = """examples:
+examples:
   python tools/publish_backbone.py work_dirs/resnet18_saliencymix_cifar10/epoch_200.pth backbone.pth
   python tools/publish_backbone.py resnet50-torchvision.pth backbone.pth --imagenet
   python tools/publish_backbone.py plain.pth backbone.pth --channel-order rgb \\
       --mean 123.675 116.28 103.53 --std 58.395 57.12 57.375
 """
+
+import argparse
+
 ERRORS = {OSError: 2, ValueError: 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="checkpoint of mmengine, torchvision or timm")
-    parser.add_argument("out", help="file to write")
-    parser.add_argument(
-        "--raw", action="store_true", help="publish the trained weights instead of their moving average (EMA)"
-    )
+    add = parser.add_argument
+    add("checkpoint", help="checkpoint of mmengine, torchvision or timm")
+    add("out", help="file to write")
+    add("--raw", action="store_true", help="publish the trained weights instead of their moving average (EMA)")
     stated = parser.add_argument_group("how the training images were prepared, if the checkpoint does not record it")
     stated.add_argument("--imagenet", action="store_true", help="state all of it as for torchvision's ResNets: --style "
                         "pytorch --channel-order rgb, and ImageNet's mean and std")  # fmt: skip

@@ -1,28 +1,28 @@
-"""Run a batch that stopped a training again, and print where its values become non-finite."""
+"""Run a batch that stopped a training again, and print where its values become non-finite.
 
-from __future__ import annotations
-
-import argparse
-
-EXAMPLES = """examples:
+examples:
   python tools/replay_batch.py work_dirs/resnet18_saliencymix_cifar10/nonfinite/iter_38_rank0.pt
   python tools/replay_batch.py work_dirs/faster-rcnn/nonfinite/iter_7_rank1.pt --config fixed.py
 The config is run as code, as every config is: replay only files from a source that you trust.
 """
+
+import argparse
+
 ERRORS = {OSError: 2, ValueError: 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="nonfinite/iter_N_rankR.pt in the work dir of the training")
-    parser.add_argument("--config", help="default: the config in the work dir of the training")
-    parser.add_argument("--checkpoint", help="default: the weights saved at the stop")
-    parser.add_argument("--device", help="such as cpu or cuda (default: cuda if there is a GPU)")
+    add = parser.add_argument
+    add("path", metavar="file", help="nonfinite/iter_N_rankR.pt in the work dir of the training")
+    add("--config", help="default: the config in the work dir of the training")
+    add("--checkpoint", help="default: the weights saved at the stop")
+    add("--device", help="such as cpu or cuda (default: cuda if there is a GPU)")
 
 
 def run(options: argparse.Namespace) -> int:
     from ..engine.nonfinite.replay import replay_batch
 
-    replay = replay_batch(options.file, config=options.config, checkpoint=options.checkpoint, device=options.device)
+    replay = replay_batch(**vars(options))
     print(f"iteration {replay.iteration}, rank {replay.rank}, {len(replay.files)} images")
     print(f"config {replay.config}, weights {replay.checkpoint}")
     for name in sorted({*replay.saved, *replay.losses}):

@@ -1,12 +1,6 @@
-"""Pretrain several arms, fine-tune detectors from each, and compare over seeds."""
+"""Pretrain several arms, fine-tune detectors from each, and compare over seeds.
 
-from __future__ import annotations
-
-import argparse
-
-from .list_experiments import ROOT, add_machine, given_machine
-
-EXAMPLES = """examples:
+examples:
   python tools/study.py run configs/demo/study.py --work-dir work_dirs/demo
   python tools/study.py run STUDY --work-dir DIR --plan            only print the plan
   python tools/study.py run STUDY --work-dir DIR --gpus 0 1 2 3    a run on each GPU
@@ -23,6 +17,13 @@ EXAMPLES = """examples:
   python tools/study.py import STUDY PIECE --work-dir OTHER
 Started again, `run` skips what is finished or queued and continues what was interrupted.
 """
+
+from __future__ import annotations
+
+import argparse
+
+from .list_experiments import ROOT, add_machine, given_machine
+
 INTERRUPTED = "start it again to go on"
 
 

@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from ..utils.random_state import preserved_random_state
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -153,25 +150,3 @@ def unnormalizer(preprocessor: Any) -> Any:
     if hasattr(preprocessor, "mean"):
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
     return SaliencyMix(mean=mean, std=std, channel_order="rgb" if rgb else "bgr")
-
-
-def training_images(
-    config: str | Path, count: int = 24, cfg_options: Mapping[str, Any] | None = None
-) -> tuple[Tensor, list[str]]:
-    """At most ``count`` images from a training pipeline whose images have one size, evenly spaced over the set.
-
-    Returns:
-        uint8 RGB (N, 3, H, W), and the class name of each image.
-    """
-    from mmengine.registry import FUNCTIONS
-    from mmpretrain.registry import DATASETS
-
-    cfg = read_classification_config(config, cfg_options)
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    collate = FUNCTIONS.get(cfg.train_dataloader.get("collate_fn", {}).get("type", "default_collate"))
-    chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int)
-    preprocessor = build_preprocessor(cfg)
-    with preserved_random_state(0):
-        data = collate([dataset[int(index)] for index in chosen])
-        batch = preprocess(data, preprocessor, class_names(dataset))
-    return unnormalizer(preprocessor).uint8_images(batch.inputs), batch.labels

@@ -13,7 +13,9 @@ from typing import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..utils.choices import check_option
 from ..utils.errors import DataError
+from ..utils.text import markdown_table
 from .detections import Detections, read_detections
 from .matching import COCO_IOUS, NOT_COUNTED, TRUE, Matches, match_coco, match_voc
 
@@ -79,10 +81,7 @@ DEFINITIONS: Mapping[str, Definition] = {
 
 
 def evaluate(detections: Detections) -> dict[str, float]:
-    """Compute all metrics of a test set.
-
-    For how detections are matched with objects, see :func:`~smix_mm.evaluation.matching.match_voc` and
-    :func:`~smix_mm.evaluation.matching.match_coco`.
+    """Compute all metrics of a test set, with the matches of :mod:`smix_mm.evaluation.matching`.
 
     Returns:
         By name, in 0 to 1:
@@ -117,6 +116,31 @@ def recompute(path: str | Path) -> dict[str, float]:
         DataError: The file cannot be read, or has no objects.
     """
     return evaluate(read_detections(path))
+
+
+def compare_classes(files: Mapping[str, str | Path], metric: str = "voc/mAP_11point") -> str:
+    """A Markdown table of average precisions, with a row for each class and one for their mean.
+
+    Args:
+        files: ``detections.npz`` by name of the column.
+        metric: ``'voc/mAP_11point'`` (default), ``'voc/mAP_area'`` or ``'coco/mAP'``.
+
+    Raises:
+        DataError: A file cannot be read, or has no objects.
+        UsageError: The metric is none of these.
+    """
+    check_option("metric", metric, tuple(name for name, one in DEFINITIONS.items() if one.classwise))
+    start = f"{DEFINITIONS[metric].classwise}/"
+    figures = {name: recompute(file) for name, file in files.items()}
+    classes = dict.fromkeys(key for one in figures.values() for key in one if key.startswith(start))
+    rows = [[key.removeprefix(start), *(percent(one.get(key)) for one in figures.values())] for key in classes]
+    rows.append(["mean", *(percent(one[metric]) for one in figures.values())])
+    return markdown_table([f"{DEFINITIONS[metric].title}, %", *figures], rows, "lr")
+
+
+def percent(value: float | None) -> str:
+    """An average precision in percent; ``-`` for a class without objects."""
+    return "-" if value is None else f"{100 * value:.2f}"
 
 
 def resample(detections: Detections, metric: str, weights: np.ndarray) -> np.ndarray:

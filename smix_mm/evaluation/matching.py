@@ -83,22 +83,23 @@ def match_coco(detections: Detections) -> list[Matches]:
 
 def voc_overlaps(boxes: np.ndarray, true_boxes: np.ndarray) -> np.ndarray:
     """IoU (D, G), float32, of boxes (D, 4) and (G, 4) whose corners are the outermost pixels inside them."""
-    first, second = boxes[:, None], true_boxes[None]
-    one = np.float32(1)
-    size = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + one
-    shared = np.maximum(size, np.float32(0)).prod(axis=-1)
-    area, true_area = ((box[..., 2:] - box[..., :2] + one).prod(axis=-1) for box in (first, second))
+    shared, area, true_area = _areas(boxes[:, None], true_boxes[None], np.float32(1))
     return shared / np.maximum(area + true_area - shared, np.float32(1e-6))
 
 
 def coco_overlaps(boxes: np.ndarray, true_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """IoU (D, G), float64, of boxes (D, 4) and (G, 4); for a crowd the covered fraction of the detection."""
     first, second = boxes[:, None].astype(np.float64), true_boxes[None].astype(np.float64)
-    size = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
-    shared = np.maximum(size, 0).prod(axis=-1)
-    area, true_area = ((box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (first, second))
+    shared, area, true_area = _areas(first, second, np.float64(0))
     whole = np.where(crowd, area, area + true_area - shared)
     return np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0)
+
+
+def _areas(first: np.ndarray, second: np.ndarray, end: np.floating) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The shared area of boxes and the area of each, where a side is ``x2 - x1 + end``."""
+    size = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + end
+    area, other = ((box[..., 2:] - box[..., :2] + end).prod(axis=-1) for box in (first, second))
+    return np.maximum(size, end * 0).prod(axis=-1), area, other
 
 
 def _match_in_order(overlaps: np.ndarray, difficult: np.ndarray) -> np.ndarray:

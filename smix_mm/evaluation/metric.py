@@ -12,7 +12,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from ..utils.errors import DataError
-from .average_precision import DEFINITIONS, evaluate
+from ..utils.text import markdown_table
+from .average_precision import DEFINITIONS, evaluate, percent
 from .detections import Detections
 
 _PROOF = "voc/mAP_area"
@@ -27,9 +28,8 @@ class DetectionMetric(BaseMetric):
     :func:`~smix_mm.evaluation.average_precision.evaluate`; objects that the dataset marks as
     ignored are the difficult ones. In a distributed test the first process evaluates.
 
-    Both VOC metrics use VOC's inclusive pixels: widths are ``x2 - x1 + 1``, as in VOC's development kit and in
-    MMDetection's ``VOCMetric``; ``coco/*`` use ``x2 - x1``. For small objects, this can decide whether IoU 0.5
-    is reached, so that 11-point AP differs from an evaluation with the other convention.
+    Widths are VOC's ``x2 - x1 + 1`` for both VOC metrics and ``x2 - x1`` for ``coco/*``; for small objects, this can
+    decide whether IoU 0.5 is reached.
 
     Args:
         out: File (.npz) for predictions and ground truth, from which
@@ -108,24 +108,19 @@ def _refuse_resized(detections: Detections, scales: np.ndarray, figures: Mapping
 
 
 def format_figures(detections: Detections, figures: Mapping[str, float]) -> str:
-    """Format a table with a row for each class and the mean: numbers of objects and detections, and AP in percent."""
+    """A table with a row for each class and the mean: numbers of objects and detections, and AP in percent."""
     columns = {name: entry for name, entry in DEFINITIONS.items() if entry.classwise is not None}
-    width = max(5, *map(len, detections.classes)) + 2
-    heads = "".join(f"{entry.title:>20}" for entry in columns.values())
-    lines = [f"{'class':<{width}}{'objects':>9}{'found':>9}{heads}"]
-    counts = [
-        np.bincount(labels, minlength=len(detections.classes))
-        for labels in (detections.true_labels[~detections.difficult], detections.labels)
+    labels = (detections.true_labels[~detections.difficult], detections.labels)
+    counts = np.array([np.bincount(one, minlength=len(detections.classes)) for one in labels]).T
+    rows = [
+        [name, *count, *(percent(figures.get(f"{entry.classwise}/{name}")) for entry in columns.values())]
+        for name, count in zip(detections.classes, counts)
     ]
-    for name, objects, found in zip(detections.classes, *counts):
-        values = [figures.get(f"{entry.classwise}/{name}") for entry in columns.values()]
-        cells = "".join(f"{'no object' if value is None else f'{100 * value:.1f}':>20}" for value in values)
-        lines.append(f"{name:<{width}}{objects:>9}{found:>9}{cells}")
-    means = "".join(f"{100 * figures[name]:>20.1f}" for name in columns)
-    return "\n".join([*lines, f"{'mean':<{width}}{sum(counts[0]):>9}{sum(counts[1]):>9}{means}"])
+    rows.append(["mean", *counts.sum(0), *(percent(figures[name]) for name in columns)])
+    return markdown_table(["class", "objects", "found", *(entry.title for entry in columns.values())], rows, "lr")
 
 
 def _array(value: Any) -> np.ndarray:
-    """Convert a tensor, or boxes that contain one, to an array."""
+    """An array from a tensor, or from boxes that contain one."""
     value = getattr(value, "tensor", value)
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)

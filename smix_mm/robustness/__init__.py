@@ -1,6 +1,6 @@
 """Robustness of a classifier to adversarial attacks and common corruptions."""
 
+from .attacks import AttackTestLoop
 from .corruption import CommonCorruption
-from .loop import AttackTestLoop
 
 __all__ = ["AttackTestLoop", "CommonCorruption"]

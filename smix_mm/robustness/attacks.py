@@ -1,17 +1,22 @@
-"""White-box attacks on the pixels of a classifier's input."""
+"""White-box attacks on the pixels of a classifier's input, and a test loop with them."""
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
+from mmengine.evaluator import Evaluator
+from mmengine.registry import LOOPS
+from mmengine.runner import TestLoop
 from torch import Tensor, nn
 
 from ..datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor
 from ..models.label_batch import LabelBatch
-from ..utils.choices import ATTACKS, check_option
+from ..utils.choices import ATTACKS, check_minimum, check_option
+from ..utils.models import unwrapped
 from ..utils.random_state import seeded_numpy
 
 # From float pixels (N, C, H, W) in 0 to 255 and labels (N,) to perturbed pixels of the same shape and range.
@@ -79,9 +84,8 @@ def make_attack(
         ValueError: An argument is out of range.
     """
     check_option("attack", name, ATTACKS)
-    _check_eps(eps)
-    if steps < 1:
-        raise ValueError(f"steps should be at least 1, got {steps}")
+    parse_eps(str(eps))
+    check_minimum("steps", steps, 1)
     if eps == 0:
         return lambda pixels, labels: pixels
     method = _art_attack(name, PixelClassifier(model), tuple(shape), classes, 255 * eps, steps)
@@ -104,10 +108,7 @@ def make_attack(
 
 
 def _art_attack(name: str, model: nn.Module, shape: tuple[int, ...], classes: int, eps: float, steps: int) -> Any:
-    from art.attacks.evasion import AutoProjectedGradientDescent, FastGradientMethod
-    from art.attacks.evasion.projected_gradient_descent.projected_gradient_descent_pytorch import (
-        ProjectedGradientDescentPyTorch,
-    )
+    from art.attacks.evasion import AutoProjectedGradientDescent, FastGradientMethod, ProjectedGradientDescent
     from art.estimators.classification import PyTorchClassifier
 
     kind = "gpu" if next(model.parameters()).is_cuda else "cpu"
@@ -115,13 +116,11 @@ def _art_attack(name: str, model: nn.Module, shape: tuple[int, ...], classes: in
     classifier = PyTorchClassifier(model, loss, shape, classes, clip_values=(0.0, 255.0), device_type=kind)
     if name == "fgsm":
         return FastGradientMethod(classifier, eps=eps, eps_step=eps)
-    settings = dict(eps=eps, max_iter=steps, verbose=False)
+    settings: dict[str, Any] = dict(eps=eps, max_iter=steps, verbose=False)
     if name == "pgd":
-        step = 2.5 * eps / steps
-        return ProjectedGradientDescentPyTorch(classifier, eps_step=step, num_random_init=1, **settings)
-    return AutoProjectedGradientDescent(
-        classifier, eps_step=2 * eps, nb_random_init=1, loss_type="cross_entropy", **settings
-    )
+        return ProjectedGradientDescent(classifier, eps_step=2.5 * eps / steps, num_random_init=1, **settings)
+    settings |= dict(loss_type="cross_entropy", nb_random_init=1)
+    return AutoProjectedGradientDescent(classifier, eps_step=2 * eps, **settings)
 
 
 def parse_eps(text: str) -> Fraction:
@@ -130,10 +129,94 @@ def parse_eps(text: str) -> Fraction:
         eps = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
         raise ValueError(f"eps should be a fraction of 255, such as 8/255 or 0.03, got {text!r}") from error
-    _check_eps(eps)
+    if not 0 <= eps <= 1:
+        raise ValueError(f"eps should be a fraction of 255 in 0 to 1, such as 8/255, got {eps}")
     return eps
 
 
-def _check_eps(eps: float | Fraction) -> None:
-    if not 0 <= eps <= 1:
-        raise ValueError(f"eps should be a fraction of 255 in 0 to 1, such as 8/255, got {eps}")
+@LOOPS.register_module()
+class AttackTestLoop(TestLoop):
+    """Test a classifier on attacked images, at several strengths in one pass over the data.
+
+    The metrics are named ``<attack>_<eps>/<metric>``, such as ``fgsm_8/255/accuracy/top1``. Works with several
+    processes, and with any mmpretrain classifier that has one label per image and batches of images of one size.
+
+    Args:
+        runner: mmengine's Runner.
+        dataloader: The test data.
+        evaluator: The metrics.
+        attack: See :func:`make_attack`. Defaults to ``'fgsm'``.
+        eps: Strengths of the attack, see :func:`parse_eps`. Defaults to ``('0', '8/255')``.
+        steps: Number of steps of ``'pgd'`` and ``'apgd'``, at least 1. Defaults to 20.
+        seed: Seed of the random starts. Defaults to 0.
+
+    Raises:
+        ValueError: An argument is out of range, or the model or the data do not meet the above.
+    """
+
+    evaluator: Any
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        evaluator: Any,
+        attack: str = "fgsm",
+        eps: Sequence[str] = ("0", "8/255"),
+        steps: int = 20,
+        seed: int = 0,
+    ) -> None:
+        check_option("attack", attack, ATTACKS)
+        if not eps or len({parse_eps(each) for each in eps}) < len(eps):
+            raise ValueError(f"eps should be a list of different strengths, such as ['0', '8/255'], got {list(eps)}")
+        super().__init__(runner, dataloader, evaluator)
+        self.attack, self.steps, self.seed = attack, steps, seed
+        self.evaluators: dict[str, Evaluator] = {each: copy.deepcopy(self.evaluator) for each in eps}
+        for each, evaluator in self.evaluators.items():
+            for metric in evaluator.metrics:
+                metric.prefix = "/".join(filter(None, (f"{attack}_{each}", metric.prefix)))
+        # For the base class, which evaluates once, after all batches.
+        self.evaluator = Evaluator([metric for one in self.evaluators.values() for metric in one.metrics])
+        self._attacks: dict[tuple[str, tuple[int, ...]], Any] = {}
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Attack and test a batch at all strengths."""
+        self.runner.call_hook("before_test_iter", batch_idx=idx, data_batch=data_batch)
+        pixels, labels = _pixels_and_labels(data_batch)
+        outputs: Any = None
+        model = unwrapped(self.runner.model)
+        for eps, evaluator in self.evaluators.items():
+            with torch.enable_grad():
+                attacked = self._attack(eps, pixels)(pixels, labels)
+            samples = data_batch["data_samples"]
+            samples = samples.clone() if isinstance(samples, Tensor) else [sample.clone() for sample in samples]
+            with torch.no_grad():
+                outputs = model(**preprocess(model.data_preprocessor, attacked, samples), mode="predict")
+            evaluator.process(data_samples=outputs, data_batch=data_batch)
+        self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+
+    def _attack(self, eps: str, pixels: Tensor) -> Any:
+        key = (eps, tuple(pixels.shape[1:]))
+        if key not in self._attacks:
+            model = unwrapped(self.runner.model)
+            classes = getattr(model.head, "num_classes", None)
+            if classes is None:
+                raise ValueError(f"{type(model.head).__name__} should have num_classes, for one label per image")
+            strength = float(parse_eps(eps))
+            self._attacks[key] = make_attack(self.attack, model, key[1], classes, strength, self.steps, self.seed)
+        return self._attacks[key]
+
+
+def _pixels_and_labels(batch: Any) -> tuple[Tensor, Tensor]:
+    inputs, samples = batch["inputs"], batch["data_samples"]
+    if not isinstance(inputs, Tensor):
+        sizes = {tuple(each.shape) for each in inputs}
+        if len(sizes) > 1:
+            raise ValueError(f"images of a batch should have one size, got {sorted(sizes)}; use batch_size=1")
+        inputs = torch.stack(list(inputs))
+    if isinstance(samples, Tensor):  # a dataset in memory
+        return inputs, samples
+    labels = [sample.gt_label for sample in samples]
+    if any(label.numel() != 1 for label in labels):
+        raise ValueError("each image should have one label, got several for one image")
+    return inputs, torch.cat([label.reshape(1) for label in labels])

@@ -22,8 +22,7 @@ class CommonCorruption:
     Args:
         name: One of :data:`~smix_mm.utils.choices.CORRUPTIONS`.
         severity: 1 to 5.
-        channel_order: Channel order of the image, ``'rgb'`` or ``'bgr'``; images read from files are BGR.
-            Defaults to ``'bgr'``.
+        channel_order: Of the image, ``'rgb'`` or ``'bgr'``; images read from files are BGR. Defaults to ``'bgr'``.
 
     Raises:
         ValueError: An argument is none of these.
@@ -46,9 +45,6 @@ class CommonCorruption:
             corrupted = corrupt(np.ascontiguousarray(rgb), corruption_name=self.name, severity=self.severity)
         results["img"] = corrupted if self.channel_order == "rgb" else np.ascontiguousarray(corrupted[..., ::-1])
         return results
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, severity={self.severity})"
 
 
 def channel_order(pipeline: Sequence[Mapping[str, Any]]) -> str:

@@ -45,8 +45,7 @@ def test_robustness(
         attack: ``'fgsm'``, ``'pgd'``, ``'apgd'``, or None for no attack. Defaults to ``'fgsm'``.
         eps: Strengths of the attack, fractions of 255. Defaults to ``('8/255',)``.
         steps: Number of steps of ``'pgd'`` and ``'apgd'``. Defaults to 20.
-        corruptions: Names of ImageNet-C's corruptions. Defaults to none.
-        severities: Severities of each corruption. Defaults to 1 to 5.
+        corruptions, severities: See :class:`CommonCorruption`; all severities of each. Defaults to no corruption.
         work_dir: Folder for logs. Defaults as in training.
         out: Folder for ``robustness.json`` and, with an attack, the curve ``robustness.png``. Defaults to None:
             nothing is written.
@@ -71,17 +70,15 @@ def test_robustness(
         raise UsageError(f"test_dataloader.dataset should have a pipeline to add corruptions to, got {dataset.type}")
     cfg.load_from, cfg.resume = str(checkpoint), False
     figures: dict[str, dict[str, float]] = {}
-    strengths = list(dict.fromkeys(("0", *eps))) if attack is not None else []
+    strengths = {eps: CLEAN if eps == "0" else f"{attack} {eps}" for eps in ("0", *eps)}
     try:
-        for each in strengths:
-            parse_eps(each)
         if attack is not None:
-            loop = dict(type="AttackTestLoop", attack=attack, eps=strengths, steps=steps)
-            flat = _test(cfg, loop)
-            for each in strengths:
+            # Before the model is built.
+            bounds = {name: 255 * float(parse_eps(each)) for each, name in strengths.items()}
+            flat = _test(cfg, dict(type="AttackTestLoop", attack=attack, eps=list(strengths), steps=steps))
+            for each, name in strengths.items():
                 prefix = f"{attack}_{each}/"
-                name = CLEAN if each == "0" else f"{attack} {each}"
-                figures[name] = {n[len(prefix) :]: v for n, v in flat.items() if n.startswith(prefix)}
+                figures[name] = {key[len(prefix) :]: flat[key] for key in flat if key.startswith(prefix)}
         else:
             figures[CLEAN] = _test(cfg)
         for corruption in corruptions:
@@ -93,7 +90,7 @@ def test_robustness(
         given = dict(config=str(config), checkpoint=str(checkpoint), attack=attack, steps=steps)
         write_json(Path(out) / "robustness.json", dict(**given, figures=figures))
         if attack is not None:
-            draw_curve(figures, attack, Path(out) / "robustness.png")
+            draw_curve(figures, bounds, attack, Path(out) / "robustness.png")
     return figures
 
 
@@ -133,18 +130,17 @@ def format_table(figures: Mapping[str, Mapping[str, float]]) -> str:
     return markdown_table(["test", *(f"{name} %" for name in names)], rows, "lr")
 
 
-def draw_curve(figures: Mapping[str, Mapping[str, float]], attack: str, path: Path) -> None:
-    """Plot the accuracy over the attack's strength to a PNG file."""
+def draw_curve(
+    figures: Mapping[str, Mapping[str, float]], bounds: Mapping[str, float], attack: str, path: Path
+) -> None:
+    """Plot the accuracy over the largest change of a pixel, of 255, by name of the test, to a PNG file."""
     from matplotlib.figure import Figure
 
-    strengths = {name: "0" if name == CLEAN else name.partition(" ")[2] for name in figures}
-    rows = sorted(
-        (255 * float(parse_eps(eps)), name) for name, eps in strengths.items() if name.startswith((CLEAN, f"{attack} "))
-    )
+    tests = sorted(bounds, key=bounds.__getitem__)
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.subplots()
-    for metric in dict.fromkeys(metric for _, name in rows for metric in figures[name]):
-        axes.plot([eps for eps, _ in rows], [figures[name][metric] for _, name in rows], "o-", label=metric)
+    for metric in figures[CLEAN]:
+        axes.plot([bounds[test] for test in tests], [figures[test][metric] for test in tests], "o-", label=metric)
     axes.set(xlabel=f"largest change of a pixel by {attack.upper()}, of 255", ylabel="accuracy (%)", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend()

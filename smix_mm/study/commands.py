@@ -263,10 +263,8 @@ def _make_worker(study: Study, folder: Path, placement: Placement) -> Worker:
 
 def _draw_sheet(study: Study, folder: Path) -> None:
     """Draw mixed training images of the arm ``study.sheet``."""
-    from ..datasets.training_batches import training_images
-    from ..visualization import draw_mix_sheet
+    from ..visualization import browse_mix
 
     config = study.arms[str(study.sheet)].pretraining
     assert config is not None
-    images, labels = training_images(config.path, cfg_options=config.cfg_options)
-    draw_mix_sheet(images, labels, folder / SHEET, seed=study.pretraining_seeds[0])
+    browse_mix(config.path, out=folder / SHEET, seed=study.pretraining_seeds[0], cfg_options=config.cfg_options)

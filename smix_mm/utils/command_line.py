@@ -94,7 +94,7 @@ def describe_error(
         return failure, 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2 if status is None else status
-    if status is None and (isinstance(error, FileNotFoundError) or _is_refusal(error)):
+    if status is None and (isinstance(error, (FileNotFoundError, ModuleNotFoundError)) or _is_refusal(error)):
         status = 2
     return None if status is None else (_message(error), status)
 

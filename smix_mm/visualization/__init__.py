@@ -1,5 +1,5 @@
 """Sheets and pages of mixed batches, and figures that compare checkpoints."""
 
-from .browse import browse_mix, draw_mix_sheet
+from .browse import browse_mix
 
-__all__ = ["browse_mix", "draw_mix_sheet"]
+__all__ = ["browse_mix"]

@@ -14,9 +14,10 @@ from ..robustness.corruption import channel_order
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.config import read_config
 from ..utils.errors import UsageError
-from ..utils.files import check_output, save_figure
+from ..utils.files import check_output
 from ..utils.text import first_few
 from .image_files import read_image
+from .sheet import Example, Panel, save_sheet
 
 
 def compare_cam(
@@ -30,12 +31,11 @@ def compare_cam(
 ) -> Path:
     """Draw Grad-CAM (Selvaraju et al. 2017) of the same images for several checkpoints.
 
-    The figure has a row per image and a column per checkpoint. All maps of a row are of the same class. Each map is
+    The sheet has a row per image and a column per checkpoint. All maps of a row are of the same class. Each map is
     scaled by its own maximum, so positions can be compared, but strengths cannot.
 
     Args:
-        config: the classifier's config; images pass through its test pipeline. A config whose dataset is in memory,
-            such as CIFAR's official files, works as well.
+        config: the classifier's config; images pass through its test pipeline. Its dataset may be in memory.
         checkpoints: files by name; the name is the title of the column.
         images: image files.
         out: the PNG to write.
@@ -54,11 +54,11 @@ def compare_cam(
         DataError: an image cannot be read.
     """
     from mmengine.registry import init_default_scope
+    from pytorch_grad_cam.utils.image import show_cam_on_image
 
     if not checkpoints or not images:
-        raise UsageError(
-            f"There should be at least one checkpoint and one image, got {len(checkpoints)} and {len(images)}."
-        )
+        given = f"{len(checkpoints)} and {len(images)}"
+        raise UsageError(f"There should be at least one checkpoint and one image, got {given}.")
     for image in images:
         if not Path(image).is_file():
             raise FileNotFoundError(f"Image {image} does not exist.")
@@ -68,9 +68,9 @@ def compare_cam(
         raise UsageError(f"Config {config} should be of an mmpretrain classifier, with a test_dataloader.")
     init_default_scope("mmpretrain")
     inputs, shown = zip(*(_read(image, cfg.test_dataloader.dataset.get("pipeline") or ()) for image in images))
-    rows: list[list[tuple[np.ndarray, str]]] = [[] for _ in inputs]
+    rows = [[Panel("image", image)] for image in shown]
     labels = [] if label is None else [label] * len(inputs)
-    for checkpoint in checkpoints.values():
+    for title, checkpoint in checkpoints.items():
         model, classes = _load(cfg, checkpoint)
         classifier = PixelClassifier(model)
         for index, pixels in enumerate(inputs):
@@ -83,8 +83,9 @@ def compare_cam(
                 raise UsageError(f"label should be from 0 to {len(scores) - 1}, got {chosen}.")
             name = classes[chosen] if classes and chosen < len(classes) else f"class {chosen}"
             cam = class_activation_map(classifier, pixels, chosen)
-            rows[index].append((cam, f"{name}: {100 * scores[chosen]:.0f} %"))
-    _draw(shown, rows, list(checkpoints), Path(out))
+            overlay = show_cam_on_image(np.float32(shown[index]) / 255, cam, use_rgb=True)
+            rows[index].append(Panel(f"{title}\n{name}: {100 * scores[chosen]:.0f} %", overlay))
+    save_sheet([Example(Path(image).name, tuple(row), len(row)) for image, row in zip(images, rows)], out)
     return Path(out)
 
 
@@ -127,7 +128,8 @@ def class_activation_map(classifier: nn.Module, pixels: Tensor, label: int) -> n
 def last_map(classifier: nn.Module, pixels: Tensor) -> nn.Module:
     """The last module of the backbone whose output is a feature map (N, C, h, w) larger than 1x1.
 
-    A UsageError if there is none, as in a plain vision transformer.
+    Raises:
+        UsageError: there is none, as in a plain vision transformer.
     """
     found: list[nn.Module] = []
 
@@ -167,22 +169,3 @@ def _load(cfg: Any, checkpoint: str | Path) -> tuple[nn.Module, Sequence[str] | 
     model.load_state_dict(weights)
     metainfo = (content.get("meta") or {}).get("dataset_meta") or cfg.test_dataloader.dataset.get("metainfo") or {}
     return model.eval(), metainfo.get("classes")
-
-
-def _draw(images: Sequence[np.ndarray], rows: list[list[tuple[np.ndarray, str]]], names: list[str], out: Path) -> None:
-    from matplotlib.figure import Figure
-
-    heights = [2.1 * image.shape[0] / image.shape[1] + 0.3 for image in images]
-    figure = Figure(figsize=(2.2 * (1 + len(names)), sum(heights) + 0.3), layout="constrained")
-    grid = figure.subplots(len(images), 1 + len(names), squeeze=False, height_ratios=heights)
-    for line, image, maps in zip(grid, images, rows):
-        for axes in line:
-            axes.imshow(image)
-            axes.axis("off")
-        for axes, (cam, text) in zip(line[1:], maps):
-            axes.imshow(cam, cmap="jet", alpha=0.5, vmin=0, vmax=1)
-            axes.set_title(text, fontsize=8)
-    for axes, name in zip(grid[0], ["image", *names]):
-        title = axes.get_title()
-        axes.set_title(f"{name}\n{title}" if title else name, fontsize=9)
-    save_figure(figure, out, dpi=110)

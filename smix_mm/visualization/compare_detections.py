@@ -50,6 +50,7 @@ def compare_detections(
 
     if not files:
         raise UsageError("There should be at least one NAME=detections.npz, got none.")
+    check_output(out, config, *files.values())
     found = {name: read_detections(file) for name, file in files.items()}
     first = next(iter(found.values()))
     for name, each in found.items():
@@ -68,24 +69,24 @@ def compare_detections(
     init_default_scope("mmdet")
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
-    paths = {str(info["img_id"]): info["img_path"] for info in infos}
-    absent = [image for image in images if image not in paths]
+    every = {str(info["img_id"]): info["img_path"] for info in infos}
+    absent = [image for image in images if image not in every]
     if absent:
         raise UsageError(f"The test set of {config} has no image {absent[0]}; give the config of the detections.")
-    check_output(out, config, *files.values(), *(paths[image] for image in images))
-    _draw(found, {image: paths[image] for image in images}, known, score, Path(out))
+    paths = {known.index(image): every[image] for image in images}
+    check_output(out, *paths.values())
+    _draw(found, paths, score, Path(out))
     return Path(out)
 
 
-def _draw(found: Mapping[str, Detections], paths: Mapping[str, str], known: list[str], score: float, out: Path) -> None:
+def _draw(found: Mapping[str, Detections], paths: Mapping[int, str], score: float, out: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     figure = Figure(figsize=(3.6 * len(found), 2.9 * len(paths) + 0.3), layout="constrained")
     grid = figure.subplots(len(paths), len(found), squeeze=False)
-    for row, (image, path) in enumerate(paths.items()):
+    for row, (index, path) in enumerate(paths.items()):
         pixels = read_image(path)
-        index = known.index(image)
         for axes, (name, each) in zip(grid[row], found.items()):
             axes.imshow(pixels)
             axes.axis("off")

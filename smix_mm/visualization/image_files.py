@@ -15,14 +15,9 @@ SKIMAGE = "skimage:"
 
 
 def list_images(places: Sequence[str | Path]) -> list[Path]:
-    """The given image files, and all image files in the given folders and their subfolders.
+    """The given image files, and all image files in the given folders and their subfolders, sorted within a folder.
 
-    Args:
-        places: files and folders; ``skimage:NAME`` is a photograph that comes with scikit-image,
-            such as ``skimage:astronaut.png``.
-
-    Returns:
-        the files in the order of ``places``, sorted within a folder.
+    ``skimage:NAME`` is a photograph that comes with scikit-image, such as ``skimage:astronaut.png``.
 
     Raises:
         UsageError: a file or folder does not exist, or there is no image.

@@ -10,10 +10,11 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..datasets.training_batches import class_names, preprocess, unnormalizer
+from ..utils.choices import check_minimum
 from ..utils.errors import UsageError
 from ..utils.models import unwrapped
 from ..utils.random_state import preserved_random_state
-from .examples import mix_examples
+from .browse import mix_examples
 from .mixes import find_augment
 from .sheet import sheet_image
 
@@ -24,8 +25,8 @@ class MixSheetHook(Hook):
 
     The sheet shows how the SaliencyMix, OfficialSaliencyMix or CutMix of the training mixes the first images of the
     epoch's first batch: source, saliency map with the box, target, mixed image, λ and both labels. It goes to all
-    ``vis_backends``: local files, TensorBoard, WandB. The hook does not change the training: the sheet's partners and
-    λ come from separate generators, and the state of every other generator is restored.
+    ``vis_backends``: local files, TensorBoard, WandB. The training does not change: partners and λ of the sheet come
+    from separate generators, and every other generator's state is restored.
 
     Args:
         interval: epochs from one sheet to the next, at least 1; the first epoch has one. Defaults to 1.
@@ -41,8 +42,8 @@ class MixSheetHook(Hook):
     priority = "LOW"
 
     def __init__(self, interval: int = 1, number: int = 4, name: str = "mix_sheet") -> None:
-        if min(interval, number) < 1:
-            raise ValueError(f"interval and number should be at least 1, got {interval} and {number}.")
+        check_minimum("interval", interval, 1)
+        check_minimum("number", number, 1)
         self.interval, self.number, self.name = interval, number, name
 
     def before_train(self, runner: Runner) -> None:

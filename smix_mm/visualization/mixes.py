@@ -19,7 +19,7 @@ from ..mixing.plan import choose_points, mix_numbers
 from ..saliency import FineGrainedSaliency, SaliencyDetector
 from ..saliency.given_maps import GivenMaps, GivenSaliency
 from ..utils.random_state import preserved_random_state
-from .panels import MOST, SYMBOLS
+from .sheet import MOST, SOURCE, SYMBOLS, TARGET, Panel, to_image, to_mark
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,20 @@ class Mix:
         own = torch.arange(len(self.partner))
         return torch.nonzero((self.partner != own) & (self.lam < 1)).flatten().tolist()
 
+    def pair(self, index: int) -> tuple[Panel, Panel]:
+        """The partner of an image with the box that was cut, and the image with the box that is pasted over."""
+        panels = []
+        for image, boxes, colour, points, symbol in (
+            (int(self.partner[index]), self.source_boxes, SOURCE, self.source_points, self.source_symbol),
+            (index, self.target_boxes, TARGET, self.target_points, self.target_symbol),
+        ):
+            marks = () if points is None else (to_mark(points[index], symbol),)
+            panels.append(Panel("", to_image(self.images[image]), tuple(boxes[index].tolist()), colour, marks))
+        return panels[0], panels[1]
+
 
 def find_augment(preprocessor: Any) -> tuple[Any, float]:
-    """The first batch augmentation of a ``ClsDataPreprocessor`` that can be shown, or None.
-
-    And the share of batches that it is applied to, in [0, 1].
-    """
+    """The first batch augmentation that can be shown, or None, and the share of batches that it is applied to."""
     wrapper: Any = preprocessor.batch_augments
     for index, augment in enumerate(wrapper.augments if wrapper else ()):
         if can_be_shown(augment):
@@ -93,29 +101,22 @@ def mix_batch(
         unnormalizer: a SaliencyMix whose ``uint8_images`` undoes the normalization.
         draw: the random numbers of a SaliencyMix; other augmentations ignore it.
         seed: the seed of the global generators, from which the other augmentations draw.
-        maps: see :func:`mix_images`.
+        maps: float32 (N, H, W), for a SaliencyMix: the maps of the images before a crop, in place of the detector's.
     """
     if not isinstance(augment, SaliencyMix):
         return _mix_with_global_generators(augment, inputs, unnormalizer, seed)
     # A copy, because on a GPU it counts the batches that it has checked.
     images = copy.copy(augment.unnormalize)(inputs)
-    return mix_images(images, draw, augment.options, augment.detector, maps)
+    return mix_images(images, *detector_input(images, augment.detector, maps), draw, augment.options)
 
 
-def mix_images(
-    images: Tensor, draw: MixDraw, options: MixOptions, detector: SaliencyDetector, given: Tensor | None = None
-) -> Mix:
-    """SaliencyMix of images, made by the functions that training uses.
+def detector_input(images: Tensor, detector: SaliencyDetector, maps: Tensor | None) -> tuple[Any, SaliencyDetector]:
+    """What the detector is called with, and the detector: given maps take the place of both."""
+    return (images, detector) if maps is None else (GivenMaps(maps), GivenSaliency())
 
-    Args:
-        images: uint8 RGB (N, 3, H, W).
-        draw: see :func:`~smix_mm.mixing.draw_mix`.
-        options: see :class:`~smix_mm.mixing.MixOptions`.
-        detector: the saliency detector.
-        given: float32 (N, H, W), the maps of the images before a crop, in place of the detector's. Defaults to None.
-    """
-    seen: Any = images if given is None else GivenMaps(given)
-    detector = detector if given is None else GivenSaliency()
+
+def mix_images(images: Tensor, seen: Any, detector: SaliencyDetector, draw: MixDraw, options: MixOptions) -> Mix:
+    """SaliencyMix of uint8 RGB images, made by the functions that training uses; see :func:`detector_input`."""
     plan = plan_mix(seen, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     sources = seen[plan.partner]
@@ -149,7 +150,7 @@ def mix_images(
 
 
 def _mix_with_global_generators(augment: Any, inputs: Tensor, unnormalizer: SaliencyMix, seed: int) -> Mix:
-    """Mix with an OfficialSaliencyMix or mmpretrain's CutMix, which draw from numpy's and torch's global generators."""
+    """Mix with an OfficialSaliencyMix or a CutMix, which draw from numpy's and torch's global generators."""
     samples = len(inputs)
     official = isinstance(augment, OfficialSaliencyMix)
     method = "box" if official else "cutmix_bbox_and_lam"

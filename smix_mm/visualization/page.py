@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 from html import escape
 from pathlib import Path
 from typing import Sequence
 
-import numpy as np
-
 from ..utils.files import write_text
-from .panels import LEAST, MARK, MOST, TARGET, Example, Mark, Panel
-
-DASHES = ' stroke-dasharray="8 5"'
+from .sheet import Example, Panel, panel_png
 
 # Without JavaScript every example is shown, one below the other.
 PAGE = """<!DOCTYPE html>
@@ -35,10 +30,7 @@ h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.1rem; margin: 0.5rem 0; }}
 @media (max-width: 36rem) {{ .panels {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }} }}
 figure {{ display: flex; flex-direction: column; justify-content: flex-end; margin: 0; }}
 figcaption {{ white-space: pre-line; overflow-wrap: anywhere; margin-bottom: 0.25rem; font-size: 0.95rem; }}
-.image {{ position: relative; line-height: 0; }}
-.image img {{ width: 100%; image-rendering: pixelated; }}
-.image path {{ fill: none; vector-effect: non-scaling-stroke; }}
-.image svg {{ position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }}
+img {{ width: 100%; }}
 </style>
 </head>
 <body>
@@ -77,16 +69,9 @@ fromAddress();
 
 
 def save_page(examples: Sequence[Example], path: str | Path, title: str, note: str) -> None:
-    """Write examples as one self-contained HTML file.
+    """Write one or more examples as one self-contained HTML file, with a title and a sentence below it.
 
-    A slider moves through them, by pointer and by keyboard; ``#3`` at the end of the address opens
-    the third.
-
-    Args:
-        examples: one or more.
-        path: the HTML file to write.
-        title: title of the page.
-        note: a sentence below the title.
+    A slider moves through them, by pointer and by keyboard; ``#3`` at the end of the address opens the third.
 
     Raises:
         ValueError: there is no example.
@@ -102,47 +87,8 @@ def save_page(examples: Sequence[Example], path: str | Path, title: str, note: s
 
 
 def _figure(panel: Panel) -> str:
-    height, width = panel.image.shape[:2]
+    image = panel_png(panel)
     return (
-        f"<figure><figcaption>{escape(panel.caption)}</figcaption>"
-        f'<div class="image"><img src="{data_uri(panel.image)}" alt="{escape(panel.alt)}" '
-        f'width="{width}" height="{height}" style="height: auto">{_overlay(panel)}</div></figure>\n'
+        f'<figure><figcaption>{escape(panel.caption)}</figcaption><img src="data:image/png;base64,'
+        f'{base64.b64encode(image).decode()}" alt="{escape(panel.alt)}"></figure>\n'
     )
-
-
-def data_uri(image: np.ndarray) -> str:
-    """A ``data:`` address with the PNG of an image, uint8 RGB (H, W, 3), or of a saliency map (H, W) in [0, 1]."""
-    from matplotlib import colormaps
-    from PIL import Image
-
-    if image.ndim == 2:
-        image = colormaps["magma"](image, bytes=True)[..., :3]
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _overlay(panel: Panel) -> str:
-    """An SVG of box and marks in pixel coordinates, each line with black below, to be visible on any image."""
-    height, width = panel.image.shape[:2]
-    paths = []
-    if panel.box is not None:
-        y1, x1, y2, x2 = panel.box
-        paths.append((f"M{x1} {y1}H{x2}V{y2}H{x1}Z", panel.colour))
-    paths += [(_mark_path(mark, max(height, width) / 25), MARK) for mark in panel.marks]
-    drawn = "".join(
-        f'<path d="{path}" stroke="{stroke}" stroke-width="{thickness}"{dashes}/>'
-        for path, colour in paths
-        for stroke, thickness, dashes in (("black", 4, ""), (colour, 2, DASHES if colour == TARGET else ""))
-    )
-    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{drawn}</svg>' if drawn else ""
-
-
-def _mark_path(mark: Mark, radius: float) -> str:
-    x, y = mark.x + 0.5, mark.y + 0.5
-    left, right, top, bottom = x - radius, x + radius, y - radius, y + radius
-    if mark.symbol == MOST:
-        return f"M{left} {y}H{right}M{x} {top}V{bottom}"
-    if mark.symbol == LEAST:
-        return f"M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}"
-    return f"M{left} {y}a{radius} {radius} 0 1 0 {2 * radius} 0a{radius} {radius} 0 1 0 {-2 * radius} 0"

@@ -2,14 +2,15 @@
 
 import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from smix_mm.evaluation import Detections, evaluate
-from smix_mm.evaluation.average_precision import DEFINITIONS, resample
+from smix_mm.evaluation import Detections, evaluate, recompute
+from smix_mm.evaluation.average_precision import DEFINITIONS, compare_classes, resample
 from smix_mm.evaluation.matching import COCO_MOST, coco_overlaps, voc_overlaps
-from smix_mm.utils.errors import DataError
+from smix_mm.utils.errors import DataError, UsageError
 
 
 def test_voc_counts_the_outermost_pixels_and_coco_does_not():
@@ -238,3 +239,23 @@ def test_a_sample_of_images_without_objects_has_no_figure(few_detections):
 def test_voc_overlap_counts_the_pixels_of_both_corners():
     boxes = np.array([[0, 0, 9, 9]], np.float32)
     assert voc_overlaps(boxes, np.array([[0, 0, 9, 4]], np.float32)).tolist() == [[0.5]]
+
+
+RESULTS = Path(__file__).parents[2] / "results/first_study"
+
+
+def test_every_class_of_every_file_has_its_average_precision():
+    files = {arm: RESULTS / f"{arm}/seed0/bccd/seed0/detections.npz" for arm in ("baseline", "saliencymix")}
+    header, rule, *rows = compare_classes(files).splitlines()
+    assert header == "| AP50, VOC 11-point, % | baseline | saliencymix |" and rule == "| --- | ---: | ---: |"
+    figures = [recompute(file) for file in files.values()]
+    cells = {row.strip("| ").split(" | ")[0]: row.strip("| ").split(" | ")[1:] for row in rows}
+    assert list(cells) == ["RBC", "WBC", "Platelets", "mean"]
+    for name in ("RBC", "WBC", "Platelets"):
+        assert cells[name] == [f"{100 * one[f'voc/AP_11point/{name}']:.2f}" for one in figures]
+    assert cells["mean"] == [f"{100 * one['voc/mAP_11point']:.2f}" for one in figures]
+
+
+def test_a_metric_without_classes_is_refused():
+    with pytest.raises(UsageError, match="metric should be"):
+        compare_classes({"one": RESULTS / "baseline/seed0/bccd/seed0/detections.npz"}, "coco/AP50")

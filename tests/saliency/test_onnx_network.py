@@ -118,7 +118,7 @@ def test_u2netp_with_its_released_weights_finds_what_its_own_pipeline_finds(smix
     """On photographs of the network's own size: divided by the maximum, ImageNet's mean and std, scaled from 0 to 1."""
     path = os.environ.get("SMIX_U2NETP")
     if not path:
-        pytest.skip("SMIX_U2NETP does not name u2netp.onnx; docs/guide.md has the commands that get it")
+        pytest.skip("SMIX_U2NETP does not name u2netp.onnx; docs/saliency_networks.md has the commands that get it")
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(path)
     detector = NetworkSaliency(path, input_size=(320, 320), divide_by_max=True, md5=U2NETP_MD5)

@@ -11,10 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
-from smix_mm.datasets.training_batches import training_images
-from smix_mm.visualization import browse_mix, draw_mix_sheet
-from smix_mm.visualization.panels import short_name
-from smix_mm.visualization.sheet import draw_sheet
+from smix_mm.batch_augments import SaliencyMix
+from smix_mm.datasets.training_batches import (
+    TrainingBatch,
+    build_preprocessor,
+    read_classification_config,
+    training_batches,
+    unnormalizer,
+)
+from smix_mm.visualization import browse_mix
+from smix_mm.visualization.browse import mix_examples
+from smix_mm.visualization.sheet import draw_sheet, short_name
 
 ROOT = Path(__file__).parents[2]
 CIFAR = ROOT / "configs/cifar10"
@@ -58,8 +65,6 @@ def test_configs_with_images_in_memory_are_drawn(cifar, crops, tmp_path):
     browse_mix(cifar / "fast/resnet18_saliencymix_cifar10.py", html=tmp_path / "mix.html", number=3)
     names = re.findall(r"<figcaption>source:\n(\w+)<", (tmp_path / "mix.html").read_text())
     assert len(names) == 3 and set(names) <= {folder.name for folder in (crops / "train").iterdir()}
-    images, labels = training_images(cifar / "fast/resnet18_saliencymix_cifar10.py", 8)
-    assert images.shape == (8, 3, 32, 32) and images.dtype == torch.uint8 and len(set(labels)) > 3
 
 
 def states() -> tuple:
@@ -93,10 +98,13 @@ def test_batches_of_one_image_are_skipped(photographs, tmp_path):
 
 def test_colours_equal_those_of_the_image_files(photographs, tmp_path):
     """BGR files, an RGB tensor, normalised and back."""
-    images, labels = training_images(photographs)
+    cfg = read_classification_config(photographs)
+    preprocessor = build_preprocessor(cfg)
+    batch = next(training_batches(cfg, preprocessor, seed=0))
+    images = unnormalizer(preprocessor).uint8_images(batch.inputs)
     assert images.dtype == torch.uint8 and images.shape == (4, 3, 224, 224)
-    assert labels == ["astronaut", "cat", "coffee", "rocket"]
-    suit = images[0, :, 150, 60].tolist()
+    assert sorted(batch.labels) == ["astronaut", "cat", "coffee", "rocket"]
+    suit = images[batch.labels.index("astronaut"), :, 150, 60].tolist()
     assert suit[0] > 150 and suit[0] > 2 * suit[2]  # orange
 
 
@@ -106,7 +114,7 @@ def test_colours_equal_those_of_the_image_files(photographs, tmp_path):
         (dict(config="none.py"), "config none.py does not exist; give a config file"),
         (dict(config=ROOT / "configs/bccd/faster-rcnn_r18_fpn_bccd.py"), "has default_scope='mmdet'; expected"),
         (dict(number=0), "number should be at least 1, got 0"),
-        (dict(seed=-1), "seed should be 0 or more, got -1"),
+        (dict(seed=-1), "seed should be at least 0, got -1"),
         (dict(kind="all"), "kind should be one of 'mix', 'schemes', 'compare', got 'all'"),
         (dict(cfg_options={"train_dataloader.dataset.data_prefix": "/nowhere"}), "None"),
         (dict(cfg_options={"train_dataloader.batch_size": 1}), "set train_dataloader.batch_size to 2 or more"),
@@ -157,13 +165,12 @@ def test_captions_overlap_no_other_caption_or_image(photographs, monkeypatch, tm
         assert not any(box.padded(-1).overlaps(image) for image in images), text
 
 
-def test_boxes_and_images_are_drawn_in_pixels(tmp_path):
-    images = torch.randint(0, 256, (6, 3, 20, 30), generator=torch.Generator().manual_seed(0)).byte()
-    examples = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("smix_mm.visualization.browse.save_sheet", lambda drawn, *_: examples.extend(drawn))
-        draw_mix_sheet(images, list("abcdef"), tmp_path / "x.png", rows=2, seed=1)
-    assert len(examples) == 2
+def test_boxes_and_images_are_drawn_in_pixels():
+    images = torch.randint(0, 256, (6, 3, 20, 30), generator=torch.Generator().manual_seed(0)).float()
+    augment = SaliencyMix(mean=(0, 0, 0), std=(1, 1, 1))
+    batch = TrainingBatch(images, list("abcdef"))
+    examples = mix_examples(augment, batch, augment, torch.Generator().manual_seed(1), 1)
+    assert len(examples) > 2
     part = draw_sheet(examples[:1]).subfigs[0]
     for axes, panel in zip(part.axes, examples[0].panels):
         assert np.array_equal(axes.images[0].get_array(), panel.image)
@@ -171,13 +178,6 @@ def test_boxes_and_images_are_drawn_in_pixels(tmp_path):
             y1, x1, y2, x2 = panel.box
             drawn = axes.patches[-1].get_bbox()
             assert (drawn.y0, drawn.x0, drawn.y1, drawn.x1) == (y1 - 0.5, x1 - 0.5, y2 - 0.5, x2 - 0.5)
-
-
-def test_the_sheet_needs_two_images_with_a_label_each(tmp_path):
-    images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
-    for call in ((images[:1], ["a"]), (images, ["a", "b"])):
-        with pytest.raises(ValueError, match="at least two images with a label each, got"):
-            draw_mix_sheet(*call, tmp_path / "x.png")
 
 
 def test_a_small_sheet_keeps_the_colours_of_boxes_and_marks(photographs, tmp_path):

@@ -13,7 +13,7 @@ from smix_mm.datasets.training_batches import TrainingBatch
 from smix_mm.mixing import draw_mix
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.utils.random_state import preserved_random_state
-from smix_mm.visualization.examples import compare_examples
+from smix_mm.visualization.browse import compare_examples
 from smix_mm.visualization.mixes import find_augment, mix_batch
 
 SAMPLES = 9

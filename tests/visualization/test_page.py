@@ -1,14 +1,16 @@
 """The page of mixed images, in a real browser."""
 
+import io
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
 from smix_mm.visualization.browse import browse_mix
 from smix_mm.visualization.page import save_page
-from smix_mm.visualization.panels import ANY, LEAST, MOST, TARGET, Example, Mark, Panel
+from smix_mm.visualization.sheet import ANY, LEAST, MARK, MOST, TARGET, Example, Mark, Panel, panel_png
 
 RIGHT, LEFT, HOME, END = "\ue014", "\ue012", "\ue011", "\ue010"
 SHOWN = "return [...document.querySelectorAll('article')].map((each, i) => each.hidden ? 0 : i + 1).filter(Boolean)"
@@ -100,22 +102,20 @@ def test_nothing_overlaps_or_overflows_at_any_width(browser, page, width):
             assert apart_x or one["bottom"] <= other["top"] + 0.5 or other["bottom"] <= one["top"] + 0.5
 
 
-def test_box_and_marks_are_at_their_pixels(browser, tmp_path):
-    marks = (Mark(10, 20, MOST), Mark(5, 5, LEAST), Mark(0, 39, ANY))
-    panel = Panel("map", np.zeros((20, 40), np.float32), (4, 8, 16, 32), TARGET, marks)
-    save_page([Example("one", (panel,), 1)], tmp_path / "page.html", "title", "note")
-    browser.open(tmp_path / "page.html")
-    scale, *lines = browser.run(
-        "const image = document.images[0].getBoundingClientRect();"
-        "return [image.width / 40, ...[...document.querySelectorAll('path')].map(path => {"
-        "const r = path.getBoundingClientRect(); return [r.top - image.top, r.left - image.left, r.bottom"
-        " - image.top, r.right - image.left]})]"
-    )
-    assert len(lines) == 8  # each twice, black and coloured
-    in_pixels = [[corner / scale for corner in line] for line in lines[1::2]]
-    assert np.allclose(in_pixels[0], (4, 8, 16, 32), atol=0.2)
-    centres = [((y1 + y2) / 2, (x1 + x2) / 2) for y1, x1, y2, x2 in in_pixels[1:]]
-    assert np.allclose(centres, [(10.5, 20.5), (5.5, 5.5), (0.5, 39.5)], atol=0.2)
+@pytest.mark.parametrize("symbol", [MOST, LEAST, ANY])
+def test_box_and_mark_are_at_their_pixels(symbol):
+    panel = Panel("map", np.zeros((20, 40), np.float32), (4, 8, 16, 32), TARGET, (Mark(10, 20, symbol),))
+    drawn = np.asarray(Image.open(io.BytesIO(panel_png(panel))).convert("RGB"))
+    assert drawn.shape == (120, 240, 3)
+
+    def extent(colour: str) -> np.ndarray:
+        near = np.abs(drawn.astype(int) - ImageColor.getrgb(colour)).max(2) < 60
+        rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
+        return np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]) / 6
+
+    assert np.allclose(extent(TARGET), (4, 8, 16, 32), atol=0.4)
+    y1, x1, y2, x2 = extent(MARK)
+    assert np.allclose([(y1 + y2) / 2, (x1 + x2) / 2], (10.5, 20.5), atol=0.2) and y2 - y1 > 1.5
 
 
 def test_html_in_names_is_escaped(browser, tmp_path):

@@ -98,4 +98,7 @@ def test_a_drawing_of_detections_overwrites_none_of_its_inputs(tmp_path, capsys)
     detections.write_bytes(b"predictions")
     (tmp_path / "out.png").symlink_to(detections)
     assert run("compare_detections", ["config.py", f"a={detections}", "--out", str(tmp_path / "out.png")]) == 2
-    assert f"which is the input {detections}" in capsys.readouterr().err and detections.read_bytes() == b"predictions"
+    assert (
+        f"another file than the input {detections}" in capsys.readouterr().err
+        and detections.read_bytes() == b"predictions"
+    )

@@ -218,7 +218,7 @@ def test_a_resumed_run_has_the_losses_of_the_undisturbed_one(few_cifar10, tmp_pa
 
 def test_tools_show_the_maps_that_training_takes(images):
     from smix_mm.datasets.training_batches import preprocess, unnormalizer
-    from smix_mm.visualization.examples import scheme_examples
+    from smix_mm.visualization.browse import scheme_examples
     from smix_mm.visualization.mixes import mix_batch
 
     torch.manual_seed(7)
