@@ -11,7 +11,7 @@ import torch
 from ..saliency import FineGrainedSaliency
 from ..saliency.base import map_extreme
 from ..utils.choices import check_minimum
-from ..utils.files import atomic_path
+from ..utils.files import save_figure
 from ..utils.progress import track
 from ..utils.text import markdown_table
 from ..visualization.image_files import choose, list_images, read_image
@@ -138,5 +138,4 @@ def draw_padding(result: dict[str, Any], path: str | Path) -> None:
         axes.set_title(f"{name}: {share:.1%} of the peaks\nin {area:.1%} of the area", fontsize=10)
         axes.axis("off")
     figure.colorbar(image, ax=grid, label="peaks at a pixel", shrink=0.85, ticks=[0, 1, 10, 100, 1000], format="%d")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    save_figure(figure, path, dpi=100)

@@ -1,8 +1,4 @@
-"""The saliency map that the released code computes, compared with the true map: on one image and over many.
-
-The released code passes the normalised float image to OpenCV's detector, which reads its bytes (see
-:func:`smix_mm.batch_augments.official_map.released_code_maps`); the true map is that of the uint8 image.
-"""
+"""The saliency map that the released code computes, compared with that of the uint8 image, the true map."""
 
 from __future__ import annotations
 
@@ -14,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..batch_augments.official import first_peaks, normalize, released_code_maps
+from ..batch_augments.official import normalize, released_code_maps
 from ..saliency import FineGrainedSaliency
+from ..saliency.base import map_extreme
 from ..utils.choices import check_minimum
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
-from ..utils.files import atomic_path
+from ..utils.files import save_figure
 from ..utils.progress import track
 from ..utils.text import markdown_table
 from ..visualization.image_files import centre_crop, choose, list_images, random_crops, read_image
@@ -26,7 +23,6 @@ from ..visualization.panels import ANY, MOST, Example, Panel, to_mark
 from ..visualization.sheet import save_sheet
 
 TRUE, RELEASED = "true map", "released code's map"
-COLOURS = {TRUE: "tab:blue", RELEASED: "tab:red"}
 
 
 @dataclass(frozen=True)
@@ -79,19 +75,6 @@ class Peaks:
         )
 
 
-def _find_peaks(
-    crops: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]
-) -> tuple[Peaks, Tensor, Tensor]:
-    """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
-    images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    true, released = FineGrainedSaliency()(images), released_code_maps(normalize(images, mean, std))
-    pairs = zip(true.flatten(1).double(), released.flatten(1).double())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
-    peaks = Peaks(len(crops[0]), 1, first_peaks(true).numpy(), first_peaks(released).numpy(), correlations)
-    return peaks, true, released
-
-
 def show_released_code_map(
     image: str | Path,
     out: str | Path | None = None,
@@ -117,7 +100,7 @@ def show_released_code_map(
     crop = centre_crop(read_image(path), size)
     peaks, true, released = _find_peaks([crop], mean, std)
     if out is not None:
-        true_mark, released_mark = to_mark(first_peaks(true)[0], MOST), to_mark(first_peaks(released)[0], ANY)
+        true_mark, released_mark = to_mark(peaks.true[0], MOST), to_mark(peaks.released[0], ANY)
         panels = (
             Panel("image: + true peak,\no released code's peak", crop, marks=(true_mark, released_mark)),
             Panel("true map\nof the bytes", true[0].numpy(), marks=(true_mark,)),
@@ -127,6 +110,19 @@ def show_released_code_map(
         title = f"Peaks {distance:.0f} of {size} pixels apart, correlation of the maps {correlation:.3f}"
         save_sheet([Example(title, panels, 3)], out)
     return peaks
+
+
+def _find_peaks(
+    crops: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]
+) -> tuple[Peaks, Tensor, Tensor]:
+    """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
+    images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    true, released = FineGrainedSaliency()(images), released_code_maps(normalize(images, mean, std))
+    pairs = zip(true.flatten(1).double(), released.flatten(1).double())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
+    peaks = (map_extreme(maps, True, None)[0].numpy() for maps in (true, released))
+    return Peaks(len(crops[0]), 1, *peaks, correlations), true, released
 
 
 def measure_released_code_map(
@@ -143,15 +139,10 @@ def measure_released_code_map(
 
     Args:
         places: files and folders, as :func:`~smix_mm.visualization.image_files.list_images` takes them.
-        size: side in pixels to which the squares are resized, at least 3. Default: 224.
+        size, mean, std: as for :func:`show_released_code_map`, as are the errors.
         crops: 1 for the central square of each file, or the number of random squares. Default: 1.
         number: maximal number of files, drawn at random, at least 1. Defaults to all.
         seed: of that draw and of the squares, at least 0. Default: 0.
-        mean, std: of the normalisation, in RGB order. Default: ImageNet's.
-
-    Raises:
-        ValueError: a file cannot be read, or a number is out of range.
-        ImportError: OpenCV's contrib build is missing.
     """
     for name, value, minimum in (("size", size, 3), ("crops", crops, 1), ("number", number, 1), ("seed", seed, 0)):
         check_minimum(name, value, minimum)
@@ -191,8 +182,7 @@ def format_peaks(peaks: Peaks) -> str:
 def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     """Draw the distribution of the peaks over tenths of the rows, and of the distances between the two peaks.
 
-    Raises:
-        ValueError: fewer than two images.
+    A ValueError unless there are two images or more.
     """
     from matplotlib.figure import Figure
 
@@ -201,17 +191,16 @@ def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     rows, apart = figure.subplots(1, 2)
     tenths = np.arange(10)
-    for shift, (name, points) in zip((-0.2, 0.2), ((TRUE, peaks.true), (RELEASED, peaks.released))):
+    for shift, name, points, colour in ((-0.2, TRUE, peaks.true, "tab:blue"), (0.2, RELEASED, peaks.released, "tab:red")):
         share = np.bincount(points[:, 0] * 10 // peaks.size, minlength=10) / len(points)
-        rows.bar(tenths + shift, 100 * share, 0.4, color=COLOURS[name], label=name)
+        rows.bar(tenths + shift, 100 * share, 0.4, color=colour, label=name)
     rows.axhline(10, color="black", linestyle="--", linewidth=1, label="evenly spread")
     rows.set(xlabel="tenth of the rows, from the top", ylabel="peaks, %", xticks=tenths, xticklabels=tenths + 1)
     bins = np.linspace(0, peaks.size * 2**0.5, 15)
-    kinds = (
+    for name, values, style in (
         ("true peak of the same image", peaks.distances(), "-"),
         ("of other images", peaks.distances_to_others(), "--"),
-    )
-    for name, values, style in kinds:
+    ):
         share = 100 * np.histogram(values, bins)[0] / len(values)
         apart.stairs(share, bins, color="black", linestyle=style, linewidth=1.5, label=name)
     apart.set(xlabel=f"pixels from the released code's peak, of {peaks.size}", ylabel="images, %")
@@ -219,5 +208,4 @@ def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     for axes in (rows, apart):
         axes.legend(fontsize=9, frameon=False)
     figure.suptitle(f"{len(peaks.true)} images, cut from {peaks.files} files", fontsize=10)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    save_figure(figure, path, dpi=100)

@@ -11,7 +11,7 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import BATCH_AUGMENTS, MODELS
 from torch import Tensor, nn
 
-from ..mixing.recursive import Box, check_share, draw_region, paste_previous
+from ..mixing.rivals import Box, check_share, draw_region, paste_previous
 from ..saliency.normalization import check_finite
 from ..utils.errors import UsageError
 from .base import BatchAugment

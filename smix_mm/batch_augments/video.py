@@ -9,8 +9,8 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from ..mixing.functional import FRAMES, saliency_mix_video
 from ..mixing.plan import MixOptions, own_generator
-from ..mixing.video import FRAMES, saliency_mix_video
 from ..saliency import SaliencyDetector, build_detector
 from ..saliency.normalization import Unnormalize
 from ..utils.choices import check_option
@@ -30,15 +30,10 @@ class VideoSaliencyMix:
 
     Args:
         num_classes: number of classes of the data set.
-        alpha: positive; λ ~ Beta(alpha, alpha). Defaults to 1.0.
-        saliency: the saliency detector or its config. Defaults to ``dict(type='FineGrainedSaliency')``.
         frames: ``'middle'`` or ``'mean'``, the frames whose maps are used. Defaults to ``'middle'``.
-        mean: the data preprocessor's ``mean``, three numbers. Defaults to ImageNet's.
-        std: the data preprocessor's ``std``, three positive numbers. Defaults to ImageNet's.
         channel_order: ``'rgb'`` or ``'bgr'``, of the batch. Defaults to ``'rgb'``,
             the order of MMAction2's video decoders.
-        **options: ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties``, ``label`` of
-            :func:`smix_mm.saliency_mix`.
+        saliency, mean, std, **options: as for :class:`~smix_mm.batch_augments.SaliencyMix`, but no grey images.
 
     Raises:
         ValueError: an argument is not as above.
@@ -51,20 +46,19 @@ class VideoSaliencyMix:
     def __init__(
         self,
         num_classes: int,
-        alpha: float = 1.0,
         saliency: Mapping[str, Any] | SaliencyDetector = {"type": "FineGrainedSaliency"},  # noqa: B006
         frames: str = "middle",
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         channel_order: str = "rgb",
-        **options: str,
+        **options: Any,
     ) -> None:
         if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(f"num_classes should be a positive integer, got {num_classes!r}")
         check_option("frames", frames, FRAMES)
         self.num_classes = num_classes
         self.frames = frames
-        self.options = MixOptions(alpha, **options)
+        self.options = MixOptions(**options)
         self.detector = build_detector(saliency)
         advice = "give VideoSaliencyMix the same mean and std as the data preprocessor"
         self.unnormalize = Unnormalize(mean, std, channel_order, advice=advice)

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from ..saliency.fine_grained.backends import gpu_kernel, is_compiling
 
-BORDERS = ("shift", "clip")
-
 
 def patch_size(lam: Tensor, height: int, width: int) -> Tensor:
     """Sides of the patch, ``int(side * sqrt(1 - lam))`` (CutMix, arXiv 1905.04899, eq. 2).

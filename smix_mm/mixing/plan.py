@@ -15,13 +15,19 @@ from torch import Tensor
 from ..saliency import SaliencyDetector
 from ..saliency.normalization import NormalizedImages
 from ..utils.choices import check_option
-from .patch import BORDERS, box_area, patch_size, place_patches
+from .patch import box_area, patch_size, place_patches
 
 SOURCES = ("salient", "non_salient", "random")
 TARGETS = ("corresponding", "salient", "non_salient")
-PER = ("sample", "batch")
-TIES = ("first", "random")
-LABELS = ("area", "saliency")
+CHOICES = {
+    "source": SOURCES,
+    "target": TARGETS,
+    "border": ("shift", "clip"),
+    "box_per": ("sample", "batch"),
+    "lam_per": ("sample", "batch"),
+    "ties": ("first", "random"),
+    "label": ("area", "saliency"),
+}
 
 # Above it the sum of the two parameters of the Beta distribution overflows, and every λ is 0.
 MAX_ALPHA = 1e307
@@ -29,20 +35,22 @@ MAX_ALPHA = 1e307
 
 @dataclass(frozen=True)
 class MixOptions:
-    """What :func:`smix_mm.saliency_mix` does; the defaults are the paper's method (schemes: section 3.4).
+    """The options of every SaliencyMix; the defaults are the paper's method (schemes: section 3.4).
 
     Attributes:
-        alpha: positive; λ ~ Beta(alpha, alpha).
+        alpha: positive; λ ~ Beta(alpha, alpha). Defaults to 1.0.
         source: where the patch is cut: around the ``'salient'`` or ``'non_salient'`` pixel of the partner, or
-            around a ``'random'`` one (CutMix's centre: the control).
+            around a ``'random'`` one (CutMix's centre: the control). Defaults to ``'salient'``.
         target: where it is pasted: at the ``'corresponding'`` place, or around the ``'salient'`` or
-            ``'non_salient'`` pixel of the image itself.
+            ``'non_salient'`` pixel of the image itself. Defaults to ``'corresponding'``.
         border: ``'shift'`` moves a patch that crosses a border inside, whole (section 3.2); ``'clip'`` cuts it
-            off there (the released code).
-        box_per: ``'sample'``, or ``'batch'`` for one box, and so one λ, from the first pair.
-        lam_per: ``'sample'``, or ``'batch'`` for one λ.
-        ties: which of several equal extremes: the ``'first'`` in row order, or a ``'random'`` one.
-        label: a label's weight: the share of the ``'area'`` (the paper), or of the visible ``'saliency'``.
+            off there (the released code). Defaults to ``'shift'``.
+        box_per: ``'sample'``, or ``'batch'`` for one box, and so one λ, from the first pair. Defaults to ``'sample'``.
+        lam_per: ``'sample'``, or ``'batch'`` for one λ. Defaults to ``'sample'``.
+        ties: which of several equal extremes: the ``'first'`` in row order, or a ``'random'`` one. Defaults to
+            ``'first'``.
+        label: a label's weight: the share of the ``'area'`` (the paper), or of the visible ``'saliency'`` (not in the
+            paper, see :func:`~smix_mm.mixing.patch.saliency_weights`). Defaults to ``'area'``.
 
     Raises:
         ValueError: a value is not one of these.
@@ -59,13 +67,8 @@ class MixOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
-        check_option("source", self.source, SOURCES)
-        check_option("target", self.target, TARGETS)
-        check_option("border", self.border, BORDERS)
-        check_option("box_per", self.box_per, PER)
-        check_option("lam_per", self.lam_per, PER)
-        check_option("ties", self.ties, TIES)
-        check_option("label", self.label, LABELS)
+        for name, values in CHOICES.items():
+            check_option(name, getattr(self, name), values)
 
 
 def check_alpha(alpha: object) -> float:
@@ -263,6 +266,11 @@ def call_generator() -> torch.Generator:
     return _seeded(int(torch.randint(0, 2**63 - 1, (1,))), this_rank())
 
 
+def _seeded(*numbers: int) -> torch.Generator:
+    seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64).item() >> 1
+    return torch.Generator().manual_seed(seed)
+
+
 def this_rank() -> int:
     """The rank of this process; 0 outside of distributed training.
 
@@ -272,8 +280,3 @@ def this_rank() -> int:
         return dist.get_rank()
     rank = os.environ.get("RANK", "")
     return int(rank) if rank.isdecimal() else 0
-
-
-def _seeded(*numbers: int) -> torch.Generator:
-    seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64).item() >> 1
-    return torch.Generator().manual_seed(seed)

@@ -11,7 +11,7 @@ from ..batch_augments import OfficialSaliencyMix, SaliencyMix
 from ..datasets.training_batches import TrainingBatch
 from ..mixing import MixDraw, MixOptions, draw_mix
 from ..mixing.plan import SOURCES, TARGETS
-from ..saliency.given_maps import GivenMaps, GivenSaliency
+from ..saliency.base import GivenSaliency
 from .mixes import Mix, mix_batch, mix_images
 from .panels import LEAST, MOST, SOURCE, TARGET, Example, Panel, mixed_label, short_name, to_box, to_image, to_mark
 
@@ -47,7 +47,7 @@ def scheme_examples(augment: SaliencyMix, batch: TrainingBatch, generator: torch
     Of ``augment`` the detector, alpha and ties are used.
     """
     batch_images, detector, given = augment.uint8_images(batch.inputs), augment.detector, batch.maps.get(augment)
-    seen: Any = batch_images if given is None else GivenMaps(given)
+    seen: Any = batch_images if given is None else given[:, None]
     detector = detector if given is None else GivenSaliency()
     scheme = MixOptions(ties=augment.options.ties)
     batch_draw = draw_mix(len(batch_images), augment.options.alpha, generator)

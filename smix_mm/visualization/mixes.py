@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from ..batch_augments import OfficialSaliencyMix, SaliencyMix
-from ..batch_augments.official import first_peaks, released_code_maps
+from ..batch_augments.official import released_code_maps
 from ..mixing import MixDraw, MixOptions, paste, plan_mix
 from ..mixing.patch import saliency_weights
 from ..mixing.plan import choose_points, mix_numbers
 from ..saliency import FineGrainedSaliency, SaliencyDetector
-from ..saliency.given_maps import GivenMaps, GivenSaliency
+from ..saliency.base import GivenSaliency, map_extreme
 from ..utils.random_state import preserved_random_state
 from .panels import MOST, SYMBOLS
 
@@ -114,7 +114,7 @@ def mix_images(
         detector: the saliency detector.
         given: float32 (N, H, W), the maps of the images before a crop, in place of the detector's. Defaults to None.
     """
-    seen: Any = images if given is None else GivenMaps(given)
+    seen: Any = images if given is None else given[:, None]
     detector = detector if given is None else GivenSaliency()
     plan = plan_mix(seen, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
@@ -172,7 +172,7 @@ def _mix_with_global_generators(augment: Any, inputs: Tensor, unnormalizer: Sali
     if official:
         y1, x1, y2, x2 = result
         maps = released_code_maps(source[None])
-        points = first_peaks(maps).expand(samples, 2)
+        points = map_extreme(maps, True, None)[0].expand(samples, 2)
         maps, caption = maps.expand(samples, -1, -1), "released code's map,\none per batch"
     else:
         (y1, y2, x1, x2), _ = result

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from smix_mm.batch_augments.official import first_peaks, normalize, released_code_maps
+from smix_mm.batch_augments.official import normalize, released_code_maps
 from smix_mm.saliency import FineGrainedSaliency, OpenCVSaliency
+from smix_mm.saliency.base import map_extreme
 
 
 def photographs(size: int = 96) -> torch.Tensor:
@@ -40,7 +41,7 @@ def test_it_gives_the_box_that_the_registered_augmentation_cuts():
 
     images = normalize(photographs())
     augment = OfficialSaliencyMix()
-    for image, (y, x) in zip(images, first_peaks(released_code_maps(images)).tolist()):
+    for image, (y, x) in zip(images, map_extreme(released_code_maps(images), True, None)[0].tolist()):
         # A patch of 2 pixels a side lies around its peak, unless the border cuts it.
         y1, x1, y2, x2 = augment.box(image, lam=1 - (2.5 / 96) ** 2)
         assert (y1, x1) == (max(y - 1, 0), max(x - 1, 0)) and (y2, x2) == (min(y + 1, 96), min(x + 1, 96))
@@ -54,13 +55,6 @@ def test_images_are_not_changed_and_channels_last_makes_no_difference():
     assert maps.dtype == torch.float32 and maps.shape == (4, 96, 96) and maps.min() >= 0 and maps.max() <= 1
     assert torch.equal(released_code_maps(images.contiguous(memory_format=torch.channels_last)), maps)
     assert released_code_maps(images[:0]).shape == (0, 96, 96)
-
-
-def test_the_first_of_equal_peaks_is_taken():
-    maps = torch.zeros(3, 4, 5)
-    maps[0, 2, 1] = maps[0, 2, 3] = maps[0, 3, 0] = 1
-    maps[1, 3, 4] = 0.5
-    assert first_peaks(maps).tolist() == [[2, 1], [3, 4], [0, 0]]
 
 
 def test_normalize_equals_the_data_preprocessor():

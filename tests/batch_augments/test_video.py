@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from smix_mm.mixing import saliency_mix_video
 from smix_mm.mixing.plan import own_generator
-from smix_mm.mixing.video import saliency_mix_video
 
 SAMPLES, FRAMES, HEIGHT, WIDTH = 6, 5, 24, 31
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from smix_mm import saliency_mix
-from smix_mm.mixing import MixOptions, draw_mix, plan_mix
-from smix_mm.mixing.video import saliency_mix_video
+from smix_mm.mixing import MixOptions, draw_mix, plan_mix, saliency_mix_video
 from smix_mm.saliency import FineGrainedSaliency, SaliencyDetector
 
 SAMPLES, FRAMES, HEIGHT, WIDTH = 6, 5, 24, 31

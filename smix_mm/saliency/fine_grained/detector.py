@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from torch import Tensor
 from ...utils.choices import check_option
 from ..base import SaliencyDetector, register
 from ..normalization import NormalizedImages
-from . import operators
-from .backends import cpu_kernel, gpu_kernel, is_compiling
+from .backends import cpu_kernel, gpu_kernel, is_compiling, operators
 from .definition import fine_grained_saliency
 
 BACKENDS = ("auto", "torch", "numba", "triton")
@@ -70,27 +69,22 @@ class FineGrainedSaliency(SaliencyDetector):
         kernel = self._kernel(device)
         return kernel is not None and kernel not in (operators, cpu_kernel())
 
-    def _kernel(self, device: torch.device) -> ModuleType | None:
+    def _kernel(self, device: torch.device) -> Any:
+        """What computes on ``device``, see :mod:`.backends`; None for the definition."""
         if self.backend == "numba":
             if device.type != "cpu":
                 raise ValueError(f"images should be on a CPU for backend='numba', got {device}; or use 'auto'")
-            kernel = cpu_kernel()
-            if kernel is None:
+            if cpu_kernel() is None:
                 raise ImportError("backend='numba' needs numba: `pip install numba`, or use 'auto'")
-            return kernel
+            return cpu_kernel()
         if self.backend == "triton":
             if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
                 raise ValueError(f"images should be on a GPU for backend='triton', got {device}; or use 'auto'")
             if not HAS_TRITON or not (is_compiling() or gpu_kernel(device)):
                 raise ImportError(f"backend='triton' needs a Triton that runs on {device}: install it, or use 'auto'")
-            return self._gpu_kernel(device)
-        if self.backend == "auto" and device.type == "cuda":
-            return self._gpu_kernel(device)
+        if self.backend == "triton" or (self.backend == "auto" and device.type == "cuda"):
+            # Calling an operator takes longer than the kernel itself, so it is used only where it is needed.
+            return operators if is_compiling() else gpu_kernel(device)
         if self.backend == "auto" and device.type == "cpu" and not is_compiling():
             return cpu_kernel()
         return None
-
-    @staticmethod
-    def _gpu_kernel(device: torch.device) -> ModuleType | None:
-        # Calling an operator takes longer than the kernel itself, so it is used only where it is needed.
-        return operators if is_compiling() else gpu_kernel(device)
