@@ -66,13 +66,12 @@ def measure_padding(
     positions = np.random.default_rng(seed).integers(2 * padding, size=(count, 2), endpoint=True)
     rim = np.pad(np.zeros((height, width), bool), padding, constant_values=True)
     padded = np.stack([rim[top : top + height, left : left + width] for top, left in positions])
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(padded, ((0, 0), (BESIDE, BESIDE), (BESIDE, BESIDE))), (2 * BESIDE + 1,) * 2, axis=(1, 2)
-    )
-    beside = around.any((3, 4)) & ~padded
+    around = np.pad(padded, ((0, 0), (BESIDE, BESIDE), (BESIDE, BESIDE)))
+    windows = np.lib.stride_tricks.sliding_window_view(around, (2 * BESIDE + 1,) * 2, axis=(1, 2))
+    beside = windows.any((3, 4)) & ~padded
     detector = FineGrainedSaliency()
-    shares: dict[str, dict[str, float]] = {}
-    nearby: dict[str, dict[str, float]] = {}
+    shares: dict[str, dict[str, float]] = {name: {} for name in PADDING_MODES}
+    nearby: dict[str, dict[str, float]] = {name: {} for name in PADDING_MODES}
     maps: dict[str, list[list[int]]] = {}
     for name, mode in PADDING_MODES.items():
         crops = images if mode is None or name == BEFORE else _pad_and_crop(images, positions, padding, mode)
@@ -81,10 +80,9 @@ def measure_padding(
             # Less than any saliency, so that no pixel of the padding is chosen.
             maps_with_rim = _pad_and_crop(found[..., None].numpy(), positions, padding, mode, constant_values=-1)
             found = torch.from_numpy(maps_with_rim[..., 0])
-        shares[name], nearby[name] = {}, {}
-        for ties in ("random", "first"):
-            pick = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-            y, x = map_extreme(found, True, pick if ties == "random" else None)[0].numpy().T
+        pick = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        for ties, share in (("random", pick), ("first", None)):
+            y, x = map_extreme(found, True, share)[0].numpy().T
             shares[name][ties] = float(padded[np.arange(count), y, x].mean())
             nearby[name][ties] = float(beside[np.arange(count), y, x].mean())
         maps[name] = np.bincount(y * width + x, minlength=height * width).reshape(height, width).tolist()

@@ -121,8 +121,8 @@ def _find_peaks(
     pairs = zip(true.flatten(1).double(), released.flatten(1).double())
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
-    peaks = (map_extreme(maps, True, None)[0].numpy() for maps in (true, released))
-    return Peaks(len(crops[0]), 1, *peaks, correlations), true, released
+    points = [map_extreme(maps, True, None)[0].numpy() for maps in (true, released)]
+    return Peaks(len(crops[0]), 1, points[0], points[1], correlations), true, released
 
 
 def measure_released_code_map(
@@ -191,7 +191,10 @@ def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     rows, apart = figure.subplots(1, 2)
     tenths = np.arange(10)
-    for shift, name, points, colour in ((-0.2, TRUE, peaks.true, "tab:blue"), (0.2, RELEASED, peaks.released, "tab:red")):
+    for shift, name, points, colour in (
+        (-0.2, TRUE, peaks.true, "tab:blue"),
+        (0.2, RELEASED, peaks.released, "tab:red"),
+    ):
         share = np.bincount(points[:, 0] * 10 // peaks.size, minlength=10) / len(points)
         rows.bar(tenths + shift, 100 * share, 0.4, color=colour, label=name)
     rows.axhline(10, color="black", linestyle="--", linewidth=1, label="evenly spread")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..datasets.in_memory.reading import CIFAR10
 from ..engine.launch import build_runner, load_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
+from .machine import median_and_quartiles
 
 Row = dict[str, Any]
 
@@ -59,9 +59,8 @@ def benchmark_cifar(
         FileNotFoundError: the data do not exist.
     """
     gpu = torch.cuda.is_available()
-    defaults = (200, 50) if gpu else (1, 1)
-    iterations = defaults[0] if iterations is None else iterations
-    warm_up = defaults[1] if warm_up is None else warm_up
+    iterations = (200 if gpu else 1) if iterations is None else iterations
+    warm_up = (50 if gpu else 1) if warm_up is None else warm_up
     if min(iterations, warm_up) < 1 or rounds < 2:
         raise UsageError(
             f"iterations, warm_up and rounds should be at least 1, 1 and 2, got {iterations}, {warm_up} and {rounds}."
@@ -80,13 +79,14 @@ def benchmark_cifar(
             pass
         finally:
             runner.visualizer.close()
+    median, quartiles = median_and_quartiles(clock.speeds)
     return dict(
         config=str(config),
         device=torch.cuda.get_device_name() if gpu else "cpu",
         batch=cfg.train_dataloader.batch_size,
         data="noise" if made_up else "as configured",
-        median=statistics.median(clock.speeds),
-        quartiles=np.quantile(clock.speeds, [0.25, 0.75]).tolist(),
+        median=median,
+        quartiles=quartiles,
     )
 
 
@@ -102,20 +102,12 @@ def make_up_cifar10(folder: str | Path, number: int = 10_000) -> None:
     (root / CIFAR10.meta).write_bytes(pickle.dumps({CIFAR10.names: [f"class {label}" for label in range(10)]}))
 
 
-def not_measured_on_gpu(configs: Sequence[str | Path]) -> list[Row]:
-    """The rows of a GPU on a machine without one, whose figures are None."""
-    missing = dict(device="cuda", batch=None, data=None, median=None, quartiles=None)
-    return [dict(config=str(config), **missing) for config in configs]
-
-
 def format_table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     cells = []
     for row in rows:
-        speed: tuple[object, ...] = ("-", "not measured", "-")
-        if row["median"] is not None:
-            first, third = row["quartiles"]
-            speed = (row["batch"], f"{row['median']:,.0f}", f"{first:,.0f}-{third:,.0f}")
+        first, third = row["quartiles"]
+        speed = (row["batch"], f"{row['median']:,.0f}", f"{first:,.0f}-{third:,.0f}")
         cells.append((Path(row["config"]).stem, row["device"], *speed))
     return markdown_table(("config", "device", "batch", "images a second", "quartiles"), cells, "llrrl")
 

@@ -10,7 +10,6 @@ from time import process_time
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import cv2
-import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.registry import FUNCTIONS
@@ -26,6 +25,7 @@ from ..utils.config import find_config
 from ..utils.errors import UsageError
 from ..utils.random_state import preserved_random_state
 from ..utils.text import markdown_table
+from .machine import in_turns, median_and_quartiles
 
 Row = dict[str, Any]
 
@@ -54,9 +54,7 @@ def benchmark_data_pipeline(
     images: str | Path,
     rounds: int = 5,
     passes: int = 2,
-    short_side: int = SHORT_SIDE,
-    quality: int = QUALITY,
-    cfg_options: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> list[Row]:
     """Measure the training pipelines of configs on photographs, the configs taking turns.
 
@@ -69,8 +67,8 @@ def benchmark_data_pipeline(
         images: folder of photographs, at any depth.
         rounds: turns of each config, at least 2, after one that warms up.
         passes: passes over the photographs in a turn.
-        short_side, quality: of packed images, see :func:`~smix_mm.datasets.prepare.pack_data`.
-        cfg_options: settings by dotted name that override each config's.
+        **options: ``short_side`` and ``quality`` of packed images, see :func:`~smix_mm.datasets.prepare.pack_data`;
+            ``cfg_options``, settings by dotted name that override each config's.
 
     Returns:
         For each config: ``config``, ``packed`` (whether it reads packed images), and over the rounds, in ms of CPU
@@ -84,25 +82,17 @@ def benchmark_data_pipeline(
     """
     if rounds < 2 or passes < 1:
         raise UsageError(f"rounds and passes should be at least 2 and 1, got {rounds} and {passes}")
-    with open_pipelines(configs, images, short_side, quality, cfg_options) as arms:
+    with open_pipelines(configs, images, **options) as arms:
         times: list[list[dict[str, float]]] = [[] for _ in arms]
-        for number in range(rounds + 1):
-            # Every other round in reverse, so that no config always follows the same one.
-            for index in range(len(arms))[:: -1 if number % 2 else 1]:
-                measured = arms[index].measure(passes)
-                times[index] += [measured] if number else []
+        for number, (arm, own) in in_turns(list(zip(arms, times)), rounds + 1):
+            measured = arm.measure(passes)
+            own += [measured] if number else []
     return [_row(arm, own, times[0]) for arm, own in zip(arms, times)]
 
 
 @contextmanager
-def open_pipelines(
-    configs: Sequence[str | Path],
-    images: str | Path,
-    short_side: int = SHORT_SIDE,
-    quality: int = QUALITY,
-    cfg_options: Mapping[str, Any] | None = None,
-) -> Iterator[list[Pipeline]]:
-    """The configs' pipelines over the photographs of a folder, on one thread; for the arguments see above."""
+def open_pipelines(configs: Sequence[str | Path], images: str | Path, **options: Any) -> Iterator[list[Pipeline]]:
+    """The configs' pipelines over the photographs of a folder, on one thread; ``options`` of :class:`Pipeline`."""
     paths = sorted(path for path in Path(images).rglob("[!.]*") if path.suffix.lower() in EXTENSIONS)
     if not paths:
         raise UsageError(f"{images} should be a folder with photographs, got none")
@@ -113,21 +103,27 @@ def open_pipelines(
         stack.callback(torch.set_num_threads, threads[0])
         stack.callback(cv2.setNumThreads, threads[1])
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        yield [Pipeline(config, cfg_options, paths, root, short_side, quality) for config in configs]
+        yield [Pipeline(config, paths, root, **options) for config in configs]
 
 
 def _row(arm: Pipeline, times: list[dict[str, float]], first: list[dict[str, float]]) -> Row:
     totals = [each["all"] for each in times]
+    median, quartiles = median_and_quartiles(totals)
     return dict(
         config=arm.config,
         packed=arm.packed,
         groups={group: statistics.median(each[group] for each in times) for group in GROUPS},
-        median_ms=statistics.median(totals),
-        quartiles_ms=np.quantile(totals, [0.25, 0.75]).tolist(),
+        median_ms=median,
+        quartiles_ms=quartiles,
         receive_ms=statistics.median(each["receive"] for each in times),
-        images_per_second=1000 / statistics.median(totals),
+        images_per_second=1000 / median,
         to_first=statistics.median(one["all"] / own for one, own in zip(first, totals)),
     )
+
+
+def short_name(config: str) -> str:
+    """A config's path without ``configs/`` and ``.py``."""
+    return config.removeprefix("configs/").removesuffix(".py")
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -137,8 +133,9 @@ def format_table(rows: Sequence[Row]) -> str:
         first, third = row["quartiles_ms"]
         groups = (f"{row['groups'][group]:.2f}" for group in GROUPS)
         speed = f"{row['images_per_second']:,.0f}", f"{row['to_first']:.2f}", f"{row['receive_ms']:.2f}"
-        config = row["config"].removeprefix("configs/").removesuffix(".py")
-        cells.append((config, *groups, f"{row['median_ms']:.2f}", f"{first:.2f}-{third:.2f}", *speed))
+        cells.append(
+            (short_name(row["config"]), *groups, f"{row['median_ms']:.2f}", f"{first:.2f}-{third:.2f}", *speed)
+        )
     header = ("config", *GROUPS, "all", "quartiles", "images/s and core", "x first", "main process")
     return markdown_table(header, cells, "lr")
 
@@ -163,11 +160,11 @@ class Pipeline:
     def __init__(
         self,
         config: str | Path,
-        cfg_options: Mapping[str, Any] | None,
         paths: Sequence[Path],
         root: Path,
-        short_side: int,
-        quality: int,
+        short_side: int = SHORT_SIDE,
+        quality: int = QUALITY,
+        cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = str(config)
         try:

@@ -6,13 +6,12 @@ import json
 import re
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..utils.errors import DataError
 from ..utils.files import write_json, write_text
 from ..utils.text import markdown_table
-from .gpu_parts import CIFAR_STEPS, IMAGENET_STEP
-from .gpu_run import PASSED, Result, all_passed
+from .gpu_run import CIFAR_STEPS, IMAGENET_STEP, PASSED, Result, all_passed
 from .machine import output_of
 
 Record = dict[str, Any]
@@ -102,53 +101,41 @@ class Figure(NamedTuple):
     key: str
     row: Mapping[str, Any]
     form: str = "{:.3f}"
+    readme: str | None = None
 
 
-def _saliency(label: str, what: str, batch: int, side: int, key: str) -> Figure:
-    row = {"what": what, "batch": batch, "height": side, "width": side}
-    return Figure(f"{what}, {batch}x3x{side}x{side}, {label}, ms", "saliency", key, row)
+def _figures() -> Iterator[Figure]:
+    calls = {
+        "captured": "captured in a CUDA graph", "called": "called", "torch": "called, plain torch",
+        "floor": "a copy that moves as many bytes",
+    }  # fmt: skip
+    maps = "the maps of 256 images of 224x224 take {} ms in a CUDA graph"
+    for what, batch, side, keys in (("map", 256, 224, calls), ("peak", 256, 224, ("captured", "called")),
+                                    ("peak", 128, 32, ("captured", "called"))):  # fmt: skip
+        row = {"what": what, "batch": batch, "height": side, "width": side}
+        for key in keys:
+            label = f"{what}, {batch}x3x{side}x{side}, {calls[key]}, ms"
+            readme = maps if (what, key) == ("map", "captured") else None
+            yield Figure(label, "saliency", f"{key}_ms", row, readme=readme)
+    step = "ResNet-50, 224, batch 256, mixed precision, a step with {}, ms"
+    for arm in ("no mixing", "CutMix", "SaliencyMix"):
+        row = {"config": IMAGENET_STEP, "arm": arm}
+        yield Figure(step.format(arm), "imagenet-step", "median_ms", row, "{:.2f}")
+    ratio = "a step of ResNet-50 with SaliencyMix {} times that with CutMix"
+    label = "the step with SaliencyMix by that with CutMix"
+    yield Figure(label, "imagenet-step", "to_cutmix", row, readme=ratio)
+    for name, arm, readme in (
+        ("no mixing", "baseline", None),
+        ("CutMix", "cutmix", None),
+        ("SaliencyMix", "saliencymix", "the fast CIFAR path trains {} images/s with SaliencyMix"),
+        ("SaliencyMix, steps captured", "saliencymix-captured", None),
+    ):
+        label = f"fast CIFAR path, ResNet-18, batch 128, {name}, images/s"
+        row = {"config": f"configs/cifar10/fast/resnet18_{arm}_cifar10.py"}
+        yield Figure(label, "fast-path", "median", row, "{:,.0f}", readme)
 
 
-def _step(arm: str) -> Figure:
-    label = f"ResNet-50, 224, batch 256, mixed precision, a step with {arm}, ms"
-    return Figure(label, "imagenet-step", "median_ms", {"config": IMAGENET_STEP, "arm": arm}, "{:.2f}")
-
-
-def _fast_path(name: str, arm: str) -> Figure:
-    row = {"config": f"configs/cifar10/fast/resnet18_{arm}_cifar10.py"}
-    return Figure(f"fast CIFAR path, ResNet-18, batch 128, {name}, images/s", "fast-path", "median", row, "{:,.0f}")
-
-
-MAPS = _saliency("captured in a CUDA graph", "map", 256, 224, "captured_ms")
-STEP_RATIO = _step("SaliencyMix")._replace(
-    label="the step with SaliencyMix by that with CutMix", key="to_cutmix", form="{:.3f}"
-)
-FAST_PATH = _fast_path("SaliencyMix", "saliencymix")
-
-FIGURES = (
-    MAPS,
-    _saliency("called", "map", 256, 224, "called_ms"),
-    _saliency("called, plain torch", "map", 256, 224, "torch_ms"),
-    _saliency("a copy that moves as many bytes", "map", 256, 224, "floor_ms"),
-    _saliency("captured in a CUDA graph", "peak", 256, 224, "captured_ms"),
-    _saliency("called", "peak", 256, 224, "called_ms"),
-    _saliency("captured in a CUDA graph", "peak", 128, 32, "captured_ms"),
-    _saliency("called", "peak", 128, 32, "called_ms"),
-    _step("no mixing"),
-    _step("CutMix"),
-    _step("SaliencyMix"),
-    STEP_RATIO,
-    _fast_path("no mixing", "baseline"),
-    _fast_path("CutMix", "cutmix"),
-    FAST_PATH,
-    _fast_path("SaliencyMix, steps captured", "saliencymix-captured"),
-)
-
-_IN_README = (
-    ("the maps of 256 images of 224x224 take {} ms in a CUDA graph", MAPS),
-    ("a step of ResNet-50 with SaliencyMix {} times that with CutMix", STEP_RATIO),
-    ("the fast CIFAR path trains {} images/s with SaliencyMix", FAST_PATH),
-)
+FIGURES = tuple(_figures())
 
 
 def measured(record: Record, figure: Figure) -> str:
@@ -196,7 +183,7 @@ def readme_block(records: Sequence[Record]) -> str:
         return f"On a GPU: {NOT_MEASURED}."
     sentences = []
     for record in records:
-        values = [(text, measured(record, figure)) for text, figure in _IN_README]
+        values = [(figure.readme, measured(record, figure)) for figure in FIGURES if figure.readme]
         figures = ", ".join(text.format(value) for text, value in values if value != NOT_MEASURED) or NOT_MEASURED
         sentences.append(f"On one {record['machine']['card']}: {figures}; {_tests(record)}.")
     return "\n".join(sentences)

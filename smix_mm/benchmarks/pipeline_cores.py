@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterator, Sequence
 
 from ..utils.errors import UsageError
 from ..utils.files import save_figure
 from ..utils.text import markdown_table
-from .data_pipeline import CONFIGS, Pipeline, open_pipelines
+from .data_pipeline import CONFIGS, Pipeline, open_pipelines, short_name
+from .machine import in_turns
 
 Row = dict[str, Any]
 
@@ -25,21 +26,17 @@ def benchmark_cores(
     cores: Sequence[int],
     seconds: float = 5.0,
     rounds: int = 5,
-    cfg_options: Mapping[str, Any] | None = None,
-    **packing: int,
+    **options: Any,
 ) -> list[Row]:
     """Measure whole data loaders: N cores for N worker processes and the process that receives their batches.
 
     Nothing else should run on the machine. The configs and the numbers of cores take turns.
 
     Args:
-        configs: classification configs, or data sets under ``configs/_base_/datasets``.
-        images: folder of photographs, at any depth.
+        configs, images, **options: as for :func:`~.data_pipeline.benchmark_data_pipeline`.
         cores: numbers of cores to measure, each at least 1 and at most those that this process may use (Linux only).
         seconds: time of a turn, after the first batch of each worker.
         rounds: turns of each config and number of cores.
-        cfg_options: settings by dotted name that override each config's.
-        packing: ``short_side`` and ``quality`` of packed images, see :func:`~smix_mm.datasets.prepare.pack_data`.
 
     Returns:
         For each config: ``config``, and ``by_cores``, for each number of cores the list of the rounds' images per
@@ -54,13 +51,11 @@ def benchmark_cores(
             f"cores should be from 1 to {available}, seconds positive and rounds at least 1, "
             f"got {list(cores)}, {seconds} and {rounds}"
         )
-    with open_pipelines(configs, images, cfg_options=cfg_options, **packing) as arms:
-        rows = [dict(config=arm.config, by_cores={number: [] for number in cores}) for arm in arms]
-        for turn in range(rounds):
-            # Every other round in reverse, so that no config always follows the same one.
-            for arm, row in list(zip(arms, rows))[:: -1 if turn % 2 else 1]:
-                for number, speeds in row["by_cores"].items():
-                    speeds.append(_images_per_second(arm, number, seconds))
+    with open_pipelines(configs, images, **options) as arms:
+        rows: list[Row] = [dict(config=arm.config, by_cores={number: [] for number in cores}) for arm in arms]
+        for _, (arm, row) in in_turns(list(zip(arms, rows)), rounds):
+            for number, speeds in row["by_cores"].items():
+                speeds.append(_images_per_second(arm, number, seconds))
     return rows
 
 
@@ -92,21 +87,13 @@ def _limited_to(cores: int) -> Iterator[None]:
 
 def format_cores(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table: median and range of images per second for each number of cores."""
-    numbers = list(rows[0]["by_cores"])
-    cells = [
-        [_name(row), *(f"{statistics.median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in speeds(row))]
-        for row in rows
-    ]
-    return markdown_table(["config", *(f"{number} core{'s' * (number > 1)}" for number in numbers)], cells, "lr")
-
-
-def speeds(row: Row) -> list[list[float]]:
-    """The rounds' images per second, for each number of cores."""
-    return list(row["by_cores"].values())
-
-
-def _name(row: Row) -> str:
-    return row["config"].removeprefix("configs/").removesuffix(".py")
+    cells = []
+    for row in rows:
+        speeds = row["by_cores"].values()
+        ranges = (f"{statistics.median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in speeds)
+        cells.append([short_name(row["config"]), *ranges])
+    header = (f"{number} core{'s' * (number > 1)}" for number in rows[0]["by_cores"])
+    return markdown_table(["config", *header], cells, "lr")
 
 
 def draw_cores(rows: Sequence[Row], path: str | Path, needed: float | None = None) -> None:
@@ -122,17 +109,15 @@ def draw_cores(rows: Sequence[Row], path: str | Path, needed: float | None = Non
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     for row in rows:
-        numbers = list(row["by_cores"])
-        medians = [statistics.median(each) for each in speeds(row)]
-        (line,) = axes.plot(numbers, medians, "o-", label=_name(row))
-        last = max(numbers)
-        axes.plot([last, 32], [medians[-1], medians[-1] * 32 / last], "--", color=line.get_color(), linewidth=1)
+        medians = {number: statistics.median(each) for number, each in row["by_cores"].items()}
+        (line,) = axes.plot(list(medians), list(medians.values()), "o-", label=short_name(row["config"]))
+        last = max(medians)
+        axes.plot([last, 32], [medians[last], medians[last] * 32 / last], "--", color=line.get_color(), linewidth=1)
     if needed:
         axes.axhline(needed, color="0.4", linewidth=1)
         axes.annotate(f"{needed:,.0f}: one GPU", (1, needed), va="bottom", fontsize=8)
-    axes.set(
-        xscale="log", yscale="log", xlabel="cores (dashed: in proportion, not measured)", ylabel="images per second"
-    )
+    axes.set(xscale="log", yscale="log", ylabel="images per second")
+    axes.set_xlabel("cores (dashed: in proportion, not measured)")
     ticks = [1, 2, 4, 8, 16, 32]
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()

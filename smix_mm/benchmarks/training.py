@@ -9,7 +9,6 @@ from typing import Any, Sequence
 
 import mmengine
 import mmpretrain
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -22,7 +21,7 @@ from torch.utils.benchmark import timer
 from ..utils.config import find_config, read_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
-from .machine import describe_machine, device_type
+from .machine import describe_machine, device_type, in_turns, median_and_quartiles
 
 Row = dict[str, Any]
 
@@ -54,11 +53,10 @@ def benchmark_training(
 
     A step is mmengine's ``model.train_step``: data preprocessor with the augmentation, applied to
     every batch, then forward, backward and the optimiser's step. Images are noise, already in memory.
-    All arms train the same model, one after the other in each round, so that a disturbance of the
-    machine affects all of them; the first round warms up and is not counted.
+    All arms train the same model; the first round warms up and is not counted.
 
     Args:
-        config: a classification config, or ``mmpretrain::NAME`` for one of mmpretrain's own.
+        config: a classification config.
         batch: images a step.
         size: side, or (height, width), pixels.
         iterations: steps of one arm before the next one's turn; a time is their mean.
@@ -91,16 +89,13 @@ def benchmark_training(
     rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in arms]
     if kind == "cuda" and not torch.cuda.is_available():
         return rows
-    steps = _Steps(_read(config), rows[0], arms, mixing_only)
+    steps = _Steps(read_config(find_config(config)), rows[0], arms, mixing_only)
     with torch.cuda.device_of(steps.inputs):  # `timer` waits for the current device
         times = _take_turns(steps, iterations, rounds)
     for row in rows:
-        if row["arm"] not in times:
-            continue
-        mine = times[row["arm"]]
-        row["median_ms"] = statistics.median(mine)
-        row["quartiles_ms"] = np.quantile(mine, [0.25, 0.75]).tolist()
-        row["to_cutmix"] = statistics.median(each / other for each, other in zip(mine, times[REFERENCE]))
+        if mine := times.get(row["arm"]):
+            row["median_ms"], row["quartiles_ms"] = median_and_quartiles(mine)
+            row["to_cutmix"] = statistics.median(each / other for each, other in zip(mine, times[REFERENCE]))
     return rows
 
 
@@ -122,8 +117,7 @@ class _Steps:
         torch.manual_seed(0)
         device = torch.device(shape["device"])
         self.model = MODELS.build(cfg.model).to(device).train()
-        settings = cfg.get("data_preprocessor") or {}
-        settings = {"type": "ClsDataPreprocessor", **settings}
+        settings = {"type": "ClsDataPreprocessor", **(cfg.get("data_preprocessor") or {})}
         if not settings.get("mean") or not settings.get("std"):
             raise UsageError("the config's data_preprocessor should have mean and std, which SaliencyMix needs.")
         classes = settings["num_classes"] = settings.get("num_classes") or self.model.head.num_classes
@@ -175,31 +169,16 @@ def _augments(arm: str, settings: Row) -> Row:
 
 def _take_turns(steps: _Steps, iterations: int, rounds: int) -> dict[str, list[float]]:
     """Milliseconds a step, by arm, one number a round."""
-    arms = list(steps.preprocessors)
-    times: dict[str, list[float]] = {arm: [] for arm in arms}
-    for turn in range(rounds + 1):
-        # Every other round has the reverse order, so that no arm always follows the same one.
-        for arm in arms if turn % 2 else reversed(arms):
-            batches = [steps.batch() for _ in range(iterations if turn else max(iterations, steps.warm_up))]
-            start = timer()
-            for batch in batches:
-                steps.step(arm, batch)
-            milliseconds = (timer() - start) * 1000
-            if turn:
-                times[arm].append(milliseconds / iterations)
+    times: dict[str, list[float]] = {arm: [] for arm in steps.preprocessors}
+    for turn, arm in in_turns(list(times), rounds + 1):
+        batches = [steps.batch() for _ in range(iterations if turn else max(iterations, steps.warm_up))]
+        start = timer()
+        for batch in batches:
+            steps.step(arm, batch)
+        milliseconds = (timer() - start) * 1000
+        if turn:
+            times[arm].append(milliseconds / iterations)
     return times
-
-
-def _read(config: str | Path) -> Config:
-    name = str(config)
-    if name.startswith("mmpretrain::"):
-        from mmengine.hub import get_config
-
-        return get_config(name)
-    path = find_config(config)
-    if not path.is_file():
-        raise UsageError(f"config {config} does not exist; choose a config file, or mmpretrain::NAME.")
-    return read_config(path)
 
 
 def describe() -> Row:

@@ -26,8 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    import torch
-
     from ..benchmarks import cifar
     from ..benchmarks.machine import describe_machine
     from ..engine.launch import errors_of_config
@@ -42,8 +40,6 @@ def run(options: argparse.Namespace) -> None:
         names = ("iterations", "warm_up", "rounds", "cfg_options", "made_up")
         with errors_of_config():
             rows.append(cifar.benchmark_cifar(config, **{name: getattr(options, name) for name in names}))
-    if not torch.cuda.is_available():
-        rows += cifar.not_measured_on_gpu(configs)
     print(cifar.format_table(rows))
     if options.out:
         write_json(options.out, {"machine": describe_machine(), "rows": rows})

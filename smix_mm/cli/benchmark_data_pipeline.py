@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="N",
-        help="measure the wall-clock time of whole loaders on N cores instead",
+        help="instead, the wall-clock time of whole loaders on N cores",
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="time of a turn with --cores (default: 5)")
     parser.add_argument("--figure", help="image file to write, with --cores")

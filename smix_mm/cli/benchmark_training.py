@@ -9,7 +9,7 @@ from ..utils.command_line import parse_size
 EXAMPLES = """examples:
   python tools/benchmark_training.py --out training.json
   python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1 --rivals
-  python tools/benchmark_training.py mmpretrain::resnet/resnet50_8xb32_in1k.py --batch 256 --size 224 \\
+  python tools/benchmark_training.py configs/imagenet/resnet50_baseline_in1k.py --batch 256 --size 224 \\
       --device cuda --amp --iterations 20
 """
 ERRORS = {ImportError: 2}
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "configs",
         nargs="*",
         default=["configs/cifar10/resnet18_baseline_cifar10.py"],
-        help="classification configs, or mmpretrain::NAME (default: configs/cifar10/resnet18_baseline_cifar10.py)",
+        help="classification configs (default: configs/cifar10/resnet18_baseline_cifar10.py)",
     )
     parser.add_argument("--batch", type=int, default=128, help="images a step (default: 128)")
     parser.add_argument("--size", type=parse_size, default=(32, 32), help="SIDE or HEIGHTxWIDTH (default: 32)")

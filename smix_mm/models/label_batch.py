@@ -51,12 +51,10 @@ class LabelBatch(Sequence):
 class BatchClsDataPreprocessor(ClsDataPreprocessor):
     """mmpretrain's ``ClsDataPreprocessor``, which in training returns the labels of a batch in one tensor.
 
-    Arguments, images and labels are the same. ``ClsDataPreprocessor`` makes one-hot labels sample by
-    sample, with several GPU kernels each, and writes them back into the samples; here a batch of labels
-    takes one copy to the GPU and one scatter there, and becomes a :class:`LabelBatch`. It is meant for heads
-    that use one, such as :class:`BatchLinearClsHead`; for any other head it is a sequence of ``DataSample``.
-    Samples with several labels, with scores or without a label, and every batch outside of training, are
-    left to ``ClsDataPreprocessor``.
+    Arguments, images and labels are the same. A batch of labels takes one copy to the GPU and one scatter there,
+    instead of several GPU kernels a sample, and becomes a :class:`LabelBatch`: for :class:`BatchLinearClsHead` one
+    tensor, for any other head a sequence of ``DataSample``. Samples with several labels, with scores or without a
+    label, and every batch outside of training, are left to ``ClsDataPreprocessor``.
     """
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
@@ -116,9 +114,7 @@ def _check_labels(labels: Tensor, classes: int | None) -> None:
 class BatchLinearClsHead(LinearClsHead):
     """mmpretrain's ``LinearClsHead`` with a faster path for labels in a :class:`LabelBatch`.
 
-    Weights, their names and the loss are the same. The labels of a batch are not split into one object per
-    image and stacked again, and predictions are copied from the GPU together. Labels in another form are
-    left to ``LinearClsHead``.
+    Weights, their names and the loss are the same. Labels in another form are left to ``LinearClsHead``.
     """
 
     def _get_loss(self, cls_score: Tensor, data_samples: Sequence[DataSample], **kwargs: Any) -> dict[str, Tensor]:

@@ -6,19 +6,19 @@ import copy
 import hashlib
 import os
 import pickle
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
+from ..utils.errors import PackageError
 from ..utils.files import file_hash
 from .base import SaliencyDetector, register
 from .normalization import check_mean_std
-from .onnx_network import OnnxNetwork
 
 # Values of a map that differ by less than this share of the largest differ only by rounding.
 NO_CONTRAST = 1e-6
@@ -37,7 +37,7 @@ class NetworkSaliency(SaliencyDetector):
             (N, h', w'), or to a list or tuple of these. One of: the config of a model registered with
             mmengine's ``MODELS``, such as ``dict(type='mmdet.MyNet')``; an ``nn.Module``, which is
             copied; the path of an ONNX file (``.onnx``), run by onnxruntime, see
-            :class:`~smix_mm.saliency.onnx_network.OnnxNetwork`; the path of a program that ``torch.export.save``
+            :class:`~smix_mm.saliency.network.OnnxNetwork`; the path of a program that ``torch.export.save``
             wrote (``.pt2``), exported in eval mode.
         weights: file with the network's state dict, plain or under ``'state_dict'``, with exactly the
             names of the network's. Needed for a config. Defaults to None: the network's own weights.
@@ -99,7 +99,13 @@ class NetworkSaliency(SaliencyDetector):
         self.half = half
         self.divide_by_max = divide_by_max
         if md5 is not None:
-            _check_md5(model, md5)
+            if not isinstance(model, (str, Path)):
+                raise ValueError(f"md5 should be None unless model is a file, got {md5!r}")
+            found = hashlib.md5(Path(model).read_bytes()).hexdigest()
+            if found != md5.lower():
+                raise ValueError(
+                    f"model {model} should have the MD5 hash {md5}, got {found}; get the file again, or remove md5"
+                )
         self.network: nn.Module | None = None
         self.device: torch.device | None = None
 
@@ -172,16 +178,6 @@ def scale_to_unit_range(maps: Tensor) -> Tensor:
     return torch.where(usable, scaled, 0).clamp(0, 1)
 
 
-def _check_md5(model: Any, md5: str) -> None:
-    if not isinstance(model, (str, Path)):
-        raise ValueError(f"md5 should be None unless model is a file, got {md5!r}")
-    found = hashlib.md5(Path(model).read_bytes()).hexdigest()
-    if found != md5.lower():
-        raise ValueError(
-            f"model {model} should have the MD5 hash {md5}, got {found}; get the file again, or remove md5"
-        )
-
-
 def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[int, int]) -> nn.Module:
     if isinstance(model, nn.Module):
         return copy.deepcopy(model).eval()
@@ -199,29 +195,13 @@ def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[
     if str(model).endswith(".onnx"):
         return OnnxNetwork(model, input_size)
     try:
-        with _weights_only():
+        # torch would fall back to weights_only=False.
+        with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
             # An exported program cannot be switched to eval mode.
             return torch.export.load(str(model)).module()
     except Exception as error:  # the kind depends on what the file is
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"model {model} cannot be read: {reason}; it should be a file written by torch.export.save"
-        ) from error
-
-
-@contextmanager
-def _weights_only() -> Iterator[None]:
-    """Make torch read with ``weights_only=True`` even where it would fall back to False."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        expected = "it should be a file written by torch.export.save"
+        raise ValueError(f"model {model} cannot be read: {_first_line(error)}; {expected}") from error
 
 
 def _load(network: nn.Module, path: str | Path) -> None:
@@ -233,7 +213,7 @@ def _load(network: nn.Module, path: str | Path) -> None:
             "give a file with only the network's state_dict, saved with torch.save"
         ) from error
     except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"weights {path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"weights {path} cannot be read: {_first_line(error)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -246,3 +226,59 @@ def _load(network: nn.Module, path: str | Path) -> None:
 
 def _describe(outputs: Any) -> str:
     return f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class OnnxNetwork(nn.Module):
+    """The network of an ONNX file: float32 images in, all its outputs out.
+
+    On a GPU onnxruntime computes there if it can (the package ``onnxruntime-gpu``), but images and maps are copied
+    through the CPU; never run on a GPU. On a CPU it uses as many threads as torch.
+
+    Args:
+        path: the file; it has one input, float32 (N, 3, h, w). A file for one image gets one image at a time.
+        input_size: (height, width) of the images.
+
+    Raises:
+        PackageError: onnxruntime is not installed.
+        ValueError: the file is not an ONNX model, or its input is not as above.
+    """
+
+    def __init__(self, path: str | Path, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError as error:
+            reason = "needs onnxruntime, which is not installed; pip install onnxruntime"
+            raise PackageError(f"model {path} {reason}") from error
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = torch.get_num_threads()
+        available = onnxruntime.get_available_providers()
+        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
+        except Exception as error:  # onnxruntime's own errors derive from nothing else
+            raise ValueError(f"model {path} cannot be read: {_first_line(error)}; it should be an ONNX file") from error
+        inputs = self.session.get_inputs()
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        expected = (3, *input_size)
+        # A dimension that is not fixed is None or a name.
+        fits = all(not isinstance(side, int) or side == own for side, own in zip(shape[1:], expected))
+        if len(shape) != 4 or not fits or inputs[0].type != "tensor(float)":
+            found = ", ".join(f"{each.type} {tuple(each.shape)}" for each in inputs)
+            raise ValueError(
+                f"model {path} should have one input, tensor(float) (N, 3, {input_size[0]}, {input_size[1]}), got "
+                f"{found}; set input_size to the height and width of the network's input"
+            )
+        self.name = inputs[0].name
+        self.at_once = shape[0] if isinstance(shape[0], int) else None
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        parts = images.split(self.at_once) if self.at_once else [images]
+        if self.at_once and len(images) % self.at_once:
+            raise ValueError(f"the network takes {self.at_once} images at a time, got {len(images)}; export it for one")
+        found = [self.session.run(None, {self.name: part.float().cpu().numpy()}) for part in parts]
+        return [torch.cat([torch.from_numpy(one) for one in same]).to(images.device) for same in zip(*found)]

@@ -127,11 +127,8 @@ class Unnormalize:
         """What ``detector`` reads on this device: ``NormalizedImages`` without a copy, or uint8 images.
 
         Args:
-            images: normalized, floating-point (N, 3, H, W).
+            images: as for calling the object, as are the errors.
             detector: the saliency detector.
-
-        Raises:
-            ValueError: as for calling the object.
         """
         if not detector.reads_normalized(images.device):
             return self(images)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smix_mm.benchmarks.gpu_parts import CIFAR_STEPS, IMAGENET_STEP
+from smix_mm.benchmarks.gpu_run import CIFAR_STEPS, IMAGENET_STEP
 
 
 def steps(configs, amp, first):
