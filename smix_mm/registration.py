@@ -71,7 +71,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "TRANSFORMS": {
             "CommonCorruption": "robustness.corruption",
             "LoadRandomResizedCrop": "datasets.fast_images.loading",
-            "PCALighting": "transforms.lighting",
+            "PCALighting": "transforms",
             "PackTensors": "datasets.fast_images.loading",
         },
     },

@@ -14,7 +14,6 @@ from ..batch_augments.official import normalize, released_code_maps
 from ..saliency import FineGrainedSaliency
 from ..saliency.base import map_extreme
 from ..utils.choices import check_minimum
-from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.files import save_figure
 from ..utils.progress import track
 from ..utils.text import markdown_table
@@ -80,16 +79,13 @@ def show_released_code_map(
     out: str | Path | None = None,
     *,
     size: int = 224,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
 ) -> Peaks:
-    """Draw one image, its true saliency map and the released code's map, with both peaks.
+    """Draw one image, its true saliency map and the released code's map, with both peaks; normalised as for ImageNet.
 
     Args:
         image: a file, of which the central square is used, or ``skimage:NAME``.
         out: image file to write, or None.
         size: side in pixels to which the square is resized, at least 3. Default: 224.
-        mean, std: of the normalisation, in RGB order. Default: ImageNet's.
 
     Raises:
         ValueError: the file cannot be read, or a number is out of range.
@@ -98,7 +94,7 @@ def show_released_code_map(
     check_minimum("size", size, 3)
     (path,) = list_images([image])
     crop = centre_crop(read_image(path), size)
-    peaks, true, released = _find_peaks([crop], mean, std)
+    peaks, true, released = _find_peaks([crop])
     if out is not None:
         true_mark, released_mark = to_mark(peaks.true[0], MOST), to_mark(peaks.released[0], ANY)
         panels = (
@@ -112,12 +108,10 @@ def show_released_code_map(
     return peaks
 
 
-def _find_peaks(
-    crops: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]
-) -> tuple[Peaks, Tensor, Tensor]:
+def _find_peaks(crops: Sequence[np.ndarray]) -> tuple[Peaks, Tensor, Tensor]:
     """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    true, released = FineGrainedSaliency()(images), released_code_maps(normalize(images, mean, std))
+    true, released = FineGrainedSaliency()(images), released_code_maps(normalize(images))
     pairs = zip(true.flatten(1).double(), released.flatten(1).double())
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
@@ -132,14 +126,12 @@ def measure_released_code_map(
     crops: int = 1,
     number: int | None = None,
     seed: int = 0,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
 ) -> Peaks:
     """Find the peaks of both maps on many images.
 
     Args:
         places: files and folders, as :func:`~smix_mm.visualization.image_files.list_images` takes them.
-        size, mean, std: as for :func:`show_released_code_map`, as are the errors.
+        size: as for :func:`show_released_code_map`, as are the errors.
         crops: 1 for the central square of each file, or the number of random squares. Default: 1.
         number: maximal number of files, drawn at random, at least 1. Defaults to all.
         seed: of that draw and of the squares, at least 0. Default: 0.
@@ -152,7 +144,7 @@ def measure_released_code_map(
     for path in track(files, "maps"):
         image = read_image(path)
         squares = [centre_crop(image, size)] if crops == 1 else list(random_crops(image, size, crops, random))
-        parts.append(_find_peaks(squares, mean, std)[0])
+        parts.append(_find_peaks(squares)[0])
     true, released, correlations = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("true", "released", "correlations")
     )

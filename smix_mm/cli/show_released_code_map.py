@@ -27,8 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--number", type=int, help="at most this many files, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the random draws (default: 0)")
-    parser.add_argument("--mean", type=float, nargs=3, help="RGB (default: ImageNet's)")
-    parser.add_argument("--std", type=float, nargs=3, help="RGB (default: ImageNet's)")
     parser.add_argument(
         "--padding",
         type=int,
@@ -39,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from ..analysis import padding_peaks, released_code_map
-    from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
     from ..utils.files import write_json
     from ..visualization.image_files import list_images
 
@@ -51,13 +48,11 @@ def run(options: argparse.Namespace) -> None:
         if options.out:
             padding_peaks.draw_padding(result, options.out)
     else:
-        normalisation = dict(size=options.size, mean=options.mean or IMAGENET_MEAN, std=options.std or IMAGENET_STD)
         if options.crops == 1 and len(list_images(options.image)) == 1:
-            peaks = released_code_map.show_released_code_map(options.image[0], options.out, **normalisation)
+            peaks = released_code_map.show_released_code_map(options.image[0], options.out, size=options.size)
         else:
-            peaks = released_code_map.measure_released_code_map(
-                options.image, crops=options.crops, number=options.number, seed=options.seed, **normalisation
-            )
+            given = {name: getattr(options, name) for name in ("size", "crops", "number", "seed")}
+            peaks = released_code_map.measure_released_code_map(options.image, **given)
             if options.out:
                 released_code_map.draw_peaks(peaks, options.out)
         print(released_code_map.format_peaks(peaks))

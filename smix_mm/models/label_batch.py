@@ -80,7 +80,15 @@ class BatchClsDataPreprocessor(ClsDataPreprocessor):
         on_device = labels.to(inputs.device, non_blocking=True)
         if self.to_onehot:
             classes = self.num_classes or (None if isinstance(samples, Tensor) else samples[0].get("num_classes"))
-            _check_labels(labels, classes)
+            if not classes:
+                advice = "set it in the config"
+                raise ValueError(f"data_preprocessor should have num_classes for one-hot labels, got none; {advice}")
+            outside = labels[(labels < 0) | (labels >= classes)]
+            if len(outside):
+                raise ValueError(
+                    f"labels should be class numbers from 0 to {classes - 1}, got {outside[0].item()}; set "
+                    "data_preprocessor.num_classes to the data set's number of classes"
+                )
             scores = inputs.new_zeros(len(labels), classes).scatter_(1, on_device[:, None], 1.0)
             if training and self.batch_augments is not None:
                 inputs, scores = self.batch_augments(inputs, scores)
@@ -97,17 +105,6 @@ def _single_labels(samples: Any) -> Tensor | None:
     if any(label.numel() != 1 or label.is_cuda for label in labels) or any("gt_score" in sample for sample in samples):
         return None
     return torch.cat([label.reshape(1) for label in labels]).long()
-
-
-def _check_labels(labels: Tensor, classes: int | None) -> None:
-    if not classes:
-        raise ValueError("data_preprocessor should have num_classes for one-hot labels, got none; set it in the config")
-    outside = labels[(labels < 0) | (labels >= classes)]
-    if len(outside):
-        raise ValueError(
-            f"labels should be class numbers from 0 to {classes - 1}, got {outside[0].item()}; set "
-            "data_preprocessor.num_classes to the data set's number of classes"
-        )
 
 
 @MODELS.register_module()
