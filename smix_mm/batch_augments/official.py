@@ -83,8 +83,7 @@ def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequen
 
     Args:
         images: uint8 RGB (N, 3, H, W).
-        mean: three numbers on the scale of 0 to 255. Defaults to ImageNet's.
-        std: three positive numbers on the same scale. Defaults to ImageNet's.
+        mean, std: three numbers each, on the scale of 0 to 255. Default to ImageNet's.
 
     Returns:
         float32 (N, 3, H, W).

@@ -11,12 +11,9 @@ from torch import Tensor
 from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
 from ..saliency.base import GivenSaliency
 from ..saliency.normalization import NormalizedImages
-from ..utils.choices import check_option
 from ..utils.tensors import check_images
 from .patch import blend_targets, paste, saliency_weights, weigh
 from .plan import MixDraw, MixNumbers, MixOptions, draw_mix, plan_mix
-
-FRAMES = ("middle", "mean")
 
 
 def saliency_mix(
@@ -72,78 +69,35 @@ def saliency_mix(
 
 
 def saliency_mix_video(
-    clips: Tensor,
-    targets: Tensor,
-    *,
-    uint8_images: Tensor | None = None,
-    num_classes: int | None = None,
-    detector: SaliencyDetector | None = None,
-    frames: str = "middle",
-    generator: torch.Generator | None = None,
-    **options: Any,
+    clips: Tensor, targets: Tensor, *, uint8_images: Tensor | None = None, **options: Any
 ) -> tuple[Tensor, Tensor]:
     """Paste the most salient patch of one clip on another, as a tube through all of its frames.
 
     Each clip gets one λ and one box for all of its frames: separate boxes would jump from frame to
     frame, and a label has one weight a clip. (Spatial VideoMix also has one box through all frames:
-    Yun et al., arXiv 2012.03457.) Frame t of a clip gets frame t of its partner. The paper has no
-    video; everything else is as in :func:`smix_mm.saliency_mix`, and for clips of one frame the
-    results are equal.
+    Yun et al., arXiv 2012.03457.) Frame t of a clip gets frame t of its partner. The map is that of the middle frame,
+    T // 2, which is nearest to all others in time. The paper has no video; everything else is as in
+    :func:`smix_mm.saliency_mix`, and for clips of one frame the results are equal.
 
     Args:
         clips: floating-point or uint8 (N, T, C, H, W), T at least 1, H and W at least 3.
+        targets: as for :func:`smix_mm.saliency_mix`.
         uint8_images: uint8 RGB (N, T', 3, H, W), the frames for the detector; T' may differ from T.
             Defaults to ``clips``, which then have to be RGB or grey, uint8 or floats in [0, 1].
-        frames: ``'middle'`` takes the map of frame T' // 2, which is nearest to all others in time.
-            ``'mean'`` takes the mean of the maps of all T' frames, at T' times the cost. Defaults to
-            ``'middle'``.
-        targets, num_classes, detector, generator, **options: as for :func:`smix_mm.saliency_mix`.
+        **options: all other arguments of :func:`smix_mm.saliency_mix`, as are the errors.
 
     Returns:
         ``(mixed_clips, mixed_targets)``, both new. Clips of the dtype and device of ``clips``,
         contiguous; targets floating-point (N, K), weighed as there.
-
-    Raises:
-        TypeError, ValueError: as for :func:`smix_mm.saliency_mix`.
     """
     check_images(clips, "N, T, C, H, W", name="clips")
-    check_option("frames", frames, FRAMES)
-    mix = MixOptions(**options)
-    scores = as_scores(targets, len(clips), num_classes)
     if uint8_images is None:
         uint8_images = clips
     else:
         check_images(uint8_images, "N, T, 3, H, W", dtype="uint8", name="uint8_images")
-        if len(uint8_images) != len(clips) or uint8_images.shape[3:] != clips.shape[3:]:
-            raise ValueError(
-                f"uint8_images should have the number and size of clips, {tuple(clips.shape)}, "
-                f"got {tuple(uint8_images.shape)}"
-            )
-    if frames == "middle":
-        middle = uint8_images.shape[1] // 2
-        uint8_images = uint8_images[:, middle : middle + 1]
-    uint8_images = to_uint8_images(uint8_images.flatten(0, 1), "clips")
-    if len(clips) == 0:
-        return clips.clone(), scores.clone()
-    detector = FineGrainedSaliency() if detector is None else build_detector(detector)
-    if frames == "mean":
-        # The frames of a clip become channels of one image, so that they stay together in every index.
-        uint8_images = uint8_images.reshape(len(clips), -1, *clips.shape[-2:])
-        detector = _MeanOverFrames(detector)
-    draw = draw_mix(len(clips), mix.alpha, generator)
-    mixed, mixed_scores = apply_mix(clips.flatten(1, 2), scores, uint8_images, draw, mix, detector)
-    return mixed.view(clips.shape), mixed_scores
-
-
-class _MeanOverFrames(SaliencyDetector):
-    """The mean of another detector's maps over the frames of a clip, (N, T * 3, H, W)."""
-
-    def __init__(self, detector: SaliencyDetector) -> None:
-        self.detector = detector
-
-    def saliency(self, images: Tensor) -> Tensor:
-        maps = self.detector.saliency(images.reshape(-1, 3, *images.shape[-2:]))
-        return maps.view(len(images), -1, *maps.shape[-2:]).mean(1)
+    middle = to_uint8_images(uint8_images[:, uint8_images.shape[1] // 2], "clips")
+    mixed, mixed_targets = saliency_mix(clips.flatten(1, 2), targets, uint8_images=middle, **options)
+    return mixed.view(clips.shape), mixed_targets
 
 
 def apply_mix(
@@ -234,32 +188,29 @@ def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return labels[:, None] == torch.arange(num_classes, device=labels.device)
 
 
-def to_uint8_images(images: Tensor, name: str = "images", way: str = "as uint8_images") -> Tensor:
+def to_uint8_images(
+    images: Tensor, name: str = "images", way: str = "give it its RGB images before normalization as uint8_images"
+) -> Tensor:
     """uint8 RGB (N, 3, H, W) from RGB or grey images, uint8 or floats in [0, 1].
 
-    Args:
-        images: (N, C, H, W).
-        name: the argument's name, for messages.
-        way: how a user can give the detector other images, for messages.
+    The messages have the argument's ``name`` and the ``way`` in which a user can give the detector other images.
     """
     if images.shape[1] not in (1, 3):
         raise ValueError(
-            f"{name} should have 3 channels (RGB) or 1 (grey) for the detector, got {images.shape[1]}; "
-            f"or give it its RGB images {way}"
+            f"{name} should have 3 channels (RGB) or 1 (grey) for the detector, got {images.shape[1]}; or {way}"
         )
     if images.dtype == torch.uint8:
         return grey_to_rgb(images)
     values = images.to(torch.float32)
     if len(images) and not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError(
-            f"{name} should be uint8, or floats from 0 to 1, for the detector, got floats outside that range; "
-            f"give it the RGB images before normalization {way}"
+            f"{name} should be uint8, or floats from 0 to 1, for the detector, got floats outside that range; {way}"
         )
     return grey_to_rgb((values * 255).round().to(torch.uint8))
 
 
 def grey_to_rgb(images: Tensor) -> Tensor:
-    """Images with one channel get three equal ones, whose luma is that channel; others are returned as they are."""
+    """Images with one channel get three equal ones, whose luma is that channel; others stay as they are."""
     return images.repeat(1, 3, 1, 1) if images.shape[1] == 1 else images
 
 

@@ -86,8 +86,7 @@ def check_alpha(alpha: object) -> float:
 class MixDraw:
     """All random numbers of one batch's mix, on the CPU, so that a mix can be repeated.
 
-    They do not depend on the options, so two arms of a comparison that start from one seed share
-    partners and λ.
+    They depend on no option but alpha, so two arms of a comparison that start from one seed share partners and λ.
 
     Attributes:
         partner: int64 (N,), a permutation: the image that each one gets its patch from.
@@ -102,11 +101,11 @@ class MixDraw:
 
 
 def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = None) -> MixDraw:
-    """Draw partners, λ ~ Beta(alpha, alpha) and the uniform numbers for a batch.
+    """Draw all random numbers for a batch of ``samples`` images.
 
     Args:
-        samples: images in the batch.
-        alpha: positive; 1 makes λ uniform (the paper, section 3.2).
+        samples: number of images.
+        alpha: positive; λ ~ Beta(alpha, alpha), uniform for 1 (the paper, section 3.2).
         generator: a CPU generator. Defaults to torch's global one.
     """
     # torch cannot draw from a Beta distribution with a given generator; numpy can, seeded from it.
@@ -229,18 +228,13 @@ def plan_mix(
 def choose_points(
     images: Tensor | NormalizedImages, where: str, ties: str, detector: SaliencyDetector, pick: Tensor, centre: Tensor
 ) -> Tensor:
-    """A point in each image. An image without any contrast has no extreme pixel: its point is the random one.
+    """A point in each image, int64 (N, 2) as (y, x): the extreme pixel, or ``centre`` where there is no contrast.
 
     Args:
-        images: uint8 RGB (N, 3, H, W), or normalized where the detector reads that.
+        images, detector: as for :func:`plan_mix`; the detector is not called for ``'random'``.
         where: ``'salient'``, ``'non_salient'`` or ``'random'``.
-        ties: ``'first'`` or ``'random'``, see :class:`MixOptions`.
-        detector: called unless ``where`` is ``'random'``.
-        pick: float64 (N,) in [0, 1): which of equal extremes is taken with ``ties='random'``.
-        centre: int64 (N, 2), (y, x) of a random point, on the images' device.
-
-    Returns:
-        int64 (N, 2), (y, x), on the images' device.
+        ties: see :class:`MixOptions`.
+        pick, centre: of one end of the patch, (N,) and (N, 2), see :class:`MixNumbers`.
     """
     if where == "random":
         return centre
@@ -251,10 +245,9 @@ def choose_points(
 def own_generator(*stream: int) -> torch.Generator:
     """A CPU generator for an object to keep, seeded from ``torch.initial_seed()`` and the rank.
 
-    Args:
-        stream: numbers that separate the draws of objects with the same seed and rank. Defaults to none.
+    The numbers ``stream`` separate the draws of objects with the same seed and rank.
     """
-    return _seeded(torch.initial_seed(), this_rank(), *stream)
+    return _seeded(torch.initial_seed(), *stream)
 
 
 def call_generator() -> torch.Generator:
@@ -263,20 +256,14 @@ def call_generator() -> torch.Generator:
     A data loader seeds torch's global generator anew in each worker and epoch, so this is right
     wherever an object may be copied into workers; ranks with equal seeds still draw differently.
     """
-    return _seeded(int(torch.randint(0, 2**63 - 1, (1,))), this_rank())
+    return _seeded(int(torch.randint(0, 2**63 - 1, (1,))))
 
 
-def _seeded(*numbers: int) -> torch.Generator:
-    seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64).item() >> 1
-    return torch.Generator().manual_seed(seed)
-
-
-def this_rank() -> int:
-    """The rank of this process; 0 outside of distributed training.
-
-    A spawned worker is in no process group, but inherits ``RANK`` from ``torchrun``.
-    """
+def _seeded(number: int, *stream: int) -> torch.Generator:
     if dist.is_available() and dist.is_initialized():
-        return dist.get_rank()
-    rank = os.environ.get("RANK", "")
-    return int(rank) if rank.isdecimal() else 0
+        rank = dist.get_rank()
+    else:  # a spawned worker is in no process group, but inherits RANK from torchrun
+        variable = os.environ.get("RANK", "")
+        rank = int(variable) if variable.isdecimal() else 0
+    seed = np.random.SeedSequence((number, rank, *stream)).generate_state(1, np.uint64).item() >> 1
+    return torch.Generator().manual_seed(seed)

@@ -34,7 +34,7 @@ class NetworkSaliency(SaliencyDetector):
 
     Args:
         model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or
-            (N, h', w'), or to a list or tuple of these. One of: the config of a model registered with
+            (N, h', w'), or to a list or tuple of these, of which the first is taken. One of: the config of a model registered with
             mmengine's ``MODELS``, such as ``dict(type='mmdet.MyNet')``; an ``nn.Module``, which is
             copied; the path of an ONNX file (``.onnx``), run by onnxruntime, see
             :class:`~smix_mm.saliency.network.OnnxNetwork`; the path of a program that ``torch.export.save``
@@ -44,7 +44,6 @@ class NetworkSaliency(SaliencyDetector):
         input_size: (height, width) of the network's input, pixels. Defaults to (224, 224).
         mean: subtracted from the channels R, G, B, in 0..255. Defaults to ImageNet's.
         std: the divisors after that, positive. Defaults to ImageNet's.
-        output: index of the map among several outputs. Defaults to None: the only output, or the first.
         sigmoid: whether to apply a sigmoid to the map, for a network that returns logits. This changes the
             map but not the place of an extreme. Defaults to False.
         half: whether to compute under autocast: in float16, on a CPU in bfloat16; no effect on an ONNX file. Defaults
@@ -72,7 +71,6 @@ class NetworkSaliency(SaliencyDetector):
         input_size: Sequence[int] = (224, 224),
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
-        output: int | None = None,
         sigmoid: bool = False,
         half: bool = False,
         divide_by_max: bool = False,
@@ -94,7 +92,6 @@ class NetworkSaliency(SaliencyDetector):
         self.weights = weights
         self.input_size = (input_size[0], input_size[1])
         self.mean, self.std = (numbers.view(3, 1, 1) for numbers in check_mean_std(mean, std))
-        self.output = output
         self.sigmoid = sigmoid
         self.half = half
         self.divide_by_max = divide_by_max
@@ -122,7 +119,16 @@ class NetworkSaliency(SaliencyDetector):
         dtype = torch.bfloat16 if images.device.type == "cpu" else torch.float16
         with torch.autocast(images.device.type, dtype, enabled=self.half):
             outputs = network(inputs)
-        maps = self._choose(outputs, len(images)).float()
+        first = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+        if isinstance(first, Tensor) and first.dim() == 3:
+            first = first[:, None]
+        if not isinstance(first, Tensor) or first.dim() != 4 or first.shape[:2] != (len(images), 1):
+            given = f"shape {tuple(first.shape)}" if isinstance(first, Tensor) else type(first).__name__
+            raise ValueError(
+                f"the network's output for {len(images)} images should be a map, ({len(images)}, 1, h, w) or "
+                f"({len(images)}, h, w), or several of which the first counts, got {given}"
+            )
+        maps = first.float()
         if self.sigmoid:
             maps = maps.sigmoid()
         maps = F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
@@ -144,28 +150,6 @@ class NetworkSaliency(SaliencyDetector):
         """SHA-256 of the files of network and weights, by argument."""
         files = dict(model=self.model, weights=self.weights)
         return {name: file_hash(path) for name, path in files.items() if isinstance(path, (str, Path))}
-
-    def _choose(self, outputs: Any, count: int) -> Tensor:
-        """The maps (N, 1, h, w) of ``count`` images among the network's outputs."""
-        if isinstance(outputs, (list, tuple)):
-            index = self.output or 0
-            if not -len(outputs) <= index < len(outputs):
-                raise ValueError(
-                    f"output should be the index of one of the network's {len(outputs)} outputs, got {index}"
-                )
-            outputs = outputs[index]
-        elif self.output is not None:
-            raise ValueError(
-                f"output should be None for a network with one output, {_describe(outputs)}, got {self.output}"
-            )
-        if isinstance(outputs, Tensor) and outputs.dim() == 3:
-            outputs = outputs[:, None]
-        if not isinstance(outputs, Tensor) or outputs.dim() != 4 or outputs.shape[:2] != (count, 1):
-            raise ValueError(
-                f"the network's output for {count} images should be a map, ({count}, 1, h, w) or ({count}, h, w), "
-                f"got {_describe(outputs)}; `output` selects one of several"
-            )
-        return outputs
 
 
 def scale_to_unit_range(maps: Tensor) -> Tensor:
@@ -222,10 +206,6 @@ def _load(network: nn.Module, path: str | Path) -> None:
         network.load_state_dict(content, strict=True)
     except RuntimeError as error:
         raise ValueError(f"weights {path} are not those of the network: {error}") from error
-
-
-def _describe(outputs: Any) -> str:
-    return f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
 
 
 def _first_line(error: Exception) -> str:
