@@ -7,21 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any, Sequence
 
-import mmengine
-import mmpretrain
 import torch
-from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.benchmark import timer
 
 from ..utils.config import find_config, read_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
-from .machine import describe_machine, device_type, in_turns, median_and_quartiles
+from .machine import device_type, in_turns, median_and_quartiles
 
 Row = dict[str, Any]
 
@@ -111,7 +104,11 @@ def not_measured_on_gpu() -> list[Row]:
 class _Steps:
     """One model and optimiser, with a data preprocessor for each arm."""
 
-    def __init__(self, cfg: Config, shape: Row, arms: Sequence[str] = ARMS, mixing_only: bool = False) -> None:
+    def __init__(self, cfg: Any, shape: Row, arms: Sequence[str] = ARMS, mixing_only: bool = False) -> None:
+        from mmengine.optim import build_optim_wrapper
+        from mmengine.registry import init_default_scope
+        from mmpretrain.registry import MODELS
+
         self.mixing_only = mixing_only
         init_default_scope("mmpretrain")
         torch.manual_seed(0)
@@ -140,6 +137,8 @@ class _Steps:
 
     def batch(self) -> Row:
         """A batch as a data loader returns it; the preprocessor modifies the samples, so each is used once."""
+        from mmpretrain.structures import DataSample
+
         return {"inputs": self.inputs, "data_samples": [DataSample().set_gt_label(label) for label in self.labels]}
 
     def step(self, arm: str, batch: Row) -> None:
@@ -179,11 +178,6 @@ def _take_turns(steps: _Steps, iterations: int, rounds: int) -> dict[str, list[f
         if turn:
             times[arm].append(milliseconds / iterations)
     return times
-
-
-def describe() -> Row:
-    """:func:`~.machine.describe_machine`, with the releases of mmengine and mmpretrain."""
-    return {**describe_machine(), "mmengine": mmengine.__version__, "mmpretrain": mmpretrain.__version__}
 
 
 def format_table(rows: Sequence[Row]) -> str:

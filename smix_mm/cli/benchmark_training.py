@@ -35,9 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    import mmengine
+    import mmpretrain
     import torch
 
     from ..benchmarks import training
+    from ..benchmarks.machine import describe_machine
     from ..engine.launch import errors_of_config
     from ..utils.files import check_output, write_json
 
@@ -54,4 +57,5 @@ def run(options: argparse.Namespace) -> None:
         rows += training.not_measured_on_gpu()
     print(training.format_table(rows))
     if options.out:
-        write_json(options.out, {"machine": training.describe(), "rows": rows})
+        releases = dict(mmengine=mmengine.__version__, mmpretrain=mmpretrain.__version__)
+        write_json(options.out, {"machine": {**describe_machine(), **releases}, "rows": rows})

@@ -71,7 +71,7 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
 
     Args:
         images: any dtype, (N, C, H, W); not changed.
-        partner, source_boxes, target_boxes, same_place: see :class:`~smix_mm.mixing.MixPlan`; ``same_place`` saves a gather.
+        partner, source_boxes, target_boxes, same_place: see :class:`~smix_mm.mixing.MixPlan`; the last saves a gather.
 
     Returns:
         a new tensor of the dtype, device and memory format of ``images``.

@@ -33,8 +33,8 @@ class NetworkSaliency(SaliencyDetector):
     to a minimum of 0 and a maximum of 1. A map that is constant, or not finite everywhere, becomes zeros.
 
     Args:
-        model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or
-            (N, h', w'), or to a list or tuple of these, of which the first is taken. One of: the config of a model registered with
+        model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or (N, h', w'), or to a list or tuple of
+            these, of which the first is taken. One of: the config of a model registered with
             mmengine's ``MODELS``, such as ``dict(type='mmdet.MyNet')``; an ``nn.Module``, which is
             copied; the path of an ONNX file (``.onnx``), run by onnxruntime, see
             :class:`~smix_mm.saliency.network.OnnxNetwork`; the path of a program that ``torch.export.save``

@@ -229,7 +229,7 @@ def test_it_prints_one_table_writes_the_file_of_the_card_and_exits_with_1_after_
     path = tmp_path / "test_suite.py"
     path.write_text(SUITE)
     only = () if fails else ("-k", "not wrong")
-    monkeypatch.setattr(gpu_run, "PARTS", (suite("suite", path, *only), python("saliency", WRITES_ROWS)))
+    monkeypatch.setattr(gpu_run, "PARTS", (suite("suite", path, *only), python("speed", WRITES_ROWS)))
     monkeypatch.setattr(machine, "describe_gpu_machine", with_a_gpu)
     options = ("--out", tmp_path / "out", "--results", tmp_path / "results")
     assert call(monkeypatch, *options) == int(fails)
@@ -241,7 +241,7 @@ def test_it_prints_one_table_writes_the_file_of_the_card_and_exits_with_1_after_
     assert printed.count("| --- | --- |") == 1
     record = json.loads((tmp_path / "results/gpu/nvidia-example-80gb.json").read_text())
     assert record["all_passed"] is not fails and record["machine"] == with_a_gpu()
-    assert record["parts"]["saliency"]["rows"] == [{"ms": 1.5}]
+    assert record["parts"]["speed"]["rows"] == [{"ms": 1.5}]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record["date"])
 
 
