@@ -33,8 +33,8 @@ def made_up_record():
         tests.update(tests=dict(passed=63, failed=0, skipped=1), skips=[dict(test="t::one", why="no contrib build")])
         shapes = [("map", 256, 224, 1), ("peak", 256, 224, 2), ("peak", 128, 32, 3)]
         maps = [
-            dict(what=what, batch=batch, height=side, width=side, device="cuda", captured_ms=base + 0.1, called_ms=base + 0.2,
-                 torch_ms=base + 0.3, floor_ms=base + 0.4)
+            dict(what=what, batch=batch, height=side, width=side, device="cuda", captured_ms=base + 0.1,
+                 called_ms=base + 0.2, torch_ms=base + 0.3, floor_ms=base + 0.4)
             for what, batch, side, base in shapes
         ]  # fmt: skip
         fast = [
@@ -44,7 +44,7 @@ def made_up_record():
                 batch=128,
                 median=1000.0 * number,
                 quartiles=[1000.0 * number] * 2,
-            )  # fmt: skip
+            )
             for number, arm in enumerate(("baseline", "cutmix", "saliencymix", "saliencymix-captured"), 1)
         ]
         rows = {
