@@ -17,14 +17,8 @@ STRIDES = (1, 2, 2)
 class WideBlock(BaseModule):
     """Norm, ReLU, 3x3 convolution; norm, ReLU, dropout, 3x3 convolution; added to the input.
 
-    Where the number of channels changes, the shortcut is norm, ReLU and a 1x1 convolution.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        stride: of the first convolution.
-        dropout: probability of a value between the convolutions to be dropped.
-        norm_cfg: config of the norm layers.
+    Where the number of channels changes, the shortcut is norm, ReLU and a 1x1 convolution. ``stride`` is that of the
+    first convolution and of the shortcut.
     """
 
     def __init__(

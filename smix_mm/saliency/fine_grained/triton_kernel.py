@@ -3,10 +3,8 @@
 An image of at most 64x64 pixels is one program, which reads it once and keeps the rest in registers. Larger
 images take five launches for one part of the batch: the grey image, from uint8 or directly from normalized
 floats; both blurs; the integral image; the differences from the six windows, with their maxima; and the
-map, written over the differences, or the extreme, found without a map. Nothing waits for the GPU.
-
-Memory per pixel: 2 bytes for the grey image before and after the blurs and 4 for the integral image, both for
-one part of the batch only, and 4 for both sums of differences, which the map overwrites.
+map, written over the differences, or the extreme, found without a map. Nothing waits for the GPU. Memory per pixel:
+6 bytes for one part of the batch, and 4 for both sums of differences, which the map overwrites.
 
 The programs have only been run in Triton's interpreter and compiled for sm_80 and sm_90, not measured on a GPU;
 there :func:`check` compares them with the definition before their first use.
