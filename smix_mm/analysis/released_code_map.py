@@ -9,11 +9,13 @@ from typing import Any, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import normalize
 
-from ..batch_augments.official import normalize, released_code_maps
+from ..batch_augments.official import released_code_maps
 from ..saliency import FineGrainedSaliency
 from ..saliency.base import map_extreme
 from ..utils.choices import check_minimum
+from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.files import save_figure
 from ..utils.progress import track
 from ..utils.text import markdown_table
@@ -111,7 +113,10 @@ def show_released_code_map(
 def _find_peaks(crops: Sequence[np.ndarray]) -> tuple[Peaks, Tensor, Tensor]:
     """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    true, released = FineGrainedSaliency()(images), released_code_maps(normalize(images))
+    true, released = (
+        FineGrainedSaliency()(images),
+        released_code_maps(normalize(images.float(), IMAGENET_MEAN, IMAGENET_STD)),
+    )
     pairs = zip(true.flatten(1).double(), released.flatten(1).double())
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ..mixing.plan import check_alpha
 from ..saliency.base import map_extreme
-from ..saliency.normalization import check_finite, check_mean_std
+from ..saliency.normalization import check_finite
 from ..saliency.opencv import create_opencv_detector, opencv_maps
-from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.tensors import check_images
 from .base import BatchAugment
 
@@ -76,24 +75,6 @@ class OfficialSaliencyMix(BatchAugment):
             corners.append((int(np.clip(place - half, 0, side)), int(np.clip(place + half, 0, side))))
         (y1, y2), (x1, x2) = corners
         return y1, x1, y2, x2
-
-
-def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
-    """``(images - mean) / std`` for each channel, as in a data preprocessor.
-
-    Args:
-        images: uint8 RGB (N, 3, H, W).
-        mean, std: three numbers each, on the scale of 0 to 255. Default to ImageNet's.
-
-    Returns:
-        float32 (N, 3, H, W).
-
-    Raises:
-        TypeError, ValueError: an argument is not as above.
-    """
-    check_images(images, "N, 3, H, W", dtype="uint8")
-    mean_of, std_of = (numbers.view(1, 3, 1, 1) for numbers in check_mean_std(mean, std))
-    return (images.float() - mean_of) / std_of
 
 
 def released_code_maps(images: Tensor, detector: Any = None) -> Tensor:
