@@ -113,10 +113,8 @@ def show_released_code_map(
 def _find_peaks(crops: Sequence[np.ndarray]) -> tuple[Peaks, Tensor, Tensor]:
     """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    true, released = (
-        FineGrainedSaliency()(images),
-        released_code_maps(normalize(images.float(), IMAGENET_MEAN, IMAGENET_STD)),
-    )
+    true = FineGrainedSaliency()(images)
+    released = released_code_maps(normalize(images.float(), IMAGENET_MEAN, IMAGENET_STD))
     pairs = zip(true.flatten(1).double(), released.flatten(1).double())
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])

@@ -87,7 +87,17 @@ def benchmark_data_pipeline(
         for number, (arm, own) in in_turns(list(zip(arms, times)), rounds + 1):
             measured = arm.measure(passes)
             own += [measured] if number else []
-    return [_row(arm, own, times[0]) for arm, own in zip(arms, times)]
+    rows: list[Row] = []
+    for arm, own in zip(arms, times):
+        totals = [each["all"] for each in own]
+        median, quartiles = median_and_quartiles(totals)
+        row: Row = dict(config=arm.config, packed=arm.packed, median_ms=median, quartiles_ms=quartiles)
+        row["groups"] = {group: statistics.median(each[group] for each in own) for group in GROUPS}
+        row["receive_ms"] = statistics.median(each["receive"] for each in own)
+        row["images_per_second"] = 1000 / median
+        row["to_first"] = statistics.median(one["all"] / total for one, total in zip(times[0], totals))
+        rows.append(row)
+    return rows
 
 
 @contextmanager
@@ -104,21 +114,6 @@ def open_pipelines(configs: Sequence[str | Path], images: str | Path, **options:
         stack.callback(cv2.setNumThreads, threads[1])
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         yield [Pipeline(config, paths, root, **options) for config in configs]
-
-
-def _row(arm: Pipeline, times: list[dict[str, float]], first: list[dict[str, float]]) -> Row:
-    totals = [each["all"] for each in times]
-    median, quartiles = median_and_quartiles(totals)
-    return dict(
-        config=arm.config,
-        packed=arm.packed,
-        groups={group: statistics.median(each[group] for each in times) for group in GROUPS},
-        median_ms=median,
-        quartiles_ms=quartiles,
-        receive_ms=statistics.median(each["receive"] for each in times),
-        images_per_second=1000 / median,
-        to_first=statistics.median(one["all"] / own for one, own in zip(first, totals)),
-    )
 
 
 def short_name(config: str) -> str:
@@ -140,22 +135,8 @@ def format_table(rows: Sequence[Row]) -> str:
     return markdown_table(header, cells, "lr")
 
 
-class _Photographs(Dataset):
-    """Photographs through a pipeline; their labels are made up."""
-
-    def __init__(self, paths: Sequence[str], pipeline: Callable[[Row], Any]) -> None:
-        self.paths = paths
-        self.pipeline = pipeline
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.pipeline(dict(img_path=self.paths[index], gt_label=index, sample_idx=index))
-
-
-class Pipeline:
-    """A config's training pipeline over photographs, with CPU times by group."""
+class Pipeline(Dataset):
+    """Photographs, with made-up labels, through a config's training pipeline, with CPU times by group."""
 
     def __init__(
         self,
@@ -174,17 +155,22 @@ class Pipeline:
         make_strict(cfg, ("train",))
         steps = next(inner_datasets(cfg.train_dataloader.dataset))["pipeline"]
         self.packed = (steps[0].get("backend_args") or {}).get("backend") == "lmdb"
-        names = [str(path) for path in paths]
+        self.names = [str(path) for path in paths]
         if self.packed:
-            names = _pack(paths, root, short_side, quality)
+            self.names = _pack(paths, root, short_side, quality)
             steps[0]["backend_args"] = dict(backend="lmdb", db_path=str(root / "packed/train.lmdb"))
-        pipeline = Compose(steps)
+        self.pipeline = Compose(steps)
         self.seconds = dict.fromkeys(GROUPS, 0.0)
-        for transform in pipeline.transforms:
+        for transform in self.pipeline.transforms:
             self._time(transform)
         collate = FUNCTIONS.get(cfg.train_dataloader.get("collate_fn", {}).get("type", "default_collate"))
         self.collate = self._timed(collate, "pack")
-        self.photographs = _Photographs(names, pipeline)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.pipeline(dict(img_path=self.names[index], gt_label=index, sample_idx=index))
 
     def measure(self, passes: int) -> dict[str, float]:
         """CPU time in ms per image, of :data:`GROUPS`, of ``all`` of them and of ``receive``."""
@@ -204,9 +190,8 @@ class Pipeline:
 
     def read(self, passes: int, **options: Any) -> Iterator[Any]:
         """Batches, each a pass over the photographs, with the seeds of a training."""
-        indices = list(range(len(self.photographs))) * passes
-        size = len(self.photographs)
-        loader = DataLoader(self.photographs, size, sampler=indices, collate_fn=self.collate, **options)
+        indices = list(range(len(self))) * passes
+        loader = DataLoader(self, len(self), sampler=indices, collate_fn=self.collate, **options)
         seed_samples(loader, 0, 0)
         assert isinstance(loader, SeededDataLoader)
         return loader.read(0)

@@ -66,12 +66,8 @@ def test_one_image_is_drawn_with_both_peaks(photographs, tmp_path):
     square = cv2.imread(str(list_images(FREE[:1])[0]))[:, :, ::-1]
     image = torch.from_numpy(cv2.resize(square, (96, 96), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)[None]
     assert peaks.true.tolist() == FineGrainedSaliency().peak(image).tolist()
-    assert (
-        peaks.released.tolist()
-        == map_extreme(released_code_maps(normalize(image.float(), IMAGENET_MEAN, IMAGENET_STD)), True, None)[
-            0
-        ].tolist()
-    )
+    released = released_code_maps(normalize(image.float(), IMAGENET_MEAN, IMAGENET_STD))
+    assert peaks.released.tolist() == map_extreme(released, True, None)[0].tolist()
     with Image.open(tmp_path / "map.png") as drawn:
         assert drawn.width > 500
     assert f"| peak of the true map | row {peaks.true[0, 0]}, column {peaks.true[0, 1]} |" in format_peaks(peaks)
