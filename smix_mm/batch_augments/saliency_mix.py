@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
@@ -116,4 +117,5 @@ class ShuffledSaliencyMix(_SaliencyMix):
     """
 
     def detector_input(self, batch_inputs: Tensor, maps: Tensor | None = None) -> Any:
-        return super().detector_input(batch_inputs, maps).roll(1, 0)
+        order = torch.arange(len(batch_inputs), device=batch_inputs.device).roll(1)
+        return super().detector_input(batch_inputs, maps)[order]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -50,18 +49,15 @@ class NetworkSaliency(SaliencyDetector):
             to False.
         divide_by_max: whether to scale each resized image so that its maximum is 255 before it is normalized, as
             U²-Net's released code does. Defaults to False.
-        md5: the MD5 hash of the file ``model``, which is then compared. Defaults to None.
 
     Raises:
         TypeError, ValueError: an argument is not as above; or, at the first call, the model cannot be built or
-            read, the weights are not the network's, or its output is not such a map. ValueError: the file has
-            another hash than ``md5``.
+            read, the weights are not the network's, or its output is not such a map.
         FileNotFoundError: a file does not exist.
         ImportError: ``model`` is a config, and mmengine is not installed; or an ONNX file, and onnxruntime is not.
 
-    .. note::
-        Weights, including those in an exported program, are read with ``weights_only=True``: a file that
-        would run code is refused. Still, an exported program is a program: load none that you do not trust.
+    Weights, including those in an exported program, are read with ``weights_only=True``: a file that
+    would run code is refused. Still, an exported program is a program: load none that you do not trust.
     """
 
     def __init__(
@@ -74,7 +70,6 @@ class NetworkSaliency(SaliencyDetector):
         sigmoid: bool = False,
         half: bool = False,
         divide_by_max: bool = False,
-        md5: str | None = None,
     ) -> None:
         if not isinstance(model, (Mapping, nn.Module, str, Path)):
             raise TypeError(
@@ -95,14 +90,6 @@ class NetworkSaliency(SaliencyDetector):
         self.sigmoid = sigmoid
         self.half = half
         self.divide_by_max = divide_by_max
-        if md5 is not None:
-            if not isinstance(model, (str, Path)):
-                raise ValueError(f"md5 should be None unless model is a file, got {md5!r}")
-            found = hashlib.md5(Path(model).read_bytes()).hexdigest()
-            if found != md5.lower():
-                raise ValueError(
-                    f"model {model} should have the MD5 hash {md5}, got {found}; get the file again, or remove md5"
-                )
         self.network: nn.Module | None = None
         self.device: torch.device | None = None
 

@@ -40,9 +40,6 @@ class NormalizedImages:
     def __getitem__(self, index: Tensor | slice) -> NormalizedImages:
         return replace(self, images=self.images[index])
 
-    def roll(self, shifts: int, dims: int) -> NormalizedImages:
-        return replace(self, images=self.images.roll(shifts, dims))
-
     @property
     def shape(self) -> torch.Size:
         return self.images.shape
