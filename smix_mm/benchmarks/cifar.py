@@ -41,14 +41,8 @@ def benchmark_cifar(
     Loading, augmentation, training step and hooks are included; evaluation, checkpoints and the first
     iterations, which start workers and select kernels, are not.
 
-    Args:
-        config: a classification config whose data exist.
-        iterations: in a round. Defaults to 200 on a GPU, 1 on a CPU.
-        warm_up: iterations before the first round. Defaults to 50 on a GPU, 1 on a CPU.
-        rounds: number of rounds, at least 2.
-        cfg_options: settings by dotted name that override the config's.
-        made_up: train on as many images of noise as CIFAR-10 has; the speed does not depend on the
-            pixels. For configs whose data set has a ``data_root``.
+    Arguments: see ``tools/benchmark_cifar.py --help``; ``rounds`` is at least 2. With ``made_up`` the config's data set has
+    a ``data_root``, and trains on as many images of noise as CIFAR-10 has; the speed does not depend on the pixels.
 
     Returns:
         ``config``, ``device``, ``batch``, ``data`` (``'noise'`` or ``'as configured'``), and images a

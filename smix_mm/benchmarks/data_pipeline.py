@@ -62,13 +62,9 @@ def benchmark_data_pipeline(
     collate. Its CPU time is measured, on one thread, so that other programs disturb it little. For a config that reads
     packed images, the photographs are packed into a temporary folder first.
 
-    Args:
-        configs: classification configs, or data sets under ``configs/_base_/datasets``.
-        images: folder of photographs, at any depth.
-        rounds: turns of each config, at least 2, after one that warms up.
-        passes: passes over the photographs in a turn.
-        **options: ``short_side`` and ``quality`` of packed images, see :func:`~smix_mm.datasets.prepare.pack_data`;
-            ``cfg_options``, settings by dotted name that override each config's.
+    Arguments: see ``tools/benchmark_data_pipeline.py --help``; configs are of classification, or data sets under
+    ``configs/_base_/datasets``; ``rounds`` is at least 2, and another one before them warms up; ``options`` are
+    ``short_side``, ``quality`` and ``cfg_options``.
 
     Returns:
         For each config: ``config``, ``packed`` (whether it reads packed images), and over the rounds, in ms of CPU

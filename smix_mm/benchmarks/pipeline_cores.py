@@ -32,11 +32,8 @@ def benchmark_cores(
 
     Nothing else should run on the machine. The configs and the numbers of cores take turns.
 
-    Args:
-        configs, images, **options: as for :func:`~.data_pipeline.benchmark_data_pipeline`.
-        cores: numbers of cores to measure, each at least 1 and at most those that this process may use (Linux only).
-        seconds: time of a turn, after the first batch of each worker.
-        rounds: turns of each config and number of cores.
+    Arguments: see ``tools/benchmark_data_pipeline.py --help``; ``cores`` are at most those that this process may use
+    (Linux only).
 
     Returns:
         For each config: ``config``, and ``by_cores``, for each number of cores the list of the rounds' images per

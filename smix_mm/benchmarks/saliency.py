@@ -67,11 +67,7 @@ def benchmark(
     The cases of one size and batch take turns, so that a disturbance of the machine affects all of them, and the
     fastest round of each counts.
 
-    Args:
-        sizes: (height, width) in pixels.
-        batches: images a call.
-        seconds: how long the rounds of each size and batch go on; never fewer than 3 rounds.
-        threads: of torch (and the numba kernel) and of OpenCV.
+    Arguments: see ``tools/benchmark_saliency.py --help``; there are never fewer than 3 rounds.
 
     Returns:
         ``machine``: what it ran on; ``rows``: for each case, size and batch a dict with
@@ -203,8 +199,7 @@ def benchmark_on_device(
     Args:
         device: such as ``'cuda'``; on a CPU there is no CUDA graph.
         shapes: (images, height, width) of the batches.
-        calls: in a round. Plain torch, which is many times slower, is called once a round.
-        rounds: a time is the median over them.
+        calls, rounds: a time is the median over rounds of so many calls; of plain torch, of one call.
 
     Returns:
         For each shape and ``what``, ``'map'`` or ``'peak'``, a dict with ``batch``, ``height``,

@@ -46,18 +46,8 @@ def benchmark_training(
 
     A step is mmengine's ``model.train_step``: data preprocessor with the augmentation, applied to
     every batch, then forward, backward and the optimiser's step. Images are noise, already in memory.
-    All arms train the same model; the first round warms up and is not counted.
-
-    Args:
-        config: a classification config.
-        batch: images a step.
-        size: side, or (height, width), pixels.
-        iterations: steps of one arm before the next one's turn; a time is their mean.
-        rounds: turns of each arm.
-        device: such as ``'cpu'`` or ``'cuda'``.
-        amp: mixed precision with dynamic loss scaling; needs a GPU.
-        rivals: whether to time the rivals too (RecursiveMix without its consistency loss). Defaults to False.
-        mixing_only: time only the data preprocessor with the augmentation. Defaults to False.
+    All arms train the same model; the first round warms up and is not counted. Arguments: see
+    ``tools/benchmark_training.py --help``; ``size`` is a side, or (height, width), in pixels.
 
     Returns:
         For each arm the settings, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
