@@ -41,8 +41,8 @@ def benchmark_cifar(
     Loading, augmentation, training step and hooks are included; evaluation, checkpoints and the first
     iterations, which start workers and select kernels, are not.
 
-    Arguments: see ``tools/benchmark_cifar.py --help``; ``rounds`` is at least 2. ``made_up`` trains on as many images of
-    noise as CIFAR-10 has, in place of the data set's ``data_root``; the speed does not depend on the pixels.
+    Arguments: see ``tools/benchmark_cifar.py --help``; ``rounds`` is at least 2. ``made_up`` trains on as many images
+    of noise as CIFAR-10 has, in place of the data set's ``data_root``; the speed does not depend on the pixels.
 
     Returns:
         ``config``, ``device``, ``batch``, ``data`` (``'noise'`` or ``'as configured'``), and images a
