@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..saliency.fine_grained.backends import gpu_kernel, is_compiling
+from ..saliency.fine_grained.detector import gpu_kernel, is_compiling
 
 
 def patch_size(lam: Tensor, height: int, width: int) -> Tensor:

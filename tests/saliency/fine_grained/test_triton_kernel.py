@@ -15,7 +15,7 @@ import torch
 
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.saliency.fine_grained import detector as fine_grained
-from smix_mm.saliency.fine_grained.backends import gpu_kernel, operators
+from smix_mm.saliency.fine_grained.detector import gpu_kernel, operators
 
 triton = pytest.importorskip("triton")
 
