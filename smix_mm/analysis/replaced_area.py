@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 Augment = Callable[[Tensor, Tensor], Tuple[Tensor, Tensor]]
 
-# The largest mark, 1e-8, is below half the relative spacing of float32 (at least 3e-8), so rounding removes all marks.
+# The largest mark, 1e-8 for 10,000 images, is below half the relative spacing of float32 (at least 3e-8), so rounding removes all marks.
 _MARK = 1e-12
-_MOST_IMAGES = 10_000
 
 
 def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,12 +44,10 @@ def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         TypeError: ``images`` are not float32.
-        ValueError: ``images`` are too many or have a pixel that is 0 in all channels.
+        ValueError: ``images`` have a pixel that is 0 in all channels.
     """
     if images.dtype != torch.float32:
         raise TypeError(f"images should be float32, got {images.dtype}.")
-    if len(images) > _MOST_IMAGES:
-        raise ValueError(f"images should be at most {_MOST_IMAGES}, got {len(images)}.")
     if bool((images == 0).all(1).any()):
         raise ValueError("images should be normalised so that no pixel is 0 in all channels.")
     number = torch.arange(1, len(images) + 1, dtype=torch.float64, device=images.device)

@@ -10,7 +10,6 @@ from typing import Any, Sequence
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.benchmark import timer
@@ -60,7 +59,14 @@ def benchmark_cifar(
             f"iterations, warm_up and rounds should be at least 1, 1 and 2, got {iterations}, {warm_up} and {rounds}."
         )
     with tempfile.TemporaryDirectory() as folder:
-        cfg = _only_training(load_config(config, folder, cfg_options, "none"))
+        cfg = load_config(config, folder, cfg_options, "none")
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
+        cfg.default_hooks.checkpoint = None
+        cfg.train_cfg.max_epochs = 10**6
+        cfg.log_level = "ERROR"
+        # mmengine has one message hub for each name.
+        cfg.experiment_name = f"benchmark-{time.time_ns()}"
         if made_up:
             make_up_cifar10(folder)
             cfg.train_dataloader.dataset.data_root = folder
@@ -133,14 +139,3 @@ class _Clock(Hook):
         if len(self.speeds) == self.rounds:
             raise _EnoughError
         self.images, self.start = 0, now
-
-
-def _only_training(cfg: Config) -> Config:
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
-    cfg.default_hooks.checkpoint = None
-    cfg.train_cfg.max_epochs = 10**6
-    cfg.log_level = "ERROR"
-    # mmengine has one message hub for each name.
-    cfg.experiment_name = f"benchmark-{time.time_ns()}"
-    return cfg

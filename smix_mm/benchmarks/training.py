@@ -25,6 +25,7 @@ ARMS = ("no mixing", "CutMix", "SaliencyMix", "OfficialSaliencyMix")
 # The last is SaliencyMix with label="saliency".
 RIVALS = ("PaperResizeMix", "GuidedMixup", "RecursiveMix", "SaliencyMix, label by saliency")
 REFERENCE = "CutMix"
+TIMES = ("median_ms", "quartiles_ms", "to_cutmix")
 
 # SaliencyMix checks its first ten batches, which synchronises the CPU with the GPU.
 GPU_WARM_UP = 12
@@ -69,7 +70,7 @@ def benchmark_training(
         raise UsageError("mixed precision needs a GPU, got a CPU as device; leave out amp, or choose a GPU.")
     shape = {"batch": batch, "height": height, "width": width, "device": device, "amp": amp}
     arms = ARMS + RIVALS if rivals else ARMS
-    rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in arms]
+    rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **dict.fromkeys(TIMES)} for arm in arms]
     if kind == "cuda" and not torch.cuda.is_available():
         return rows
     steps = _Steps(read_config(find_config(config)), rows[0], arms, mixing_only)
@@ -80,15 +81,6 @@ def benchmark_training(
             row["median_ms"], row["quartiles_ms"] = median_and_quartiles(mine)
             row["to_cutmix"] = statistics.median(each / other for each, other in zip(mine, times[REFERENCE]))
     return rows
-
-
-NOT_MEASURED: Row = {"median_ms": None, "quartiles_ms": None, "to_cutmix": None}
-
-
-def not_measured_on_gpu() -> list[Row]:
-    """The rows of the GPU benchmark without times: ResNet-50 at 224x224, batch 256, mixed precision."""
-    shape = {"batch": 256, "height": 224, "width": 224, "device": "cuda", "amp": True}
-    return [{"config": GPU_CONFIG, "arm": arm, **shape, **NOT_MEASURED} for arm in ARMS]
 
 
 class _Steps:

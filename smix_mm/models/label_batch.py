@@ -41,8 +41,6 @@ class LabelBatch(Sequence):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index should be less than the batch size, {len(self)}, got {index}")
         sample = DataSample().set_gt_label(self.labels[index].view(1))
         return sample if self.scores is None else sample.set_gt_score(self.scores[index])
 

@@ -97,7 +97,10 @@ class FrequencyTunedSaliency(SaliencyDetector):
     def saliency(self, images: Tensor) -> Tensor:
         lab = cielab(images)
         mean = lab.mean((2, 3), keepdim=True)
-        distance = (binomial_blur(lab) - mean).square().sum(1).sqrt()
+        # Not a convolution: on a GPU torch may round its factors to ten bits (TF32).
+        padded = F.pad(lab, (2, 2, 2, 2), mode="reflect")
+        blurred = _blur_across(_blur_across(padded).transpose(2, 3)).transpose(2, 3)
+        distance = (blurred - mean).square().sum(1).sqrt()
         least, most = distance.amin((1, 2), keepdim=True), distance.amax((1, 2), keepdim=True)
         contrast = most - least
         scaled = (distance - least) / contrast.clamp(min=NO_CONTRAST)
@@ -120,14 +123,8 @@ def _lightness(share: Tensor) -> Tensor:
     return torch.where(share > 0.008856, share.clamp(min=0.008856) ** (1 / 3), 7.787 * share + 16 / 116)
 
 
-def binomial_blur(images: Tensor) -> Tensor:
-    """5x5 binomial blur of float (N, C, H, W), borders reflected without repeating the edge."""
-    # Not a convolution: on a GPU torch may round its factors to ten bits (TF32).
-    padded = F.pad(images, (2, 2, 2, 2), mode="reflect")
-    return _blur_across(_blur_across(padded).transpose(2, 3)).transpose(2, 3)
-
-
 def _blur_across(padded: Tensor) -> Tensor:
+    """Binomial blur of five pixels along the rows."""
     far = padded[..., :-4] + padded[..., 4:]
     near = padded[..., 1:-3] + padded[..., 3:-1]
     return (far + 4 * near + 6 * padded[..., 2:-2]) / 16
