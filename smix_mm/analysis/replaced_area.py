@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 Augment = Callable[[Tensor, Tensor], Tuple[Tensor, Tensor]]
 
-# The largest mark, 1e-8 for 10,000 images, is below half the relative spacing of float32 (at least 3e-8), so rounding removes all marks.
+# The largest mark, 1e-8 for 10,000 images, is below half the relative spacing of float32 (at least 3e-8), so rounding
+# removes all marks.
 _MARK = 1e-12
 
 
