@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import statistics
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 from ..utils.errors import UsageError
 from ..utils.files import save_figure
@@ -57,7 +56,10 @@ def benchmark_cores(
 
 
 def _images_per_second(arm: Pipeline, cores: int, seconds: float) -> float:
-    with _limited_to(cores):
+    """The speed of a loader, while this process and its workers may use the first ``cores`` of its cores only."""
+    available = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(available)[:cores])
+    try:
         # Far more passes than are read.
         batches = arm.read(10_000, num_workers=cores)
         for _ in islice(batches, cores):
@@ -68,16 +70,7 @@ def _images_per_second(arm: Pipeline, cores: int, seconds: float) -> float:
             number += len(batch["inputs"])
             if (elapsed := perf_counter() - start) >= seconds:
                 return number / elapsed
-    raise AssertionError("10,000 passes ended")
-
-
-@contextmanager
-def _limited_to(cores: int) -> Iterator[None]:
-    """This process and those that it starts may use the first of its cores only."""
-    available = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(available)[:cores])
-    try:
-        yield
+        raise AssertionError("10,000 passes ended")
     finally:
         os.sched_setaffinity(0, available)
 
