@@ -31,7 +31,8 @@ class VideoSaliencyMix:
         num_classes: number of classes of the data set.
         channel_order: ``'rgb'`` or ``'bgr'``, of the batch. Defaults to ``'rgb'``,
             the order of MMAction2's video decoders.
-        saliency, mean, std, **options: as for :class:`~smix_mm.batch_augments.SaliencyMix`, but no grey images.
+        saliency, mean, std: as for :class:`~smix_mm.batch_augments.SaliencyMix`, but no grey images.
+        **options: as for :class:`~smix_mm.batch_augments.SaliencyMix`.
 
     λ and partners are drawn from the object's own CPU generator, seeded at its first call from ``torch.initial_seed()``
     and the rank.

@@ -114,7 +114,8 @@ class SaliencyMixCollate:
     Args:
         collate: makes a batch ``(images, labels)`` of samples. Defaults to torch's
             ``default_collate``; for timm's prefetching loader, ``timm.data.loader.fast_collate``.
-        num_classes, **options: the arguments of :class:`SaliencyMixTransform`, as are the errors.
+        num_classes: see :class:`SaliencyMixTransform`.
+        **options: the other arguments of :class:`SaliencyMixTransform`, as are the errors.
     """
 
     def __init__(
