@@ -48,13 +48,13 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     },
     "mmpretrain.registry": {
         "BATCH_AUGMENTS": {
-            "Cutout": "batch_augments.cutout",
+            "Cutout": "batch_augments.rivals",
             "GuidedMixup": "batch_augments.rivals",
             "OfficialSaliencyMix": "batch_augments.official",
             "PaperResizeMix": "batch_augments.rivals",
             "RecursiveMix": "batch_augments.recursive_mix",
             "SaliencyMix": "batch_augments.saliency_mix",
-            "ShuffledSaliencyMix": "batch_augments.shuffled",
+            "ShuffledSaliencyMix": "batch_augments.saliency_mix",
         },
         "DATASETS": {"InMemoryDataset": "datasets.in_memory.dataset"},
         "MODELS": {
@@ -69,7 +69,7 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "TRANSFORMS": {
             "CommonCorruption": "robustness.corruption",
             "LoadRandomResizedCrop": "datasets.fast_images.loading",
-            "PCALighting": "transforms.lighting",
+            "PCALighting": "transforms",
             "PackTensors": "datasets.fast_images.loading",
         },
     },

@@ -19,13 +19,12 @@ from smix_mm.visualization.sheet import MOST, Example, Panel, save_sheet, to_mar
 
 NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 SIDE = 224
-MD5 = "8e83ca70e441ab06c318d82300c84806"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", help="u2netp.onnx")
-    network = NetworkSaliency(parser.parse_args().network, input_size=(320, 320), divide_by_max=True, md5=MD5)
+    network = NetworkSaliency(parser.parse_args().network, input_size=(320, 320), divide_by_max=True)
     detectors: dict[str, SaliencyDetector] = {"fine-grained": FineGrainedSaliency(), "U²-Net-p": network}
     panels = []
     for name in NAMES:

@@ -11,7 +11,7 @@ import torch
 from ..saliency import FineGrainedSaliency
 from ..saliency.base import map_extreme
 from ..utils.choices import check_minimum
-from ..utils.files import atomic_path
+from ..utils.files import save_figure
 from ..utils.progress import track
 from ..utils.text import markdown_table
 from ..visualization.image_files import choose, list_images, read_image
@@ -66,13 +66,12 @@ def measure_padding(
     positions = np.random.default_rng(seed).integers(2 * padding, size=(count, 2), endpoint=True)
     rim = np.pad(np.zeros((height, width), bool), padding, constant_values=True)
     padded = np.stack([rim[top : top + height, left : left + width] for top, left in positions])
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(padded, ((0, 0), (BESIDE, BESIDE), (BESIDE, BESIDE))), (2 * BESIDE + 1,) * 2, axis=(1, 2)
-    )
-    beside = around.any((3, 4)) & ~padded
+    around = np.pad(padded, ((0, 0), (BESIDE, BESIDE), (BESIDE, BESIDE)))
+    windows = np.lib.stride_tricks.sliding_window_view(around, (2 * BESIDE + 1,) * 2, axis=(1, 2))
+    beside = windows.any((3, 4)) & ~padded
     detector = FineGrainedSaliency()
-    shares: dict[str, dict[str, float]] = {}
-    nearby: dict[str, dict[str, float]] = {}
+    shares: dict[str, dict[str, float]] = {name: {} for name in PADDING_MODES}
+    nearby: dict[str, dict[str, float]] = {name: {} for name in PADDING_MODES}
     maps: dict[str, list[list[int]]] = {}
     for name, mode in PADDING_MODES.items():
         crops = images if mode is None or name == BEFORE else _pad_and_crop(images, positions, padding, mode)
@@ -81,10 +80,9 @@ def measure_padding(
             # Less than any saliency, so that no pixel of the padding is chosen.
             maps_with_rim = _pad_and_crop(found[..., None].numpy(), positions, padding, mode, constant_values=-1)
             found = torch.from_numpy(maps_with_rim[..., 0])
-        shares[name], nearby[name] = {}, {}
-        for ties in ("random", "first"):
-            pick = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-            y, x = map_extreme(found, True, pick if ties == "random" else None)[0].numpy().T
+        pick = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        for ties, share in (("random", pick), ("first", None)):
+            y, x = map_extreme(found, True, share)[0].numpy().T
             shares[name][ties] = float(padded[np.arange(count), y, x].mean())
             nearby[name][ties] = float(beside[np.arange(count), y, x].mean())
         maps[name] = np.bincount(y * width + x, minlength=height * width).reshape(height, width).tolist()
@@ -138,5 +136,4 @@ def draw_padding(result: dict[str, Any], path: str | Path) -> None:
         axes.set_title(f"{name}: {share:.1%} of the peaks\nin {area:.1%} of the area", fontsize=10)
         axes.axis("off")
     figure.colorbar(image, ax=grid, label="peaks at a pixel", shrink=0.85, ticks=[0, 1, 10, 100, 1000], format="%d")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    save_figure(figure, path, dpi=100)

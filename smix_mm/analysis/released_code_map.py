@@ -1,8 +1,4 @@
-"""The saliency map that the released code computes, compared with the true map: on one image and over many.
-
-The released code passes the normalised float image to OpenCV's detector, which reads its bytes (see
-:func:`smix_mm.batch_augments.official_map.released_code_maps`); the true map is that of the uint8 image.
-"""
+"""The saliency map that the released code computes, compared with that of the uint8 image, the true map."""
 
 from __future__ import annotations
 
@@ -13,19 +9,20 @@ from typing import Any, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import normalize
 
-from ..batch_augments.official import first_peaks, normalize, released_code_maps
+from ..batch_augments.official import released_code_maps
 from ..saliency import FineGrainedSaliency
+from ..saliency.base import map_extreme
 from ..utils.choices import check_minimum
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
-from ..utils.files import atomic_path
+from ..utils.files import save_figure
 from ..utils.progress import track
 from ..utils.text import markdown_table
 from ..visualization.image_files import centre_crop, choose, list_images, random_crops, read_image
 from ..visualization.sheet import ANY, MOST, Example, Panel, save_sheet, to_mark
 
 TRUE, RELEASED = "true map", "released code's map"
-COLOURS = {TRUE: "tab:blue", RELEASED: "tab:red"}
 
 
 @dataclass(frozen=True)
@@ -78,34 +75,18 @@ class Peaks:
         )
 
 
-def _find_peaks(
-    crops: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]
-) -> tuple[Peaks, Tensor, Tensor]:
-    """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
-    images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    true, released = FineGrainedSaliency()(images), released_code_maps(normalize(images, mean, std))
-    pairs = zip(true.flatten(1).double(), released.flatten(1).double())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
-    peaks = Peaks(len(crops[0]), 1, first_peaks(true).numpy(), first_peaks(released).numpy(), correlations)
-    return peaks, true, released
-
-
 def show_released_code_map(
     image: str | Path,
     out: str | Path | None = None,
     *,
     size: int = 224,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
 ) -> Peaks:
-    """Draw one image, its true saliency map and the released code's map, with both peaks.
+    """Draw one image, its true saliency map and the released code's map, with both peaks; normalised as for ImageNet.
 
     Args:
         image: a file, of which the central square is used, or ``skimage:NAME``.
         out: image file to write, or None.
         size: side in pixels to which the square is resized, at least 3. Default: 224.
-        mean, std: of the normalisation, in RGB order. Default: ImageNet's.
 
     Raises:
         ValueError: the file cannot be read, or a number is out of range.
@@ -114,9 +95,9 @@ def show_released_code_map(
     check_minimum("size", size, 3)
     (path,) = list_images([image])
     crop = centre_crop(read_image(path), size)
-    peaks, true, released = _find_peaks([crop], mean, std)
+    peaks, true, released = _find_peaks([crop])
     if out is not None:
-        true_mark, released_mark = to_mark(first_peaks(true)[0], MOST), to_mark(first_peaks(released)[0], ANY)
+        true_mark, released_mark = to_mark(peaks.true[0], MOST), to_mark(peaks.released[0], ANY)
         panels = (
             Panel("image: + true peak,\no released code's peak", crop, marks=(true_mark, released_mark)),
             Panel("true map\nof the bytes", true[0].numpy(), marks=(true_mark,)),
@@ -128,6 +109,18 @@ def show_released_code_map(
     return peaks
 
 
+def _find_peaks(crops: Sequence[np.ndarray]) -> tuple[Peaks, Tensor, Tensor]:
+    """The peaks in squares of one file, uint8 RGB (H, W, 3), and the true and released maps, float32 (N, H, W)."""
+    images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    true = FineGrainedSaliency()(images)
+    released = released_code_maps(normalize(images.float(), IMAGENET_MEAN, IMAGENET_STD))
+    pairs = zip(true.flatten(1).double(), released.flatten(1).double())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlations = np.array([np.corrcoef(one, other)[0, 1] for one, other in pairs])
+    points = [map_extreme(maps, True, None)[0].numpy() for maps in (true, released)]
+    return Peaks(len(crops[0]), 1, points[0], points[1], correlations), true, released
+
+
 def measure_released_code_map(
     places: Sequence[str | Path],
     *,
@@ -135,22 +128,15 @@ def measure_released_code_map(
     crops: int = 1,
     number: int | None = None,
     seed: int = 0,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
 ) -> Peaks:
     """Find the peaks of both maps on many images.
 
     Args:
         places: files and folders, as :func:`~smix_mm.visualization.image_files.list_images` takes them.
-        size: side in pixels to which the squares are resized, at least 3. Default: 224.
+        size: as for :func:`show_released_code_map`, as are the errors.
         crops: 1 for the central square of each file, or the number of random squares. Default: 1.
         number: maximal number of files, drawn at random, at least 1. Defaults to all.
         seed: of that draw and of the squares, at least 0. Default: 0.
-        mean, std: of the normalisation, in RGB order. Default: ImageNet's.
-
-    Raises:
-        ValueError: a file cannot be read, or a number is out of range.
-        ImportError: OpenCV's contrib build is missing.
     """
     for name, value, minimum in (("size", size, 3), ("crops", crops, 1), ("number", number, 1), ("seed", seed, 0)):
         check_minimum(name, value, minimum)
@@ -160,7 +146,7 @@ def measure_released_code_map(
     for path in track(files, "maps"):
         image = read_image(path)
         squares = [centre_crop(image, size)] if crops == 1 else list(random_crops(image, size, crops, random))
-        parts.append(_find_peaks(squares, mean, std)[0])
+        parts.append(_find_peaks(squares)[0])
     true, released, correlations = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("true", "released", "correlations")
     )
@@ -190,8 +176,7 @@ def format_peaks(peaks: Peaks) -> str:
 def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     """Draw the distribution of the peaks over tenths of the rows, and of the distances between the two peaks.
 
-    Raises:
-        ValueError: fewer than two images.
+    A ValueError unless there are two images or more.
     """
     from matplotlib.figure import Figure
 
@@ -200,17 +185,19 @@ def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     rows, apart = figure.subplots(1, 2)
     tenths = np.arange(10)
-    for shift, (name, points) in zip((-0.2, 0.2), ((TRUE, peaks.true), (RELEASED, peaks.released))):
+    for shift, name, points, colour in (
+        (-0.2, TRUE, peaks.true, "tab:blue"),
+        (0.2, RELEASED, peaks.released, "tab:red"),
+    ):
         share = np.bincount(points[:, 0] * 10 // peaks.size, minlength=10) / len(points)
-        rows.bar(tenths + shift, 100 * share, 0.4, color=COLOURS[name], label=name)
+        rows.bar(tenths + shift, 100 * share, 0.4, color=colour, label=name)
     rows.axhline(10, color="black", linestyle="--", linewidth=1, label="evenly spread")
     rows.set(xlabel="tenth of the rows, from the top", ylabel="peaks, %", xticks=tenths, xticklabels=tenths + 1)
     bins = np.linspace(0, peaks.size * 2**0.5, 15)
-    kinds = (
+    for name, values, style in (
         ("true peak of the same image", peaks.distances(), "-"),
         ("of other images", peaks.distances_to_others(), "--"),
-    )
-    for name, values, style in kinds:
+    ):
         share = 100 * np.histogram(values, bins)[0] / len(values)
         apart.stairs(share, bins, color="black", linestyle=style, linewidth=1.5, label=name)
     apart.set(xlabel=f"pixels from the released code's peak, of {peaks.size}", ylabel="images, %")
@@ -218,5 +205,4 @@ def draw_peaks(peaks: Peaks, path: str | Path) -> None:
     for axes in (rows, apart):
         axes.legend(fontsize=9, frameon=False)
     figure.suptitle(f"{len(peaks.true)} images, cut from {peaks.files} files", fontsize=10)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    save_figure(figure, path, dpi=100)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -23,16 +22,16 @@ if TYPE_CHECKING:
 
 Augment = Callable[[Tensor, Tensor], Tuple[Tensor, Tensor]]
 
-# The largest mark, 1e-8, is below half the relative spacing of float32 (at least 3e-8), so rounding removes all marks.
+# The largest mark, 1e-8 for 10,000 images, is below half the relative spacing of float32 (at least 3e-8), so rounding
+# removes all marks.
 _MARK = 1e-12
-_MOST_IMAGES = 10_000
 
 
 def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply a batch augmentation once, and count the replaced pixels.
+    """Apply a batch augmentation once, and count the replaced pixels, also where both images have the same colour.
 
     The pixels of each image are multiplied by a factor in float64 that identifies the image and that rounding to
-    float32 removes, so a replaced pixel is found even if both images have the same colour.
+    float32 removes.
 
     Args:
         augment: takes and returns images and scores, as mmpretrain's batch augmentations do;
@@ -46,12 +45,10 @@ def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         TypeError: ``images`` are not float32.
-        ValueError: ``images`` are too many or have a pixel that is 0 in all channels.
+        ValueError: ``images`` have a pixel that is 0 in all channels.
     """
     if images.dtype != torch.float32:
         raise TypeError(f"images should be float32, got {images.dtype}.")
-    if len(images) > _MOST_IMAGES:
-        raise ValueError(f"images should be at most {_MOST_IMAGES}, got {len(images)}.")
     if bool((images == 0).all(1).any()):
         raise ValueError("images should be normalised so that no pixel is 0 in all channels.")
     number = torch.arange(1, len(images) + 1, dtype=torch.float64, device=images.device)
@@ -61,47 +58,33 @@ def count_replaced(augment: Augment, images: Tensor) -> tuple[Tensor, Tensor]:
     return (mixed != marked).any(1).flatten(1).sum(1), 1 - mixed_scores.diagonal()
 
 
-@dataclass
-class AreaCount:
-    """Counts of replaced pixels over many batches.
+def summarize_areas(counts: Sequence[tuple[Tensor, Tensor]], pixels: int) -> dict[str, float]:
+    """Means and standard deviations over many batches, as shares of 0 to 1.
 
-    Attributes:
+    Args:
+        counts: what :func:`count_replaced` returned for each batch.
         pixels: number of pixels of an image.
-        replaced, weights: the counts of each batch, see :func:`count_replaced`.
+
+    Returns:
+        ``area`` and ``area_sd``, mean and standard deviation over images of the replaced share;
+        ``area_error``, the standard error of that mean, with a batch as the unit, because the
+        images of a batch may share one box (NaN for one batch); ``weight`` and ``weight_sd``, of
+        the weight of other labels; ``batches``; ``images``.
     """
-
-    pixels: int
-    replaced: list[Tensor] = field(default_factory=list)
-    weights: list[Tensor] = field(default_factory=list)
-
-    def add(self, replaced: Tensor, weight: Tensor) -> None:
-        """Add a batch, given the result of :func:`count_replaced`."""
-        self.replaced.append(replaced)
-        self.weights.append(weight)
-
-    def summary(self) -> dict[str, float]:
-        """Means and standard deviations, as shares of 0 to 1.
-
-        Returns:
-            ``area`` and ``area_sd``, mean and standard deviation over images of the replaced share;
-            ``area_error``, the standard error of that mean, with a batch as the unit, because the
-            images of a batch may share one box (NaN for one batch); ``weight`` and ``weight_sd``, of
-            the weight of other labels; ``batches``; ``images``.
-        """
-        batches, images = len(self.replaced), sum(map(len, self.replaced))
-        area, area_sd = _moments([(int(one.sum()), int((one**2).sum())) for one in self.replaced], images)
-        means = [int(one.sum()) / len(one) for one in self.replaced]
-        _, of_batches = _moments([(mean, mean**2) for mean in means], batches)
-        weight, weight_sd = _moments([(float(one.sum()), float((one**2).sum())) for one in self.weights], images)
-        return dict(
-            batches=batches,
-            images=images,
-            area=area / self.pixels,
-            area_sd=area_sd / self.pixels,
-            area_error=of_batches / math.sqrt(batches - 1) / self.pixels if batches > 1 else math.nan,
-            weight=weight,
-            weight_sd=weight_sd,
-        )
+    batches, images = len(counts), sum(len(replaced) for replaced, _ in counts)
+    area, area_sd = _moments([(int(one.sum()), int((one**2).sum())) for one, _ in counts], images)
+    means = [int(one.sum()) / len(one) for one, _ in counts]
+    _, of_batches = _moments([(mean, mean**2) for mean in means], batches)
+    weight, weight_sd = _moments([(float(one.sum()), float((one**2).sum())) for _, one in counts], images)
+    return dict(
+        batches=batches,
+        images=images,
+        area=area / pixels,
+        area_sd=area_sd / pixels,
+        area_error=of_batches / math.sqrt(batches - 1) / pixels if batches > 1 else math.nan,
+        weight=weight,
+        weight_sd=weight_sd,
+    )
 
 
 def _moments(sums: list[tuple[float, float]], number: int) -> tuple[float, float]:
@@ -123,7 +106,7 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
         seed: of the batches and of the mixing; an arm's random numbers do not depend on the other arms. Default: 0.
 
     Returns:
-        by arm, ``probability`` and the values of :meth:`AreaCount.summary`; for an arm
+        by arm, ``probability`` and the values of :func:`summarize_areas`; for an arm
         without batch augmentation ``probability`` is 0 and the other values are missing, as they are for RecursiveMix,
         whose pixels come from an earlier batch.
 
@@ -148,15 +131,14 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
         }
         for name in [name for name, (augment, _) in augments.items() if hasattr(augment, "history")]:
             found[name] = dict(probability=augments.pop(name)[1])
-        counts: dict[str, AreaCount] = {}
+        counts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in augments}
         data = training_batches(reference, build_preprocessor(reference), seed)
         for number, batch in enumerate(track(islice(data, batches), "batches", batches)):
             for name, (augment, _) in augments.items():
                 with preserved_random_state(batches * seed + number):
-                    replaced, weight = count_replaced(augment, batch.inputs)
-                counts.setdefault(name, AreaCount(batch.inputs[0, 0].numel())).add(replaced, weight)
-    for name, count in counts.items():
-        found[name] = dict(probability=augments[name][1], **count.summary())
+                    counts[name].append(count_replaced(augment, batch.inputs))
+    for name, (_, probability) in augments.items():
+        found[name] = dict(probability=probability, **summarize_areas(counts[name], batch.inputs[0, 0].numel()))
     return found
 
 

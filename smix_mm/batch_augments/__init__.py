@@ -1,7 +1,7 @@
 """Batch augmentations registered with mmpretrain."""
 
-from .cutout import Cutout
 from .official import OfficialSaliencyMix
+from .rivals import Cutout
 from .saliency_mix import SaliencyMix
 
 __all__ = ["Cutout", "OfficialSaliencyMix", "SaliencyMix"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +10,9 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
 from ..mixing.plan import check_alpha
-from ..saliency.normalization import check_finite, check_mean_std
-from ..saliency.opencv import create_opencv_detector
-from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
+from ..saliency.base import map_extreme
+from ..saliency.normalization import check_finite
+from ..saliency.opencv import create_opencv_detector, opencv_maps
 from ..utils.tensors import check_images
 from .base import BatchAugment
 
@@ -66,7 +66,8 @@ class OfficialSaliencyMix(BatchAugment):
             image: normalized, floating-point (3, H, W).
             lam: the share of the image that should remain.
         """
-        peak = first_peaks(released_code_maps(image[None], self.detector))[0].tolist()
+        maps = released_code_maps(image[None], self.detector)
+        peak = map_extreme(maps, True, None)[0][0].tolist()
         ratio = np.sqrt(1.0 - lam)
         corners = []
         for place, side in zip(peak, image.shape[1:]):
@@ -74,25 +75,6 @@ class OfficialSaliencyMix(BatchAugment):
             corners.append((int(np.clip(place - half, 0, side)), int(np.clip(place + half, 0, side))))
         (y1, y2), (x1, x2) = corners
         return y1, x1, y2, x2
-
-
-def normalize(images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
-    """``(images - mean) / std`` for each channel, as in a data preprocessor.
-
-    Args:
-        images: uint8 RGB (N, 3, H, W).
-        mean: three numbers on the scale of 0 to 255. Defaults to ImageNet's.
-        std: three positive numbers on the same scale. Defaults to ImageNet's.
-
-    Returns:
-        float32 (N, 3, H, W).
-
-    Raises:
-        TypeError, ValueError: an argument is not as above.
-    """
-    check_images(images, "N, 3, H, W", dtype="uint8")
-    mean_of, std_of = (numbers.view(1, 3, 1, 1) for numbers in check_mean_std(mean, std))
-    return (images.float() - mean_of) / std_of
 
 
 def released_code_maps(images: Tensor, detector: Any = None) -> Tensor:
@@ -113,24 +95,5 @@ def released_code_maps(images: Tensor, detector: Any = None) -> Tensor:
         TypeError, ValueError: ``images`` are not as above.
     """
     check_images(images, "N, 3, H, W", dtype="floating-point")
-    detector = create_opencv_detector("fine_grained") if detector is None else detector
-    maps = np.zeros((len(images), *images.shape[2:]), np.uint8)
-    for index, image in enumerate(images.detach().float().cpu().numpy()):
-        found, saliency_map = detector.computeSaliency(np.ascontiguousarray(image.transpose(1, 2, 0)))
-        if not found:
-            raise RuntimeError(f"OpenCV found no saliency in an image of shape {image.shape}")
-        maps[index] = (saliency_map * 255).astype(np.uint8)
-    return torch.from_numpy(maps).float() / 255
-
-
-def first_peaks(maps: Tensor) -> Tensor:
-    """The first maximum in row order of each map.
-
-    Args:
-        maps: floating-point (N, H, W), on the CPU.
-
-    Returns:
-        int64 (N, 2), (y, x).
-    """
-    index = torch.from_numpy(maps.flatten(1).numpy().argmax(1))
-    return torch.stack((index // maps.shape[2], index % maps.shape[2]), 1)
+    maps = opencv_maps(detector or create_opencv_detector("fine_grained"), images.detach().float())
+    return (maps * 255).to(torch.uint8).float() / 255

@@ -11,7 +11,7 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import BATCH_AUGMENTS, MODELS
 from torch import Tensor, nn
 
-from ..mixing.recursive import Box, check_share, draw_region, paste_previous
+from ..mixing.rivals import Box, check_share, draw_region, paste_previous
 from ..saliency.normalization import check_finite
 from ..utils.errors import UsageError
 from .base import BatchAugment
@@ -36,20 +36,17 @@ class RecursiveMix(BatchAugment):
 
     Without :class:`RecursiveMixClassifier` this is RecursiveMix without its consistency loss.
 
+    The last batch that this object mixed, on the same rank, is its history. The released code forgets it at the end
+    of an epoch, here it goes on. :class:`~smix_mm.engine.ExactCheckpointHook` saves it, which makes a checkpoint
+    larger by one batch (147 MiB for 256 images of 224 pixels); after a resume by anything else, or with another
+    number of processes, the first batch is not mixed. Every batch has to be finite, because NaN would be pasted from
+    batch to batch; this check waits for a GPU.
+
     Args:
         alpha: the largest share of the area, above 0 and at most 1. Defaults to 0.5, the released code's.
 
     Raises:
         ValueError: ``alpha`` is not as above.
-
-    .. note::
-        The history is the last batch that this object mixed, on the same rank. The released code forgets it at the end
-        of an epoch, here it goes on. :class:`~smix_mm.engine.ExactCheckpointHook` saves it, which makes a checkpoint
-        larger by one batch (147 MiB for 256 images of 224 pixels); after a resume by anything else, or with another
-        number of processes, the first batch is not mixed.
-
-    .. note::
-        Every batch has to be finite, because NaN would be pasted from batch to batch; this check waits for a GPU.
     """
 
     def __init__(self, alpha: float = 0.5) -> None:

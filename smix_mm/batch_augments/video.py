@@ -9,11 +9,10 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from ..mixing.functional import saliency_mix_video
 from ..mixing.plan import MixOptions, own_generator
-from ..mixing.video import FRAMES, saliency_mix_video
 from ..saliency import SaliencyDetector, build_detector
 from ..saliency.normalization import Unnormalize
-from ..utils.choices import check_option
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.tensors import check_images
 
@@ -30,41 +29,31 @@ class VideoSaliencyMix:
 
     Args:
         num_classes: number of classes of the data set.
-        alpha: positive; λ ~ Beta(alpha, alpha). Defaults to 1.0.
-        saliency: the saliency detector or its config. Defaults to ``dict(type='FineGrainedSaliency')``.
-        frames: ``'middle'`` or ``'mean'``, the frames whose maps are used. Defaults to ``'middle'``.
-        mean: the data preprocessor's ``mean``, three numbers. Defaults to ImageNet's.
-        std: the data preprocessor's ``std``, three positive numbers. Defaults to ImageNet's.
         channel_order: ``'rgb'`` or ``'bgr'``, of the batch. Defaults to ``'rgb'``,
             the order of MMAction2's video decoders.
-        **options: ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties``, ``label`` of
-            :func:`smix_mm.saliency_mix`.
+        saliency, mean, std: as for :class:`~smix_mm.batch_augments.SaliencyMix`, but no grey images.
+        **options: as for :class:`~smix_mm.batch_augments.SaliencyMix`.
+
+    λ and partners are drawn from the object's own CPU generator, seeded at its first call from ``torch.initial_seed()``
+    and the rank.
 
     Raises:
         ValueError: an argument is not as above.
-
-    .. note::
-        λ and partners are drawn from the object's own CPU generator, seeded at its first call from
-        ``torch.initial_seed()`` and the rank.
     """
 
     def __init__(
         self,
         num_classes: int,
-        alpha: float = 1.0,
         saliency: Mapping[str, Any] | SaliencyDetector = {"type": "FineGrainedSaliency"},  # noqa: B006
-        frames: str = "middle",
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         channel_order: str = "rgb",
-        **options: str,
+        **options: Any,
     ) -> None:
         if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(f"num_classes should be a positive integer, got {num_classes!r}")
-        check_option("frames", frames, FRAMES)
         self.num_classes = num_classes
-        self.frames = frames
-        self.options = MixOptions(alpha, **options)
+        self.options = MixOptions(**options)
         self.detector = build_detector(saliency)
         advice = "give VideoSaliencyMix the same mean and std as the data preprocessor"
         self.unnormalize = Unnormalize(mean, std, channel_order, advice=advice)
@@ -115,21 +104,13 @@ class VideoSaliencyMix:
             uint8_images=uint8_images,
             num_classes=self.num_classes,
             detector=self.detector,
-            frames=self.frames,
             generator=self.generator,
             **asdict(self.options),
         )
         return mixed.view(imgs.shape), mixed_scores
 
     def uint8_images(self, imgs: Tensor) -> Tensor:
-        """The detector's input: uint8 RGB (N, T', 3, H, W), T' = 1 for ``'middle'``.
-
-        Args:
-            imgs: see :meth:`do_blending`.
-        """
+        """The detector's input, uint8 RGB (N, 1, 3, H, W), of the middle frames of :meth:`do_blending`'s ``imgs``."""
         check_images(imgs, "N, T, 3, H, W", "N, M, 3, T, H, W", dtype="floating-point", name="imgs")
         clips = imgs if imgs.dim() == 5 else imgs.transpose(2, 3).flatten(1, 2)
-        if self.frames == "middle":
-            middle = clips.shape[1] // 2
-            clips = clips[:, middle : middle + 1]
-        return self.unnormalize(clips.flatten(0, 1)).view(*clips.shape)
+        return self.unnormalize(clips[:, clips.shape[1] // 2])[:, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Sequence
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.benchmark import timer
@@ -20,6 +18,7 @@ from ..datasets.in_memory.dataset import CIFAR10
 from ..engine.launch import build_runner, load_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
+from .machine import median_and_quartiles
 
 Row = dict[str, Any]
 
@@ -41,14 +40,8 @@ def benchmark_cifar(
     Loading, augmentation, training step and hooks are included; evaluation, checkpoints and the first
     iterations, which start workers and select kernels, are not.
 
-    Args:
-        config: a classification config whose data exist.
-        iterations: in a round. Defaults to 200 on a GPU, 1 on a CPU.
-        warm_up: iterations before the first round. Defaults to 50 on a GPU, 1 on a CPU.
-        rounds: number of rounds, at least 2.
-        cfg_options: settings by dotted name that override the config's.
-        made_up: train on as many images of noise as CIFAR-10 has; the speed does not depend on the
-            pixels. For configs whose data set has a ``data_root``.
+    Arguments: see ``tools/benchmark_cifar.py --help``; ``rounds`` is at least 2. ``made_up`` trains on as many images
+    of noise as CIFAR-10 has, in place of the data set's ``data_root``; the speed does not depend on the pixels.
 
     Returns:
         ``config``, ``device``, ``batch``, ``data`` (``'noise'`` or ``'as configured'``), and images a
@@ -59,15 +52,21 @@ def benchmark_cifar(
         FileNotFoundError: the data do not exist.
     """
     gpu = torch.cuda.is_available()
-    defaults = (200, 50) if gpu else (1, 1)
-    iterations = defaults[0] if iterations is None else iterations
-    warm_up = defaults[1] if warm_up is None else warm_up
+    iterations = (200 if gpu else 1) if iterations is None else iterations
+    warm_up = (50 if gpu else 1) if warm_up is None else warm_up
     if min(iterations, warm_up) < 1 or rounds < 2:
         raise UsageError(
             f"iterations, warm_up and rounds should be at least 1, 1 and 2, got {iterations}, {warm_up} and {rounds}."
         )
     with tempfile.TemporaryDirectory() as folder:
-        cfg = _only_training(load_config(config, folder, cfg_options, "none"))
+        cfg = load_config(config, folder, cfg_options, "none")
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
+        cfg.default_hooks.checkpoint = None
+        cfg.train_cfg.max_epochs = 10**6
+        cfg.log_level = "ERROR"
+        # mmengine has one message hub for each name.
+        cfg.experiment_name = f"benchmark-{time.time_ns()}"
         if made_up:
             make_up_cifar10(folder)
             cfg.train_dataloader.dataset.data_root = folder
@@ -80,13 +79,14 @@ def benchmark_cifar(
             pass
         finally:
             runner.visualizer.close()
+    median, quartiles = median_and_quartiles(clock.speeds)
     return dict(
         config=str(config),
         device=torch.cuda.get_device_name() if gpu else "cpu",
         batch=cfg.train_dataloader.batch_size,
         data="noise" if made_up else "as configured",
-        median=statistics.median(clock.speeds),
-        quartiles=np.quantile(clock.speeds, [0.25, 0.75]).tolist(),
+        median=median,
+        quartiles=quartiles,
     )
 
 
@@ -102,20 +102,12 @@ def make_up_cifar10(folder: str | Path, number: int = 10_000) -> None:
     (root / CIFAR10.meta).write_bytes(pickle.dumps({CIFAR10.names: [f"class {label}" for label in range(10)]}))
 
 
-def not_measured_on_gpu(configs: Sequence[str | Path]) -> list[Row]:
-    """The rows of a GPU on a machine without one, whose figures are None."""
-    missing = dict(device="cuda", batch=None, data=None, median=None, quartiles=None)
-    return [dict(config=str(config), **missing) for config in configs]
-
-
 def format_table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     cells = []
     for row in rows:
-        speed: tuple[object, ...] = ("-", "not measured", "-")
-        if row["median"] is not None:
-            first, third = row["quartiles"]
-            speed = (row["batch"], f"{row['median']:,.0f}", f"{first:,.0f}-{third:,.0f}")
+        first, third = row["quartiles"]
+        speed = (row["batch"], f"{row['median']:,.0f}", f"{first:,.0f}-{third:,.0f}")
         cells.append((Path(row["config"]).stem, row["device"], *speed))
     return markdown_table(("config", "device", "batch", "images a second", "quartiles"), cells, "llrrl")
 
@@ -147,14 +139,3 @@ class _Clock(Hook):
         if len(self.speeds) == self.rounds:
             raise _EnoughError
         self.images, self.start = 0, now
-
-
-def _only_training(cfg: Config) -> Config:
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
-    cfg.default_hooks.checkpoint = None
-    cfg.train_cfg.max_epochs = 10**6
-    cfg.log_level = "ERROR"
-    # mmengine has one message hub for each name.
-    cfg.experiment_name = f"benchmark-{time.time_ns()}"
-    return cfg

@@ -10,7 +10,6 @@ from time import process_time
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import cv2
-import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.registry import FUNCTIONS
@@ -25,6 +24,7 @@ from ..utils.config import find_config
 from ..utils.errors import UsageError
 from ..utils.random_state import preserved_random_state
 from ..utils.text import markdown_table
+from .machine import in_turns, median_and_quartiles
 
 Row = dict[str, Any]
 
@@ -53,9 +53,7 @@ def benchmark_data_pipeline(
     images: str | Path,
     rounds: int = 5,
     passes: int = 2,
-    short_side: int = SHORT_SIDE,
-    quality: int = QUALITY,
-    cfg_options: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> list[Row]:
     """Measure the training pipelines of configs on photographs, the configs taking turns.
 
@@ -63,13 +61,9 @@ def benchmark_data_pipeline(
     collate. Its CPU time is measured, on one thread, so that other programs disturb it little. For a config that reads
     packed images, the photographs are packed into a temporary folder first.
 
-    Args:
-        configs: classification configs, or data sets under ``configs/_base_/datasets``.
-        images: folder of photographs, at any depth.
-        rounds: turns of each config, at least 2, after one that warms up.
-        passes: passes over the photographs in a turn.
-        short_side, quality: of packed images, see :func:`~smix_mm.datasets.prepare.pack_data`.
-        cfg_options: settings by dotted name that override each config's.
+    Arguments: see ``tools/benchmark_data_pipeline.py --help``; configs are of classification, or data sets under
+    ``configs/_base_/datasets``; ``rounds`` is at least 2, and another one before them warms up; ``options`` are
+    ``short_side``, ``quality`` and ``cfg_options``.
 
     Returns:
         For each config: ``config``, ``packed`` (whether it reads packed images), and over the rounds, in ms of CPU
@@ -83,25 +77,27 @@ def benchmark_data_pipeline(
     """
     if rounds < 2 or passes < 1:
         raise UsageError(f"rounds and passes should be at least 2 and 1, got {rounds} and {passes}")
-    with open_pipelines(configs, images, short_side, quality, cfg_options) as arms:
+    with open_pipelines(configs, images, **options) as arms:
         times: list[list[dict[str, float]]] = [[] for _ in arms]
-        for number in range(rounds + 1):
-            # Every other round in reverse, so that no config always follows the same one.
-            for index in range(len(arms))[:: -1 if number % 2 else 1]:
-                measured = arms[index].measure(passes)
-                times[index] += [measured] if number else []
-    return [_row(arm, own, times[0]) for arm, own in zip(arms, times)]
+        for number, (arm, own) in in_turns(list(zip(arms, times)), rounds + 1):
+            measured = arm.measure(passes)
+            own += [measured] if number else []
+    rows: list[Row] = []
+    for arm, own in zip(arms, times):
+        totals = [each["all"] for each in own]
+        median, quartiles = median_and_quartiles(totals)
+        row: Row = dict(config=arm.config, packed=arm.packed, median_ms=median, quartiles_ms=quartiles)
+        row["groups"] = {group: statistics.median(each[group] for each in own) for group in GROUPS}
+        row["receive_ms"] = statistics.median(each["receive"] for each in own)
+        row["images_per_second"] = 1000 / median
+        row["to_first"] = statistics.median(one["all"] / total for one, total in zip(times[0], totals))
+        rows.append(row)
+    return rows
 
 
 @contextmanager
-def open_pipelines(
-    configs: Sequence[str | Path],
-    images: str | Path,
-    short_side: int = SHORT_SIDE,
-    quality: int = QUALITY,
-    cfg_options: Mapping[str, Any] | None = None,
-) -> Iterator[list[Pipeline]]:
-    """The configs' pipelines over the photographs of a folder, on one thread; for the arguments see above."""
+def open_pipelines(configs: Sequence[str | Path], images: str | Path, **options: Any) -> Iterator[list[Pipeline]]:
+    """The configs' pipelines over the photographs of a folder, on one thread; ``options`` of :class:`Pipeline`."""
     paths = sorted(path for path in Path(images).rglob("[!.]*") if path.suffix.lower() in EXTENSIONS)
     if not paths:
         raise UsageError(f"{images} should be a folder with photographs, got none")
@@ -112,21 +108,12 @@ def open_pipelines(
         stack.callback(torch.set_num_threads, threads[0])
         stack.callback(cv2.setNumThreads, threads[1])
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        yield [Pipeline(config, cfg_options, paths, root, short_side, quality) for config in configs]
+        yield [Pipeline(config, paths, root, **options) for config in configs]
 
 
-def _row(arm: Pipeline, times: list[dict[str, float]], first: list[dict[str, float]]) -> Row:
-    totals = [each["all"] for each in times]
-    return dict(
-        config=arm.config,
-        packed=arm.packed,
-        groups={group: statistics.median(each[group] for each in times) for group in GROUPS},
-        median_ms=statistics.median(totals),
-        quartiles_ms=np.quantile(totals, [0.25, 0.75]).tolist(),
-        receive_ms=statistics.median(each["receive"] for each in times),
-        images_per_second=1000 / statistics.median(totals),
-        to_first=statistics.median(one["all"] / own for one, own in zip(first, totals)),
-    )
+def short_name(config: str) -> str:
+    """A config's path without ``configs/`` and ``.py``."""
+    return config.removeprefix("configs/").removesuffix(".py")
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -136,37 +123,24 @@ def format_table(rows: Sequence[Row]) -> str:
         first, third = row["quartiles_ms"]
         groups = (f"{row['groups'][group]:.2f}" for group in GROUPS)
         speed = f"{row['images_per_second']:,.0f}", f"{row['to_first']:.2f}", f"{row['receive_ms']:.2f}"
-        config = row["config"].removeprefix("configs/").removesuffix(".py")
-        cells.append((config, *groups, f"{row['median_ms']:.2f}", f"{first:.2f}-{third:.2f}", *speed))
+        cells.append(
+            (short_name(row["config"]), *groups, f"{row['median_ms']:.2f}", f"{first:.2f}-{third:.2f}", *speed)
+        )
     header = ("config", *GROUPS, "all", "quartiles", "images/s and core", "x first", "main process")
     return markdown_table(header, cells, "lr")
 
 
-class _Photographs(Dataset):
-    """Photographs through a pipeline; their labels are made up."""
-
-    def __init__(self, paths: Sequence[str], pipeline: Callable[[Row], Any]) -> None:
-        self.paths = paths
-        self.pipeline = pipeline
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.pipeline(dict(img_path=self.paths[index], gt_label=index, sample_idx=index))
-
-
-class Pipeline:
-    """A config's training pipeline over photographs, with CPU times by group."""
+class Pipeline(Dataset):
+    """Photographs, with made-up labels, through a config's training pipeline, with CPU times by group."""
 
     def __init__(
         self,
         config: str | Path,
-        cfg_options: Mapping[str, Any] | None,
         paths: Sequence[Path],
         root: Path,
-        short_side: int,
-        quality: int,
+        short_side: int = SHORT_SIDE,
+        quality: int = QUALITY,
+        cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = str(config)
         try:
@@ -176,17 +150,22 @@ class Pipeline:
         make_strict(cfg, ("train",))
         steps = next(inner_datasets(cfg.train_dataloader.dataset))["pipeline"]
         self.packed = (steps[0].get("backend_args") or {}).get("backend") == "lmdb"
-        names = [str(path) for path in paths]
+        self.names = [str(path) for path in paths]
         if self.packed:
-            names = _pack(paths, root, short_side, quality)
+            self.names = _pack(paths, root, short_side, quality)
             steps[0]["backend_args"] = dict(backend="lmdb", db_path=str(root / "packed/train.lmdb"))
-        pipeline = Compose(steps)
+        self.pipeline = Compose(steps)
         self.seconds = dict.fromkeys(GROUPS, 0.0)
-        for transform in pipeline.transforms:
+        for transform in self.pipeline.transforms:
             self._time(transform)
         collate = FUNCTIONS.get(cfg.train_dataloader.get("collate_fn", {}).get("type", "default_collate"))
         self.collate = self._timed(collate, "pack")
-        self.photographs = _Photographs(names, pipeline)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.pipeline(dict(img_path=self.names[index], gt_label=index, sample_idx=index))
 
     def measure(self, passes: int) -> dict[str, float]:
         """CPU time in ms per image, of :data:`GROUPS`, of ``all`` of them and of ``receive``."""
@@ -206,9 +185,8 @@ class Pipeline:
 
     def read(self, passes: int, **options: Any) -> Iterator[Any]:
         """Batches, each a pass over the photographs, with the seeds of a training."""
-        indices = list(range(len(self.photographs))) * passes
-        size = len(self.photographs)
-        loader = DataLoader(self.photographs, size, sampler=indices, collate_fn=self.collate, **options)
+        indices = list(range(len(self))) * passes
+        loader = DataLoader(self, len(self), sampler=indices, collate_fn=self.collate, **options)
         seed_samples(loader, 0, 0)
         assert isinstance(loader, SeededDataLoader)
         return loader.read(0)

@@ -6,13 +6,12 @@ import json
 import re
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, Sequence
 
 from ..utils.errors import DataError
 from ..utils.files import write_json, write_text
 from ..utils.text import markdown_table
-from .gpu_parts import CIFAR_STEPS, IMAGENET_STEP
-from .gpu_run import PASSED, Result, all_passed
+from .gpu_run import CIFAR_STEPS, IMAGENET_STEP, PASSED, Result, all_passed
 from .machine import output_of
 
 Record = dict[str, Any]
@@ -94,71 +93,8 @@ def step_times(record: Record) -> dict[str, dict[str, Any]]:
     return found
 
 
-class Figure(NamedTuple):
-    """One measured number: its label with the unit; the benchmark, the key and the values by which its row is found."""
-
-    label: str
-    part: str
-    key: str
-    row: Mapping[str, Any]
-    form: str = "{:.3f}"
-
-
-def _saliency(label: str, what: str, batch: int, side: int, key: str) -> Figure:
-    row = {"what": what, "batch": batch, "height": side, "width": side}
-    return Figure(f"{what}, {batch}x3x{side}x{side}, {label}, ms", "saliency", key, row)
-
-
-def _step(arm: str) -> Figure:
-    label = f"ResNet-50, 224, batch 256, mixed precision, a step with {arm}, ms"
-    return Figure(label, "imagenet-step", "median_ms", {"config": IMAGENET_STEP, "arm": arm}, "{:.2f}")
-
-
-def _fast_path(name: str, arm: str) -> Figure:
-    row = {"config": f"configs/cifar10/fast/resnet18_{arm}_cifar10.py"}
-    return Figure(f"fast CIFAR path, ResNet-18, batch 128, {name}, images/s", "fast-path", "median", row, "{:,.0f}")
-
-
-MAPS = _saliency("captured in a CUDA graph", "map", 256, 224, "captured_ms")
-STEP_RATIO = _step("SaliencyMix")._replace(
-    label="the step with SaliencyMix by that with CutMix", key="to_cutmix", form="{:.3f}"
-)
-FAST_PATH = _fast_path("SaliencyMix", "saliencymix")
-
-FIGURES = (
-    MAPS,
-    _saliency("called", "map", 256, 224, "called_ms"),
-    _saliency("called, plain torch", "map", 256, 224, "torch_ms"),
-    _saliency("a copy that moves as many bytes", "map", 256, 224, "floor_ms"),
-    _saliency("captured in a CUDA graph", "peak", 256, 224, "captured_ms"),
-    _saliency("called", "peak", 256, 224, "called_ms"),
-    _saliency("captured in a CUDA graph", "peak", 128, 32, "captured_ms"),
-    _saliency("called", "peak", 128, 32, "called_ms"),
-    _step("no mixing"),
-    _step("CutMix"),
-    _step("SaliencyMix"),
-    STEP_RATIO,
-    _fast_path("no mixing", "baseline"),
-    _fast_path("CutMix", "cutmix"),
-    FAST_PATH,
-    _fast_path("SaliencyMix, steps captured", "saliencymix-captured"),
-)
-
-_IN_README = (
-    ("the maps of 256 images of 224x224 take {} ms in a CUDA graph", MAPS),
-    ("a step of ResNet-50 with SaliencyMix {} times that with CutMix", STEP_RATIO),
-    ("the fast CIFAR path trains {} images/s with SaliencyMix", FAST_PATH),
-)
-
-
-def measured(record: Record, figure: Figure) -> str:
-    """A figure of a record as text."""
-    value = find_row(record, figure.part, **figure.row).get(figure.key)
-    return NOT_MEASURED if value is None else figure.form.format(value)
-
-
 def format_run(record: Record) -> str:
-    """One table: the status of each part, then the figures of the parts that were run."""
+    """The status of each part, and the tables of the benchmarks."""
     rows = []
     for name, result in record["parts"].items():
         text = f"{result['status']} in {result['seconds']:.0f} s"
@@ -166,9 +102,21 @@ def format_run(record: Record) -> str:
             counts = result["tests"]
             text += f": {counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} left out"
         rows.append((name, text))
-    figures = [figure for figure in FIGURES if figure.part in record["parts"]]
-    rows += [(figure.label, measured(record, figure)) for figure in figures]
-    return markdown_table((record["machine"]["card"], "result"), rows)
+    return "\n\n".join([markdown_table((record["machine"]["card"], "result"), rows), *format_benchmarks(record)])
+
+
+def format_benchmarks(record: Record) -> list[str]:
+    """The table of each benchmark, as its own command prints it."""
+    from . import cifar, saliency, training
+
+    formats = {
+        "saliency": saliency.format_device_table,
+        "imagenet-step": training.format_table,
+        "fast-path": cifar.format_table,
+        "cifar-step": training.format_table,
+    }
+    rows = {name: record["parts"].get(name, {}).get("rows") for name in formats}
+    return [formats[name](each) for name, each in rows.items() if each]
 
 
 def format_notes(record: Record) -> str:
@@ -183,11 +131,26 @@ def format_notes(record: Record) -> str:
 
 
 def performance_block(records: Sequence[Record]) -> str:
-    """The figures of every card, side by side, with their origin: for ``docs/performance.md``."""
-    cards = [record["machine"]["card"] for record in records] or ["a GPU"]
-    origins = [_origin(record) for record in records] or [f"No run of `make gpu` is saved here yet: {NOT_MEASURED}."]
-    rows = [(figure.label, *([measured(record, figure) for record in records] or [NOT_MEASURED])) for figure in FIGURES]
-    return "\n\n".join([*origins, markdown_table(("what", *cards), rows, "lr")])
+    """The tables of every card with their origin, for ``docs/performance.md``."""
+    if not records:
+        return f"No run of `make gpu` is saved here yet: {NOT_MEASURED}."
+    return "\n\n".join(text for record in records for text in (_origin(record), *format_benchmarks(record)))
+
+
+_IN_README = (
+    (
+        "the maps of 256 images of 224x224 take {:.3f} ms in a CUDA graph", "saliency", "captured_ms",
+        dict(what="map", batch=256, height=224, width=224),
+    ),
+    (
+        "a step of ResNet-50 with SaliencyMix {:.3f} times that with CutMix", "imagenet-step", "to_cutmix",
+        dict(config=IMAGENET_STEP, arm="SaliencyMix"),
+    ),
+    (
+        "the fast CIFAR path trains {:,.0f} images/s with SaliencyMix", "fast-path", "median",
+        dict(config="configs/cifar10/fast/resnet18_saliencymix_cifar10.py"),
+    ),
+)  # fmt: skip
 
 
 def readme_block(records: Sequence[Record]) -> str:
@@ -196,8 +159,8 @@ def readme_block(records: Sequence[Record]) -> str:
         return f"On a GPU: {NOT_MEASURED}."
     sentences = []
     for record in records:
-        values = [(text, measured(record, figure)) for text, figure in _IN_README]
-        figures = ", ".join(text.format(value) for text, value in values if value != NOT_MEASURED) or NOT_MEASURED
+        values = [(text, find_row(record, part, **row).get(key)) for text, part, key, row in _IN_README]
+        figures = ", ".join(text.format(value) for text, value in values if value is not None) or NOT_MEASURED
         sentences.append(f"On one {record['machine']['card']}: {figures}; {_tests(record)}.")
     return "\n".join(sentences)
 

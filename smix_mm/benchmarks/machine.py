@@ -1,15 +1,18 @@
-"""The machine that a benchmark ran on, as it is written beside the figures."""
+"""What the benchmarks share: the machine, as it is written beside the figures; turns; medians and quartiles."""
 
 from __future__ import annotations
 
 import json
 import platform
+import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator, Sequence, TypeVar
 
 from ..utils.errors import PackageError, UsageError
+
+Arm = TypeVar("Arm")
 
 # Run in another process, so that the one that waits for the parts of `make gpu` holds no memory of the GPU.
 _PROBE = """
@@ -66,6 +69,23 @@ def describe_gpu_machine() -> dict[str, Any]:
     machine = {name: value for name, value in machine.items() if value is not None or name == "card"}
     driver = output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
     return {**machine, "driver": driver.splitlines()[0].strip() if driver else None}
+
+
+def in_turns(arms: Sequence[Arm], rounds: int) -> Iterator[tuple[int, Arm]]:
+    """(round, arm) in an order in which a disturbance of the machine affects all arms.
+
+    Every other round is in reverse, so that no arm always follows the same one.
+    """
+    for number in range(rounds):
+        for arm in arms[:: -1 if number % 2 else 1]:
+            yield number, arm
+
+
+def median_and_quartiles(values: Sequence[float]) -> tuple[float, list[float]]:
+    """The median, and the first and third quartile."""
+    import numpy as np
+
+    return statistics.median(values), np.quantile(values, [0.25, 0.75]).tolist()
 
 
 def device_type(device: str) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import statistics
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Sequence
 
 from ..utils.errors import UsageError
 from ..utils.files import save_figure
 from ..utils.text import markdown_table
-from .data_pipeline import CONFIGS, Pipeline, open_pipelines
+from .data_pipeline import CONFIGS, Pipeline, open_pipelines, short_name
+from .machine import in_turns
 
 Row = dict[str, Any]
 
@@ -25,21 +25,14 @@ def benchmark_cores(
     cores: Sequence[int],
     seconds: float = 5.0,
     rounds: int = 5,
-    cfg_options: Mapping[str, Any] | None = None,
-    **packing: int,
+    **options: Any,
 ) -> list[Row]:
     """Measure whole data loaders: N cores for N worker processes and the process that receives their batches.
 
     Nothing else should run on the machine. The configs and the numbers of cores take turns.
 
-    Args:
-        configs: classification configs, or data sets under ``configs/_base_/datasets``.
-        images: folder of photographs, at any depth.
-        cores: numbers of cores to measure, each at least 1 and at most those that this process may use (Linux only).
-        seconds: time of a turn, after the first batch of each worker.
-        rounds: turns of each config and number of cores.
-        cfg_options: settings by dotted name that override each config's.
-        packing: ``short_side`` and ``quality`` of packed images, see :func:`~smix_mm.datasets.prepare.pack_data`.
+    Arguments: see ``tools/benchmark_data_pipeline.py --help``; ``cores`` are at most those that this process may use
+    (Linux only).
 
     Returns:
         For each config: ``config``, and ``by_cores``, for each number of cores the list of the rounds' images per
@@ -54,18 +47,19 @@ def benchmark_cores(
             f"cores should be from 1 to {available}, seconds positive and rounds at least 1, "
             f"got {list(cores)}, {seconds} and {rounds}"
         )
-    with open_pipelines(configs, images, cfg_options=cfg_options, **packing) as arms:
+    with open_pipelines(configs, images, **options) as arms:
         rows: list[Row] = [dict(config=arm.config, by_cores={number: [] for number in cores}) for arm in arms]
-        for turn in range(rounds):
-            # Every other round in reverse, so that no config always follows the same one.
-            for arm, row in list(zip(arms, rows))[:: -1 if turn % 2 else 1]:
-                for number, speeds in row["by_cores"].items():
-                    speeds.append(_images_per_second(arm, number, seconds))
+        for _, (arm, row) in in_turns(list(zip(arms, rows)), rounds):
+            for number, speeds in row["by_cores"].items():
+                speeds.append(_images_per_second(arm, number, seconds))
     return rows
 
 
 def _images_per_second(arm: Pipeline, cores: int, seconds: float) -> float:
-    with _limited_to(cores):
+    """The speed of a loader, while this process and its workers may use the first ``cores`` of its cores only."""
+    available = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(available)[:cores])
+    try:
         # Far more passes than are read.
         batches = arm.read(10_000, num_workers=cores)
         for _ in islice(batches, cores):
@@ -76,37 +70,20 @@ def _images_per_second(arm: Pipeline, cores: int, seconds: float) -> float:
             number += len(batch["inputs"])
             if (elapsed := perf_counter() - start) >= seconds:
                 return number / elapsed
-    raise AssertionError("10,000 passes ended")
-
-
-@contextmanager
-def _limited_to(cores: int) -> Iterator[None]:
-    """This process and those that it starts may use the first of its cores only."""
-    available = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(available)[:cores])
-    try:
-        yield
+        raise AssertionError("10,000 passes ended")
     finally:
         os.sched_setaffinity(0, available)
 
 
 def format_cores(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table: median and range of images per second for each number of cores."""
-    numbers = list(rows[0]["by_cores"])
-    cells = [
-        [_name(row), *(f"{statistics.median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in _speeds(row))]
-        for row in rows
-    ]
-    return markdown_table(["config", *(f"{number} core{'s' * (number > 1)}" for number in numbers)], cells, "lr")
-
-
-def _speeds(row: Row) -> list[list[float]]:
-    """The rounds' images per second, for each number of cores."""
-    return list(row["by_cores"].values())
-
-
-def _name(row: Row) -> str:
-    return row["config"].removeprefix("configs/").removesuffix(".py")
+    cells = []
+    for row in rows:
+        speeds = row["by_cores"].values()
+        ranges = (f"{statistics.median(each):,.0f} ({min(each):,.0f}-{max(each):,.0f})" for each in speeds)
+        cells.append([short_name(row["config"]), *ranges])
+    header = (f"{number} core{'s' * (number > 1)}" for number in rows[0]["by_cores"])
+    return markdown_table(["config", *header], cells, "lr")
 
 
 def draw_cores(rows: Sequence[Row], path: str | Path) -> None:
@@ -116,16 +93,14 @@ def draw_cores(rows: Sequence[Row], path: str | Path) -> None:
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     for index, row in enumerate(rows):
-        numbers = list(row["by_cores"])
-        medians = [statistics.median(each) for each in _speeds(row)]
+        medians = {number: statistics.median(each) for number, each in row["by_cores"].items()}
         # Smaller and smaller points, so that equal ones are all seen.
         size = max(10 - 2 * index, 3)
-        (line,) = axes.plot(numbers, medians, "o-", markersize=size, label=row["config"])
-        last = max(numbers)
-        axes.plot([last, 32], [medians[-1], medians[-1] * 32 / last], "--", color=line.get_color(), linewidth=1)
-    axes.set(
-        xscale="log", yscale="log", xlabel="cores (dashed: in proportion, not measured)", ylabel="images per second"
-    )
+        (line,) = axes.plot(list(medians), list(medians.values()), "o-", markersize=size, label=row["config"])
+        last = max(medians)
+        axes.plot([last, 32], [medians[last], medians[last] * 32 / last], "--", color=line.get_color(), linewidth=1)
+    axes.set(xscale="log", yscale="log", ylabel="images per second")
+    axes.set_xlabel("cores (dashed: in proportion, not measured)")
     ticks = [1, 2, 4, 8, 16, 32]
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor
 from torch.utils.benchmark import Timer, timer
 
-from ..saliency.base import SaliencyDetector
-from ..saliency.fine_grained.detector import FineGrainedSaliency
-from ..saliency.frequency_tuned import FrequencyTunedSaliency
-from ..saliency.opencv import OpenCVSaliency
-from ..saliency.spectral_residual import SpectralResidualSaliency
+from ..saliency import (
+    FineGrainedSaliency,
+    FrequencyTunedSaliency,
+    OpenCVSaliency,
+    SaliencyDetector,
+    SpectralResidualSaliency,
+)
 from ..utils.errors import UsageError
 from ..utils.files import save_figure
 from ..utils.text import markdown_table
@@ -42,17 +45,18 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("fine_grained", "opencv", "cpu", lambda: OpenCVSaliency("fine_grained")),
-    Case("fine_grained", "torch", "cpu", lambda: FineGrainedSaliency("torch")),
-    Case("fine_grained", "numba", "cpu", lambda: FineGrainedSaliency("numba")),
-    Case("fine_grained", "torch", "cuda", lambda: FineGrainedSaliency("torch")),
-    Case("fine_grained", "triton", "cuda", lambda: FineGrainedSaliency("triton")),
-    Case("spectral_residual", "opencv", "cpu", lambda: OpenCVSaliency("spectral_residual")),
+    Case("fine_grained", "opencv", "cpu", partial(OpenCVSaliency, "fine_grained")),
+    Case("fine_grained", "torch", "cpu", partial(FineGrainedSaliency, "torch")),
+    Case("fine_grained", "numba", "cpu", partial(FineGrainedSaliency, "numba")),
+    Case("fine_grained", "torch", "cuda", partial(FineGrainedSaliency, "torch")),
+    Case("fine_grained", "triton", "cuda", partial(FineGrainedSaliency, "triton")),
+    Case("spectral_residual", "opencv", "cpu", partial(OpenCVSaliency, "spectral_residual")),
     Case("spectral_residual", "torch", "cpu", SpectralResidualSaliency),
     Case("spectral_residual", "torch", "cuda", SpectralResidualSaliency),
     Case("frequency_tuned", "torch", "cpu", FrequencyTunedSaliency),
     Case("frequency_tuned", "torch", "cuda", FrequencyTunedSaliency),
 )
+NOT_MEASURED: Row = dict.fromkeys(("map_ms", "peak_ms", "memory_mib", "floor_ms", "times_floor", "times_opencv"))
 
 
 def benchmark(
@@ -63,18 +67,14 @@ def benchmark(
     The cases of one size and batch take turns, so that a disturbance of the machine affects all of them, and the
     fastest round of each counts.
 
-    Args:
-        sizes: (height, width) in pixels.
-        batches: images a call.
-        seconds: how long the rounds of each size and batch go on; never fewer than 3 rounds.
-        threads: of torch (and the numba kernel) and of OpenCV.
+    Arguments: see ``tools/benchmark_saliency.py --help``; there are never fewer than 3 rounds.
 
     Returns:
         ``machine``: what it ran on; ``rows``: for each case, size and batch a dict with
         ``map_ms`` and ``peak_ms`` (milliseconds an image for the map, and for the place of its
         peak), ``memory_mib`` (most memory that a call for the maps adds, its result included),
-        ``floor_ms`` (on a GPU, the time to read an image and write its map at the memory's
-        bandwidth), ``times_floor`` (``map_ms`` over that) and ``times_opencv`` (OpenCV's ``map_ms``
+        ``floor_ms`` (on a GPU, a copy that moves as many bytes as an image and its map have),
+        ``times_floor`` (``map_ms`` over that) and ``times_opencv`` (OpenCV's ``map_ms``
         over this one's). None: not measured.
     """
     import cv2
@@ -95,8 +95,7 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
     rows, running = [], []
     for case in CASES:
         row: Row = {"detector": case.detector, "backend": case.backend, "device": case.device}
-        row.update(height=size[0], width=size[1], batch=batch)
-        row.update(map_ms=None, peak_ms=None, memory_mib=None, floor_ms=None, times_floor=None, times_opencv=None)
+        row.update(height=size[0], width=size[1], batch=batch, **NOT_MEASURED)
         rows.append(row)
         if case.device == "cuda" and not torch.cuda.is_available():
             continue
@@ -109,7 +108,9 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
         except ImportError as error:
             print(f"{case.detector}, {case.backend}: not measured: {error}", file=sys.stderr)
             continue
-        row.update(memory_mib=_peak_memory(detector, images), floor_ms=_bandwidth_floor(images))
+        row["memory_mib"] = _peak_memory(detector, images)
+        if images.is_cuda:
+            row["floor_ms"] = _copy_ms(images.numel() + 4 * images[:, 0].numel(), "cuda") / batch
         running.append((row, detector, images))
     until, rounds = timer() + seconds, 0
     while rounds < MIN_ROUNDS or timer() < until:
@@ -118,14 +119,13 @@ def _benchmark_group(size: tuple[int, int], batch: int, seconds: float) -> list[
             for key, call in (("map_ms", detector), ("peak_ms", detector.peak)):
                 start = timer()
                 call(images)
-                milliseconds = (timer() - start) * 1000 / len(images)
+                milliseconds = (timer() - start) * 1000 / batch
                 row[key] = milliseconds if row[key] is None else min(row[key], milliseconds)
     references = {row["detector"]: row["map_ms"] for row in rows if row["backend"] == "opencv"}
-    for row in rows:
-        reference = references.get(row["detector"])
-        if reference and row["map_ms"]:
-            row["times_opencv"] = reference / row["map_ms"]
-        if row["floor_ms"] and row["map_ms"]:
+    for row, _, _ in running:
+        if references.get(row["detector"]):
+            row["times_opencv"] = references[row["detector"]] / row["map_ms"]
+        if row["floor_ms"]:
             row["times_floor"] = row["map_ms"] / row["floor_ms"]
     return rows
 
@@ -151,18 +151,6 @@ def _peak_memory(detector: SaliencyDetector, images: Tensor) -> float | None:
         return (used("VmHWM") - before) / 2**10
     except (OSError, AttributeError, TypeError):
         return None
-
-
-def _bandwidth_floor(images: Tensor) -> float | None:
-    """Milliseconds to read an image and write a float32 map; None on a CPU, or if the bandwidth is not known."""
-    if not images.is_cuda:
-        return None
-    properties = torch.cuda.get_device_properties(images.device)
-    # In kHz and bits; memory of double data rate moves its width twice a cycle.
-    rate, width = getattr(properties, "memory_clock_rate", 0), getattr(properties, "memory_bus_width", 0)
-    bytes_per_ms = 2 * rate * width / 8
-    bytes_moved = images[0].numel() + 4 * images[0, 0].numel()
-    return bytes_moved / bytes_per_ms if bytes_per_ms else None
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -211,8 +199,7 @@ def benchmark_on_device(
     Args:
         device: such as ``'cuda'``; on a CPU there is no CUDA graph.
         shapes: (images, height, width) of the batches.
-        calls: in a round. Plain torch, which is many times slower, is called once a round.
-        rounds: a time is the median over them.
+        calls, rounds: a time is the median over rounds of so many calls; of plain torch, of one call.
 
     Returns:
         For each shape and ``what``, ``'map'`` or ``'peak'``, a dict with ``batch``, ``height``,
@@ -225,13 +212,6 @@ def benchmark_on_device(
     """
     if device_type(device) == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device {device!r} needs a GPU, but torch sees none.")
-
-    def median_ms(call: Callable[..., object], *arguments: Tensor, calls: int = calls) -> float:
-        # torch's timer lets the device finish each round before the clock is read.
-        names = {"call": call, "arguments": arguments}
-        clock = Timer("call(*arguments)", globals=names, num_threads=torch.get_num_threads())
-        return statistics.median(clock.timeit(calls).mean * 1000 for _ in range(rounds))
-
     rows = []
     for batch, height, width in shapes:
         generator = torch.Generator().manual_seed(0)
@@ -239,23 +219,36 @@ def benchmark_on_device(
         fast, plain = FineGrainedSaliency(), FineGrainedSaliency("torch")
         for what, bytes_moved in (("map", images.numel() + 4 * images[:, 0].numel()), ("peak", images.numel())):
             row: Row = {"what": what, "batch": batch, "height": height, "width": width, "device": device}
-            call, torch_call = (detector if what == "map" else detector.peak for detector in (fast, plain))
-            source = torch.zeros(bytes_moved // 2, dtype=torch.uint8, device=device)
-            row["called_ms"] = median_ms(call, images)
-            row["captured_ms"] = median_ms(_capture(call, images)) if images.is_cuda else None
-            row["torch_ms"] = median_ms(torch_call, images, calls=1)
-            row["floor_ms"] = median_ms(torch.empty_like(source).copy_, source)
+            call, torch_call = (
+                partial(detector if what == "map" else detector.peak, images) for detector in (fast, plain)
+            )
+            row["called_ms"] = _median_ms(call, calls, rounds)
+            row["captured_ms"] = _median_ms(_capture(call), calls, rounds) if images.is_cuda else None
+            row["torch_ms"] = _median_ms(torch_call, 1, rounds)
+            row["floor_ms"] = _copy_ms(bytes_moved, device, calls, rounds)
             rows.append(row)
     return rows
 
 
-def _capture(call: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[], None]:
+def _median_ms(call: Callable[[], object], calls: int, rounds: int) -> float:
+    # torch's timer lets the device finish each round before the clock is read.
+    clock = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
+    return statistics.median(clock.timeit(calls).mean * 1000 for _ in range(rounds))
+
+
+def _copy_ms(bytes_moved: int, device: str, calls: int = 20, rounds: int = 5) -> float:
+    """Milliseconds of a copy that reads and writes so many bytes together: the floor for any kernel that does."""
+    source = torch.zeros(bytes_moved // 2, dtype=torch.uint8, device=device)
+    return _median_ms(partial(torch.empty_like(source).copy_, source), calls, rounds)
+
+
+def _capture(call: Callable[[], Tensor]) -> Callable[[], None]:
     """A function that replays a call from a CUDA graph."""
-    call(images)
+    call()
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        call(images)
+        call()
     return graph.replay
 
 
@@ -263,9 +256,8 @@ def format_device_table(rows: Sequence[Row]) -> str:
     """The rows of :func:`benchmark_on_device` as a Markdown table."""
     header = ("what", "batch", "device", "captured, ms", "called, ms", "plain torch, ms", "copy of as many bytes, ms")
     keys = ("captured_ms", "called_ms", "torch_ms", "floor_ms")
-    cells = [
-        (row["what"], f"{row['batch']}x3x{row['height']}x{row['width']}", row["device"],
-         *(_number(row[key], 3) for key in keys))
-        for row in rows
-    ]  # fmt: skip
+    cells = []
+    for row in rows:
+        shape = f"{row['batch']}x3x{row['height']}x{row['width']}"
+        cells.append((row["what"], shape, row["device"], *(_number(row[key], 3) for key in keys)))
     return markdown_table(header, cells, "lllr")

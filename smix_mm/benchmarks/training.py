@@ -7,22 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any, Sequence
 
-import mmengine
-import mmpretrain
-import numpy as np
 import torch
-from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.benchmark import timer
 
 from ..utils.config import find_config, read_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
-from .machine import describe_machine, device_type
+from .machine import device_type, in_turns, median_and_quartiles
 
 Row = dict[str, Any]
 
@@ -33,6 +25,7 @@ ARMS = ("no mixing", "CutMix", "SaliencyMix", "OfficialSaliencyMix")
 # The last is SaliencyMix with label="saliency".
 RIVALS = ("PaperResizeMix", "GuidedMixup", "RecursiveMix", "SaliencyMix, label by saliency")
 REFERENCE = "CutMix"
+TIMES = ("median_ms", "quartiles_ms", "to_cutmix")
 
 # SaliencyMix checks its first ten batches, which synchronises the CPU with the GPU.
 GPU_WARM_UP = 12
@@ -54,19 +47,8 @@ def benchmark_training(
 
     A step is mmengine's ``model.train_step``: data preprocessor with the augmentation, applied to
     every batch, then forward, backward and the optimiser's step. Images are noise, already in memory.
-    All arms train the same model, one after the other in each round, so that a disturbance of the
-    machine affects all of them; the first round warms up and is not counted.
-
-    Args:
-        config: a classification config, or ``mmpretrain::NAME`` for one of mmpretrain's own.
-        batch: images a step.
-        size: side, or (height, width), pixels.
-        iterations: steps of one arm before the next one's turn; a time is their mean.
-        rounds: turns of each arm.
-        device: such as ``'cpu'`` or ``'cuda'``.
-        amp: mixed precision with dynamic loss scaling; needs a GPU.
-        rivals: whether to time the rivals too (RecursiveMix without its consistency loss). Defaults to False.
-        mixing_only: time only the data preprocessor with the augmentation. Defaults to False.
+    All arms train the same model; the first round warms up and is not counted. Arguments: see
+    ``tools/benchmark_training.py --help``; ``size`` is a side, or (height, width), in pixels.
 
     Returns:
         For each arm the settings, and over the rounds ``median_ms``, ``quartiles_ms`` (first and third) and
@@ -88,42 +70,33 @@ def benchmark_training(
         raise UsageError("mixed precision needs a GPU, got a CPU as device; leave out amp, or choose a GPU.")
     shape = {"batch": batch, "height": height, "width": width, "device": device, "amp": amp}
     arms = ARMS + RIVALS if rivals else ARMS
-    rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **NOT_MEASURED} for arm in arms]
+    rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **dict.fromkeys(TIMES)} for arm in arms]
     if kind == "cuda" and not torch.cuda.is_available():
         return rows
-    steps = _Steps(_read(config), rows[0], arms, mixing_only)
+    steps = _Steps(read_config(find_config(config)), rows[0], arms, mixing_only)
     with torch.cuda.device_of(steps.inputs):  # `timer` waits for the current device
         times = _take_turns(steps, iterations, rounds)
     for row in rows:
-        if row["arm"] not in times:
-            continue
-        mine = times[row["arm"]]
-        row["median_ms"] = statistics.median(mine)
-        row["quartiles_ms"] = np.quantile(mine, [0.25, 0.75]).tolist()
-        row["to_cutmix"] = statistics.median(each / other for each, other in zip(mine, times[REFERENCE]))
+        if mine := times.get(row["arm"]):
+            row["median_ms"], row["quartiles_ms"] = median_and_quartiles(mine)
+            row["to_cutmix"] = statistics.median(each / other for each, other in zip(mine, times[REFERENCE]))
     return rows
-
-
-NOT_MEASURED: Row = {"median_ms": None, "quartiles_ms": None, "to_cutmix": None}
-
-
-def not_measured_on_gpu() -> list[Row]:
-    """The rows of the GPU benchmark without times: ResNet-50 at 224x224, batch 256, mixed precision."""
-    shape = {"batch": 256, "height": 224, "width": 224, "device": "cuda", "amp": True}
-    return [{"config": GPU_CONFIG, "arm": arm, **shape, **NOT_MEASURED} for arm in ARMS]
 
 
 class _Steps:
     """One model and optimiser, with a data preprocessor for each arm."""
 
-    def __init__(self, cfg: Config, shape: Row, arms: Sequence[str] = ARMS, mixing_only: bool = False) -> None:
+    def __init__(self, cfg: Any, shape: Row, arms: Sequence[str] = ARMS, mixing_only: bool = False) -> None:
+        from mmengine.optim import build_optim_wrapper
+        from mmengine.registry import init_default_scope
+        from mmpretrain.registry import MODELS
+
         self.mixing_only = mixing_only
         init_default_scope("mmpretrain")
         torch.manual_seed(0)
         device = torch.device(shape["device"])
         self.model = MODELS.build(cfg.model).to(device).train()
-        settings = cfg.get("data_preprocessor") or {}
-        settings = {"type": "ClsDataPreprocessor", **settings}
+        settings = {"type": "ClsDataPreprocessor", **(cfg.get("data_preprocessor") or {})}
         if not settings.get("mean") or not settings.get("std"):
             raise UsageError("the config's data_preprocessor should have mean and std, which SaliencyMix needs.")
         classes = settings["num_classes"] = settings.get("num_classes") or self.model.head.num_classes
@@ -146,6 +119,8 @@ class _Steps:
 
     def batch(self) -> Row:
         """A batch as a data loader returns it; the preprocessor modifies the samples, so each is used once."""
+        from mmpretrain.structures import DataSample
+
         return {"inputs": self.inputs, "data_samples": [DataSample().set_gt_label(label) for label in self.labels]}
 
     def step(self, arm: str, batch: Row) -> None:
@@ -175,36 +150,16 @@ def _augments(arm: str, settings: Row) -> Row:
 
 def _take_turns(steps: _Steps, iterations: int, rounds: int) -> dict[str, list[float]]:
     """Milliseconds a step, by arm, one number a round."""
-    arms = list(steps.preprocessors)
-    times: dict[str, list[float]] = {arm: [] for arm in arms}
-    for turn in range(rounds + 1):
-        # Every other round has the reverse order, so that no arm always follows the same one.
-        for arm in arms if turn % 2 else reversed(arms):
-            batches = [steps.batch() for _ in range(iterations if turn else max(iterations, steps.warm_up))]
-            start = timer()
-            for batch in batches:
-                steps.step(arm, batch)
-            milliseconds = (timer() - start) * 1000
-            if turn:
-                times[arm].append(milliseconds / iterations)
+    times: dict[str, list[float]] = {arm: [] for arm in steps.preprocessors}
+    for turn, arm in in_turns(list(times), rounds + 1):
+        batches = [steps.batch() for _ in range(iterations if turn else max(iterations, steps.warm_up))]
+        start = timer()
+        for batch in batches:
+            steps.step(arm, batch)
+        milliseconds = (timer() - start) * 1000
+        if turn:
+            times[arm].append(milliseconds / iterations)
     return times
-
-
-def _read(config: str | Path) -> Config:
-    name = str(config)
-    if name.startswith("mmpretrain::"):
-        from mmengine.hub import get_config
-
-        return get_config(name)
-    path = find_config(config)
-    if not path.is_file():
-        raise UsageError(f"config {config} does not exist; choose a config file, or mmpretrain::NAME.")
-    return read_config(path)
-
-
-def describe() -> Row:
-    """:func:`~.machine.describe_machine`, with the releases of mmengine and mmpretrain."""
-    return {**describe_machine(), "mmengine": mmengine.__version__, "mmpretrain": mmpretrain.__version__}
 
 
 def format_table(rows: Sequence[Row]) -> str:

@@ -24,8 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    import torch
-
     from ..benchmarks import cifar
     from ..benchmarks.machine import describe_machine
     from ..engine.launch import errors_of_config
@@ -40,8 +38,6 @@ def run(options: argparse.Namespace) -> None:
         print(f"{number} of {len(configs)}: {config}", file=sys.stderr)
         with errors_of_config():
             rows.append(cifar.benchmark_cifar(config, **settings))
-    if not torch.cuda.is_available():
-        rows += cifar.not_measured_on_gpu(configs)
     print(cifar.format_table(rows))
     if out:
         write_json(out, {"machine": describe_machine(), "rows": rows})

@@ -3,7 +3,7 @@
 examples:
   python tools/benchmark_training.py --out training.json
   python tools/benchmark_training.py --batch 32 --rounds 20 --threads 1 --rivals
-  python tools/benchmark_training.py mmpretrain::resnet/resnet50_8xb32_in1k.py --batch 256 --size 224 \\
+  python tools/benchmark_training.py configs/imagenet/resnet50_baseline_in1k.py --batch 256 --size 224 \\
       --device cuda --amp --iterations 20
 """
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "configs",
         nargs="*",
         default=["configs/cifar10/resnet18_baseline_cifar10.py"],
-        help="classification configs, or mmpretrain::NAME (default: configs/cifar10/resnet18_baseline_cifar10.py)",
+        help="classification configs (default: configs/cifar10/resnet18_baseline_cifar10.py)",
     )
     add("--batch", type=int, default=128, help="images a step (default: 128)")
     add("--size", type=parse_size, default=(32, 32), help="SIDE or HEIGHTxWIDTH (default: 32)")
@@ -33,9 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    import mmengine
+    import mmpretrain
     import torch
 
     from ..benchmarks import training
+    from ..benchmarks.machine import describe_machine
     from ..engine.launch import errors_of_config
     from ..utils.files import check_output, write_json
 
@@ -50,7 +53,9 @@ def run(options: argparse.Namespace) -> None:
         for config in configs:
             rows += training.benchmark_training(config, **settings)
     if not torch.cuda.is_available() and options.device == "cpu":
-        rows += training.not_measured_on_gpu()
+        # The rows of the GPU benchmark, not measured.
+        rows += training.benchmark_training(training.GPU_CONFIG, batch=256, size=224, device="cuda", amp=True)
     print(training.format_table(rows))
     if out:
-        write_json(out, {"machine": training.describe(), "rows": rows})
+        releases = dict(mmengine=mmengine.__version__, mmpretrain=mmpretrain.__version__)
+        write_json(out, {"machine": {**describe_machine(), **releases}, "rows": rows})

@@ -38,9 +38,8 @@ def run(options: argparse.Namespace) -> int:
     if "torch" in missing or (missing and not (options.plan or options.write_docs)):
         raise PackageError(f"this Python lacks {', '.join(missing)}; install them, or add them to PYTHONPATH.")
 
-    from ..benchmarks.gpu_parts import PARTS, TOTAL_SECONDS
     from ..benchmarks.gpu_record import FOLDER, format_notes, format_run, make_record, write_documents, write_record
-    from ..benchmarks.gpu_run import run_parts
+    from ..benchmarks.gpu_run import PARTS, TOTAL_SECONDS, run_parts
     from ..benchmarks.machine import describe_gpu_machine
 
     if options.write_docs:

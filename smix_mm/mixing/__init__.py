@@ -1,13 +1,10 @@
 """Maps in, mixed batch and exact label weights out. Needs torch and numpy only."""
 
-from .functional import saliency_mix
-from .guided import guided_mixup
+from .functional import saliency_mix, saliency_mix_video
 from .patch import blend_targets, paste
 from .plan import MixDraw, MixOptions, MixPlan, draw_mix, plan_mix
-from .recursive import recursive_mix
-from .resize import resize_mix
+from .rivals import guided_mixup, recursive_mix, resize_mix
 from .transforms import SaliencyMixCollate, SaliencyMixTransform
-from .video import saliency_mix_video
 
 __all__ = [
     "MixDraw",

@@ -1,4 +1,4 @@
-"""SaliencyMix as one pure function of a batch."""
+"""SaliencyMix as one pure function of a batch of images or clips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..saliency import FineGrainedSaliency, SaliencyDetector, build_detector
-from ..saliency.given_maps import GivenMaps, GivenSaliency
+from ..saliency.base import GivenSaliency
 from ..saliency.normalization import NormalizedImages
 from ..utils.tensors import check_images
 from .patch import blend_targets, paste, saliency_weights, weigh
@@ -23,15 +23,8 @@ def saliency_mix(
     uint8_images: Tensor | NormalizedImages | None = None,
     num_classes: int | None = None,
     detector: SaliencyDetector | None = None,
-    alpha: float = 1.0,
-    source: str = "salient",
-    target: str = "corresponding",
-    border: str = "shift",
-    box_per: str = "sample",
-    lam_per: str = "sample",
-    ties: str = "first",
-    label: str = "area",
     generator: torch.Generator | None = None,
+    **options: Any,
 ) -> tuple[Tensor, Tensor]:
     """Paste the most salient patch of one image on another and mix their labels by area.
 
@@ -52,20 +45,9 @@ def saliency_mix(
             uint8 or floats in [0, 1]; this range is checked, which waits for a GPU.
         num_classes: K, for class numbers.
         detector: the saliency detector. Defaults to :class:`~smix_mm.saliency.FineGrainedSaliency`.
-        alpha: positive; λ ~ Beta(alpha, alpha). Defaults to 1.0.
-        source: cut around the partner's ``'salient'`` or ``'non_salient'`` pixel, or a
-            ``'random'`` one (CutMix's centre: the control). Defaults to ``'salient'``.
-        target: paste at the ``'corresponding'`` place, or around the image's own
-            ``'salient'`` or ``'non_salient'`` pixel. Defaults to ``'corresponding'``.
-        border: ``'shift'`` keeps the patch whole inside the image (the paper), ``'clip'``
-            cuts it off at the borders (the released code). Defaults to ``'shift'``.
-        box_per: ``'sample'``, or ``'batch'`` for one box and one λ, from the first pair. Defaults to
-            ``'sample'``.
-        lam_per: ``'sample'``, or ``'batch'`` for one λ. Defaults to ``'sample'``.
-        ties: of equal extremes the ``'first'`` in row order, or a ``'random'`` one. Defaults to ``'first'``.
-        label: weigh the labels by ``'area'``, or by the share of each image's ``'saliency'`` that remains visible
-            (not in the paper, see :func:`~smix_mm.mixing.patch.saliency_weights`). Defaults to ``'area'``.
         generator: a CPU generator. Defaults to torch's global one.
+        **options: ``alpha``, ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties`` and ``label`` of
+            :class:`~smix_mm.mixing.MixOptions`. Default to the paper's method.
 
     Returns:
         ``(mixed_images, mixed_targets)``, both new. Images of the dtype, device and memory
@@ -73,18 +55,49 @@ def saliency_mix(
         ``label='area'`` each weight a number of pixels divided by H * W.
 
     Raises:
-        TypeError: an argument is not a tensor, or a tensor of another dtype.
-        ValueError: a shape, an option, alpha, a class number or a pixel value is not as above.
+        TypeError: an argument is not a tensor, or a tensor of another dtype; or there is no such option.
+        ValueError: a shape, an option, a class number or a pixel value is not as above.
     """
     check_images(images, "N, C, H, W")
-    options = MixOptions(alpha, source, target, border, box_per, lam_per, ties, label)
+    mix = MixOptions(**options)
     scores = as_scores(targets, len(images), num_classes)
     uint8_images = detector_images(images, uint8_images)
     if len(images) == 0:
         return images.clone(), scores.clone()
     detector = FineGrainedSaliency() if detector is None else build_detector(detector)
-    draw = draw_mix(len(images), options.alpha, generator)
-    return apply_mix(images, scores, uint8_images, draw, options, detector)
+    return apply_mix(images, scores, uint8_images, draw_mix(len(images), mix.alpha, generator), mix, detector)
+
+
+def saliency_mix_video(
+    clips: Tensor, targets: Tensor, *, uint8_images: Tensor | None = None, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """Paste the most salient patch of one clip on another, as a tube through all of its frames.
+
+    Each clip gets one λ and one box for all of its frames: separate boxes would jump from frame to
+    frame, and a label has one weight a clip. (Spatial VideoMix also has one box through all frames:
+    Yun et al., arXiv 2012.03457.) Frame t of a clip gets frame t of its partner. The map is that of the middle frame,
+    T // 2, which is nearest to all others in time. The paper has no video; everything else is as in
+    :func:`smix_mm.saliency_mix`, and for clips of one frame the results are equal.
+
+    Args:
+        clips: floating-point or uint8 (N, T, C, H, W), T at least 1, H and W at least 3.
+        targets: as for :func:`smix_mm.saliency_mix`.
+        uint8_images: uint8 RGB (N, T', 3, H, W), the frames for the detector; T' may differ from T.
+            Defaults to ``clips``, which then have to be RGB or grey, uint8 or floats in [0, 1].
+        **options: all other arguments of :func:`smix_mm.saliency_mix`, as are the errors.
+
+    Returns:
+        ``(mixed_clips, mixed_targets)``, both new. Clips of the dtype and device of ``clips``,
+        contiguous; targets floating-point (N, K), weighed as there.
+    """
+    check_images(clips, "N, T, C, H, W", name="clips")
+    if uint8_images is None:
+        uint8_images = clips
+    else:
+        check_images(uint8_images, "N, T, 3, H, W", dtype="uint8", name="uint8_images")
+    middle = to_uint8_images(uint8_images[:, uint8_images.shape[1] // 2], "clips")
+    mixed, mixed_targets = saliency_mix(clips.flatten(1, 2), targets, uint8_images=middle, **options)
+    return mixed.view(clips.shape), mixed_targets
 
 
 def apply_mix(
@@ -98,19 +111,18 @@ def apply_mix(
     """:func:`saliency_mix` without its checks and its draw.
 
     Args:
-        images: as there.
+        images, detector: as there.
         scores: floating-point (N, K), on the images' device or the CPU.
-        uint8_images: as there.
+        uint8_images: as there, or what else ``detector`` reads.
         draw: see :func:`~smix_mm.mixing.plan_mix`; with numbers on the images' device nothing is copied to a GPU.
         options: all but ``alpha`` are used.
-        detector: the saliency detector.
     """
     maps = None
     if options.label == "saliency":
         normalized = isinstance(uint8_images, NormalizedImages)
         maps = detector.saliency(uint8_images.to_uint8() if normalized else uint8_images)
         # The boxes follow from the same maps.
-        uint8_images, detector = GivenMaps(maps), GivenSaliency()
+        uint8_images, detector = maps[:, None], GivenSaliency()
     plan = plan_mix(uint8_images, draw, options, detector)
     mixed = paste(images, plan.partner, plan.source_boxes, plan.target_boxes, plan.same_place)
     partner = plan.partner.to(scores.device)
@@ -176,32 +188,29 @@ def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return labels[:, None] == torch.arange(num_classes, device=labels.device)
 
 
-def to_uint8_images(images: Tensor, name: str = "images", way: str = "as uint8_images") -> Tensor:
+def to_uint8_images(
+    images: Tensor, name: str = "images", way: str = "give it its RGB images before normalization as uint8_images"
+) -> Tensor:
     """uint8 RGB (N, 3, H, W) from RGB or grey images, uint8 or floats in [0, 1].
 
-    Args:
-        images: (N, C, H, W).
-        name: the argument's name, for messages.
-        way: how a user can give the detector other images, for messages.
+    The messages have the argument's ``name`` and the ``way`` in which a user can give the detector other images.
     """
     if images.shape[1] not in (1, 3):
         raise ValueError(
-            f"{name} should have 3 channels (RGB) or 1 (grey) for the detector, got {images.shape[1]}; "
-            f"or give it its RGB images {way}"
+            f"{name} should have 3 channels (RGB) or 1 (grey) for the detector, got {images.shape[1]}; or {way}"
         )
     if images.dtype == torch.uint8:
         return grey_to_rgb(images)
     values = images.to(torch.float32)
     if len(images) and not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError(
-            f"{name} should be uint8, or floats from 0 to 1, for the detector, got floats outside that range; "
-            f"give it the RGB images before normalization {way}"
+            f"{name} should be uint8, or floats from 0 to 1, for the detector, got floats outside that range; {way}"
         )
     return grey_to_rgb((values * 255).round().to(torch.uint8))
 
 
 def grey_to_rgb(images: Tensor) -> Tensor:
-    """Images with one channel get three equal ones, whose luma is that channel; others are returned as they are."""
+    """Images with one channel get three equal ones, whose luma is that channel; others stay as they are."""
     return images.repeat(1, 3, 1, 1) if images.shape[1] == 1 else images
 
 

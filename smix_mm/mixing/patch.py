@@ -5,14 +5,10 @@ A box is ``(y1, x1, y2, x2)`` in pixels, half-open: rows y1 to y2 - 1, columns x
 
 from __future__ import annotations
 
-from typing import Callable
-
 import torch
 from torch import Tensor
 
-from ..saliency.fine_grained.backends import gpu_kernel, is_compiling
-
-BORDERS = ("shift", "clip")
+from ..saliency.fine_grained.detector import gpu_kernel, is_compiling
 
 
 def patch_size(lam: Tensor, height: int, width: int) -> Tensor:
@@ -35,8 +31,7 @@ def place_patches(
     """Boxes around the points to cut from and to paste to: of equal size, inside the image.
 
     Args:
-        source: int64 (N, 2), (y, x) to cut around.
-        target: int64 (N, 2), (y, x) to paste around.
+        source, target: int64 (N, 2), (y, x) to cut and to paste around.
         size: int64 (N, 2), height and width of the patches.
         height, width: of the images.
         border: ``'shift'`` moves a patch that crosses a border inside, whole (the paper,
@@ -76,17 +71,18 @@ def paste(images: Tensor, partner: Tensor, source_boxes: Tensor, target_boxes: T
 
     Args:
         images: any dtype, (N, C, H, W); not changed.
-        partner: int64 (N,), the index of each image's partner.
-        source_boxes: int64 (N, 4), in the partner.
-        target_boxes: int64 (N, 4) of the same sizes, in the image.
-        same_place: whether the two sets of boxes are known to be equal, which saves a gather.
+        partner, source_boxes, target_boxes, same_place: see :class:`~smix_mm.mixing.MixPlan`; the last saves a gather.
 
     Returns:
         a new tensor of the dtype, device and memory format of ``images``.
     """
-    compiled = _compiled_paste(images)
-    if compiled is not None:
-        return compiled(images, partner, source_boxes, target_boxes)
+    gapless = images.is_contiguous() or images.is_contiguous(memory_format=torch.channels_last)
+    # torch.compile fuses the plain form itself.
+    if images.is_cuda and gapless and images.numel() and not is_compiling() and gpu_kernel(images.device):
+        from . import paste_kernel
+
+        if paste_kernel.works(images.device):
+            return paste_kernel.paste(images, partner, source_boxes, target_boxes)
     height, width = images.shape[2:]
     inside = box_mask(target_boxes, height, width)[:, None]
     if same_place:
@@ -107,25 +103,12 @@ def in_format_of(images: Tensor, mixed: Tensor) -> Tensor:
     return mixed.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
-def _compiled_paste(images: Tensor) -> Callable[..., Tensor] | None:
-    """The GPU kernel if it runs and supports this memory format; torch.compile fuses the plain form itself."""
-    if images.device.type != "cuda" or is_compiling() or gpu_kernel(images.device) is None or not images.numel():
-        return None
-    if not images.is_contiguous() and not images.is_contiguous(memory_format=torch.channels_last):
-        return None
-    from . import paste_kernel
-
-    return paste_kernel.paste if paste_kernel.works(images.device) else None
-
-
 def blend_targets(targets: Tensor, partner: Tensor, pasted: Tensor, pixels: int) -> Tensor:
     """Labels mixed by area: ``(1 - pasted/pixels) * own + pasted/pixels * partner's``.
 
     Args:
         targets: floating scores (N, K); not changed.
-        partner: int64 (N,).
-        pasted: int64 (N,), number of pixels of each image that come from its partner.
-        pixels: number of pixels of an image.
+        partner, pasted, pixels: see :class:`~smix_mm.mixing.MixPlan`.
 
     Returns:
         (N, K) of the same dtype; the weights are quotients of integers, rounded once.
@@ -153,8 +136,7 @@ def saliency_weights(maps: Tensor, partner: Tensor, source_boxes: Tensor, target
 
     Args:
         maps: (N, H, W); negative values, those of padding, count as 0.
-        partner: int64 (N,).
-        source_boxes, target_boxes: int64 (N, 4), see :func:`paste`.
+        partner, source_boxes, target_boxes: see :class:`~smix_mm.mixing.MixPlan`.
 
     Returns:
         float64 (N,) in [0, 1]; exactly 1 where nothing is pasted, 0 where everything is replaced.

@@ -15,13 +15,19 @@ from torch import Tensor
 from ..saliency import SaliencyDetector
 from ..saliency.normalization import NormalizedImages
 from ..utils.choices import check_option
-from .patch import BORDERS, box_area, patch_size, place_patches
+from .patch import box_area, patch_size, place_patches
 
 SOURCES = ("salient", "non_salient", "random")
 TARGETS = ("corresponding", "salient", "non_salient")
-PER = ("sample", "batch")
-TIES = ("first", "random")
-LABELS = ("area", "saliency")
+CHOICES = {
+    "source": SOURCES,
+    "target": TARGETS,
+    "border": ("shift", "clip"),
+    "box_per": ("sample", "batch"),
+    "lam_per": ("sample", "batch"),
+    "ties": ("first", "random"),
+    "label": ("area", "saliency"),
+}
 
 # Above it the sum of the two parameters of the Beta distribution overflows, and every λ is 0.
 MAX_ALPHA = 1e307
@@ -29,20 +35,22 @@ MAX_ALPHA = 1e307
 
 @dataclass(frozen=True)
 class MixOptions:
-    """What :func:`smix_mm.saliency_mix` does; the defaults are the paper's method (schemes: section 3.4).
+    """The options of every SaliencyMix; the defaults are the paper's method (schemes: section 3.4).
 
     Attributes:
-        alpha: positive; λ ~ Beta(alpha, alpha).
+        alpha: positive; λ ~ Beta(alpha, alpha). Defaults to 1.0.
         source: where the patch is cut: around the ``'salient'`` or ``'non_salient'`` pixel of the partner, or
-            around a ``'random'`` one (CutMix's centre: the control).
+            around a ``'random'`` one (CutMix's centre: the control). Defaults to ``'salient'``.
         target: where it is pasted: at the ``'corresponding'`` place, or around the ``'salient'`` or
-            ``'non_salient'`` pixel of the image itself.
+            ``'non_salient'`` pixel of the image itself. Defaults to ``'corresponding'``.
         border: ``'shift'`` moves a patch that crosses a border inside, whole (section 3.2); ``'clip'`` cuts it
-            off there (the released code).
-        box_per: ``'sample'``, or ``'batch'`` for one box, and so one λ, from the first pair.
-        lam_per: ``'sample'``, or ``'batch'`` for one λ.
-        ties: which of several equal extremes: the ``'first'`` in row order, or a ``'random'`` one.
-        label: a label's weight: the share of the ``'area'`` (the paper), or of the visible ``'saliency'``.
+            off there (the released code). Defaults to ``'shift'``.
+        box_per: ``'sample'``, or ``'batch'`` for one box, and so one λ, from the first pair. Defaults to ``'sample'``.
+        lam_per: ``'sample'``, or ``'batch'`` for one λ. Defaults to ``'sample'``.
+        ties: which of several equal extremes: the ``'first'`` in row order, or a ``'random'`` one. Defaults to
+            ``'first'``.
+        label: a label's weight: the share of the ``'area'`` (the paper), or of the visible ``'saliency'`` (not in the
+            paper, see :func:`~smix_mm.mixing.patch.saliency_weights`). Defaults to ``'area'``.
 
     Raises:
         ValueError: a value is not one of these.
@@ -59,13 +67,8 @@ class MixOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
-        check_option("source", self.source, SOURCES)
-        check_option("target", self.target, TARGETS)
-        check_option("border", self.border, BORDERS)
-        check_option("box_per", self.box_per, PER)
-        check_option("lam_per", self.lam_per, PER)
-        check_option("ties", self.ties, TIES)
-        check_option("label", self.label, LABELS)
+        for name, values in CHOICES.items():
+            check_option(name, getattr(self, name), values)
 
 
 def check_alpha(alpha: object) -> float:
@@ -83,8 +86,7 @@ def check_alpha(alpha: object) -> float:
 class MixDraw:
     """All random numbers of one batch's mix, on the CPU, so that a mix can be repeated.
 
-    They do not depend on the options, so two arms of a comparison that start from one seed share
-    partners and λ.
+    They depend on no option but alpha, so two arms of a comparison that start from one seed share partners and λ.
 
     Attributes:
         partner: int64 (N,), a permutation: the image that each one gets its patch from.
@@ -99,11 +101,11 @@ class MixDraw:
 
 
 def draw_mix(samples: int, alpha: float, generator: torch.Generator | None = None) -> MixDraw:
-    """Draw partners, λ ~ Beta(alpha, alpha) and the uniform numbers for a batch.
+    """Draw all random numbers for a batch of ``samples`` images.
 
     Args:
-        samples: images in the batch.
-        alpha: positive; 1 makes λ uniform (the paper, section 3.2).
+        samples: number of images.
+        alpha: positive; λ ~ Beta(alpha, alpha), uniform for 1 (the paper, section 3.2).
         generator: a CPU generator. Defaults to torch's global one.
     """
     # torch cannot draw from a Beta distribution with a given generator; numpy can, seeded from it.
@@ -226,18 +228,13 @@ def plan_mix(
 def choose_points(
     images: Tensor | NormalizedImages, where: str, ties: str, detector: SaliencyDetector, pick: Tensor, centre: Tensor
 ) -> Tensor:
-    """A point in each image. An image without any contrast has no extreme pixel: its point is the random one.
+    """A point in each image, int64 (N, 2) as (y, x): the extreme pixel, or ``centre`` where there is no contrast.
 
     Args:
-        images: uint8 RGB (N, 3, H, W), or normalized where the detector reads that.
+        images, detector: as for :func:`plan_mix`; the detector is not called for ``'random'``.
         where: ``'salient'``, ``'non_salient'`` or ``'random'``.
-        ties: ``'first'`` or ``'random'``, see :class:`MixOptions`.
-        detector: called unless ``where`` is ``'random'``.
-        pick: float64 (N,) in [0, 1): which of equal extremes is taken with ``ties='random'``.
-        centre: int64 (N, 2), (y, x) of a random point, on the images' device.
-
-    Returns:
-        int64 (N, 2), (y, x), on the images' device.
+        ties: see :class:`MixOptions`.
+        pick, centre: of one end of the patch, (N,) and (N, 2), see :class:`MixNumbers`.
     """
     if where == "random":
         return centre
@@ -248,10 +245,9 @@ def choose_points(
 def own_generator(*stream: int) -> torch.Generator:
     """A CPU generator for an object to keep, seeded from ``torch.initial_seed()`` and the rank.
 
-    Args:
-        stream: numbers that separate the draws of objects with the same seed and rank. Defaults to none.
+    The numbers ``stream`` separate the draws of objects with the same seed and rank.
     """
-    return _seeded(torch.initial_seed(), this_rank(), *stream)
+    return _seeded(torch.initial_seed(), *stream)
 
 
 def call_generator() -> torch.Generator:
@@ -260,20 +256,14 @@ def call_generator() -> torch.Generator:
     A data loader seeds torch's global generator anew in each worker and epoch, so this is right
     wherever an object may be copied into workers; ranks with equal seeds still draw differently.
     """
-    return _seeded(int(torch.randint(0, 2**63 - 1, (1,))), this_rank())
+    return _seeded(int(torch.randint(0, 2**63 - 1, (1,))))
 
 
-def this_rank() -> int:
-    """The rank of this process; 0 outside of distributed training.
-
-    A spawned worker is in no process group, but inherits ``RANK`` from ``torchrun``.
-    """
+def _seeded(number: int, *stream: int) -> torch.Generator:
     if dist.is_available() and dist.is_initialized():
-        return dist.get_rank()
-    rank = os.environ.get("RANK", "")
-    return int(rank) if rank.isdecimal() else 0
-
-
-def _seeded(*numbers: int) -> torch.Generator:
-    seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64).item() >> 1
+        rank = dist.get_rank()
+    else:  # a spawned worker is in no process group, but inherits RANK from torchrun
+        variable = os.environ.get("RANK", "")
+        rank = int(variable) if variable.isdecimal() else 0
+    seed = np.random.SeedSequence((number, rank, *stream)).generate_state(1, np.uint64).item() >> 1
     return torch.Generator().manual_seed(seed)

@@ -41,8 +41,6 @@ class LabelBatch(Sequence):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index should be less than the batch size, {len(self)}, got {index}")
         sample = DataSample().set_gt_label(self.labels[index].view(1))
         return sample if self.scores is None else sample.set_gt_score(self.scores[index])
 
@@ -51,12 +49,10 @@ class LabelBatch(Sequence):
 class BatchClsDataPreprocessor(ClsDataPreprocessor):
     """mmpretrain's ``ClsDataPreprocessor``, which in training returns the labels of a batch in one tensor.
 
-    Arguments, images and labels are the same. ``ClsDataPreprocessor`` makes one-hot labels sample by
-    sample, with several GPU kernels each, and writes them back into the samples; here a batch of labels
-    takes one copy to the GPU and one scatter there, and becomes a :class:`LabelBatch`. It is meant for heads
-    that use one, such as :class:`BatchLinearClsHead`; for any other head it is a sequence of ``DataSample``.
-    Samples with several labels, with scores or without a label, and every batch outside of training, are
-    left to ``ClsDataPreprocessor``.
+    Arguments, images and labels are the same. A batch of labels takes one copy to the GPU and one scatter there,
+    instead of several GPU kernels a sample, and becomes a :class:`LabelBatch`: for :class:`BatchLinearClsHead` one
+    tensor, for any other head a sequence of ``DataSample``. Samples with several labels, with scores or without a
+    label, and every batch outside of training, are left to ``ClsDataPreprocessor``.
     """
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
@@ -82,7 +78,15 @@ class BatchClsDataPreprocessor(ClsDataPreprocessor):
         on_device = labels.to(inputs.device, non_blocking=True)
         if self.to_onehot:
             classes = self.num_classes or (None if isinstance(samples, Tensor) else samples[0].get("num_classes"))
-            _check_labels(labels, classes)
+            if not classes:
+                advice = "set it in the config"
+                raise ValueError(f"data_preprocessor should have num_classes for one-hot labels, got none; {advice}")
+            outside = labels[(labels < 0) | (labels >= classes)]
+            if len(outside):
+                raise ValueError(
+                    f"labels should be class numbers from 0 to {classes - 1}, got {outside[0].item()}; set "
+                    "data_preprocessor.num_classes to the data set's number of classes"
+                )
             scores = inputs.new_zeros(len(labels), classes).scatter_(1, on_device[:, None], 1.0)
             if training and self.batch_augments is not None:
                 inputs, scores = self.batch_augments(inputs, scores)
@@ -101,24 +105,11 @@ def _single_labels(samples: Any) -> Tensor | None:
     return torch.cat([label.reshape(1) for label in labels]).long()
 
 
-def _check_labels(labels: Tensor, classes: int | None) -> None:
-    if not classes:
-        raise ValueError("data_preprocessor should have num_classes for one-hot labels, got none; set it in the config")
-    outside = labels[(labels < 0) | (labels >= classes)]
-    if len(outside):
-        raise ValueError(
-            f"labels should be class numbers from 0 to {classes - 1}, got {outside[0].item()}; set "
-            "data_preprocessor.num_classes to the data set's number of classes"
-        )
-
-
 @MODELS.register_module()
 class BatchLinearClsHead(LinearClsHead):
     """mmpretrain's ``LinearClsHead`` with a faster path for labels in a :class:`LabelBatch`.
 
-    Weights, their names and the loss are the same. The labels of a batch are not split into one object per
-    image and stacked again, and predictions are copied from the GPU together. Labels in another form are
-    left to ``LinearClsHead``.
+    Weights, their names and the loss are the same. Labels in another form are left to ``LinearClsHead``.
     """
 
     def _get_loss(self, cls_score: Tensor, data_samples: Sequence[DataSample], **kwargs: Any) -> dict[str, Tensor]:

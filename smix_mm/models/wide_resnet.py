@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 BASE_CHANNELS = 16
 STRIDES = (1, 2, 2)
@@ -18,14 +17,8 @@ STRIDES = (1, 2, 2)
 class WideBlock(BaseModule):
     """Norm, ReLU, 3x3 convolution; norm, ReLU, dropout, 3x3 convolution; added to the input.
 
-    Where the number of channels changes, the shortcut is norm, ReLU and a 1x1 convolution.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        stride: of the first convolution.
-        dropout: probability of a value between the convolutions to be dropped.
-        norm_cfg: config of the norm layers.
+    Where the number of channels changes, the shortcut is norm, ReLU and a 1x1 convolution. ``stride`` is that of the
+    first convolution and of the shortcut.
     """
 
     def __init__(
@@ -62,17 +55,12 @@ class WideResNet(BaseModule):
         widen_factor: the stages have 16, 32 and 64 times this number of channels.
         dropout: probability of a value between a block's convolutions to be dropped. Defaults to 0.
         in_channels: channels of the images. Defaults to 3.
-        out_indices: stages, 0 to 2, whose outputs are returned: the last one after the final norm and ReLU,
-            earlier ones as their last block returns them. Defaults to (2,).
-        frozen_stages: 0 freezes the stem, i from 1 to 3 also the first i stages, and 3 also the final
-            norm. Defaults to -1, none.
-        norm_eval: whether to keep norm layers in eval mode while training. Defaults to False.
         norm_cfg: config of the norm layers. Defaults to batch norm.
         init_cfg: config of the initialization. Defaults to normal weights of variance 2 / fan-out, as in the
             paper's code.
 
     Raises:
-        ValueError: an argument is not as above.
+        ValueError: ``depth`` is not as above.
     """
 
     def __init__(
@@ -81,9 +69,6 @@ class WideResNet(BaseModule):
         widen_factor: int,
         dropout: float = 0.0,
         in_channels: int = 3,
-        out_indices: Sequence[int] = (2,),
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
         norm_cfg: Mapping[str, Any] = {"type": "BN"},
         init_cfg: Any = (
             {"type": "Kaiming", "layer": "Conv2d", "mode": "fan_out", "nonlinearity": "relu"},
@@ -93,13 +78,6 @@ class WideResNet(BaseModule):
         super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         if depth < 10 or (depth - 4) % 6:
             raise ValueError(f"depth should be 6 n + 4, such as 28, got {depth}")
-        if not out_indices or not set(out_indices) <= {0, 1, 2}:
-            raise ValueError(f"out_indices should be one or more of 0, 1 and 2, got {out_indices!r}")
-        if frozen_stages not in (-1, 0, 1, 2, 3):
-            raise ValueError(f"frozen_stages should be from -1 to 3, got {frozen_stages}")
-        self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
         self.conv1 = nn.Conv2d(in_channels, BASE_CHANNELS, 3, padding=1, bias=False)
         channels = BASE_CHANNELS
         for stage, stride in enumerate(STRIDES):
@@ -110,41 +88,15 @@ class WideResNet(BaseModule):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
             channels = out_channels
         self.norm = build_norm_layer(dict(norm_cfg), channels)[1]
-        self._freeze()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute the features of the stages in ``out_indices``.
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """Compute the features of an image.
 
         Args:
             x: floating-point (N, in_channels, H, W).
 
         Returns:
-            a tensor (N, 16 · widen_factor · 2^stage, H / 2^stage, W / 2^stage) for each of these stages.
+            one tensor (N, 64 · widen_factor, H / 4, W / 4), after the final norm and ReLU.
         """
-        x = self.conv1(x)
-        outputs = []
-        for stage in range(len(STRIDES)):
-            x = getattr(self, f"layer{stage + 1}")(x)
-            if stage in self.out_indices:
-                last = stage == len(STRIDES) - 1
-                outputs.append(F.relu(self.norm(x)) if last else x)
-        return tuple(outputs)
-
-    def train(self, mode: bool = True) -> WideResNet:
-        """Set the mode; frozen layers stay in eval mode."""
-        super().train(mode)
-        self._freeze()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
-
-    def _freeze(self) -> None:
-        frozen = [self.conv1] if self.frozen_stages >= 0 else []
-        frozen += [getattr(self, f"layer{stage + 1}") for stage in range(self.frozen_stages)]
-        if self.frozen_stages == len(STRIDES):
-            frozen.append(self.norm)
-        for module in frozen:
-            module.eval()
-            module.requires_grad_(False)
+        x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
+        return (F.relu(self.norm(x)),)

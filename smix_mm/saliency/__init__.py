@@ -3,10 +3,9 @@
 from .base import SALIENCY, SaliencyDetector, build_detector
 from .cached import CachedSaliency
 from .fine_grained.detector import FineGrainedSaliency
-from .frequency_tuned import FrequencyTunedSaliency
+from .frequency import FrequencyTunedSaliency, SpectralResidualSaliency
 from .network import NetworkSaliency
 from .opencv import OpenCVSaliency
-from .spectral_residual import SpectralResidualSaliency
 
 __all__ = [
     "SALIENCY",

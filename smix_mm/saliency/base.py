@@ -138,3 +138,20 @@ def map_extreme(maps: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tenso
         index = (rank < chosen[:, None]).sum(1)
     points = torch.stack((index // width, index % width), 1)
     return points, (most > least).squeeze(1)
+
+
+class GivenSaliency(SaliencyDetector):
+    """Reads maps that were computed before the mixing, such as those of images before a crop.
+
+    In place of images it gets the maps, float32 (N, 1, H, W), in [0, 1] inside the image and negative in the padding
+    of a crop: a pixel there is neither the most nor the least salient one.
+    """
+
+    def saliency(self, images: Tensor) -> Tensor:
+        return images[:, 0]
+
+    def extreme(self, images: Any, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
+        highest = images[:, 0]
+        lowest = highest.masked_fill(highest < 0, 2)
+        points, _ = map_extreme(highest if salient else lowest, salient, pick)
+        return points, highest.amax((1, 2)) > lowest.amin((1, 2))

@@ -26,8 +26,8 @@ class CachedSaliency(SaliencyDetector):
     ``saliency_before_crop`` on the fast path, in tools, and without random crops; not for random crops themselves.
 
     A map is a file ``<folder>/<settings>/<two digits>/<image>.npy``, float32 (H, W): 4 kB for an image of 32x32 pixels.
-    It is written under a temporary name and renamed, so that several processes may share the folder and an
-    interrupted run continues. It is not synced to the disk; a damaged file is computed again.
+    It is written under a temporary name and renamed, so that several processes may share the folder, but not synced to
+    the disk; a damaged file is computed again.
 
     Args:
         detector: the config of the detector.
@@ -51,19 +51,15 @@ class CachedSaliency(SaliencyDetector):
 
     def saliency(self, images: Tensor) -> Tensor:
         maps = torch.zeros((len(images), *images.shape[2:]))
-        missing = []
         paths = [self._path(image) for image in images.cpu().numpy()]
-        for index, path in enumerate(paths):
-            found = _read(path, maps[index].shape)
-            if found is None:
-                missing.append(index)
-            else:
-                maps[index] = torch.from_numpy(found)
-        if missing:
-            computed = self.detector.saliency(images[missing]).cpu()
-            maps[missing] = computed
-            for index, one in zip(missing, computed.numpy()):
+        found = [_read(path, images.shape[2:]) for path in paths]
+        missing = [index for index, one in enumerate(found) if one is None]
+        computed = iter(self.detector.saliency(images[missing]).cpu().numpy() if missing else ())
+        for index, one in enumerate(found):
+            if one is None:
+                one = next(computed)
                 _write(paths[index], one)
+            maps[index] = torch.from_numpy(one)
         return maps.to(images.device)
 
     def _path(self, image: np.ndarray) -> Path:

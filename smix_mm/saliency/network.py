@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import pickle
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
+from ..utils.errors import PackageError
 from ..utils.files import file_hash
 from .base import SaliencyDetector, register
 from .normalization import check_mean_std
-from .onnx_network import OnnxNetwork
 
 # Values of a map that differ by less than this share of the largest differ only by rounding.
 NO_CONTRAST = 1e-6
@@ -33,36 +32,32 @@ class NetworkSaliency(SaliencyDetector):
     to a minimum of 0 and a maximum of 1. A map that is constant, or not finite everywhere, becomes zeros.
 
     Args:
-        model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or
-            (N, h', w'), or to a list or tuple of these. One of: the config of a model registered with
+        model: the network: float32 (N, 3, h, w), RGB, to maps (N, 1, h', w') or (N, h', w'), or to a list or tuple of
+            these, of which the first is taken. One of: the config of a model registered with
             mmengine's ``MODELS``, such as ``dict(type='mmdet.MyNet')``; an ``nn.Module``, which is
             copied; the path of an ONNX file (``.onnx``), run by onnxruntime, see
-            :class:`~smix_mm.saliency.onnx_network.OnnxNetwork`; the path of a program that ``torch.export.save``
+            :class:`~smix_mm.saliency.network.OnnxNetwork`; the path of a program that ``torch.export.save``
             wrote (``.pt2``), exported in eval mode.
         weights: file with the network's state dict, plain or under ``'state_dict'``, with exactly the
             names of the network's. Needed for a config. Defaults to None: the network's own weights.
         input_size: (height, width) of the network's input, pixels. Defaults to (224, 224).
         mean: subtracted from the channels R, G, B, in 0..255. Defaults to ImageNet's.
         std: the divisors after that, positive. Defaults to ImageNet's.
-        output: index of the map among several outputs. Defaults to None: the only output, or the first.
         sigmoid: whether to apply a sigmoid to the map, for a network that returns logits. This changes the
             map but not the place of an extreme. Defaults to False.
         half: whether to compute under autocast: in float16, on a CPU in bfloat16; no effect on an ONNX file. Defaults
             to False.
         divide_by_max: whether to scale each resized image so that its maximum is 255 before it is normalized, as
             U²-Net's released code does. Defaults to False.
-        md5: the MD5 hash of the file ``model``, which is then compared. Defaults to None.
 
     Raises:
         TypeError, ValueError: an argument is not as above; or, at the first call, the model cannot be built or
-            read, the weights are not the network's, or its output is not such a map. ValueError: the file has
-            another hash than ``md5``.
+            read, the weights are not the network's, or its output is not such a map.
         FileNotFoundError: a file does not exist.
         ImportError: ``model`` is a config, and mmengine is not installed; or an ONNX file, and onnxruntime is not.
 
-    .. note::
-        Weights, including those in an exported program, are read with ``weights_only=True``: a file that
-        would run code is refused. Still, an exported program is a program: load none that you do not trust.
+    Weights, including those in an exported program, are read with ``weights_only=True``: a file that
+    would run code is refused. Still, an exported program is a program: load none that you do not trust.
     """
 
     def __init__(
@@ -72,11 +67,9 @@ class NetworkSaliency(SaliencyDetector):
         input_size: Sequence[int] = (224, 224),
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
-        output: int | None = None,
         sigmoid: bool = False,
         half: bool = False,
         divide_by_max: bool = False,
-        md5: str | None = None,
     ) -> None:
         if not isinstance(model, (Mapping, nn.Module, str, Path)):
             raise TypeError(
@@ -94,12 +87,9 @@ class NetworkSaliency(SaliencyDetector):
         self.weights = weights
         self.input_size = (input_size[0], input_size[1])
         self.mean, self.std = (numbers.view(3, 1, 1) for numbers in check_mean_std(mean, std))
-        self.output = output
         self.sigmoid = sigmoid
         self.half = half
         self.divide_by_max = divide_by_max
-        if md5 is not None:
-            _check_md5(model, md5)
         self.network: nn.Module | None = None
         self.device: torch.device | None = None
 
@@ -116,7 +106,16 @@ class NetworkSaliency(SaliencyDetector):
         dtype = torch.bfloat16 if images.device.type == "cpu" else torch.float16
         with torch.autocast(images.device.type, dtype, enabled=self.half):
             outputs = network(inputs)
-        maps = self._choose(outputs, len(images)).float()
+        first = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+        if isinstance(first, Tensor) and first.dim() == 3:
+            first = first[:, None]
+        if not isinstance(first, Tensor) or first.dim() != 4 or first.shape[:2] != (len(images), 1):
+            given = f"shape {tuple(first.shape)}" if isinstance(first, Tensor) else type(first).__name__
+            raise ValueError(
+                f"the network's output for {len(images)} images should be a map, ({len(images)}, 1, h, w) or "
+                f"({len(images)}, h, w), or several of which the first counts, got {given}"
+            )
+        maps = first.float()
         if self.sigmoid:
             maps = maps.sigmoid()
         maps = F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
@@ -139,28 +138,6 @@ class NetworkSaliency(SaliencyDetector):
         files = dict(model=self.model, weights=self.weights)
         return {name: file_hash(path) for name, path in files.items() if isinstance(path, (str, Path))}
 
-    def _choose(self, outputs: Any, count: int) -> Tensor:
-        """The maps (N, 1, h, w) of ``count`` images among the network's outputs."""
-        if isinstance(outputs, (list, tuple)):
-            index = self.output or 0
-            if not -len(outputs) <= index < len(outputs):
-                raise ValueError(
-                    f"output should be the index of one of the network's {len(outputs)} outputs, got {index}"
-                )
-            outputs = outputs[index]
-        elif self.output is not None:
-            raise ValueError(
-                f"output should be None for a network with one output, {_describe(outputs)}, got {self.output}"
-            )
-        if isinstance(outputs, Tensor) and outputs.dim() == 3:
-            outputs = outputs[:, None]
-        if not isinstance(outputs, Tensor) or outputs.dim() != 4 or outputs.shape[:2] != (count, 1):
-            raise ValueError(
-                f"the network's output for {count} images should be a map, ({count}, 1, h, w) or ({count}, h, w), "
-                f"got {_describe(outputs)}; `output` selects one of several"
-            )
-        return outputs
-
 
 def scale_to_unit_range(maps: Tensor) -> Tensor:
     """Scale each map, float32 (N, H, W), to [0, 1]; to zeros where it has no contrast or is not finite."""
@@ -170,16 +147,6 @@ def scale_to_unit_range(maps: Tensor) -> Tensor:
     usable = (contrast > NO_CONTRAST * torch.maximum(most.abs(), least.abs())) & contrast.isfinite()
     scaled = (maps - least) / torch.where(usable, contrast, 1)
     return torch.where(usable, scaled, 0).clamp(0, 1)
-
-
-def _check_md5(model: Any, md5: str) -> None:
-    if not isinstance(model, (str, Path)):
-        raise ValueError(f"md5 should be None unless model is a file, got {md5!r}")
-    found = hashlib.md5(Path(model).read_bytes()).hexdigest()
-    if found != md5.lower():
-        raise ValueError(
-            f"model {model} should have the MD5 hash {md5}, got {found}; get the file again, or remove md5"
-        )
 
 
 def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[int, int]) -> nn.Module:
@@ -199,29 +166,13 @@ def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[
     if str(model).endswith(".onnx"):
         return OnnxNetwork(model, input_size)
     try:
-        with _weights_only():
+        # torch would fall back to weights_only=False.
+        with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
             # An exported program cannot be switched to eval mode.
             return torch.export.load(str(model)).module()
     except Exception as error:  # the kind depends on what the file is
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"model {model} cannot be read: {reason}; it should be a file written by torch.export.save"
-        ) from error
-
-
-@contextmanager
-def _weights_only() -> Iterator[None]:
-    """Make torch read with ``weights_only=True`` even where it would fall back to False."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        expected = "it should be a file written by torch.export.save"
+        raise ValueError(f"model {model} cannot be read: {_first_line(error)}; {expected}") from error
 
 
 def _load(network: nn.Module, path: str | Path) -> None:
@@ -233,7 +184,7 @@ def _load(network: nn.Module, path: str | Path) -> None:
             "give a file with only the network's state_dict, saved with torch.save"
         ) from error
     except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"weights {path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"weights {path} cannot be read: {_first_line(error)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -244,5 +195,57 @@ def _load(network: nn.Module, path: str | Path) -> None:
         raise ValueError(f"weights {path} are not those of the network: {error}") from error
 
 
-def _describe(outputs: Any) -> str:
-    return f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class OnnxNetwork(nn.Module):
+    """The network of an ONNX file: float32 images in, all its outputs out.
+
+    On a GPU onnxruntime computes there if it can (the package ``onnxruntime-gpu``), but images and maps are copied
+    through the CPU; never run on a GPU. On a CPU it uses as many threads as torch.
+
+    Args:
+        path: the file; it has one input, float32 (N, 3, h, w). A file for one image gets one image at a time.
+        input_size: (height, width) of the images.
+
+    Raises:
+        PackageError: onnxruntime is not installed.
+        ValueError: the file is not an ONNX model, or its input is not as above.
+    """
+
+    def __init__(self, path: str | Path, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError as error:
+            reason = "needs onnxruntime, which is not installed; pip install onnxruntime"
+            raise PackageError(f"model {path} {reason}") from error
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = torch.get_num_threads()
+        available = onnxruntime.get_available_providers()
+        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
+        except Exception as error:  # onnxruntime's own errors derive from nothing else
+            raise ValueError(f"model {path} cannot be read: {_first_line(error)}; it should be an ONNX file") from error
+        inputs = self.session.get_inputs()
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        expected = (3, *input_size)
+        # A dimension that is not fixed is None or a name.
+        fits = all(not isinstance(side, int) or side == own for side, own in zip(shape[1:], expected))
+        if len(shape) != 4 or not fits or inputs[0].type != "tensor(float)":
+            found = ", ".join(f"{each.type} {tuple(each.shape)}" for each in inputs)
+            raise ValueError(
+                f"model {path} should have one input, tensor(float) (N, 3, {input_size[0]}, {input_size[1]}), got "
+                f"{found}; set input_size to the height and width of the network's input"
+            )
+        self.name = inputs[0].name
+        self.at_once = shape[0] if isinstance(shape[0], int) else None
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        parts = images.split(self.at_once) if self.at_once else [images]
+        if self.at_once and len(images) % self.at_once:
+            raise ValueError(f"the network takes {self.at_once} images at a time, got {len(images)}; export it for one")
+        found = [self.session.run(None, {self.name: part.float().cpu().numpy()}) for part in parts]
+        return [torch.cat([torch.from_numpy(one) for one in same]).to(images.device) for same in zip(*found)]

@@ -40,9 +40,6 @@ class NormalizedImages:
     def __getitem__(self, index: Tensor | slice) -> NormalizedImages:
         return replace(self, images=self.images[index])
 
-    def roll(self, shifts: int, dims: int) -> NormalizedImages:
-        return replace(self, images=self.images.roll(shifts, dims))
-
     @property
     def shape(self) -> torch.Size:
         return self.images.shape
@@ -127,11 +124,8 @@ class Unnormalize:
         """What ``detector`` reads on this device: ``NormalizedImages`` without a copy, or uint8 images.
 
         Args:
-            images: normalized, floating-point (N, 3, H, W).
+            images: as for calling the object, as are the errors.
             detector: the saliency detector.
-
-        Raises:
-            ValueError: as for calling the object.
         """
         if not detector.reads_normalized(images.device):
             return self(images)

@@ -53,15 +53,19 @@ class OpenCVSaliency(SaliencyDetector):
 
     def __init__(self, method: str = "fine_grained") -> None:
         self.detector = create_opencv_detector(method)
-        self.method = method
 
     def saliency(self, images: Tensor) -> Tensor:
-        maps = torch.zeros((len(images), *images.shape[2:]))
-        for index, image in enumerate(images.flip(1).permute(0, 2, 3, 1).cpu().numpy()):
-            found, saliency_map = self.detector.computeSaliency(np.ascontiguousarray(image))
-            if not found:
-                raise RuntimeError(f"OpenCV found no {self.method} saliency in an image of shape {image.shape}")
-            # Some releases of OpenCV return uint8 in 0..255, others float32.
-            scale = 255 if saliency_map.dtype == np.uint8 else 1
-            maps[index] = torch.from_numpy(saliency_map.astype(np.float32) / np.float32(scale))
-        return maps.to(images.device)
+        return opencv_maps(self.detector, images.flip(1)).to(images.device)
+
+
+def opencv_maps(detector: Any, images: Tensor) -> Tensor:
+    """The maps of OpenCV's detector object for images (N, 3, H, W) as they are: float32 (N, H, W), on the CPU."""
+    maps = torch.zeros((len(images), *images.shape[2:]))
+    for index, image in enumerate(images.permute(0, 2, 3, 1).cpu().numpy()):
+        found, saliency_map = detector.computeSaliency(np.ascontiguousarray(image))
+        if not found:
+            raise RuntimeError(f"OpenCV found no saliency in an image of shape {image.shape}")
+        # Some releases of OpenCV return uint8 in 0..255, others float32.
+        scale = 255 if saliency_map.dtype == np.uint8 else 1
+        maps[index] = torch.from_numpy(saliency_map.astype(np.float32) / np.float32(scale))
+    return maps

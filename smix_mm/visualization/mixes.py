@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from ..batch_augments import OfficialSaliencyMix, SaliencyMix
-from ..batch_augments.official import first_peaks, released_code_maps
+from ..batch_augments.official import released_code_maps
 from ..mixing import MixDraw, MixOptions, paste, plan_mix
 from ..mixing.patch import saliency_weights
 from ..mixing.plan import choose_points, mix_numbers
 from ..saliency import FineGrainedSaliency, SaliencyDetector
-from ..saliency.given_maps import GivenMaps, GivenSaliency
+from ..saliency.base import GivenSaliency, map_extreme
 from ..utils.random_state import preserved_random_state
 from .sheet import MOST, SOURCE, SYMBOLS, TARGET, Panel, to_image, to_mark
 
@@ -112,7 +112,7 @@ def mix_batch(
 
 def detector_input(images: Tensor, detector: SaliencyDetector, maps: Tensor | None) -> tuple[Any, SaliencyDetector]:
     """What the detector is called with, and the detector: given maps take the place of both."""
-    return (images, detector) if maps is None else (GivenMaps(maps), GivenSaliency())
+    return (images, detector) if maps is None else (maps[:, None], GivenSaliency())
 
 
 def mix_images(images: Tensor, seen: Any, detector: SaliencyDetector, draw: MixDraw, options: MixOptions) -> Mix:
@@ -173,7 +173,7 @@ def _mix_with_global_generators(augment: Any, inputs: Tensor, unnormalizer: Sali
     if official:
         y1, x1, y2, x2 = result
         maps = released_code_maps(source[None])
-        points = first_peaks(maps).expand(samples, 2)
+        points = map_extreme(maps, True, None)[0].expand(samples, 2)
         maps, caption = maps.expand(samples, -1, -1), "released code's map,\none per batch"
     else:
         (y1, y2, x1, x2), _ = result

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms.functional import normalize
 
 from smix_mm.analysis.padding_peaks import BEFORE, PADDING_MODES, format_padding, measure_padding
 from smix_mm.analysis.released_code_map import (
@@ -20,8 +21,10 @@ from smix_mm.analysis.released_code_map import (
     measure_released_code_map,
     show_released_code_map,
 )
-from smix_mm.batch_augments.official import first_peaks, normalize, released_code_maps
+from smix_mm.batch_augments.official import released_code_maps
 from smix_mm.saliency import FineGrainedSaliency
+from smix_mm.saliency.base import map_extreme
+from smix_mm.utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from smix_mm.visualization.image_files import list_images
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +66,8 @@ def test_one_image_is_drawn_with_both_peaks(photographs, tmp_path):
     square = cv2.imread(str(list_images(FREE[:1])[0]))[:, :, ::-1]
     image = torch.from_numpy(cv2.resize(square, (96, 96), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)[None]
     assert peaks.true.tolist() == FineGrainedSaliency().peak(image).tolist()
-    assert peaks.released.tolist() == first_peaks(released_code_maps(normalize(image))).tolist()
+    released = released_code_maps(normalize(image.float(), IMAGENET_MEAN, IMAGENET_STD))
+    assert peaks.released.tolist() == map_extreme(released, True, None)[0].tolist()
     with Image.open(tmp_path / "map.png") as drawn:
         assert drawn.width > 500
     assert f"| peak of the true map | row {peaks.true[0, 0]}, column {peaks.true[0, 1]} |" in format_peaks(peaks)

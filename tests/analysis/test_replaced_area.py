@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from smix_mm import saliency_mix
-from smix_mm.analysis.replaced_area import AreaCount, count_replaced, format_areas, measure_area
+from smix_mm.analysis.replaced_area import count_replaced, format_areas, measure_area, summarize_areas
 from smix_mm.mixing import MixOptions, draw_mix, plan_mix
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.utils.errors import UsageError
@@ -92,11 +92,9 @@ def test_images_that_cannot_be_marked_are_an_error():
 
 def test_the_summary_is_over_images_and_its_error_over_batches():
     batches = [[0, 10, 20, 30], [5, 5, 15, 100], [50, 60, 70]]
-    count = AreaCount(pixels=100)
-    for batch in batches:
-        count.add(torch.tensor(batch), torch.tensor(batch, dtype=torch.float64) / 200)
+    counts = [(torch.tensor(batch), torch.tensor(batch, dtype=torch.float64) / 200) for batch in batches]
     every, means = np.concatenate(batches), [np.mean(batch) for batch in batches]
-    found = count.summary()
+    found = summarize_areas(counts, pixels=100)
     assert (found["batches"], found["images"]) == (3, 11)
     assert found["area"] == pytest.approx(every.mean() / 100)
     assert found["area_sd"] == pytest.approx(every.std() / 100)
@@ -106,9 +104,7 @@ def test_the_summary_is_over_images_and_its_error_over_batches():
 
 
 def test_one_batch_has_no_error():
-    count = AreaCount(pixels=100)
-    count.add(torch.tensor([3, 4]), torch.zeros(2))
-    assert math.isnan(count.summary()["area_error"])
+    assert math.isnan(summarize_areas([(torch.tensor([3, 4]), torch.zeros(2))], pixels=100)["area_error"])
 
 
 @pytest.fixture

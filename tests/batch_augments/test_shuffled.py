@@ -8,8 +8,7 @@ from torch import Tensor
 
 from smix_mm import saliency_mix
 from smix_mm.analysis.replaced_area import count_replaced
-from smix_mm.batch_augments.saliency_mix import SaliencyMix
-from smix_mm.batch_augments.shuffled import ShuffledSaliencyMix
+from smix_mm.batch_augments.saliency_mix import SaliencyMix, ShuffledSaliencyMix
 from smix_mm.utils.random_state import get_random_state, set_random_state
 
 OPTIONS = dict(mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7])

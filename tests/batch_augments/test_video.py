@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from smix_mm.mixing import saliency_mix_video
 from smix_mm.mixing.plan import own_generator
-from smix_mm.mixing.video import saliency_mix_video
 
 SAMPLES, FRAMES, HEIGHT, WIDTH = 6, 5, 24, 31
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
@@ -48,17 +48,14 @@ def normalize(uint8_images: Tensor) -> Tensor:
     return (uint8_images.float() - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
-@pytest.mark.parametrize("frames", ["middle", "mean"])
-def test_it_mixes_normalized_clips_of_2d_recognisers_as_the_function_does(frames):
+def test_it_mixes_normalized_clips_of_2d_recognisers_as_the_function_does():
     torch.manual_seed(5)
-    augment, samples = blending(frames=frames), [Sample(torch.tensor([number])) for number in range(SAMPLES)]
+    augment, samples = blending(), [Sample(torch.tensor([number])) for number in range(SAMPLES)]
     images = normalize(clips())
     before = images.clone()
     mixed, same = augment(images, samples)
     torch.manual_seed(5)
-    expected = saliency_mix_video(
-        images, torch.eye(SAMPLES), uint8_images=clips(), frames=frames, generator=own_generator()
-    )
+    expected = saliency_mix_video(images, torch.eye(SAMPLES), uint8_images=clips(), generator=own_generator())
     assert torch.equal(mixed, expected[0]) and torch.equal(images, before)
     assert same is samples and torch.equal(torch.stack([sample.gt_label for sample in samples]), expected[1])
     assert not torch.equal(augment(images, [Sample(torch.tensor([0]))] * SAMPLES)[0], mixed)
@@ -109,7 +106,6 @@ def test_a_wrong_batch_is_refused(images, labels, error, message):
     "options, message",
     [
         (dict(num_classes=0), "num_classes should be a positive integer, got 0"),
-        (dict(frames="last"), "frames should be one of .*got 'last'"),
         (dict(border="cut"), "border should be one of .*got 'cut'"),
         (dict(std=[1, 0, 1]), "three positive numbers"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smix_mm.benchmarks.gpu_parts import CIFAR_STEPS, IMAGENET_STEP
+from smix_mm.benchmarks.gpu_run import CIFAR_STEPS, IMAGENET_STEP
 
 
 def steps(configs, amp, first):
@@ -12,6 +12,9 @@ def steps(configs, amp, first):
             config=config,
             arm=arm,
             amp=amp,
+            **(dict(batch=256, height=224, width=224) if amp else dict(batch=128, height=32, width=32)),
+            device="cuda",
+            quartiles_ms=[first + 10 * number + place] * 2,
             # Without OpenCV's contrib build the released code's is not measured.
             median_ms=None if arm == "OfficialSaliencyMix" else first + 10 * number + place,
             to_cutmix=None if arm == "OfficialSaliencyMix" else 1 + (place - 1) / 8,
@@ -30,12 +33,18 @@ def made_up_record():
         tests.update(tests=dict(passed=63, failed=0, skipped=1), skips=[dict(test="t::one", why="no contrib build")])
         shapes = [("map", 256, 224, 1), ("peak", 256, 224, 2), ("peak", 128, 32, 3)]
         maps = [
-            dict(what=what, batch=batch, height=side, width=side, captured_ms=base + 0.1, called_ms=base + 0.2,
-                 torch_ms=base + 0.3, floor_ms=base + 0.4)
+            dict(what=what, batch=batch, height=side, width=side, device="cuda", captured_ms=base + 0.1,
+                 called_ms=base + 0.2, torch_ms=base + 0.3, floor_ms=base + 0.4)
             for what, batch, side, base in shapes
         ]  # fmt: skip
         fast = [
-            dict(config=f"configs/cifar10/fast/resnet18_{arm}_cifar10.py", median=1000.0 * number)
+            dict(
+                config=f"configs/cifar10/fast/resnet18_{arm}_cifar10.py",
+                device="cuda",
+                batch=128,
+                median=1000.0 * number,
+                quartiles=[1000.0 * number] * 2,
+            )
             for number, arm in enumerate(("baseline", "cutmix", "saliencymix", "saliencymix-captured"), 1)
         ]
         rows = {

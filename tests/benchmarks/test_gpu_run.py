@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.benchmarks import gpu_parts, gpu_run, machine
-from smix_mm.benchmarks.gpu_parts import PARTS, Part, benchmark
-from smix_mm.benchmarks.gpu_run import all_passed, run_parts
+from smix_mm.benchmarks import gpu_run, machine
+from smix_mm.benchmarks.gpu_run import PARTS, Part, all_passed, benchmark, run_parts
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/gpu_check.py"
@@ -42,7 +41,7 @@ def python(name: str, code: str, seconds: float = 60.0) -> Part:
 
 def suite(name: str, path: Path, *options: str) -> Part:
     """Tests that run on any machine: without the expression that chooses those for a GPU."""
-    arguments = [*gpu_parts.PYTEST, f"--rootdir={path.parent}", str(path), *options]
+    arguments = [*gpu_run.PYTEST, f"--rootdir={path.parent}", str(path), *options]
     place = arguments.index("gpu")
     del arguments[place - 1 : place + 1]
     return Part(name, "tests", tuple(arguments), 60.0)
@@ -165,7 +164,7 @@ def test_tests_that_need_a_gpu_are_skipped_only_by_their_marker():
 
 def test_every_part_has_a_limit_and_its_files_exist():
     assert len({part.name for part in PARTS}) == len(PARTS)
-    assert gpu_parts.TOTAL_SECONDS < 7 * 60 and all(0 < part.seconds < gpu_parts.TOTAL_SECONDS for part in PARTS)
+    assert gpu_run.TOTAL_SECONDS < 7 * 60 and all(0 < part.seconds < gpu_run.TOTAL_SECONDS for part in PARTS)
     for part in PARTS:
         assert any("{out}" in argument for argument in part.arguments)
         named = [argument for argument in part.arguments if re.match(r"(tests|tools|configs)/", argument)]
@@ -230,7 +229,7 @@ def test_it_prints_one_table_writes_the_file_of_the_card_and_exits_with_1_after_
     path = tmp_path / "test_suite.py"
     path.write_text(SUITE)
     only = () if fails else ("-k", "not wrong")
-    monkeypatch.setattr(gpu_parts, "PARTS", (suite("suite", path, *only), python("saliency", WRITES_ROWS)))
+    monkeypatch.setattr(gpu_run, "PARTS", (suite("suite", path, *only), python("speed", WRITES_ROWS)))
     monkeypatch.setattr(machine, "describe_gpu_machine", with_a_gpu)
     options = ("--out", tmp_path / "out", "--results", tmp_path / "results")
     assert call(monkeypatch, *options) == int(fails)
@@ -242,12 +241,12 @@ def test_it_prints_one_table_writes_the_file_of_the_card_and_exits_with_1_after_
     assert printed.count("| --- | --- |") == 1
     record = json.loads((tmp_path / "results/gpu/nvidia-example-80gb.json").read_text())
     assert record["all_passed"] is not fails and record["machine"] == with_a_gpu()
-    assert record["parts"]["saliency"]["rows"] == [{"ms": 1.5}]
+    assert record["parts"]["speed"]["rows"] == [{"ms": 1.5}]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record["date"])
 
 
 def test_some_parts_alone_write_no_result(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(gpu_parts, "PARTS", (python("one", "raise SystemExit(1)"), python("two", WRITES_ROWS)))
+    monkeypatch.setattr(gpu_run, "PARTS", (python("one", "raise SystemExit(1)"), python("two", WRITES_ROWS)))
     monkeypatch.setattr(machine, "describe_gpu_machine", with_a_gpu)
     options = ("--out", tmp_path / "out", "--results", tmp_path / "results")
     assert call(monkeypatch, "--only", "two", *options) == 0

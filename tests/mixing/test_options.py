@@ -2,15 +2,16 @@
 
 import inspect
 import re
-from dataclasses import FrozenInstanceError, asdict, fields
+from dataclasses import FrozenInstanceError, fields
 from fractions import Fraction
+from functools import partial
 
 import pytest
 import torch
 
 from smix_mm import batch_augments, mixing, models, saliency, transforms
 from smix_mm.batch_augments import SaliencyMix
-from smix_mm.batch_augments.shuffled import ShuffledSaliencyMix
+from smix_mm.batch_augments.saliency_mix import ShuffledSaliencyMix
 from smix_mm.batch_augments.video import VideoSaliencyMix
 from smix_mm.mixing import MixOptions, saliency_mix, saliency_mix_video
 from smix_mm.mixing.functional import apply_mix
@@ -20,10 +21,11 @@ from smix_mm.saliency.normalization import Unnormalize
 from smix_mm.utils.tensors import check_images
 
 
-@pytest.mark.parametrize("function", [saliency_mix, saliency_mix_video, SaliencyMix])
-def test_every_function_has_the_options_with_the_same_defaults(function):
-    parameters = inspect.signature(function).parameters
-    assert {name: parameters[name].default for name in asdict(MixOptions())} == asdict(MixOptions())
+def test_an_unknown_option_is_refused_by_name():
+    images, scores = torch.rand(2, 3, 8, 8), torch.eye(2)
+    for call in (partial(saliency_mix, images, scores), partial(saliency_mix_video, images[None], scores), SaliencyMix):
+        with pytest.raises(TypeError, match="'scource'"):
+            call(scource="salient")
 
 
 def test_options_are_checked_and_frozen_and_alpha_becomes_a_float():

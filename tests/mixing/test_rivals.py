@@ -9,8 +9,7 @@ from torch import Tensor
 
 import smix_mm
 from smix_mm import guided_mixup, recursive_mix, resize_mix
-from smix_mm.mixing.guided import farthest_cycle
-from smix_mm.mixing.recursive import draw_region
+from smix_mm.mixing.rivals import draw_region, farthest_cycle
 from smix_mm.saliency import FrequencyTunedSaliency, SpectralResidualSaliency
 
 SIZES = [(7, 11), (12, 5), (9, 9)]

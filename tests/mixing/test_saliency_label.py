@@ -108,7 +108,7 @@ def test_the_transform_and_the_video_function_have_the_option():
     still = saliency_mix(images, torch.eye(8), label="saliency", generator=generator())
     assert torch.equal(clip[0][:, 0], still[0]) and torch.equal(clip[1], still[1])
     clips = images.view(4, 2, 3, 18, 25)
-    mixed, scores = saliency_mix_video(clips, torch.eye(4), label="saliency", frames="mean", generator=generator())
+    mixed, scores = saliency_mix_video(clips, torch.eye(4), label="saliency", generator=generator())
     assert mixed.shape == clips.shape and torch.allclose(scores.sum(1), torch.ones(4))
 
 

@@ -247,11 +247,11 @@ def test_the_random_source_is_spread_over_the_whole_image():
         (dict(images=torch.zeros(4, 3, 2, 8)), "H and W at least 3"),
         (
             dict(images=torch.zeros(4, 2, 8, 8)),
-            r"images should have 3 channels \(RGB\) or 1 \(grey\) .* got 2; or give it its RGB images as uint8_images",
+            r"images should have 3 channels \(RGB\) or 1 \(grey\) .* got 2; or give it .* as uint8_images",
         ),
         (
             dict(images=torch.full((4, 3, 8, 8), 1.5)),
-            "floats from 0 to 1, .*; give it the RGB images .* as uint8_images",
+            "floats from 0 to 1, .*; give it its RGB images .* as uint8_images",
         ),
         (dict(images=torch.full((4, 3, 8, 8), float("nan"))), "images should be uint8, or floats from 0 to 1"),
         (

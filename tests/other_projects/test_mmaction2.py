@@ -55,7 +55,7 @@ def test_the_preprocessor_mixes_as_the_function_does(models, layout, shape):
             mean=MEAN,
             std=STD,
             format_shape=layout,
-            blending=dict(type="VideoSaliencyMix", num_classes=CLASSES, frames="mean", saliency=saliency),
+            blending=dict(type="VideoSaliencyMix", num_classes=CLASSES, saliency=saliency),
         )
     )
     plain = preprocessor(batch(shape), training=False)["inputs"]
@@ -68,8 +68,7 @@ def test_the_preprocessor_mixes_as_the_function_does(models, layout, shape):
     expected, scores = smix_mm.saliency_mix_video(
         plain,
         torch.eye(CLASSES),
-        images=clips,
-        frames="mean",
+        uint8_images=clips,
         detector=SpectralResidualSaliency(),
         generator=smix_mm.mixing.plan.own_generator(),
     )

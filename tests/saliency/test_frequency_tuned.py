@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from smix_mm.saliency import FrequencyTunedSaliency, build_detector
-from smix_mm.saliency.frequency_tuned import cielab
+from smix_mm.saliency.frequency import cielab
 
 color = pytest.importorskip("skimage.color")
 ndimage = pytest.importorskip("scipy.ndimage")

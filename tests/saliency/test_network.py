@@ -114,12 +114,9 @@ def test_weights_under_state_dict_are_taken(images, tmp_path):
     )
 
 
-def test_one_of_several_outputs_is_chosen(images):
+def test_the_first_of_several_outputs_is_taken(images):
     first = NetworkSaliency(redness(outputs=2), **OPTIONS)(images)
     assert torch.equal(first, NetworkSaliency(redness(), **OPTIONS)(images))
-    second = NetworkSaliency(redness(outputs=2), output=1, **OPTIONS)(images)
-    assert second.shape == first.shape and not torch.equal(second, first)
-    assert torch.equal(second, NetworkSaliency(redness(outputs=2), output=-1, **OPTIONS)(images))
 
 
 def test_a_sigmoid_changes_the_map_but_no_peak(images):
@@ -216,27 +213,17 @@ def test_files_that_are_neither_models_nor_weights_are_refused(images, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("give", "options", "message"),
+    ("give", "message"),
     [
-        (lambda inputs: inputs, {}, r"output for 2 images should be a map, .* got shape \(2, 3, 224, 224\)"),
-        (lambda inputs: inputs[:1, :1], {}, r"output for 2 images .* got shape \(1, 1, 224, 224\)"),
-        (lambda inputs: inputs.mean((1, 2, 3)), {}, r"output for 2 images .* got shape \(2,\)"),
-        (lambda inputs: {"out": inputs}, {}, "output for 2 images should be a map, .* got dict"),
-        (
-            lambda inputs: inputs[:, :1],
-            {"output": 0},
-            r"output should be None for a network with one output, shape .*, got 0",
-        ),
-        (
-            lambda inputs: (inputs[:, :1],),
-            {"output": 1},
-            "output should be the index of one of the .* 1 outputs, got 1",
-        ),
+        (lambda inputs: inputs, r"output for 2 images should be a map, .* got shape \(2, 3, 224, 224\)"),
+        (lambda inputs: inputs[:1, :1], r"output for 2 images .* got shape \(1, 1, 224, 224\)"),
+        (lambda inputs: inputs.mean((1, 2, 3)), r"output for 2 images .* got shape \(2,\)"),
+        (lambda inputs: {"out": inputs}, "output for 2 images should be a map, .* got dict"),
     ],
 )
-def test_an_output_that_is_no_map_is_an_error(images, give, options, message):
+def test_an_output_that_is_no_map_is_an_error(images, give, message):
     with pytest.raises(ValueError, match=message):
-        NetworkSaliency(Gives(give), **options)(images)
+        NetworkSaliency(Gives(give))(images)
 
 
 @pytest.mark.parametrize(

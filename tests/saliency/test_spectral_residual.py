@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smix_mm.saliency import SpectralResidualSaliency, build_detector
-from smix_mm.saliency.spectral_residual import resize_to_side
+from smix_mm.saliency.frequency import resize_to_side
 
 cv2 = pytest.importorskip("cv2")
 

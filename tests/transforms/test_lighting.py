@@ -5,8 +5,7 @@ import pytest
 from mmpretrain.registry import TRANSFORMS
 
 import smix_mm  # noqa: F401  (registers)
-from smix_mm.transforms import PCALighting
-from smix_mm.transforms.lighting import EIGENVALUES, EIGENVECTORS
+from smix_mm.transforms import EIGENVALUES, EIGENVECTORS, PCALighting
 
 
 def image(height: int = 20, width: int = 30) -> np.ndarray:

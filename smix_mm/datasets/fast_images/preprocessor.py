@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...mixing.plan import own_generator
 from ...models.label_batch import BatchClsDataPreprocessor
-from ...transforms.lighting import EIGENVALUES, EIGENVECTORS
+from ...transforms import EIGENVALUES, EIGENVECTORS
 
 # Separates the draws from those of a batch augmentation with the same seed and rank.
 STREAM = 1

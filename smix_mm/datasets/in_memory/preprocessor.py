@@ -11,8 +11,7 @@ from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...batch_augments.saliency_mix import SaliencyMix
-from ...batch_augments.shuffled import ShuffledSaliencyMix
+from ...batch_augments.saliency_mix import SaliencyMix, ShuffledSaliencyMix
 from ...mixing.plan import own_generator
 from ...models.label_batch import LabelBatch
 from ...saliency import SaliencyDetector

@@ -1,24 +1,106 @@
-"""The fine-grained detector, which chooses the kernel that computes the map."""
+"""The fine-grained detector, and which compiled kernel computes its map on a device; each equals ``definition``.
+
+A kernel has two functions, ``saliency(images)`` and ``extreme(images, salient, pick)``, defined as for
+:class:`~smix_mm.saliency.SaliencyDetector`: the modules ``numba_kernel`` and ``triton_kernel``, and :data:`operators`.
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from importlib.util import find_spec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...utils.choices import check_option
-from ..base import SaliencyDetector, register
+from ..base import SaliencyDetector, map_extreme, register
 from ..normalization import NormalizedImages
-from . import operators
-from .backends import cpu_kernel, gpu_kernel, is_compiling
 from .definition import fine_grained_saliency
 
 BACKENDS = ("auto", "torch", "numba", "triton")
 
 HAS_TRITON = find_spec("triton") is not None
+
+
+@functools.cache
+def cpu_kernel() -> ModuleType | None:
+    """The CPU kernel; None, with one warning, if numba cannot be imported."""
+    try:
+        from . import numba_kernel as cpu
+    except ImportError as error:
+        logging.getLogger("smix_mm").warning(
+            "numba cannot be imported (%s): fine-grained saliency runs in plain torch, which is many times slower on "
+            "a CPU; `pip install numba` helps",
+            error,
+        )
+        return None
+    return cpu
+
+
+@functools.cache
+def gpu_kernel(device: torch.device) -> ModuleType | None:
+    """The Triton kernel; None, with one warning, if it does not run on ``device`` or its results differ."""
+    try:
+        from . import triton_kernel as gpu
+
+        gpu.check(device)
+    except Exception as error:  # Triton, a C compiler or the support of this GPU may be missing
+        logging.getLogger("smix_mm").warning(
+            "the Triton kernel cannot be used on %s (%s: %s): fine-grained saliency runs in plain torch, more slowly",
+            device,
+            type(error).__name__,
+            (str(error).strip() or "no reason given").splitlines()[0],
+        )
+        return None
+    return gpu
+
+
+def is_compiling() -> bool:
+    """Whether torch.compile, which cannot trace numba, is tracing; False in releases of torch without this check."""
+    check = getattr(getattr(torch, "compiler", None), "is_compiling", None)
+    return check is not None and check()
+
+
+def _saliency(images: Tensor) -> Tensor:
+    kernel = gpu_kernel(images.device)
+    return kernel.saliency(images) if kernel else fine_grained_saliency(images)
+
+
+def _extreme(images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
+    kernel = gpu_kernel(images.device)
+    if kernel:
+        return kernel.extreme(images, salient, pick)
+    return map_extreme(fine_grained_saliency(images), salient, pick)
+
+
+def _like_saliency(images: Tensor) -> Tensor:
+    return images.new_empty((images.shape[0], *images.shape[2:]), dtype=torch.float32)
+
+
+def _like_extreme(images: Tensor, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
+    count = images.shape[0]
+    return images.new_empty((count, 2), dtype=torch.int64), images.new_empty(count, dtype=torch.bool)
+
+
+operators = SimpleNamespace(saliency=_saliency, extreme=_extreme)
+"""The GPU kernel, or else the definition, as operators that ``torch.compile`` puts into its graph unchanged.
+
+Before torch 2.4, which introduced custom operators, these are plain functions, and compilation breaks the graph.
+"""
+if hasattr(torch.library, "custom_op"):
+    for _name, _like, _schema in (
+        ("saliency", _like_saliency, "(Tensor images) -> Tensor"),
+        ("extreme", _like_extreme, "(Tensor images, bool salient, Tensor? pick) -> (Tensor, Tensor)"),
+    ):
+        _operator = torch.library.custom_op(
+            f"smix_mm::fine_grained_{_name}", getattr(operators, _name), mutates_args=(), schema=_schema
+        )
+        _operator.register_fake(_like)
+        setattr(operators, _name, _operator)
 
 
 @register
@@ -68,29 +150,24 @@ class FineGrainedSaliency(SaliencyDetector):
 
     def reads_normalized(self, device: torch.device) -> bool:
         kernel = self._kernel(device)
-        return kernel is not None and kernel not in (operators, cpu_kernel())
+        return kernel is not None and kernel is not operators and kernel is not cpu_kernel()
 
-    def _kernel(self, device: torch.device) -> ModuleType | None:
+    def _kernel(self, device: torch.device) -> Any:
+        """What computes on ``device``, see the top of this module; None for the definition."""
         if self.backend == "numba":
             if device.type != "cpu":
                 raise ValueError(f"images should be on a CPU for backend='numba', got {device}; or use 'auto'")
-            kernel = cpu_kernel()
-            if kernel is None:
+            if cpu_kernel() is None:
                 raise ImportError("backend='numba' needs numba: `pip install numba`, or use 'auto'")
-            return kernel
+            return cpu_kernel()
         if self.backend == "triton":
             if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
                 raise ValueError(f"images should be on a GPU for backend='triton', got {device}; or use 'auto'")
             if not HAS_TRITON or not (is_compiling() or gpu_kernel(device)):
                 raise ImportError(f"backend='triton' needs a Triton that runs on {device}: install it, or use 'auto'")
-            return self._gpu_kernel(device)
-        if self.backend == "auto" and device.type == "cuda":
-            return self._gpu_kernel(device)
+        if self.backend == "triton" or (self.backend == "auto" and device.type == "cuda"):
+            # Calling an operator takes longer than the kernel itself, so it is used only where it is needed.
+            return operators if is_compiling() else gpu_kernel(device)
         if self.backend == "auto" and device.type == "cpu" and not is_compiling():
             return cpu_kernel()
         return None
-
-    @staticmethod
-    def _gpu_kernel(device: torch.device) -> ModuleType | None:
-        # Calling an operator takes longer than the kernel itself, so it is used only where it is needed.
-        return operators if is_compiling() else gpu_kernel(device)

@@ -122,15 +122,6 @@ def _integral_image(grey, integral, row):
 
 
 @inner
-def _window_widths(width):
-    widths = np.empty((len(HALF_WIDTHS), width), np.float32)
-    for scale, half in enumerate(HALF_WIDTHS):
-        for x in range(width):
-            widths[scale, x] = min(x + half + 1, width) - max(x - half + 1, 0)
-    return widths
-
-
-@inner
 def _centre_surround(grey, integral, widths, bright, dark):
     """Fill the two sums, int16; return the maximum of each."""
     height, width = grey.shape
@@ -175,12 +166,16 @@ def _mix(bright, dark, most_bright, most_dark, mixed):
 @inner
 def _scratch(height, width):
     """Memory for the intermediate results of an image, allocated once for all images of a thread."""
+    widths = np.empty((len(HALF_WIDTHS), width), np.float32)
+    for scale, half in enumerate(HALF_WIDTHS):
+        for x in range(width):
+            widths[scale, x] = min(x + half + 1, width) - max(x - half + 1, 0)
     return (
         np.empty((height, width), np.float32),
         np.empty((height, width), np.float32),
         np.empty((height + 1, width + 2 * MARGIN), np.float32),
         np.empty(width + 2, np.float32),
-        _window_widths(width),
+        widths,
         np.empty((height, width), np.int16),
         np.empty((height, width), np.int16),
         np.empty((height, width), np.uint8),

@@ -15,19 +15,14 @@ FIRST_PLACE = tl.constexpr(0x7FFFFFFF)
 
 
 @triton.jit
-def _goal(packed, place, inside, most, SALIENT: tl.constexpr):
-    """255 times the map, or its opposite, so that the extreme is the largest value; -1 outside the image."""
-    mixed = _mix(tl.load(packed + place, inside, 0), most)
-    return tl.where(inside, mixed if SALIENT else 255 - mixed, -1)
-
-
-@triton.jit
 def first_extreme_kernel(packed, most, keys, pixels, SALIENT: tl.constexpr, BLOCK: tl.constexpr):
     """Per image the largest key ``goal * 2**32 + 2**31 - 1 - place``, and the largest of ``255 - goal``."""
     image = tl.program_id(0).to(tl.int64)
     place = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = place < pixels
-    goal = _goal(packed + image * pixels, place, inside, most + 2 * image, SALIENT)
+    mixed = _mix(tl.load(packed + image * pixels + place, inside, 0), most + 2 * image)
+    # 255 times the map, or its opposite, so that the extreme is the largest value; -1 outside the image.
+    goal = tl.where(inside, mixed if SALIENT else 255 - mixed, -1)
     key = (goal.to(tl.int64) << 32) | (place ^ FIRST_PLACE).to(tl.int64)
     opposite = tl.where(inside, 255 - goal, -1).to(tl.int64)
     tl.atomic_max(keys + 2 * image, tl.max(tl.where(inside, key, -1)), sem="relaxed")
@@ -46,52 +41,6 @@ def first_point_kernel(keys, points, found, width):
 
 
 @triton.jit
-def drawn_extreme_kernel(
-    packed,
-    most,
-    shares,
-    points,
-    found,
-    pixels,
-    width,
-    SALIENT: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Per image one of its equal extremes, chosen by its share; one program goes over all pixels three times."""
-    image = tl.program_id(0).to(tl.int64)
-    packed += image * pixels
-    most += 2 * image
-    lanes = tl.arange(0, BLOCK)
-    best, least = tl.full([BLOCK], -1, tl.int32), tl.full([BLOCK], 256, tl.int32)
-    first = 0
-    while first < pixels:
-        goal = _goal(packed, first + lanes, first + lanes < pixels, most, SALIENT)
-        best = tl.maximum(best, goal)
-        least = tl.minimum(least, tl.where(goal < 0, 256, goal))
-        first += BLOCK
-    extreme = tl.max(best, 0)
-    ties = tl.zeros([BLOCK], tl.int32)
-    first = 0
-    while first < pixels:
-        ties += (_goal(packed, first + lanes, first + lanes < pixels, most, SALIENT) == extreme).to(tl.int32)
-        first += BLOCK
-    chosen = (tl.load(shares + image) * tl.sum(ties, 0).to(tl.float64)).to(tl.int32) + 1
-    index = tl.zeros([], tl.int32)
-    seen = tl.zeros([], tl.int32)
-    first = 0
-    while first < pixels:
-        goal = _goal(packed, first + lanes, first + lanes < pixels, most, SALIENT)
-        tie = (goal == extreme).to(tl.int32)
-        before = (seen + tl.cumsum(tie, 0) < chosen) & (goal >= 0)
-        index += tl.sum(before.to(tl.int32), 0)
-        seen += tl.sum(tie, 0)
-        first += BLOCK
-    tl.store(points + 2 * image, (index // width).to(tl.int64))
-    tl.store(points + 2 * image + 1, (index % width).to(tl.int64))
-    tl.store(found + image, (extreme > tl.min(least, 0)).to(tl.uint8))
-
-
-@triton.jit
 def _blur_tile(grey, up, down, left, right):
     """A blurred image, int32, in registers; ``up`` to ``right`` are the indices of each pixel's neighbours."""
     rows = tl.gather(grey, up, 0) + 2 * grey + tl.gather(grey, down, 0)
@@ -102,7 +51,6 @@ def _blur_tile(grey, up, down, left, right):
 def small_kernel(
     images,
     maps,
-    shares,
     points,
     found,
     height,
@@ -121,7 +69,6 @@ def small_kernel(
     NORMALIZED: tl.constexpr,
     MAP: tl.constexpr,
     SALIENT: tl.constexpr,
-    DRAWN: tl.constexpr,
     BLOCK_H: tl.constexpr,
     BLOCK_W: tl.constexpr,
 ):
@@ -165,13 +112,7 @@ def small_kernel(
     else:
         goal = tl.where(inside, mixed if SALIENT else 255 - mixed, -1)
         extreme = tl.max(tl.max(goal, 1), 0)
-        tie = goal == extreme
-        if DRAWN:
-            in_row = tl.sum(tie.to(tl.int32), 1)
-            rank = tl.cumsum(tie.to(tl.int32), 1) + (tl.cumsum(in_row, 0) - in_row)[:, None]
-            chosen = (tl.load(shares + image) * tl.sum(in_row, 0).to(tl.float64)).to(tl.int32) + 1
-            tie = tie & (rank == chosen)
-        index = tl.min(tl.min(tl.where(tie, place, height * width), 1), 0)
+        index = tl.min(tl.min(tl.where(goal == extreme, place, height * width), 1), 0)
         opposite = tl.max(tl.max(tl.where(inside, 255 - goal, -1), 1), 0)
         tl.store(points + 2 * image, (index // width).to(tl.int64))
         tl.store(points + 2 * image + 1, (index % width).to(tl.int64))

@@ -3,10 +3,8 @@
 An image of at most 64x64 pixels is one program, which reads it once and keeps the rest in registers. Larger
 images take five launches for one part of the batch: the grey image, from uint8 or directly from normalized
 floats; both blurs; the integral image; the differences from the six windows, with their maxima; and the
-map, written over the differences, or the extreme, found without a map. Nothing waits for the GPU.
-
-Memory per pixel: 2 bytes for the grey image before and after the blurs and 4 for the integral image, both for
-one part of the batch only, and 4 for both sums of differences, which the map overwrites.
+map, written over the differences, or the extreme, found without a map. Nothing waits for the GPU. Memory per pixel:
+6 bytes for one part of the batch, and 4 for both sums of differences, which the map overwrites.
 
 The programs have only been run in Triton's interpreter and compiled for sm_80 and sm_90, not measured on a GPU;
 there :func:`check` compares them with the definition before their first use.
@@ -77,7 +75,7 @@ def saliency(images: Images) -> Tensor:
         return maps
     with torch.cuda.device_of(maps):
         if max(height, width) <= SMALL:
-            _small(images, maps, None, None, None, MAP=True, SALIENT=True, DRAWN=False)
+            _small(images, maps, None, None, MAP=True, SALIENT=True)
             return maps
         for part, into in _parts(images, maps):
             packed = into.view(torch.int32)
@@ -88,32 +86,27 @@ def saliency(images: Images) -> Tensor:
 
 
 def extreme(images: Images, salient: bool, pick: Tensor | None) -> tuple[Tensor, Tensor]:
-    """:meth:`SaliencyDetector.extreme` of images on a GPU, uint8 or normalized, without maps in memory."""
+    """:meth:`SaliencyDetector.extreme` of images on a GPU, uint8 or normalized; without ``pick``, no maps in memory."""
     count, _, height, width = images.shape
     points = torch.empty((count, 2), dtype=torch.int64, device=images.device)
     found = torch.empty(count, dtype=torch.uint8, device=images.device)
     if count == 0:
         return points, found.view(torch.bool)
-    # From pageable memory such a copy is staged before the call returns, so `pick` may be freed.
-    shares = found if pick is None else pick.to(images.device, torch.float64, non_blocking=True).contiguous()
+    if pick is not None:
+        return map_extreme(saliency(images), salient, pick)
     pixels = height * width
     with torch.cuda.device_of(points):
         if max(height, width) <= SMALL:
-            _small(images, None, shares, points, found, MAP=False, SALIENT=salient, DRAWN=pick is not None)
+            _small(images, None, points, found, MAP=False, SALIENT=salient)
             return points, found.view(torch.bool)
-        for part, share, point, exists in _parts(images, shares, points, found):
+        for part, point, exists in _parts(images, points, found):
             packed = torch.empty((len(part), height, width), dtype=torch.int32, device=images.device)
             most = _centre_surround(part, packed)
-            if pick is None:
-                keys = torch.full((len(part), 2), -1, dtype=torch.int64, device=images.device)
-                extreme_programs.first_extreme_kernel[(len(part), triton.cdiv(pixels, 4096))](
-                    packed, most, keys, pixels, SALIENT=salient, BLOCK=4096, num_warps=8
-                )
-                extreme_programs.first_point_kernel[(len(part),)](keys, point, exists, width, num_warps=1)
-            else:
-                extreme_programs.drawn_extreme_kernel[(len(part),)](
-                    packed, most, share, point, exists, pixels, width, SALIENT=salient, BLOCK=8192, num_warps=16
-                )
+            keys = torch.full((len(part), 2), -1, dtype=torch.int64, device=images.device)
+            extreme_programs.first_extreme_kernel[(len(part), triton.cdiv(pixels, 4096))](
+                packed, most, keys, pixels, SALIENT=salient, BLOCK=4096, num_warps=8
+            )
+            extreme_programs.first_point_kernel[(len(part),)](keys, point, exists, width, num_warps=1)
     return points, found.view(torch.bool)
 
 

@@ -16,7 +16,7 @@ from smix_mm.mixing import paste, paste_kernel
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.saliency.fine_grained import triton_kernel as gpu
 from smix_mm.saliency.fine_grained import triton_map_programs as programs
-from smix_mm.saliency.fine_grained.backends import gpu_kernel
+from smix_mm.saliency.fine_grained.detector import gpu_kernel
 from smix_mm.saliency.normalization import NormalizedImages
 
 SHARES = (0.0, 0.37, 1 - 2**-53)

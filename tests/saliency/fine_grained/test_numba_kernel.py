@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from smix_mm.saliency import FineGrainedSaliency
-from smix_mm.saliency.fine_grained import backends as kernels
+from smix_mm.saliency.fine_grained import detector as kernels
 
 numba = pytest.importorskip("numba")
 

@@ -15,7 +15,7 @@ import torch
 
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.saliency.fine_grained import detector as fine_grained
-from smix_mm.saliency.fine_grained.backends import gpu_kernel
+from smix_mm.saliency.fine_grained.detector import gpu_kernel, operators
 
 triton = pytest.importorskip("triton")
 
@@ -41,10 +41,9 @@ PROGRAMS = {
     "map_kernel": ("*i32 *i32 i32", dict(BLOCK=2048)),
     "first_extreme_kernel": ("*i32 *i32 *i64 i32", dict(SALIENT=True, BLOCK=4096)),
     "first_point_kernel": ("*i64 *i64 *u8 i32", {}),
-    "drawn_extreme_kernel": ("*i32 *i32 *fp64 *i64 *u8 i32 i32", dict(SALIENT=True, BLOCK=8192)),
     "small_kernel": (
-        "*u8 *fp32 *fp64 *i64 *u8" + " i32" * 6 + NORMALIZATION,
-        dict(NORMALIZED=False, MAP=False, SALIENT=True, DRAWN=True, BLOCK_H=32, BLOCK_W=32),
+        "*u8 *fp32 *i64 *u8" + " i32" * 6 + NORMALIZATION,
+        dict(NORMALIZED=False, MAP=False, SALIENT=True, BLOCK_H=32, BLOCK_W=32),
     ),
     "paste_kernel": ("*bf16 *bf16 *i64 *i64 *i64" + " i32" * 5, dict(BLOCK=2048)),
 }
@@ -183,7 +182,7 @@ def test_compiles_to_divisions_that_round_and_no_fused_products_that_do(name, ca
         assert approximate
     else:
         assert not approximate and not fused
-    if name in ("map_kernel", "first_extreme_kernel", "drawn_extreme_kernel", "small_kernel"):
+    if name in ("map_kernel", "first_extreme_kernel", "small_kernel"):
         assert "div.rn.f32" in code
 
 
@@ -201,8 +200,6 @@ def test_the_error_without_triton_names_it(monkeypatch):
 
 
 def test_where_triton_does_not_run_the_definition_is_used_and_one_warning_logged(monkeypatch, caplog, made_up_images):
-    from smix_mm.saliency.fine_grained import operators
-
     # A GPU that Triton cannot compile for is stood in for by a CPU, for which it cannot compile either.
     monkeypatch.setattr(FineGrainedSaliency, "_kernel", lambda self, device: operators)
     images = torch.stack(list(made_up_images(9, 11).values()))

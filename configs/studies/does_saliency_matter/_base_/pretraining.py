@@ -7,7 +7,7 @@ custom_imports = dict(
         "smix_mm.datasets.in_memory.dataset",
         "smix_mm.datasets.in_memory.preprocessor",
         "smix_mm.engine.hooks",
-        "smix_mm.batch_augments.shuffled",
+        "smix_mm.batch_augments.saliency_mix",
     ]
 )
 train_cfg = dict(val_interval=10)

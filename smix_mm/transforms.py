@@ -1,4 +1,4 @@
-"""PCA lighting without integer overflow."""
+"""Transforms of single images, registered with mmpretrain: PCA lighting without integer overflow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
-from ..utils.choices import check_option
+from .utils.choices import check_option
+
+__all__ = ["PCALighting"]
 
 # Principal components of ImageNet's pixels in RGB, on the scale of 0 to 1 (Krizhevsky et al. 2012,
 # section 4.1), with the values of the ImageNet recipes for Torch.

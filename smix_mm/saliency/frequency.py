@@ -1,4 +1,4 @@
-"""Spectral-residual saliency (Hou & Zhang 2007) with torch.fft."""
+"""Spectral-residual saliency (Hou & Zhang 2007) and frequency-tuned saliency (Achanta et al. 2009) in plain torch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from torch import Tensor
 from .base import SaliencyDetector, register
 from .fine_grained.definition import grey_image
 
-SIDE = 64
-"""Height and width at which the spectrum is taken, pixels."""
-
-SIGMA = 8.0
-"""Standard deviation of the last blur, in pixels; its kernel is 5x5, so it is nearly a mean."""
+# Of SpectralResidualSaliency, in pixels: height and width at which the spectrum is taken, and standard deviation of the
+# last blur; its kernel is 5x5, so it is nearly a mean.
+SIDE, SIGMA = 64, 8.0
 
 # A smaller amplitude is a rounded zero, whose phase would be noise.
 NO_AMPLITUDE = 1e-6
+
+# One grey level in one pixel changes a distance of FrequencyTunedSaliency by about 0.03, rounding by 1e-5.
+NO_CONTRAST = 1e-3
 
 
 @register
@@ -79,3 +80,51 @@ def _filter(images: Tensor, taps: Tensor) -> Tensor:
     reach = len(taps) // 2
     padded = F.pad(images[:, None], (reach,) * 4, mode="reflect")
     return F.conv2d(padded, (kernel / kernel.sum())[None, None])[:, 0]
+
+
+@register
+class FrequencyTunedSaliency(SaliencyDetector):
+    """Frequency-tuned saliency: the distance of a pixel's colour from the image's mean colour.
+
+    The distance is Euclidean in CIELAB (sRGB, D65), between the image under a 5x5 binomial
+    blur, borders reflected, and the mean of the unblurred image. Each map is scaled so that
+    its minimum is 0 and its maximum 1; a flat image gives zeros.
+
+    Source: R. Achanta, S. Hemami, F. Estrada and S. Süsstrunk, *Frequency-tuned Salient Region
+    Detection*, CVPR 2009, equation 4.
+    """
+
+    def saliency(self, images: Tensor) -> Tensor:
+        lab = cielab(images)
+        mean = lab.mean((2, 3), keepdim=True)
+        # Not a convolution: on a GPU torch may round its factors to ten bits (TF32).
+        padded = F.pad(lab, (2, 2, 2, 2), mode="reflect")
+        blurred = _blur_across(_blur_across(padded).transpose(2, 3)).transpose(2, 3)
+        distance = (blurred - mean).square().sum(1).sqrt()
+        least, most = distance.amin((1, 2), keepdim=True), distance.amax((1, 2), keepdim=True)
+        contrast = most - least
+        scaled = (distance - least) / contrast.clamp(min=NO_CONTRAST)
+        return scaled.masked_fill(contrast < NO_CONTRAST, 0)
+
+
+def cielab(images: Tensor) -> Tensor:
+    """uint8 sRGB (N, 3, H, W) to float32 CIELAB, same shape; white point D65, 2 degrees."""
+    encoded = torch.arange(256, device=images.device) / 255
+    linear = torch.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
+    red, green, blue = linear.index_select(0, images.flatten().int()).view(images.shape).unbind(1)
+    x = _lightness((0.412453 * red + 0.357580 * green + 0.180423 * blue) / 0.95047)
+    y = _lightness(0.212671 * red + 0.715160 * green + 0.072169 * blue)
+    z = _lightness((0.019334 * red + 0.119193 * green + 0.950227 * blue) / 1.08883)
+    return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 1)
+
+
+def _lightness(share: Tensor) -> Tensor:
+    """The cube root of CIELAB, linear for the darkest colours."""
+    return torch.where(share > 0.008856, share.clamp(min=0.008856) ** (1 / 3), 7.787 * share + 16 / 116)
+
+
+def _blur_across(padded: Tensor) -> Tensor:
+    """Binomial blur of five pixels along the rows."""
+    far = padded[..., :-4] + padded[..., 4:]
+    near = padded[..., 1:-3] + padded[..., 3:-1]
+    return (far + 4 * near + 6 * padded[..., 2:-2]) / 16

@@ -1,5 +1,0 @@
-"""Transforms of single images, registered with mmpretrain."""
-
-from .lighting import PCALighting
-
-__all__ = ["PCALighting"]
