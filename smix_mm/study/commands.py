@@ -13,15 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ContextManager
 
-from ..utils.errors import DataError, StepError, UsageError
+from ..utils.errors import StepError, UsageError
 from ..utils.files import file_hash, write_json
 from ..utils.text import first_few
 from .config import Study, load_study
 from .lock import hold
-from .plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
-from .progress import View
-from .record import clear_temporaries, find_set_aside
-from .run import LOCK, LOG, SHEET, STUDY, Run
+from .plan import RunState, find_runs, plan_study, run_state, time_left
+from .run import LOCK, LOG, SHEET, STUDY, Run, clear_temporaries, find_set_aside
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -37,14 +35,12 @@ class Placement:
         gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Empty:
             one run at a time, on all devices.
         processes: number of processes that train one run together, on each node, if ``gpus`` is empty.
-        take_over: take over locks of other hosts whose processes are known to have ended.
         address: of a Ray cluster, see :func:`smix_mm.study.on_ray.run_on_ray`.
     """
 
     executor: str = "local"
     gpus: tuple[str, ...] = ()
     processes: int = 1
-    take_over: bool = False
     address: str | None = None
 
 
@@ -83,29 +79,14 @@ def run_study(
     _print_plan(study, states, max(len(placement.gpus), 1))
     if dry:
         return states
-    # Only executing runs needs torch.
-    from .cluster import submit_runs, wait_for_jobs
-    from .local import on_gpus, run_locally
-    from .on_ray import run_on_ray
-
-    with _lock(folder, work_dir, placement.take_over):
+    with lock_study(folder, work_dir):
         clear_study(folder)
-        worker = dataclasses.replace(_make_worker(study, folder, placement), deadline=deadline)
-        write_json(folder / STUDY, _study_json(study, runs, config))
+        worker = dataclasses.replace(make_worker(study, folder, placement), deadline=deadline)
+        write_json(folder / STUDY, describe_study(study, runs, config))
         if study.sheet is not None:
             _draw_sheet(study, folder)
             print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
-        view = View(study.name)
-        try:
-            if placement.executor == "local":
-                failures = run_locally(runs, on_gpus(worker, placement.gpus) or [worker], view)
-            elif placement.executor == "ray":
-                failures = run_on_ray(runs, worker, view, placement.address)
-            else:
-                jobs = submit_runs(runs, worker, view, None if placement.executor == "slurm" else "local")
-                failures = wait_for_jobs(jobs, runs, folder, view)
-        finally:
-            view.close()
+        failures = _execute(runs, worker, placement)
         states = [run_state(run, folder) for run in runs]
         if any(state.state == "finished" for state in states):
             report(work_dir)
@@ -122,12 +103,34 @@ def run_study(
 
 
 def _check_placement(study: Study, placement: Placement) -> None:
-    if placement.executor != "ray" and placement.address is not None:
+    ray = placement.executor == "ray"
+    if not ray and placement.address is not None:
         raise UsageError(f"--address is for --executor ray, got --executor {placement.executor}.")
-    if placement.executor == "ray" and placement.gpus:
+    if ray and placement.gpus:
         raise UsageError("--gpus is for other executors; for Ray set gpus in the study's cluster, the number of a run.")
-    if placement.executor == "ray" and int(study.cluster.get("nodes", 1)) > 1:
+    if ray and int(study.cluster.get("nodes", 1)) > 1:
         raise UsageError("nodes in the study's cluster should be 1 for --executor ray; a run on several needs Slurm.")
+    if len({len(gpus.split(",")) for gpus in placement.gpus}) > 1:
+        raise UsageError(f"gpus should be groups of one size, such as 0,1 2,3, got {' '.join(placement.gpus)}.")
+
+
+def _execute(runs: list[Run], worker: Worker, placement: Placement) -> dict[str, str]:
+    """Execute the runs where they are placed; the reasons of failed ones, by name."""
+    # Only executing runs needs torch.
+    from .cluster import submit_runs, wait_for_jobs
+    from .local import View, run_locally
+    from .on_ray import run_on_ray
+
+    log = partial(print, flush=True)
+    if placement.executor == "ray":
+        return run_on_ray(runs, worker, log, placement.address)
+    if placement.executor != "local":
+        jobs = submit_runs(runs, worker, log, None if placement.executor == "slurm" else "local")
+        return wait_for_jobs(jobs, runs, worker.folder, log)
+    on_gpus = [{**worker.environment, "CUDA_VISIBLE_DEVICES": gpus} for gpus in placement.gpus]
+    workers = [dataclasses.replace(worker, environment=variables) for variables in on_gpus]
+    with View(worker.study.name) as view:
+        return run_locally(runs, workers or [worker], view)
 
 
 def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
@@ -136,7 +139,7 @@ def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
     for kind in dict.fromkeys(state.run.kind for state in states):
         finished = [state.state == "finished" for state in states if state.run.kind == kind]
         print(f"  {kind}: {len(finished)}, of which {sum(finished)} finished")
-    print(f"  estimated time left: {describe_time(time_left(states, study.seconds, workers))}", flush=True)
+    print(f"  estimated time left: {time_left(states, study.seconds, workers)}", flush=True)
 
 
 def status(config: str | Path, work_dir: str | Path) -> list[RunState]:
@@ -158,16 +161,11 @@ def report(work_dir: str | Path, out: str | Path | None = None) -> None:
         out: folder to write to. Defaults to ``work_dir``.
 
     Raises:
-        UsageError: the folder does not contain a study with results.
+        DataError: the folder does not contain a study with results.
     """
     from .report import report_study
 
-    _study_folder(work_dir)
-    try:
-        text = report_study(work_dir, out, log=partial(print, file=sys.stderr, flush=True))
-    except DataError as error:
-        raise UsageError(str(error)) from error
-    print(text, flush=True)
+    print(report_study(work_dir, out, log=partial(print, file=sys.stderr, flush=True)), flush=True)
 
 
 def clean(work_dir: str | Path, stale: bool = False) -> int:
@@ -180,9 +178,9 @@ def clean(work_dir: str | Path, stale: bool = False) -> int:
     Returns:
         the number of bytes freed.
     """
-    folder = _study_folder(work_dir)
+    folder = study_folder(work_dir)
     freed = 0
-    with _lock(folder, work_dir):
+    with lock_study(folder, work_dir):
         for run in find_runs(folder):
             if run_state(run, folder, check_content=True).state == "finished":
                 freed += sum(_remove(folder / run.name / inner) for inner in ("train", "test"))
@@ -207,7 +205,8 @@ def _remove(folder: Path) -> int:
     return size
 
 
-def _study_folder(work_dir: str | Path) -> Path:
+def study_folder(work_dir: str | Path) -> Path:
+    """The absolute path of a study's folder; a UsageError if it is none."""
     folder = Path(work_dir).absolute()
     if not (folder / STUDY).is_file():
         raise UsageError(f"{work_dir} contains no {STUDY}. It should be the work dir of a study that was run.")
@@ -220,12 +219,12 @@ def clear_study(folder: Path) -> None:
         clear_temporaries(folder, f"{'' if '/' in stem else '.'}{stem}-*")
 
 
-def _lock(folder: Path, work_dir: str | Path, take_over: bool = False) -> ContextManager[None]:
-    busy = f"another process runs a study in {work_dir}"
-    return hold(folder / LOCK, busy, take_over=take_over, error=UsageError)
+def lock_study(folder: Path, work_dir: str | Path) -> ContextManager[None]:
+    """Hold the lock of a study's folder; a UsageError if another process does."""
+    return hold(folder / LOCK, f"another process runs a study in {work_dir}", error=UsageError)
 
 
-def _study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
+def describe_study(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
     """The content of ``study.json``; of an absolute config path only the name, since a report may be published."""
     return dict(
         name=study.name,
@@ -241,7 +240,7 @@ def _study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, 
     )
 
 
-def _make_worker(study: Study, folder: Path, placement: Placement) -> Worker:
+def make_worker(study: Study, folder: Path, placement: Placement = Placement()) -> Worker:
     """Prepare the study's data, and collect what every result depends on."""
     from .worker import Worker
 
@@ -253,12 +252,9 @@ def _make_worker(study: Study, folder: Path, placement: Placement) -> Worker:
         # Configs that this process reads need the variable too.
         environment[study.prepare["variable"]] = os.environ[study.prepare["variable"]] = str(data)
         common["the data"] = file_hash(data / "manifest.json")
-    sizes = {len(gpus.split(",")) for gpus in placement.gpus}
-    if len(sizes) > 1:
-        raise UsageError(f"gpus should be groups of one size, such as 0,1 2,3, got {' '.join(placement.gpus)}.")
     nodes = int(study.cluster.get("nodes", 1)) if placement.executor == "slurm" else 1
-    processes = sizes.pop() if sizes else placement.processes
-    return Worker(study, folder, environment, common, processes, nodes, take_over=placement.take_over)
+    processes = len(placement.gpus[0].split(",")) if placement.gpus else placement.processes
+    return Worker(study, folder, environment, common, processes, nodes)
 
 
 def _draw_sheet(study: Study, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Iterable, Mapping, Sequence
 
 from .config import Study
 from .lock import is_held
-from .record import damaged_outputs, read_marker
-from .run import FAILURE, MARKER, Run
+from .run import FAILURE, MARKER, Run, damaged_outputs, read_json, read_marker
 
 
 def plan_study(study: Study) -> list[Run]:
@@ -60,20 +58,19 @@ def run_state(run: Run, folder: Path, check_content: bool = False) -> RunState:
     if marker is not None and marker["outputs"]:
         damaged = damaged_outputs(folder / run.name, marker, check_content)
         if damaged:
-            return RunState(run, "damaged", lines=(f"{', '.join(damaged)} is missing or was changed",))
+            return RunState(run, "damaged", lines=(damaged,))
         return RunState(run, "finished", marker.get("seconds"))
     if is_held(run.lock(folder)):
         return RunState(run, "running")
     if run.needs is not None and run_state(run.needs, folder).state == "failed":
         return RunState(run, f"blocked by {run.needs.name}")
     with suppress(OSError, ValueError, KeyError, TypeError):
-        failure = json.loads((folder / run.name / FAILURE).read_text(encoding="utf-8"))
-        return RunState(run, "failed", lines=tuple(failure["lines"]))
+        return RunState(run, "failed", lines=tuple(read_json(folder / run.name / FAILURE)["lines"]))
     return RunState(run, "waiting" if marker is None else "interrupted")
 
 
-def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: int) -> float | None:
-    """Estimated seconds until all runs are finished, or None if the duration of some kind of run is unknown.
+def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: int) -> str:
+    """The estimated time until all runs are finished, in words, such as ``'2 h 05 min'``.
 
     ``known`` has the seconds of a run by its kind, for kinds without a finished run; ``workers`` work at a time.
     """
@@ -85,7 +82,12 @@ def time_left(states: Iterable[RunState], known: Mapping[str, float], workers: i
         if state.state != "finished":
             left.append(state.run.kind)
     seconds = {**known, **{kind: mean(values) for kind, values in timed.items()}}
-    return sum(seconds[kind] for kind in left) / max(workers, 1) if {*left} <= {*seconds} else None
+    if not {*left} <= {*seconds}:
+        return "unknown until one run of each kind is finished"
+    minutes = round(sum(seconds[kind] for kind in left) / max(workers, 1) / 60)
+    if minutes < 1:
+        return "under a minute"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
 def seconds_needed(run: Run, states: Sequence[RunState]) -> float:
@@ -93,21 +95,9 @@ def seconds_needed(run: Run, states: Sequence[RunState]) -> float:
 
     For a pretraining its fine-tunings count too, without which it is not exported.
     """
-    timed = [(state.run, state.seconds) for state in states if state.seconds is not None]
     total = 0.0
     for kind in [run.kind, *(state.run.kind for state in states if state.run.needs == run)]:
-        known = [(each.arm, seconds) for each, seconds in timed if each.kind == kind]
-        total += max(
-            [seconds for arm, seconds in known if arm == run.arm] or [seconds for _, seconds in known], default=0.0
-        )
+        known = [(state.run.arm, state.seconds or 0.0) for state in states if state.run.kind == kind and state.seconds]
+        mine = [seconds for arm, seconds in known if arm == run.arm]
+        total += max(mine or [seconds for _, seconds in known], default=0.0)
     return total
-
-
-def describe_time(seconds: float | None) -> str:
-    """Such as ``'2 h 05 min'``."""
-    if seconds is None:
-        return "unknown until one run of each kind is finished"
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return "under a minute"
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,10 +1,19 @@
-"""A run of a study, and the names of the files in its folder."""
+"""A run of a study: its name, the files in its folder, and its record, which shows whether it is finished or stale."""
 
 from __future__ import annotations
 
+import json
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Callable, Mapping
+
+from ..utils.errors import DataError
+from ..utils.files import file_hash, write_json
+from ..utils.imported_code import changed_code, read_imports
+from ..utils.text import first_few
 
 STUDY = "study.json"
 """In the study's folder: what is compared, and the names of all runs."""
@@ -28,6 +37,9 @@ STALE = ".stale-"
 SHEET = "mixed.png"
 PRETRAINING = "pretraining"
 _NAME = re.compile(r"([^/]+)/(?:given|seed(\d+))/(?:pretraining|([^/]+)/seed(\d+))")
+_TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")  # as atomic_path names them
+
+LineCallback = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -83,3 +95,102 @@ class Run:
             )
         arm, outer, detector, inner = found.groups()
         return Run(arm, None if outer is None else int(outer), detector, None if inner is None else int(inner))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; a DataError names a file that is missing or none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise DataError(f"{path} should be a JSON file: {error}.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} should contain a JSON object, got {type(content).__name__}.")
+    return content
+
+
+def read_marker(folder: Path) -> dict[str, Any] | None:
+    """The record: ``inputs``, ``outputs`` (empty until it is finished) and, if finished, ``code`` and ``seconds``."""
+    with suppress(DataError):
+        marker = read_json(folder / MARKER)
+        if all(isinstance(marker.get(key), dict) for key in ("inputs", "outputs")):
+            return marker
+    return None
+
+
+def damaged_outputs(folder: Path, marker: Mapping[str, Any], check_content: bool = True) -> str | None:
+    """A sentence on outputs that are missing or, if checked, whose content has changed since the run finished."""
+    damaged = [
+        name
+        for name, digest in marker["outputs"].items()
+        if not (folder / name).is_file() or (check_content and file_hash(folder / name) != digest)
+    ]
+    return f"{', '.join(damaged)} is missing or was changed" if damaged else None
+
+
+def why_stale(folder: Path, inputs: Mapping[str, str]) -> str | None:
+    """Why a run that was started before has to start again with inputs that have these hashes, or None."""
+    marker = read_marker(folder)
+    if marker is None:
+        kept = [path for path in folder.iterdir() if path.name not in (LOG, FAILURE)] if folder.is_dir() else []
+        return None if all(map(is_temporary, kept)) else f"its {MARKER} is missing or damaged"
+    changed = changed_inputs(marker, inputs)
+    files = changed_code(marker.get("code") or read_imports(folder / CODE))
+    if files:
+        changed.append(f"the package's {first_few(files, 3)}")
+    return f"of a change in: {', '.join(changed)}" if changed else damaged_outputs(folder, marker)
+
+
+def changed_inputs(marker: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
+    """Names of inputs whose hashes differ from those of the record."""
+    before = marker["inputs"]
+    return sorted(name for name in {*inputs, *before} if inputs.get(name) != before.get(name))
+
+
+def begin(folder: Path, name: str, inputs: Mapping[str, str], log: LineCallback) -> bool:
+    """Prepare the folder of a run, setting a stale one aside, with messages to ``log``; False if it is finished."""
+    marker, stale = read_marker(folder), why_stale(folder, inputs)
+    if stale is not None:
+        log(f"{name}: done again, because {stale}; its files are kept in {set_aside(folder, stale).name}")
+        marker = None
+    elif marker is not None and marker["outputs"]:
+        log(f"{name}: finished before")
+        return False
+    clear_temporaries(folder)
+    if marker is None:
+        write_json(folder / MARKER, dict(inputs=inputs, outputs={}))
+    return True
+
+
+def finish(folder: Path, inputs: Mapping[str, str], outputs: Mapping[str, str], seconds: float) -> None:
+    """Record that a run is finished."""
+    code = read_imports(folder / CODE)
+    write_json(folder / MARKER, dict(inputs=inputs, outputs=outputs, code=code, seconds=round(seconds, 1)))
+    (folder / CODE).unlink(missing_ok=True)
+    clear_temporaries(folder)
+
+
+def set_aside(folder: Path, reason: str) -> Path:
+    """Rename a folder to ``NAME.stale-DATE-NUMBER`` and record the reason in it; its new path."""
+    number = 1
+    while (target := folder.with_name(f"{folder.name}{STALE}{time.strftime('%Y-%m-%d')}-{number}")).exists():
+        number += 1
+    write_json(folder / MARKER, {**(read_marker(folder) or {}), "stale": reason})
+    folder.rename(target)
+    return target
+
+
+def find_set_aside(study: Path) -> dict[Path, str]:
+    """The folders that were set aside in a study, with the reasons."""
+    markers = {path.parent: read_json(path) for path in sorted(study.rglob(f"*{STALE}*/{MARKER}"))}
+    return {folder: str(marker["stale"]) for folder, marker in markers.items() if "stale" in marker}
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has a temporary name of :func:`~smix_mm.utils.files.atomic_path`."""
+    return _TEMPORARY.fullmatch(path.name) is not None and path.is_file()
+
+
+def clear_temporaries(folder: Path, pattern: str = "**/.*") -> None:
+    """Remove the temporary files that killed processes left; none may work in the folder."""
+    for path in filter(is_temporary, list(folder.glob(pattern))):
+        path.unlink(missing_ok=True)

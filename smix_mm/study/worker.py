@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import socket
@@ -19,14 +18,14 @@ from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
-from ..utils.files import content_hash, file_hash, write_json
+from ..utils.files import content_hash, file_hash, write_json, write_text
 from ..utils.imported_code import VARIABLE, record_imports
 from ..utils.training_log import log_entries
-from . import record
+from . import run as record
 from .config import RunConfig, Study
 from .lock import hold
-from .programs import LineCallback, run_program
-from .run import BACKBONE, CODE, CURVE, DETECTIONS, FAILURE, LOG, PROVENANCE, RESULT, Run
+from .programs import run_program
+from .run import BACKBONE, CODE, CURVE, DETECTIONS, FAILURE, LOG, PROVENANCE, RESULT, LineCallback, Run, read_json
 from .sources import documented_training, fetch_checkpoint
 
 _PACKAGES = ("torch", "torchvision", "numpy", "onedl-mmengine", "onedl-mmcv", "onedl-mmpretrain", "onedl-mmdetection",
@@ -45,7 +44,6 @@ class Worker:
         processes: number of processes that train one run together on each node; 1 needs no launcher.
         nodes: number of nodes of the Slurm job inside which it works.
         fork: fork the programs from a process that has imported OpenMMLab.
-        take_over: execute a run even if another process seems to, see :func:`smix_mm.study.lock.hold`.
         deadline: start no run that would end later, in seconds of ``time.monotonic``; for runs on this machine.
     """
 
@@ -56,7 +54,6 @@ class Worker:
     processes: int = 1
     nodes: int = 1
     fork: bool = False
-    take_over: bool = False
     deadline: float | None = None
 
     def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
@@ -71,8 +68,7 @@ class Worker:
         Raises:
             StepError: it failed, or another process executes it. The message is in ``failure.json`` and ``run.log``.
         """
-        path, busy = run.lock(self.folder), f"another process executes {run.name}"
-        with hold(path, busy, wait=wait, take_over=self.take_over):
+        with hold(run.lock(self.folder), f"another process executes {run.name}", wait=wait):
             folder = self.folder / run.name
             (folder / FAILURE).unlink(missing_ok=True)
             try:
@@ -91,7 +87,7 @@ class Worker:
         marker = record.read_marker(folder)
         if marker is None or not marker["outputs"] or (run.needs is not None and self._backbone_hash(run) is None):
             return False
-        return record.why_stale(folder, self._inputs(run)) is None
+        return record.why_stale(folder, self.inputs(run)) is None
 
     def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> bool:
         record_imports()
@@ -100,13 +96,12 @@ class Worker:
             needed = run.needs and run.needs.name
             reason = "is not finished" if self._backbone_hash(run) is None else f"was imported without {BACKBONE}"
             raise StepError(f"{run.name} has no backbone to start from, because {needed} {reason}.")
-        inputs, config = self._inputs(run), self._config(run)
+        inputs, config = self.inputs(run), self.config(run)
         if not record.begin(folder, run.name, inputs, log):
             return False
         started = time.time()
         if config is None:
-            documented = documented_training(self.study.arms[run.arm].checkpoint or "")
-            self._publish(self._given(run), folder, **documented)
+            self._publish(self._given(run), folder, **documented_training(self.study.arms[run.arm].checkpoint or ""))
             write_json(folder / RESULT, dict(arm=run.arm, pretraining_seed=None, metrics={}))
         else:
             if backbone is None:
@@ -121,12 +116,13 @@ class Worker:
         log(f"{run.name}: done in {seconds:.0f} s")
         return True
 
-    def _config(self, run: Run) -> RunConfig | None:
+    def config(self, run: Run) -> RunConfig | None:
+        """The config that a run trains with; None for an arm that is a checkpoint."""
         return self.study.arms[run.arm].pretraining if run.detector is None else self.study.detectors[run.detector]
 
-    def _inputs(self, run: Run, digest: str | None = None) -> dict[str, str]:
+    def inputs(self, run: Run, digest: str | None = None) -> dict[str, str]:
         """Hashes of what the result of a run depends on, by name; ``digest`` is its backbone's, if known."""
-        config = self._config(run)
+        config = self.config(run)
         values: dict[str, Any]
         if config is None:
             values = {"the checkpoint": file_hash(self._given(run))}
@@ -173,12 +169,11 @@ class Worker:
         test = folder / "test"
         metrics, detections = test / "metrics.json", test / DETECTIONS
         if not metrics.is_file():  # it is written last
-            evaluator = ["test_evaluator._delete_=True", "test_evaluator.type=DetectionMetric",
-                         f"test_evaluator.out={detections}"]  # fmt: skip
-            self._run(folder, "test", on_line, config.path, checkpoint, "--work-dir", test,
-                      "--metrics", metrics, "--cfg-options", *config.arguments(), *evaluator)  # fmt: skip
+            self._run(folder, "test", on_line, _config_file(folder, config), checkpoint, "--work-dir", test,
+                      "--metrics", metrics, "--cfg-options", "test_evaluator._delete_=True",
+                      "test_evaluator.type=DetectionMetric", f"test_evaluator.out={detections}")  # fmt: skip
         _link(detections, folder / DETECTIONS)
-        proof = json.loads((folder / "train" / PROOF).read_text(encoding="utf-8"))
+        proof = read_json(folder / "train" / PROOF)
         result = dict(
             arm=run.arm,
             detector=run.detector,
@@ -186,7 +181,7 @@ class Worker:
             finetuning_seed=run.finetuning_seed,
             backbone_hash=proof["backbone_hash"],
             load_proof=proof,
-            metrics=json.loads(metrics.read_text(encoding="utf-8")),
+            metrics=read_json(metrics),
             detections=file_hash(detections),
         )
         write_json(folder / RESULT, result)
@@ -196,8 +191,8 @@ class Worker:
         work_dir = folder / "train"
         checkpoint = work_dir / "checkpoint.pth"
         if not checkpoint.is_file():
-            self._run(folder, "train", on_line, config.path, "--work-dir", work_dir, "--resume",
-                      "--cfg-options", *config.arguments(), *options)  # fmt: skip
+            self._run(folder, "train", on_line, _config_file(folder, config), "--work-dir", work_dir, "--resume",
+                      "--cfg-options", *options)  # fmt: skip
             _link(Path((work_dir / "last_checkpoint").read_text(encoding="utf-8").strip()), checkpoint)
         return checkpoint
 
@@ -208,7 +203,7 @@ class Worker:
             words += ["--launcher", "pytorch"]
             launch += ["-m", "torch.distributed.run", f"--nproc-per-node={self.processes}"]
             if self.nodes == 1:
-                launch.append("--standalone")
+                launch += ["--standalone"]
             else:
                 job, head = os.environ["SLURM_JOB_ID"], os.environ.get("SLURMD_NODENAME", socket.gethostname())
                 launch[:0] = ["srun", f"--nodes={self.nodes}", f"--ntasks={self.nodes}", "--ntasks-per-node=1"]
@@ -236,6 +231,14 @@ class Worker:
         if config.cfg_options:
             content["cfg_options"] = dict(config.cfg_options)
         write_json(folder / PROVENANCE, content)
+
+
+def _config_file(folder: Path, config: RunConfig) -> Path:
+    """The file from which programs read a config; one with settings is written into the folder of its run."""
+    if not config.cfg_options:
+        return config.path
+    write_text(folder / "config.py", config.text)
+    return folder / "config.py"
 
 
 def _link(path: Path, link: Path) -> None:
