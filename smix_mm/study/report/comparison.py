@@ -131,16 +131,20 @@ def compare(results: Results, samples: int, log: Callable[[str], None]) -> Compa
             problems += found
         of_arm = {arm: [run for run in runs if run.arm == arm] for arm in results.arms}
         arms += [_arm(results, mine, resampled) for mine in of_arm.values() if mine]
-        pairs += [
-            _pair(results, detector, (first, of_arm[first]), (second, of_arm[second]), resampled)
-            for first, second in combinations(results.arms, 2)
-        ]
+        for first, second in combinations(results.arms, 2):
+            names = dict(detector=detector, first=first, second=second)
+            pairs.append(_pair(results, names, of_arm[first], of_arm[second], resampled))
     return Comparison(arms, _corrected(pairs), problems)
 
 
 def scale(metric: str) -> float:
     """Factor from a metric's units to percent; accuracies are in percent already."""
     return 1 if metric.startswith("accuracy/") else 100
+
+
+def metric_title(metric: str) -> str:
+    """Such as ``AP50, VOC 11-point``."""
+    return DEFINITIONS[metric].title if metric in DEFINITIONS else metric.rpartition("/")[2]
 
 
 def nest(runs: Iterable[Result], figures: Mapping[str, Any]) -> Nested:
@@ -194,36 +198,31 @@ def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, Resam
 
 def _pair(
     results: Results,
-    detector: str,
-    first: tuple[str, Sequence[Result]],
-    second: tuple[str, Sequence[Result]],
+    names: Mapping[str, str],
+    first: Sequence[Result],
+    second: Sequence[Result],
     resampled: Mapping[str, Resampled],
 ) -> PairSummary:
-    nested = subtract_nested(*(nested_figures(runs, results.metric) for _, runs in (second, first)))
+    nested = subtract_nested(*(nested_figures(runs, results.metric) for runs in (second, first)))
     found, means = _over_units(nested), unit_means(nested)
 
     def is_used(run: Result) -> bool:
         return any(run.finetuning_seed in nested.get(seed, {}) for seed in (run.pretraining_seed, None))
 
-    sides = [list(filter(is_used, runs)) for _, runs in (second, first)]
-    images = _over_images(
-        results.metric,
-        [*sides[0], *sides[1]],
-        resampled,
-        lambda figures: nested_mean(subtract_nested(*(nest(side, figures) for side in sides))),
-    )
+    def combine(figures: Mapping[str, np.ndarray]) -> np.ndarray:
+        return nested_mean(subtract_nested(*(nest(filter(is_used, runs), figures) for runs in (second, first))))
+
+    images = _over_images(results.metric, [*filter(is_used, (*second, *first))], resampled, combine)
     return PairSummary(
-        first=first[0],
-        second=second[0],
-        detector=detector,
+        **names,
         **found,
-        left_out=[run.name for run in (*first[1], *second[1]) if not is_used(run)],
-        given=detector != PRETRAINING and (None in nested or len(nested) == 1),
+        left_out=[run.name for run in (*first, *second) if not is_used(run)],
+        given=names["detector"] != PRETRAINING and (None in nested or len(nested) == 1),
         difference=float(np.mean(means)) if means else None,
         bootstrap=bootstrap_interval(unit_groups(nested)) if found["seeds"] else None,
         images=images if images is None else percentile_interval(images),
         p=t_test(means),
-        planned=frozenset((first[0], second[0])) in results.planned if results.planned else None,
+        planned=frozenset((names["first"], names["second"])) in results.planned if results.planned else None,
         corrected=None,
         family=0,
         needed=seeds_needed(found["deviation"], EFFECT) if found["seeds"] and found["deviation"] else None,

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ...evaluation import Detections, read_detections
 from ...evaluation.average_precision import DEFINITIONS, resample
 from ...utils.errors import DataError
 from ...utils.files import file_hash
-from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STALE, STUDY, Run
+from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STALE, STUDY, Run, read_json
 from ..statistics import draw_images
 
 # On another machine sums may differ in their last bits.
@@ -69,7 +69,13 @@ def read_results(folder: str | Path) -> Results:
         DataError: ``study.json`` is missing or damaged.
     """
     folder = Path(folder)
-    study = _read_study(folder)
+    if not (folder / STUDY).is_file():
+        raise DataError(f"{folder} contains no {STUDY}. It should be the work dir of a study that was run.")
+    study = read_json(folder / STUDY)
+    expected = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
+    wrong = [key for key, kind in expected.items() if not isinstance(study.get(key), kind)]
+    if wrong:
+        raise DataError(f"{folder / STUDY} has no valid {', '.join(wrong)}. Run the study again to write it.")
     detectors = tuple(study["detectors"]) or (PRETRAINING,)
     runs, problems = [], []
     missing = [name for name in study["runs"] if not (folder / name / RESULT).is_file()]
@@ -187,27 +193,12 @@ def _same_test_set(one: Detections, other: Detections) -> bool:
     )
 
 
-def _read_study(folder: Path) -> dict[str, Any]:
-    path = folder / STUDY
-    if not path.is_file():
-        raise DataError(f"{folder} contains no {STUDY}. It should be the work dir of a study that was run.")
-    try:
-        study = json.loads(path.read_text(encoding="utf-8"))
-        expected = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
-        wrong = [key for key, kind in expected.items() if not isinstance(study.get(key), kind)]
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{path} is not the JSON of a study ({error}). Run the study again to write it.") from error
-    if wrong:
-        raise DataError(f"{path} has no valid {', '.join(wrong)}. Run the study again to write it.")
-    return study
-
-
 def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
     """Commit, releases and machines in the runs' provenance files, each line once."""
     software: dict[str, None] = {}
     for path in [folder / run.name / PROVENANCE for run in runs]:
         if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             lines = [] if content["commit"] is None else [f"commit `{content['commit']}`"]
             lines.append(f"Python {content['python']}, {content['machine']}")
             lines.append(", ".join(f"{name} {release}" for name, release in content["packages"].items()))
