@@ -93,9 +93,9 @@ def _pairs(axes: Axes, comparison: Comparison, detector: str) -> None:
     for row, pair in enumerate(pairs):
         if pair.difference is not None:
             axes.plot(pair.difference, row, "o", color="tab:blue")
-    axes.axvline(0, color="black", linewidth=0.8)
     legend = "difference (points), 95 % intervals\nblue: t, over seeds; gray: over test images"
     _rows(axes, [f"{pair.second} − {pair.first}" for pair in pairs], pairs, ["tab:blue"] * len(pairs), legend)
+    axes.axvline(0, color="black", linewidth=0.8)
 
 
 def _classes(results: Results, comparison: Comparison) -> Figure | None:
