@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..new_config.config import BACKBONES, MIXES, new_config
+from ..new_config import BACKBONES, MIXES, new_config
 
 EXAMPLES = """examples:
   python tools/new_config.py --data my_images my_classifier.py

@@ -67,9 +67,7 @@ def run(options: argparse.Namespace) -> int | None:
     from ..study import commands
 
     if options.verb == "run":
-        placement = commands.Placement(
-            options.executor, tuple(options.gpus), options.processes, options.address
-        )
+        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes, options.address)
         commands.run_study(options.study, options.work_dir, placement, options.plan, options.minutes)
     elif options.verb == "plan":
         from ..experiments import Machine, plan_costs

@@ -71,7 +71,9 @@ class Measurements:
                     self._steps.setdefault(config, {})[entry["device"]] = entry["seconds"]
         measured = [(path, *row) for path in sorted((Path(results) / "pipeline").glob("*.json")) for row in _rows(path)]
         # The first measurement of a processor counts.
-        self._pipelines = [(processor, config, self._pipeline(config), speed) for _, processor, config, speed in measured]
+        self._pipelines = [
+            (processor, config, self._pipeline(config), speed) for _, processor, config, speed in measured
+        ]
 
     def cost(self, name: str, cfg: Config | None = None) -> Cost:
         """The cost of a training.

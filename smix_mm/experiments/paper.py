@@ -68,7 +68,8 @@ IMAGENET_ERRORS_WITHOUT_CONFIG = {
 }
 
 # Faster R-CNN ResNet-50, VOC2007 test mAP %, mean of 3 runs.
-VOC_MAP = {**{name.lower(): f"{figure:.2f}" for name, figure in SALIENCYMIX_PAPER.items()}, "official-saliencymix": NONE}
+VOC_MAP = {name.lower(): f"{figure:.2f}" for name, figure in SALIENCYMIX_PAPER.items()}
+VOC_MAP["official-saliencymix"] = NONE
 CUTMIX_VOC_MAP = {name.lower(): f"{figure:.1f}" for name, figure in CUTMIX_PAPER.items()}
 
 # ResNet-50, ImageNet top-1 accuracy % on images changed by FGSM. All but SaliencyMix's are the CutMix paper's, with a

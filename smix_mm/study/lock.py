@@ -69,13 +69,12 @@ def _acquire(path: Path, token: str) -> bool:
     if holder is not None and not (_is_abandoned(path, holder) and _remove(path, holder)):
         return False
     try:
-        file = open(path, "x", encoding="utf-8")
+        with open(path, "x", encoding="utf-8") as file:
+            json.dump(dict(token=token, host=_host(), pid=os.getpid(), started=_started(os.getpid())), file)
+            file.flush()
+            os.fsync(file.fileno())
     except FileExistsError:
         return False
-    with file:
-        json.dump(dict(token=token, host=_host(), pid=os.getpid(), started=_started(os.getpid())), file)
-        file.flush()
-        os.fsync(file.fileno())
     return True
 
 

@@ -65,7 +65,9 @@ def run_on_ray(runs: list[Run], worker: Worker, log: LineCallback, address: str 
         pending, failures = _submit(ray, runs, worker, log, resources), dict[str, str]()
 
         def have_ended() -> bool:
-            ended = ray.wait([*pending], num_returns=len(pending), timeout=_SECONDS_BETWEEN_CHECKS)[0] if pending else ()
+            ended = (
+                ray.wait([*pending], num_returns=len(pending), timeout=_SECONDS_BETWEEN_CHECKS)[0] if pending else ()
+            )
             for reference in ended:
                 run = pending.pop(reference)
                 try:

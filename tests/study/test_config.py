@@ -98,7 +98,15 @@ pretraining_seeds = [3, 4]
 
 OPTIONS = {
     "model.depth": 101,
-    "model": dict(lr=1e-5, name="deep", mean=[125.3, -1, "x"], size=(3,), empty=[], nested=[(1, 2), [True, None]], names=["two words", dict(a="1,2")]),
+    "model": dict(
+        lr=1e-5,
+        name="deep",
+        mean=[125.3, -1, "x"],
+        size=(3,),
+        empty=[],
+        nested=[(1, 2), [True, None]],
+        names=["two words", dict(a="1,2")],
+    ),
     "model.head._delete_": True,
     "model.head.type": "New",
     "many.1.a": 3.0,

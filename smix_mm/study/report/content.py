@@ -17,7 +17,7 @@ Summary = TypeVar("Summary", ArmSummary, PairSummary)
 
 # Mean average precision on the VOC 2007 test set of a Faster R-CNN with ResNet-50, by the augmentation of its ImageNet
 # pretraining: object detection tables of Uddin et al., SaliencyMix, ICLR 2021 (mean of 3 runs), and of Yun et al.,
-# CutMix, ICCV 2019 (arXiv 1905.04899; its own protocol, with lr 0.01 and 120,000 iterations). Neither gives a deviation.
+# CutMix, ICCV 2019 (with its own protocol: lr 0.01 and 120,000 iterations). Neither gives a deviation.
 SALIENCYMIX_PAPER = {"baseline": 76.71, "Cutout": 77.17, "Mixup": 77.98, "CutMix": 78.31, "SaliencyMix": 78.48}
 CUTMIX_PAPER = {"baseline": 75.6, "Cutout": 75.0, "Mixup": 73.9, "CutMix": 76.7}
 
@@ -234,9 +234,7 @@ def _details(results: Results, comparison: Comparison, detector: str) -> list[st
         blocks += ["### Every definition", _table({"arm": [arm.arm for arm in arms], **definitions})]
     classes = [class_figures(arm, results.metric) for arm in arms]
     if classes and classes[0]:
-        means = {
-            arm.arm: [_mean(arm, mine.get(label)) for label in classes[0]] for arm, mine in zip(arms, classes)
-        }
+        means = {arm.arm: [_mean(arm, mine.get(label)) for label in classes[0]] for arm, mine in zip(arms, classes)}
         blocks += ["### Every class", _table({"class": [*classes[0]], **means})]
     return blocks
 

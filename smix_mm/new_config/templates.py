@@ -1,63 +1,24 @@
-"""Short configs for a user's own images: a classifier for a folder of classes, a detector for VOC or COCO format."""
+"""The text of a new config."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
-from ..utils.errors import UsageError
-from ..utils.files import write_text
-from .layouts import Layout, find_layout
 
 # Feature channels of a ResNet's four stages, by depth.
 _CHANNELS = {18: (64, 128, 256, 512), 34: (64, 128, 256, 512), 50: (256, 512, 1024, 2048), 101: (256, 512, 1024, 2048)}
 BACKBONES = tuple(f"resnet{depth}" for depth in _CHANNELS)
-MIXES = ("saliencymix", "cutmix", "none")
+_MIXES = {
+    "saliencymix": 'dict(augments=dict(type="SaliencyMix", alpha=1.0, mean=mean, std=std), probs=0.5)',
+    "cutmix": 'dict(augments=dict(type="CutMix", alpha=1.0), probs=0.5)',
+    "none": "None",
+}
+MIXES = tuple(_MIXES)
 
-
-def new_config(
-    data: str | Path,
-    out: str | Path,
-    *,
-    backbone: str = "resnet50",
-    weights: str | None = None,
-    mix: str = "saliencymix",
-) -> Layout:
-    """Write a short, commented config that trains on the images of a folder.
-
-    Args:
-        data: one of: ``train/<class>/`` and ``val/<class>/`` (or ``test``); VOC format (``Annotations``,
-            ``JPEGImages``, ``ImageSets/Main``); COCO format (JSON files with train and val in their name or folder).
-        out: config to write, ``.py``.
-        backbone: one of ``BACKBONES``.
-        weights: published backbone to start from. Defaults to None: random weights.
-        mix: of the batches of a classifier, one of ``MIXES``.
-
-    Returns:
-        What was found in ``data``.
-
-    Raises:
-        UsageError: ``out`` exists or is no ``.py`` file, or an option is none of these or no file.
-        DataError: the folder has none of these layouts, no class, or no set to evaluate.
-    """
-    for name, value, expected in (("backbone", backbone, BACKBONES), ("mix", mix, MIXES)):
-        if value not in expected:
-            raise UsageError(f"{name} should be one of {', '.join(expected)}, got {value}.")
-    out = Path(out)
-    if out.suffix != ".py":
-        raise UsageError(f"the config should be a .py file, got {out}.")
-    if out.exists():
-        raise UsageError(f"{out} exists; choose another name.")
-    if weights is not None and "://" not in weights and not Path(weights).is_file():
-        raise UsageError(f"weights should be a file that publish_backbone wrote, got {weights}, which is none.")
-    root = Path(data).absolute()
-    layout = find_layout(root)
-    depth = int(backbone.removeprefix("resnet"))
-    make = _classifier if layout.kind == "classes" else _detector
-    write_text(out, make(root, layout, depth, weights, mix))
-    return layout
+Settings = Mapping[str, Any]
 
 
 def _code(value: Any) -> str:
@@ -69,7 +30,7 @@ def _code(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _arguments(settings: dict[str, Any]) -> str:
+def _arguments(settings: Settings) -> str:
     return ", ".join(f"{key}={_code(value)}" for key, value in settings.items())
 
 
@@ -77,16 +38,18 @@ def _start(weights: str | None) -> str:
     return f"init_cfg={_code(dict(type='Pretrained', checkpoint=weights)) if weights else None}"
 
 
-def _classifier(root: Path, layout: Layout, depth: int, weights: str | None, mix: str) -> str:
-    augments = {
-        "saliencymix": 'dict(augments=dict(type="SaliencyMix", alpha=1.0, mean=mean, std=std), probs=0.5)',
-        "cutmix": 'dict(augments=dict(type="CutMix", alpha=1.0), probs=0.5)',
-        "none": "None",
-    }[mix]
-    number = len(layout.classes)
+def classifier_text(
+    root: Path, classes: tuple[str, ...], train: Settings, test: Settings, depth: int, weights: str | None, mix: str
+) -> str:
+    """A config of a classifier."""
+    number = len(classes)
     topk = (1, 5) if number > 5 else (1,)
     return f'''"""ResNet-{depth} on {number} classes of {root.name}."""
-_base_ = ["mmpretrain::_base_/models/resnet{depth}.py", "mmpretrain::_base_/default_runtime.py"]
+_base_ = [
+    "mmpretrain::_base_/models/resnet{depth}.py",
+    "mmpretrain::_base_/schedules/imagenet_bs256_coslr.py",  # SGD, 100 epochs
+    "mmpretrain::_base_/default_runtime.py",
+]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
 
 data_root = {_code(str(root))}
@@ -102,7 +65,7 @@ data_preprocessor = dict(
     mean=mean,
     std=std,
     to_rgb=True,
-    batch_augments={augments},
+    batch_augments={_MIXES[mix]},
 )
 
 train_pipeline = [
@@ -121,54 +84,54 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=4,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict({_arguments(layout.train)}, data_root=data_root, pipeline=train_pipeline),
+    dataset=dict({_arguments(train)}, data_root=data_root, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=32,
     num_workers=4,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict({_arguments(layout.test)}, data_root=data_root, pipeline=test_pipeline),
+    dataset=dict({_arguments(test)}, data_root=data_root, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type="Accuracy", topk={topk})
 test_evaluator = val_evaluator
 
-# The learning rate is for batches of 32; scale it with the batch (--auto-scale-lr).
-max_epochs = 100
-optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.0125, momentum=0.9, weight_decay=1e-4, nesterov=True))
-param_scheduler = dict(type="CosineAnnealingLR", T_max=max_epochs, by_epoch=True)
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()
+# The learning rate is for batches of 32; scale it with the batch (--auto-scale-lr). For another number of epochs:
+# train_cfg = dict(max_epochs=N) and param_scheduler = dict(T_max=N, end=N).
+optim_wrapper = dict(optimizer=dict(lr=0.0125, nesterov=True))
 auto_scale_lr = dict(base_batch_size=32)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best="auto"))
 randomness = dict(seed=0)
 '''
 
 
-def _detector(root: Path, layout: Layout, depth: int, weights: str | None, mix: str) -> str:
+def detector_text(
+    root: Path, classes: tuple[str, ...], train: Settings, test: Settings, depth: int, weights: str | None
+) -> str:
+    """A config of a detector."""
     proof = 'dict(type="LoadProofHook"), ' if weights else ""
-    comment = "" if weights else "\n    # From random weights. To start from a published backbone, name its file here."
     trainable = (
         ""
         if weights
         else "\n        # Nothing is frozen, because nothing is pretrained."
         '\n        frozen_stages=-1,\n        norm_cfg=dict(type="BN", requires_grad=True),\n        norm_eval=False,'
     )
-    number = len(layout.classes)
-    checks = (
-        "every backbone tensor is compared with its file, and boxes are checked" if weights else "boxes are checked"
-    )
-    filters = "dict(filter_empty_gt=True, bbox_min_size=1)" if layout.kind == "voc" else "dict(filter_empty_gt=True)"
+    number = len(classes)
+    more = ", bbox_min_size=1" if train["type"] == "VOCDataset" else ""
     return f'''"""Faster R-CNN with ResNet-{depth} and FPN on {number} classes of {root.name}."""
-_base_ = ["mmdet::_base_/models/faster-rcnn_r50_fpn.py", "mmdet::_base_/default_runtime.py"]
+_base_ = [
+    "mmdet::_base_/models/faster-rcnn_r50_fpn.py",
+    "mmdet::_base_/schedules/schedule_1x.py",  # SGD, 12 epochs
+    "mmdet::_base_/default_runtime.py",
+]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
 
 data_root = {_code(str(root))}
-classes = {_code(layout.classes)}
+classes = {_code(classes)}
 scale = (1333, 800)  # images are resized to fit, with their shape kept
 
-model = dict({comment}
+model = dict(
+    # init_cfg names the file of a published backbone, or is None for random weights.
     backbone=dict(
         depth={depth},
         {_start(weights)},{trainable}
@@ -198,10 +161,10 @@ train_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=True),
     batch_sampler=dict(type="AspectRatioBatchSampler"),
     dataset=dict(
-        {_arguments(layout.train)},
+        {_arguments(train)},
         data_root=data_root,
         metainfo=metainfo,
-        filter_cfg={filters},
+        filter_cfg=dict(filter_empty_gt=True{more}),
         pipeline=train_pipeline,
     ),
 )
@@ -210,7 +173,7 @@ val_dataloader = dict(
     num_workers=2,
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        {_arguments(layout.test)},
+        {_arguments(test)},
         data_root=data_root,
         metainfo=metainfo,
         test_mode=True,
@@ -222,18 +185,10 @@ val_evaluator = dict(type="DetectionMetric")  # AP by VOC's and by COCO's defini
 test_evaluator = val_evaluator
 
 # MMDetection's rate of 0.02 for 16 images, for the 2 images of one GPU; scale it with the batch (--auto-scale-lr).
-max_epochs = 12
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.0025, momentum=0.9, weight_decay=1e-4))
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=500),
-    dict(type="MultiStepLR", by_epoch=True, begin=0, end=max_epochs, milestones=[8, 11], gamma=0.1),
-]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs, val_interval=1)
-val_cfg = dict(type="ValLoop")
-test_cfg = dict(type="TestLoop")
-auto_scale_lr = dict(enable=False, base_batch_size=2)
+optim_wrapper = dict(optimizer=dict(lr=0.0025))
+auto_scale_lr = dict(base_batch_size=2)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best="coco/mAP"))
-# Before the first iteration: {checks}.
+# Before the first iteration, boxes are checked, and with a published backbone each of its tensors is compared.
 custom_hooks = [{proof}dict(type="BoxCheckHook")]
 randomness = dict(seed=0)
 '''
