@@ -67,8 +67,16 @@ def run(options: argparse.Namespace) -> int | None:
     from ..study import commands
 
     if options.verb == "run":
-        placement = commands.Placement(options.executor, tuple(options.gpus), options.processes, options.address)
-        commands.run_study(options.study, options.work_dir, placement, options.plan, options.minutes)
+        commands.run_study(
+            options.study,
+            options.work_dir,
+            executor=options.executor,
+            gpus=options.gpus,
+            processes=options.processes,
+            address=options.address,
+            minutes=options.minutes,
+            dry=options.plan,
+        )
     elif options.verb == "plan":
         from ..experiments import Machine, plan_costs
 

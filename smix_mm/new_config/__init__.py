@@ -16,7 +16,8 @@ from .templates import BACKBONES, MIXES, classifier_text, detector_text
 
 __all__ = ["Layout", "find_layout", "new_config"]
 
-_TRAIN, _TEST = ("train", "training", "trainval"), ("val", "valid", "validation", "test", "testing")
+_TRAIN = ("train", "training", "trainval")
+_TEST = ("val", "valid", "validation", "test", "testing")
 
 
 @dataclass(frozen=True)

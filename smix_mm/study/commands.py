@@ -8,10 +8,9 @@ import pkgutil
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ContextManager
+from typing import TYPE_CHECKING, Any, ContextManager, Sequence
 
 from ..utils.errors import StepError, UsageError
 from ..utils.files import file_hash, write_json
@@ -25,41 +24,31 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where the runs of a study are executed.
-
-    Attributes:
-        executor: ``'local'`` for this machine, ``'ray'`` for tasks of Ray, ``'slurm'`` for jobs, ``'local-jobs'``
-            for jobs that are processes on this machine.
-        gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Empty:
-            one run at a time, on all devices.
-        processes: number of processes that train one run together, on each node, if ``gpus`` is empty.
-        address: of a Ray cluster, see :func:`smix_mm.study.on_ray.run_on_ray`.
-    """
-
-    executor: str = "local"
-    gpus: tuple[str, ...] = ()
-    processes: int = 1
-    address: str | None = None
-
-
 def run_study(
     config: str | Path,
     work_dir: str | Path,
-    placement: Placement = Placement(),
-    dry: bool = False,
+    *,
+    executor: str = "local",
+    gpus: Sequence[str] = (),
+    processes: int = 1,
+    address: str | None = None,
     minutes: float | None = None,
+    dry: bool = False,
 ) -> list[RunState]:
     """Execute all runs that are not finished, and write the report.
 
     Args:
         config: the study's config.
         work_dir: folder of all results.
-        placement: where the runs are executed.
-        dry: only print the plan.
+        executor: ``'local'`` for this machine, ``'ray'`` for tasks of Ray, ``'slurm'`` for jobs, ``'local-jobs'``
+            for jobs that are processes on this machine.
+        gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Defaults to none:
+            one run at a time, on all devices.
+        processes: number of processes that train one run together, on each node, if there are no ``gpus``.
+        address: of a Ray cluster, see :func:`smix_mm.study.on_ray.run_on_ray`.
         minutes: start no run that, by those that are finished, would end later than this from now; the others wait
             for the next start. Of a kind without a finished run, one is started. Defaults to no limit.
+        dry: only print the plan.
 
     Returns:
         the state of every run.
@@ -69,24 +58,40 @@ def run_study(
         StepError: runs failed; raised after the other runs and the report are finished.
     """
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    if minutes is not None and (placement.executor != "local" or minutes <= 0):
-        raise UsageError(f"minutes should be above 0 and for --executor local, got {minutes}, {placement.executor}.")
+    if minutes is not None and (executor != "local" or minutes <= 0):
+        raise UsageError(f"minutes should be above 0 and for --executor local, got {minutes}, {executor}.")
     study = load_study(config)
-    _check_placement(study, placement)
+    _check_placement(study, executor, gpus, address)
     folder = Path(work_dir).absolute()
     runs = plan_study(study)
     states = [run_state(run, folder) for run in runs]
-    _print_plan(study, states, max(len(placement.gpus), 1))
+    _print_plan(study, states, max(len(gpus), 1))
     if dry:
         return states
+    # Only executing runs needs torch.
+    from .cluster import submit_runs, wait_for_jobs
+    from .local import View, run_locally
+    from .on_ray import run_on_ray
+
     with lock_study(folder, work_dir):
         clear_study(folder)
-        worker = dataclasses.replace(make_worker(study, folder, placement), deadline=deadline)
+        nodes = int(study.cluster.get("nodes", 1)) if executor == "slurm" else 1
+        worker = make_worker(study, folder, len(gpus[0].split(",")) if gpus else processes, nodes)
         write_json(folder / STUDY, describe_study(study, runs, config))
         if study.sheet is not None:
             _draw_sheet(study, folder)
             print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
-        failures = _execute(runs, worker, placement)
+        log = partial(print, flush=True)
+        if executor == "ray":
+            failures = run_on_ray(runs, worker, log, address)
+        elif executor == "local":
+            on_gpus = [{**worker.environment, "CUDA_VISIBLE_DEVICES": group} for group in gpus]
+            workers = [dataclasses.replace(worker, environment=variables) for variables in on_gpus]
+            with View(study.name) as view:
+                failures = run_locally(runs, workers or [worker], view, deadline)
+        else:
+            jobs = submit_runs(runs, worker, log, None if executor == "slurm" else "local")
+            failures = wait_for_jobs(jobs, runs, folder, log)
         states = [run_state(run, folder) for run in runs]
         if any(state.state == "finished" for state in states):
             report(work_dir)
@@ -102,35 +107,15 @@ def run_study(
     return states
 
 
-def _check_placement(study: Study, placement: Placement) -> None:
-    ray = placement.executor == "ray"
-    if not ray and placement.address is not None:
-        raise UsageError(f"--address is for --executor ray, got --executor {placement.executor}.")
-    if ray and placement.gpus:
+def _check_placement(study: Study, executor: str, gpus: Sequence[str], address: str | None) -> None:
+    if executor != "ray" and address is not None:
+        raise UsageError(f"--address is for --executor ray, got --executor {executor}.")
+    if executor == "ray" and gpus:
         raise UsageError("--gpus is for other executors; for Ray set gpus in the study's cluster, the number of a run.")
-    if ray and int(study.cluster.get("nodes", 1)) > 1:
+    if executor == "ray" and int(study.cluster.get("nodes", 1)) > 1:
         raise UsageError("nodes in the study's cluster should be 1 for --executor ray; a run on several needs Slurm.")
-    if len({len(gpus.split(",")) for gpus in placement.gpus}) > 1:
-        raise UsageError(f"gpus should be groups of one size, such as 0,1 2,3, got {' '.join(placement.gpus)}.")
-
-
-def _execute(runs: list[Run], worker: Worker, placement: Placement) -> dict[str, str]:
-    """Execute the runs where they are placed; the reasons of failed ones, by name."""
-    # Only executing runs needs torch.
-    from .cluster import submit_runs, wait_for_jobs
-    from .local import View, run_locally
-    from .on_ray import run_on_ray
-
-    log = partial(print, flush=True)
-    if placement.executor == "ray":
-        return run_on_ray(runs, worker, log, placement.address)
-    if placement.executor != "local":
-        jobs = submit_runs(runs, worker, log, None if placement.executor == "slurm" else "local")
-        return wait_for_jobs(jobs, runs, worker.folder, log)
-    on_gpus = [{**worker.environment, "CUDA_VISIBLE_DEVICES": gpus} for gpus in placement.gpus]
-    workers = [dataclasses.replace(worker, environment=variables) for variables in on_gpus]
-    with View(worker.study.name) as view:
-        return run_locally(runs, workers or [worker], view)
+    if len({len(group.split(",")) for group in gpus}) > 1:
+        raise UsageError(f"gpus should be groups of one size, such as 0,1 2,3, got {' '.join(gpus)}.")
 
 
 def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
@@ -240,7 +225,7 @@ def describe_study(study: Study, runs: list[Run], config: str | Path) -> dict[st
     )
 
 
-def make_worker(study: Study, folder: Path, placement: Placement = Placement()) -> Worker:
+def make_worker(study: Study, folder: Path, processes: int = 1, nodes: int = 1) -> Worker:
     """Prepare the study's data, and collect what every result depends on."""
     from .worker import Worker
 
@@ -252,8 +237,6 @@ def make_worker(study: Study, folder: Path, placement: Placement = Placement()) 
         # Configs that this process reads need the variable too.
         environment[study.prepare["variable"]] = os.environ[study.prepare["variable"]] = str(data)
         common["the data"] = file_hash(data / "manifest.json")
-    nodes = int(study.cluster.get("nodes", 1)) if placement.executor == "slurm" else 1
-    processes = len(placement.gpus[0].split(",")) if placement.gpus else placement.processes
     return Worker(study, folder, environment, common, processes, nodes)
 
 

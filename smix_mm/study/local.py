@@ -93,8 +93,10 @@ class View:
             self._live.update(table)
 
 
-def run_locally(runs: list[Run], workers: list[Worker], view: View) -> dict[str, str]:
+def run_locally(runs: list[Run], workers: list[Worker], view: View, deadline: float | None = None) -> dict[str, str]:
     """Execute runs; each worker executes one at a time, and a run waits for the one that it needs.
+
+    No run starts that would end later than ``deadline``, in seconds of ``time.monotonic``.
 
     Returns:
         the reasons of failed runs, by name; runs that need a failed one are failed too.
@@ -119,7 +121,7 @@ def run_locally(runs: list[Run], workers: list[Worker], view: View) -> dict[str,
                     failures[run.name] = f"blocked by {run.needs.name}"
                     waiting.remove(run)
                 elif free and run.needs not in unfinished:
-                    if _is_late(run, runs, free[0]):
+                    if deadline is not None and _is_late(run, runs, free[0], deadline):
                         view.log(f"no time is left for {run.name}; start the study again to go on from there")
                         waiting.clear()
                         break
@@ -144,9 +146,9 @@ def run_locally(runs: list[Run], workers: list[Worker], view: View) -> dict[str,
     return failures
 
 
-def _is_late(run: Run, runs: list[Run], worker: Worker) -> bool:
+def _is_late(run: Run, runs: list[Run], worker: Worker, deadline: float) -> bool:
     """Whether the time is too short for an unfinished run."""
-    if worker.deadline is None or worker.is_finished(run):
+    if worker.is_finished(run):
         return False
     needed = seconds_needed(run, [run_state(each, worker.folder) for each in runs])
-    return not 0 < worker.deadline - time.monotonic() >= needed
+    return not 0 < deadline - time.monotonic() >= needed

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Mapping
@@ -44,7 +44,6 @@ class Worker:
         processes: number of processes that train one run together on each node; 1 needs no launcher.
         nodes: number of nodes of the Slurm job inside which it works.
         fork: fork the programs from a process that has imported OpenMMLab.
-        deadline: start no run that would end later, in seconds of ``time.monotonic``; for runs on this machine.
     """
 
     study: Study
@@ -54,7 +53,6 @@ class Worker:
     processes: int = 1
     nodes: int = 1
     fork: bool = False
-    deadline: float | None = None
 
     def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
         """Execute a run unless it is finished; whether it was executed.
@@ -100,18 +98,21 @@ class Worker:
         if not record.begin(folder, run.name, inputs, log):
             return False
         started = time.time()
-        if config is None:
-            self._publish(self._given(run), folder, **documented_training(self.study.arms[run.arm].checkpoint or ""))
-            write_json(folder / RESULT, dict(arm=run.arm, pretraining_seed=None, metrics={}))
+        if backbone is None:
+            result = self._pretrain(run, folder, config, on_line)
         else:
-            if backbone is None:
-                self._pretrain(run, folder, config, on_line)
-            else:
-                self._finetune(run, folder, config, backbone, on_line)
-            write_json(folder / CURVE, learning_curve(folder / "train"))
-            self._write_provenance(folder, config, inputs, started)
-        outputs = (BACKBONE, RESULT) if backbone is None else (RESULT, DETECTIONS)
+            assert config is not None
+            result = self._finetune(run, folder, config, backbone, on_line)
+        write_json(folder / RESULT, result)
         seconds = time.time() - started
+        if config is not None:
+            write_json(folder / CURVE, learning_curve(folder / "train"))
+            times = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (started, started + seconds)]
+            provenance = dict(config=config.text, inputs=inputs, processes=self.processes * self.nodes)
+            provenance |= dict(started=times[0], ended=times[1], **describe_software())
+            provenance |= dict(cfg_options=dict(config.cfg_options)) if config.cfg_options else {}
+            write_json(folder / PROVENANCE, provenance)
+        outputs = (BACKBONE, RESULT) if backbone is None else (RESULT, DETECTIONS)
         record.finish(folder, inputs, {name: file_hash(folder / name) for name in outputs}, seconds)
         log(f"{run.name}: done in {seconds:.0f} s")
         return True
@@ -146,20 +147,25 @@ class Worker:
             return None if path is None else str(read_checkpoint(path)["meta"]["hash"])
         return (record.read_marker(path.parent) or {}).get("backbone")
 
-    def _publish(self, checkpoint: Path, folder: Path, **documented: Any) -> None:
+    def _pretrain(self, run: Run, folder: Path, config: RunConfig | None, on_line: LineCallback) -> dict[str, Any]:
+        """Train or fetch a backbone, and publish it; the content of the result."""
+        if config is None:
+            checkpoint, metrics = self._given(run), dict[str, float]()
+            documented = documented_training(self.study.arms[run.arm].checkpoint or "")
+        else:
+            checkpoint = self._train(folder, config, on_line, f"randomness.seed={run.pretraining_seed}")
+            documented, metrics = {}, last_metrics(folder / "train")
         publish_backbone(checkpoint, folder / BACKBONE, **documented)
         with open(folder / CODE, "a", encoding="utf-8") as file:  # this process publishes, not the training
             for name, digest in record_imports().items():
                 if name.startswith("transfer/"):
                     file.write(f"{digest}  {name}\n")
+        return dict(arm=run.arm, pretraining_seed=run.pretraining_seed, metrics=metrics)
 
-    def _pretrain(self, run: Run, folder: Path, config: RunConfig, on_line: LineCallback) -> None:
-        checkpoint = self._train(folder, config, on_line, f"randomness.seed={run.pretraining_seed}")
-        self._publish(checkpoint, folder)
-        metrics = last_metrics(folder / "train")
-        write_json(folder / RESULT, dict(arm=run.arm, pretraining_seed=run.pretraining_seed, metrics=metrics))
-
-    def _finetune(self, run: Run, folder: Path, config: RunConfig, backbone: Path, on_line: LineCallback) -> None:
+    def _finetune(
+        self, run: Run, folder: Path, config: RunConfig, backbone: Path, on_line: LineCallback
+    ) -> dict[str, Any]:
+        """Train and test a detector; the content of the result."""
         options = [f"randomness.seed={run.finetuning_seed}", f"model.backbone.init_cfg.checkpoint={backbone}"]
         # A C4 detector loads its last stage from the same file.
         shared_head = (config.read().model.get("roi_head") or {}).get("shared_head")
@@ -174,17 +180,8 @@ class Worker:
                       "test_evaluator.type=DetectionMetric", f"test_evaluator.out={detections}")  # fmt: skip
         _link(detections, folder / DETECTIONS)
         proof = read_json(folder / "train" / PROOF)
-        result = dict(
-            arm=run.arm,
-            detector=run.detector,
-            pretraining_seed=run.pretraining_seed,
-            finetuning_seed=run.finetuning_seed,
-            backbone_hash=proof["backbone_hash"],
-            load_proof=proof,
-            metrics=read_json(metrics),
-            detections=file_hash(detections),
-        )
-        write_json(folder / RESULT, result)
+        found = dict(backbone_hash=proof["backbone_hash"], load_proof=proof, metrics=read_json(metrics))
+        return {**asdict(run), **found, "detections": file_hash(detections)}
 
     def _train(self, folder: Path, config: RunConfig, on_line: LineCallback, *options: str) -> Path:
         """Train until it is finished; the last checkpoint, under one name for every config."""
@@ -219,19 +216,6 @@ class Worker:
             fork=self.fork,
         )
 
-    def _write_provenance(self, folder: Path, config: RunConfig, inputs: Mapping[str, str], started: float) -> None:
-        content = dict(
-            config=config.text,
-            inputs=inputs,
-            processes=self.processes * self.nodes,
-            started=_utc(started),
-            ended=_utc(time.time()),
-            **describe_software(),
-        )
-        if config.cfg_options:
-            content["cfg_options"] = dict(config.cfg_options)
-        write_json(folder / PROVENANCE, content)
-
 
 def _config_file(folder: Path, config: RunConfig) -> Path:
     """The file from which programs read a config; one with settings is written into the folder of its run."""
@@ -247,10 +231,6 @@ def _link(path: Path, link: Path) -> None:
     os.link(path, link)
 
 
-def _utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
 def describe_software() -> dict[str, Any]:
     """Git commit of this package (None without a repository), versions of packages, Python and the machine."""
     root = Path(__file__).resolve().parents[2]
@@ -264,12 +244,9 @@ def describe_software() -> dict[str, Any]:
 
 def last_metrics(folder: Path) -> dict[str, float]:
     """The newest evaluation in the logs of a training's folder, such as ``accuracy/top1``."""
-    newest: tuple[int, dict[str, float]] = (-1, {})
-    for entry in log_entries(folder):
-        figures = {name: value for name, value in entry.items() if "/" in name}
-        if figures and entry["step"] >= newest[0]:
-            newest = (entry["step"], figures)
-    return newest[1]
+    tests = [entry for entry in log_entries(folder) if any("/" in name for name in entry)]
+    last = sorted(tests, key=lambda entry: entry["step"])[-1:]
+    return {name: value for entry in last for name, value in entry.items() if "/" in name}
 
 
 def learning_curve(folder: Path) -> list[dict[str, float]]:

@@ -83,10 +83,10 @@ def test_no_run_starts_that_would_not_end_in_time_and_one_of_unknown_duration_do
             )
             return super().execute(run, log, on_line, wait)
 
-    one, lines = Timed(STUDY, tmp_path, {}, {}, deadline=time.monotonic() + 300), []
+    one, lines = Timed(STUDY, tmp_path, {}, {}), []
     object.__setattr__(one, "is_finished", lambda run: False)
     study = dataclasses.replace(STUDY, detectors={}, pretraining_seeds=(0, 1))
-    assert run_locally(plan_study(study), [one], View(write=lines.append)) == {}
+    assert run_locally(plan_study(study), [one], View(write=lines.append), time.monotonic() + 300) == {}
     assert [name for name, _ in one.done] == [run.name for run in plan_study(study)][:done]
     late = "no time is left for mix/seed0/pretraining; start the study again to go on from there"
     assert (late in lines) == (done == 1)

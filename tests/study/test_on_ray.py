@@ -116,14 +116,14 @@ def test_without_ray_or_its_cluster_there_is_one_sentence(monkeypatch):
 @pytest.mark.parametrize(
     "placement, cluster, message",
     [
-        (dict(executor="ray", gpus=("0",)), {}, "--gpus is for other executors; for Ray set gpus in the study's"),
-        (dict(executor="ray"), dict(nodes=2), "nodes in the study's cluster should be 1 for --executor ray"),
-        (dict(executor="slurm", address="auto"), {}, "--address is for --executor ray, got --executor slurm"),
+        (("ray", ["0"], None), {}, "--gpus is for other executors; for Ray set gpus in the study's"),
+        (("ray", [], None), dict(nodes=2), "nodes in the study's cluster should be 1 for --executor ray"),
+        (("slurm", [], "auto"), {}, "--address is for --executor ray, got --executor slurm"),
     ],
 )
 def test_settings_that_ray_does_not_have_are_errors(placement, cluster, message):
     with pytest.raises(UsageError, match=message):
-        commands._check_placement(Study("A study", {}, {}, cluster=cluster), commands.Placement(**placement))
+        commands._check_placement(Study("A study", {}, {}, cluster=cluster), *placement)
 
 
 # What follows runs real clusters: two nodes on this machine, and a study whose programs only pretend to train.
@@ -171,8 +171,8 @@ if __name__ == "__main__":
     on_ray.SECONDS_TO_APPEAR = 1.0
     commands.report = lambda work_dir: None
     study, work_dir, *address = sys.argv[1:]
-    placement = commands.Placement("ray" if address else "local", address=(address or [None])[0])
-    sys.exit(run_command(lambda: commands.run_study(study, work_dir, placement) and None))
+    options = dict(executor="ray", address=address[0]) if address else {}
+    sys.exit(run_command(lambda: commands.run_study(study, work_dir, **options) and None))
 """
 STUDY = """
 arms = dict(one="pretrain.py", two="pretrain.py")
