@@ -47,6 +47,7 @@ def classifier_text(
     return f'''"""ResNet-{depth} on {number} classes of {root.name}."""
 _base_ = [
     "mmpretrain::_base_/models/resnet{depth}.py",
+    "mmpretrain::_base_/datasets/imagenet_bs32.py",  # crops of 224, random for training
     "mmpretrain::_base_/schedules/imagenet_bs256_coslr.py",  # SGD, 100 epochs
     "mmpretrain::_base_/default_runtime.py",
 ]
@@ -64,33 +65,17 @@ data_preprocessor = dict(
     num_classes={number},
     mean=mean,
     std=std,
-    to_rgb=True,
     batch_augments={_MIXES[mix]},
 )
-
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="RandomResizedCrop", scale=224),
-    dict(type="RandomFlip", prob=0.5, direction="horizontal"),
-    dict(type="PackInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="ResizeEdge", scale=256, edge="short"),
-    dict(type="CenterCrop", crop_size=224),
-    dict(type="PackInputs"),
-]
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict({_arguments(train)}, data_root=data_root, pipeline=train_pipeline),
+    dataset=dict(
+        _delete_=True, {_arguments(train)}, data_root=data_root, pipeline={{{{_base_.train_pipeline}}}}
+    ),
 )
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict({_arguments(test)}, data_root=data_root, pipeline=test_pipeline),
+    dataset=dict(
+        _delete_=True, {_arguments(test)}, data_root=data_root, pipeline={{{{_base_.test_pipeline}}}}
+    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type="Accuracy", topk={topk})

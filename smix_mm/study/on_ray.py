@@ -105,7 +105,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         import ray
     except ImportError as error:
         raise PackageError("Ray is not installed; --executor ray needs it: pip install 'ray>=2.9'") from error
-    options = {} if address else dict(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES)
+    options: dict[str, Any] = {} if address else dict(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES)
     try:
         host, _, port = (address or "").rpartition(":")
         if port.isdecimal() and "/" not in host:

@@ -198,7 +198,7 @@ def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, Resam
 
 def _pair(
     results: Results,
-    names: Mapping[str, str],
+    names: Mapping[str, Any],
     first: Sequence[Result],
     second: Sequence[Result],
     resampled: Mapping[str, Resampled],

@@ -215,7 +215,7 @@ def _accuracy(results: Results, arm: str) -> str:
 
 def _details(results: Results, comparison: Comparison, detector: str) -> list[str]:
     arms, pairs = _of(comparison.arms, detector), _of(comparison.pairs, detector)
-    columns = {
+    columns: dict[str, Sequence[object]] = {
         "pair": [f"{pair.second} − {pair.first}" for pair in pairs],
         "difference": [signed(pair.difference) for pair in pairs],
         "sd": [number(pair.deviation) for pair in pairs],

@@ -88,7 +88,7 @@ def _format_block(block: str, folder: Path) -> str:
         heads, _, *rows = [line[2:-2].split(" | ") for line in lines]
         return _format_table(heads, rows)
     if block.startswith("!["):
-        return "\n".join(_format_image(*re.fullmatch(r"!\[(.*)\]\((.*)\)", line).groups(), folder) for line in lines)
+        return "\n".join(_format_image(*line[2:-1].split("]("), folder=folder) for line in lines)
     return f"<p>{_inline(block)}</p>"
 
 
@@ -106,7 +106,7 @@ def _format_table(heads: list[str], rows: list[list[str]]) -> str:
     )
 
 
-def _format_image(title: str, name: str, folder: Path) -> str:
+def _format_image(title: str, name: str, *, folder: Path) -> str:
     kind = "" if name == SHEET else ' class="chart" tabindex="0"'
     image = base64.b64encode((folder / name).read_bytes()).decode()
     return f'<figure{kind}><img src="data:image/png;base64,{image}" alt="{escape(title)}"></figure>'
