@@ -1,15 +1,10 @@
-"""What trainings cost on given GPUs and cores: hours, GPU-hours, disk, and which of the two is the limit.
-
-Every figure is computed from measurements: the training steps in ``gpu/`` of a folder of results, which ``make gpu``
-writes, and the data pipelines in ``pipeline/``, which ``tools/benchmark_data_pipeline.py --out`` writes. N GPUs or
-cores are taken to be N times as fast as one, so hours are a lower limit.
-"""
+"""What trainings cost on given GPUs and cores: hours, GPU-hours, disk, and which of the two is the limit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from mmengine.config import Config
 
@@ -28,7 +23,7 @@ IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_im
 
 @dataclass(frozen=True)
 class Machine:
-    """What trainings have together.
+    """What trainings have together; N GPUs or cores are taken to be N times as fast as one.
 
     Attributes:
         gpus: number of GPUs. Defaults to 1.
@@ -48,8 +43,7 @@ class Machine:
             raise UsageError(f"gpus and cores should be at least 1, got {self.gpus} and {self.cores}.")
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """Hours of one GPU by its name, and of one core by its processor; empty if not measured."""
 
     gpu_hours: Mapping[str, float]
@@ -58,6 +52,9 @@ class Cost:
 
 class Measurements:
     """The measured steps and data pipelines in a folder of results, which need not exist; ``root`` has ``configs/``.
+
+    The training steps are in its ``gpu/``, where ``make gpu`` writes them, and the data pipelines in ``pipeline/``,
+    where ``tools/benchmark_data_pipeline.py --out`` writes them.
 
     Raises:
         DataError: a file there is invalid.
@@ -69,11 +66,11 @@ class Measurements:
             for config, entry in step_times(record).items():
                 if card.lower() in entry["device"].lower():
                     self._steps.setdefault(config, {})[entry["device"]] = entry["seconds"]
-        measured = [(path, *row) for path in sorted((Path(results) / "pipeline").glob("*.json")) for row in _rows(path)]
-        # The first measurement of a processor counts.
-        self._pipelines = [
-            (processor, config, self._pipeline(config), speed) for _, processor, config, speed in measured
-        ]
+        self._pipelines = []
+        for processor, config, speed in _read_pipelines(Path(results) / "pipeline"):
+            is_here = (self._root / config).is_file()
+            pipeline = _pipeline(read_config(self._root / config)) if is_here else config
+            self._pipelines.append((processor, config, pipeline, speed))
 
     def cost(self, name: str, cfg: Config | None = None) -> Cost:
         """The cost of a training.
@@ -92,19 +89,11 @@ class Measurements:
             number, images = training_images(name, cfg)
         except DataError:  # the number of images is unknown
             return Cost({}, {})
-        key = _pipeline(cfg)
-        return Cost(
-            {card: number * seconds / 3600 for card, seconds in steps.items()},
-            {
-                processor: images / speed / 3600
-                for processor, config, measured, speed in reversed(self._pipelines)
-                if name == config or key == measured
-            },
-        )
-
-    def _pipeline(self, config: str) -> str:
-        path = self._root / config
-        return _pipeline(read_config(path)) if path.is_file() else config
+        core_hours, mine = dict[str, float](), _pipeline(cfg)
+        for processor, config, pipeline, speed in self._pipelines:
+            if name == config or mine == pipeline:
+                core_hours.setdefault(processor, images / speed / 3600)
+        return Cost({card: number * seconds / 3600 for card, seconds in steps.items()}, core_hours)
 
 
 def training_images(name: str, cfg: Config) -> tuple[int, int]:
@@ -214,17 +203,18 @@ def _pipeline(cfg: Config) -> str:
     return repr((dataset, loader.get("collate_fn"))) if dataset.get("pipeline") else ""
 
 
-def _rows(path: Path) -> list[tuple[str, str, float]]:
-    """Processor, config, and images a second and core of each data pipeline in a file."""
-    content = read_json(path)
-    try:
-        processor = str(content["machine"]["processor"])
-        rows = [(processor, str(row["config"]), float(row["images_per_second"])) for row in content["rows"]]
-    except (LookupError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} should have machine.processor, and rows with config and images_per_second, as "
-            f"tools/benchmark_data_pipeline.py --out writes them; got {type(error).__name__}: {error}."
-        ) from error
-    if any(not speed > 0 for *_, speed in rows):
-        raise DataError(f"{path} should have images_per_second above 0, got {rows}.")
-    return rows
+def _read_pipelines(folder: Path) -> Iterator[tuple[str, str, float]]:
+    """Processor, config, and images a second and core of each measured data pipeline."""
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path)
+        try:
+            processor = str(content["machine"]["processor"])
+            rows = [(str(row["config"]), float(row["images_per_second"])) for row in content["rows"]]
+        except (LookupError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path} should have machine.processor, and rows with config and images_per_second, as "
+                f"tools/benchmark_data_pipeline.py --out writes them; got {type(error).__name__}: {error}."
+            ) from error
+        if any(not speed > 0 for _, speed in rows):
+            raise DataError(f"{path} should have images_per_second above 0, got {rows}.")
+        yield from ((processor, config, speed) for config, speed in rows)

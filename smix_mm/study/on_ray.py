@@ -1,9 +1,4 @@
-"""Runs of a study as tasks of Ray, on one machine or on a cluster whose nodes share the study's folder.
-
-Ray decides where a run is executed, and executes it again when its process or its node is lost. What is finished is
-read from the study's folder alone, where each run holds its lock, so a lost node or a killed command costs only the
-runs that it executed; these continue from their checkpoints.
-"""
+"""Runs of a study as tasks of Ray, on one machine or on a cluster whose nodes share the study's folder."""
 
 from __future__ import annotations
 

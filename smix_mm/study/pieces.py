@@ -15,27 +15,12 @@ from ..utils.errors import UsageError
 from ..utils.files import atomic_path, file_hash, sync_folder, write_json
 from ..utils.imported_code import changed_code
 from ..utils.text import first_few
+from . import run as record
 from .commands import describe_study, lock_study, make_worker, report, study_folder
 from .config import load_study
 from .plan import find_runs, plan_study, run_state
 from .report.results import read_result
-from .run import (
-    BACKBONE,
-    CURVE,
-    DETECTIONS,
-    MARKER,
-    PROVENANCE,
-    RESULT,
-    SHEET,
-    STALE,
-    STUDY,
-    Run,
-    changed_inputs,
-    damaged_outputs,
-    read_json,
-    read_marker,
-    set_aside,
-)
+from .run import Run
 from .worker import Worker
 
 
@@ -50,15 +35,17 @@ def export_study(work_dir: str | Path, out: str | Path) -> None:
             result of a run. Nothing is written then.
     """
     folder, target = study_folder(work_dir), Path(out).absolute()
-    study = read_json(folder / STUDY)
+    study = record.read_json(folder / record.STUDY)
     runs, damaged, left = _complete(folder, [Run.parse(name) for name in study["runs"]])
-    if (target / STUDY).is_file():
+    if (target / record.STUDY).is_file():
         earlier = _check_same(study, target, folder)
-        lost = [name for name in earlier["runs"] if name not in study["runs"] and (target / name / MARKER).is_file()]
+        lost = [
+            name for name in earlier["runs"] if name not in study["runs"] and (target / name / record.MARKER).is_file()
+        ]
         if lost:
             raise UsageError(f"the study should name all runs in {out}, but it does not name {first_few(lost, 3)}.")
     added = _add(folder, target, {run: _portable(folder, run) for run in runs})
-    for name in (STUDY, SHEET):
+    for name in (record.STUDY, record.SHEET):
         _copy(folder / name, target / name)
     print("\n".join([*(f"left out: {reason}" for reason in (*damaged, *left)), f"export: {added} runs added to {out}"]))
     if runs:
@@ -89,7 +76,7 @@ def import_study(config: str | Path, piece: str | Path, work_dir: str | Path) ->
         if problems:
             raise UsageError("\n  ".join([f"{piece} cannot be imported, and nothing was:", *problems]))
         added = _add(source, folder, markers)
-        write_json(folder / STUDY, content)
+        write_json(folder / record.STUDY, content)
     left += [f"{others} runs that {config} does not name"] if others else []
     print("\n".join([*(f"left out: {one}" for one in left), f"import: {added} runs added to {work_dir}"]))
 
@@ -107,11 +94,11 @@ def verify_study(work_dir: str | Path) -> list[str]:
     runs = find_runs(folder)
     differences = [] if runs else [f"{work_dir} contains no runs"]
     for run in runs:
-        marker = read_marker(folder / run.name)
+        marker = record.read_marker(folder / run.name)
         if marker is None or not marker["outputs"]:
             differences.append(f"{run.name} is not finished")
             continue
-        damaged = damaged_outputs(folder / run.name, marker)
+        damaged = record.damaged_outputs(folder / run.name, marker)
         differences += [f"{run.name}/{damaged}"] if damaged else []
         try:
             differences += [f"{run.name}: {found}" for found in _differences(run, folder, marker)]
@@ -124,24 +111,24 @@ def _differences(run: Run, folder: Path, marker: Mapping[str, Any]) -> Iterator[
     """What differs between a result and its files."""
     from ..evaluation import recompute
 
-    result = read_json(folder / run.name / RESULT)
+    result = record.read_json(folder / run.name / record.RESULT)
     if run.needs is None:
-        if BACKBONE in marker["outputs"]:
-            content = read_checkpoint(folder / run.name / BACKBONE)
+        if record.BACKBONE in marker["outputs"]:
+            content = read_checkpoint(folder / run.name / record.BACKBONE)
             if state_dict_hash(content["state_dict"]) != content["meta"]["hash"]:
-                yield f"{BACKBONE} contains tensors with another hash than the file states"
+                yield f"{record.BACKBONE} contains tensors with another hash than the file states"
         return
-    detections = folder / run.name / DETECTIONS
+    detections = folder / run.name / record.DETECTIONS
     backbone_hash = _portable(folder, run.needs)["backbone"]
     if not result["backbone_hash"] == result["load_proof"]["backbone_hash"] == backbone_hash:
         yield f"it started from another backbone than that of {run.needs.name}"
     if result["detections"] != file_hash(detections):
-        yield f"{DETECTIONS} is not the file that {RESULT} was computed from"
+        yield f"{record.DETECTIONS} is not the file that {record.RESULT} was computed from"
     computed = recompute(detections)
     for metric, figure in result["metrics"].items():
         # Sums may differ in their last bit on another machine.
         if metric not in computed or not abs(figure - computed[metric]) <= 1e-9:
-            yield f"{metric} is {figure} in {RESULT}, but {computed.get(metric)} by the stored predictions"
+            yield f"{metric} is {figure} in {record.RESULT}, but {computed.get(metric)} by the stored predictions"
 
 
 def _complete(folder: Path, runs: Sequence[Run]) -> tuple[list[Run], list[str], list[str]]:
@@ -157,9 +144,9 @@ def _complete(folder: Path, runs: Sequence[Run]) -> tuple[list[Run], list[str], 
 
 def _portable(folder: Path, run: Run) -> dict[str, Any]:
     """The record of a finished run with the hash of its backbone in place of the file."""
-    marker = read_marker(folder / run.name) or dict(outputs={})
-    if run.needs is None and marker["outputs"].pop(BACKBONE, None):
-        marker["backbone"] = read_checkpoint(folder / run.name / BACKBONE)["meta"]["hash"]
+    marker = record.read_marker(folder / run.name) or dict(outputs={})
+    if run.needs is None and marker["outputs"].pop(record.BACKBONE, None):
+        marker["backbone"] = read_checkpoint(folder / run.name / record.BACKBONE)["meta"]["hash"]
     return marker
 
 
@@ -169,9 +156,9 @@ def _checked_marker(worker: Worker, source: Path, run: Run) -> dict[str, Any]:
     if run.needs is not None and _portable(source, run.needs).get("backbone") != result.backbone_hash:
         raise ValueError(f"it started from another backbone than that of {run.needs.name}")
     inputs = worker.inputs(run, result.backbone_hash)
-    changed = changed_inputs(marker, inputs)
+    changed = record.changed_inputs(marker, inputs)
     if config is not None:  # its hash depends on the folders of data, its content here does not
-        texts = [read_json(source / run.name / PROVENANCE)["config"], config.text]
+        texts = [record.read_json(source / run.name / record.PROVENANCE)["config"], config.text]
         changed = [name for name in changed if not name.endswith("'s config")]
         if len({ast.dump(ast.parse(_without_folders(text))) for text in texts}) > 1:
             changed.append("its config")
@@ -179,7 +166,9 @@ def _checked_marker(worker: Worker, source: Path, run: Run) -> dict[str, Any]:
         raise ValueError(f"the piece has another value of {', '.join(changed)}; use the study that it ran")
     files = changed_code(marker.get("code", {}))
     if files:
-        raise ValueError(f"the package's {first_few(files, 3)} changed since; use the commit named in {PROVENANCE}")
+        raise ValueError(
+            f"the package's {first_few(files, 3)} changed since; use the commit named in {record.PROVENANCE}"
+        )
     return {**marker, "inputs": inputs}
 
 
@@ -208,16 +197,16 @@ def _add(source: Path, target: Path, markers: Mapping[Run, Mapping[str, Any]]) -
     for run in new:
         one, folder = source / run.name, target / run.name
         if folder.exists():
-            set_aside(folder, "results of a finished run were added")
+            record.set_aside(folder, "results of a finished run were added")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}{STALE}", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}{record.STALE}", dir=folder.parent))
         try:
-            for name in (RESULT, CURVE, DETECTIONS):
+            for name in (record.RESULT, record.CURVE, record.DETECTIONS):
                 _copy(one / name, temporary / name)
-            if (one / PROVENANCE).is_file():
-                content = read_json(one / PROVENANCE)
-                write_json(temporary / PROVENANCE, {**content, "config": _without_folders(content["config"])})
-            write_json(temporary / MARKER, markers[run])
+            if (one / record.PROVENANCE).is_file():
+                content = record.read_json(one / record.PROVENANCE)
+                write_json(temporary / record.PROVENANCE, {**content, "config": _without_folders(content["config"])})
+            write_json(temporary / record.MARKER, markers[run])
             temporary.chmod(folder.parent.stat().st_mode & 0o777)
             os.rename(temporary, folder)
             sync_folder(folder.parent)
@@ -230,7 +219,7 @@ def _check_same(study: Mapping[str, Any], place: Path, folder: Path) -> dict[str
     """The ``study.json`` of a piece, which should be of the study and not in its work dir."""
     if place.resolve() == folder.resolve():
         raise UsageError(f"the piece should be another folder than the work dir, got {place}.")
-    other = read_json(place / STUDY)
+    other = record.read_json(place / record.STUDY)
     for key in ("name", "metric", "planned", "detectors"):
         if study.get(key) != other.get(key):
             raise UsageError(

@@ -19,6 +19,7 @@ from ..statistics import draw_images
 
 # On another machine sums may differ in their last bits.
 _TOLERANCE = 1e-9
+_TEST_SET = ("classes", "images", "true_boxes", "true_labels", "true_image_of", "difficult")
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def resample_runs(
         if first is None:
             first = run.name, detections
             weights = np.hstack([np.ones((count, 1), np.int32), draw_images(count, samples)])
-        elif not _same_test_set(detections, first[1]):
+        elif any(not np.array_equal(getattr(detections, name), getattr(first[1], name)) for name in _TEST_SET):
             problems.append(f"{run.name} was tested on other images or objects than {first[0]}")
             continue
         resampled = resample(detections, metric, weights)
@@ -183,14 +184,6 @@ def resample_runs(
             problems.append(f"{run.name}: its detector has no detections in the {count} test images, so its AP is 0")
         figures[run.name] = Resampled(resampled[1:], len(detections.boxes))
     return figures, problems
-
-
-def _same_test_set(one: Detections, other: Detections) -> bool:
-    """Whether images and objects are the same, in the same order."""
-    names = ("images", "true_boxes", "true_labels", "true_image_of", "difficult")
-    return one.classes == other.classes and all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in names
-    )
 
 
 def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
