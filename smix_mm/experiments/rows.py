@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Iterator
 
 from . import paper
 from .paper import BARS, NONE
@@ -88,10 +88,8 @@ class Experiment:
         return self.run or self.pretraining
 
 
-def _trained(table: str, row: str, figure: str, config: str | None, before: str = "", **more: Any) -> Experiment:
-    """A row whose command is the training of its config, if it has one."""
-    commands = () if config is None else (f"{before}python tools/train.py {config}",)
-    return Experiment(table, row, figure, config, commands, **more)
+def train(config: str) -> tuple[str, ...]:
+    return (f"python tools/train.py {config}",)
 
 
 def imagenet_config(net: str, augment: str) -> str:
@@ -103,12 +101,6 @@ def weights(config: str) -> str:
     return f"work_dirs/{config.rpartition('/')[2].removesuffix('.py')}/epoch_300.pth"
 
 
-def detection_figure(augment: str) -> str:
-    """The figures of both papers, which have other protocols."""
-    figure, other = paper.VOC_MAP[augment], paper.CUTMIX_VOC_MAP.get(augment)
-    return f"{figure} (CutMix paper {other})" if other else figure
-
-
 def cifar_rows() -> Iterator[Experiment]:
     for net, augments in paper.CIFAR_ERRORS.items():
         for augment, figures in augments.items():
@@ -116,51 +108,48 @@ def cifar_rows() -> Iterator[Experiment]:
                 variant = "" if column.endswith("+") else "-plain"
                 folder = "cifar100" if "100" in column else "cifar10"
                 config = f"configs/{folder}/{net}{variant}_{augment}_{folder}.py"
-                yield _trained(CIFAR, f"{NETS[net]}{AUGMENTS[augment]}, {column}", figure, config)
+                yield Experiment(CIFAR, f"{NETS[net]}{AUGMENTS[augment]}, {column}", figure, config, train(config))
     for name, columns in paper.CIFAR_ERRORS_WITHOUT_CONFIG.items():
         for column, figure in columns.items():
-            yield _trained(CIFAR, f"{NETS['wrn-28-10']} + {name}, {column}", figure, None)
+            yield Experiment(CIFAR, f"{NETS['wrn-28-10']} + {name}, {column}", figure, None)
 
 
 def imagenet_rows() -> Iterator[Experiment]:
     top = ("accuracy/top1", "accuracy/top5")
     for net, augments in paper.IMAGENET_ERRORS.items():
         for augment, figure in augments.items():
-            row, config = f"{NETS[net]}{AUGMENTS[augment]}", imagenet_config(net, augment)
-            yield _trained(IMAGENET, row, figure, config, metrics=top)
+            config = imagenet_config(net, augment)
+            yield Experiment(IMAGENET, f"{NETS[net]}{AUGMENTS[augment]}", figure, config, train(config), metrics=top)
     for name, figure in paper.IMAGENET_ERRORS_WITHOUT_CONFIG.items():
-        yield _trained(IMAGENET, f"ResNet-50 + {name}", figure, None, metrics=top)
+        yield Experiment(IMAGENET, f"ResNet-50 + {name}", figure, None, metrics=top)
 
 
-def variant_rows() -> Iterator[Experiment]:
-    """Saliency methods, schemes and rivals."""
+def saliency_rows() -> Iterator[Experiment]:
     for data, net, folder in (("CIFAR-10", "resnet18", "cifar10"), ("Tiny-ImageNet", "resnet50", "tiny_imagenet")):
         for choice, name in SALIENCY_METHODS.items():
             config = f"configs/{folder}/{net}_saliencymix{choice}_{folder.replace('_', '-')}.py"
             start = "SMIX_SALIENCY_NETWORK=network.pt2 " if choice == "-network" else ""
-            yield _trained(DETECTORS, f"{data}, {NETS[net]}, {name}", BARS, config, start)
+            commands = tuple(start + command for command in train(config))
+            yield Experiment(DETECTORS, f"{data}, {NETS[net]}, {name}", BARS, config, commands)
+
+
+def scheme_rows() -> Iterator[Experiment]:
     for choice, name in SCHEME_NAMES.items():
         config = f"configs/cifar10/resnet18_saliencymix{choice}_cifar10.py"
-        yield _trained(SCHEMES, f"CIFAR-10, ResNet-18, {name}", NONE if choice == "-random" else BARS, config)
+        yield Experiment(
+            SCHEMES, f"CIFAR-10, ResNet-18, {name}", NONE if choice == "-random" else BARS, config, train(config)
+        )
+
+
+def rival_rows() -> Iterator[Experiment]:
     sets = (("CIFAR-10", "resnet18", "cifar10", "cifar10"), ("CIFAR-100", "resnet18", "cifar100", "cifar100"))
     for data, net, folder, ending in (*sets, ("ImageNet", "resnet50", "imagenet", "in1k")):
         for augment, name in RIVAL_NAMES.items():
             config = f"configs/{folder}/{net}_{augment}_{ending}.py"
-            yield _trained(RIVALS, f"{data}, {NETS[net]} + {name}", NONE, config)
+            yield Experiment(RIVALS, f"{data}, {NETS[net]} + {name}", NONE, config, train(config))
 
 
 def detection_rows() -> Iterator[Experiment]:
-    commands: tuple[str, ...] = (
-        "python tools/prepare_data.py released-backbones --check",
-        f"python tools/study.py run {RELEASED_STUDY} --work-dir work_dirs/paper_detection",
-    )
-    for detector in ("c4", "fpn"):
-        for augment in paper.VOC_MAP:
-            if augment != "official-saliencymix":
-                row = f"Faster R-CNN ResNet-50 {detector}{AUGMENTS[augment]}"
-                figure = detection_figure(augment) if detector == "c4" else NONE
-                run = f"{augment} {detector}"
-                yield Experiment(RELEASED, row, figure, RELEASED_STUDY, commands, None, (VOC_METRIC,), "share", run)
     for augment in paper.VOC_MAP:
         start = imagenet_config("resnet50", augment)
         commands = (
@@ -172,17 +161,53 @@ def detection_rows() -> Iterator[Experiment]:
         yield Experiment(VOC, row, detection_figure(augment), VOC_CONFIG, commands, start, (VOC_METRIC,), "share")
 
 
-def other_rows() -> Iterator[Experiment]:
-    """Attacks and hours."""
+def detection_figure(augment: str) -> str:
+    """The figures of both papers, which have other protocols."""
+    figure, other = paper.VOC_MAP[augment], paper.CUTMIX_VOC_MAP.get(augment)
+    return f"{figure} (CutMix paper {other})" if other else figure
+
+
+def released_rows() -> Iterator[Experiment]:
+    commands = (
+        "python tools/prepare_data.py released-backbones --check",
+        f"python tools/study.py run {RELEASED_STUDY} --work-dir work_dirs/paper_detection",
+    )
+    for detector in ("c4", "fpn"):
+        for augment in paper.VOC_MAP:
+            if augment != "official-saliencymix":
+                row = f"Faster R-CNN ResNet-50 {detector}{AUGMENTS[augment]}"
+                figure = detection_figure(augment) if detector == "c4" else NONE
+                run = f"{augment} {detector}"
+                yield Experiment(RELEASED, row, figure, RELEASED_STUDY, commands, None, (VOC_METRIC,), "share", run)
+
+
+def attack_rows() -> Iterator[Experiment]:
     for augment, figure in paper.FGSM_ACCURACY.items():
         config = imagenet_config("resnet50", augment)
-        attack = f"{config} {weights(config)} --attack fgsm --eps 8/255 --out work_dirs/robustness_{augment}"
-        row, commands = f"ResNet-50{AUGMENTS[augment]}", (f"python tools/test_robustness.py {attack}",)
+        commands = (
+            f"python tools/test_robustness.py {config} {weights(config)} --attack fgsm --eps 8/255 "
+            f"--out work_dirs/robustness_{augment}",
+        )
+        row = f"ResNet-50{AUGMENTS[augment]}"
         yield Experiment(FGSM, row, figure, config, commands, config, ("fgsm 8/255",), "plain")
+
+
+def hours_rows() -> Iterator[Experiment]:
     for augment, figure in paper.TRAINING_HOURS.items():
-        trained = None if augment == "mixup" else f"configs/cifar10/resnet18_{augment}_cifar10.py"
-        yield _trained(HOURS, f"ResNet-18{AUGMENTS[augment]}", figure, trained, metrics=("hours",), kind="plain")
+        config = None if augment == "mixup" else f"configs/cifar10/resnet18_{augment}_cifar10.py"
+        row = f"ResNet-18{AUGMENTS[augment]}"
+        yield Experiment(HOURS, row, figure, config, train(config) if config else (), None, ("hours",), "plain")
 
 
-EXPERIMENTS = (*cifar_rows(), *imagenet_rows(), *variant_rows(), *detection_rows(), *other_rows())
+EXPERIMENTS = (
+    *cifar_rows(),
+    *imagenet_rows(),
+    *saliency_rows(),
+    *scheme_rows(),
+    *rival_rows(),
+    *released_rows(),
+    *detection_rows(),
+    *attack_rows(),
+    *hours_rows(),
+)
 """All rows, in the order of the paper's tables."""
