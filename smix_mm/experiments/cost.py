@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ..benchmarks.gpu_record import NOT_MEASURED, read_records, step_times
 from ..study.commands import folder_size
-from ..study.config import Study
+from ..study.config import RunConfig, Study
 from ..study.plan import RunState, plan_study, run_state
 from ..study.run import read_json
 from ..utils.config import read_config
@@ -85,6 +85,8 @@ class Measurements:
         if not steps and not self._pipelines:
             return Cost({}, {})
         cfg = read_config(self._root / name) if cfg is None else cfg
+        if not cfg.get("train_dataloader"):  # a study
+            return Cost({}, {})
         try:
             number, images = training_images(name, cfg)
         except DataError:  # the number of images is unknown
@@ -158,9 +160,9 @@ def plan_costs(
         groups.setdefault((run.arm if run.detector is None else "", run.kind), []).append(state)
     rows, costs, disks = [], list[Cost](), list[float | None]()
     for (arm, kind), states in groups.items():
-        config = study.arms[arm].pretraining if arm else study.detectors[kind]
+        config = study.arms[arm] if arm else study.detectors[kind]
         cost = Cost({}, {})
-        if config is not None and not config.cfg_options:
+        if isinstance(config, RunConfig) and not config.cfg_options:
             cost = measured.cost(f"configs/{str(config.path).rpartition('configs/')[2]}", config.read())
         left = sum(state.state != "finished" for state in states)
         sizes = [folder_size(folder / state.run.name) for state in states if folder and state.state == "finished"]

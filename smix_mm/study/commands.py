@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ContextManager, Sequence
 from ..utils.errors import StepError, UsageError
 from ..utils.files import file_hash, write_json
 from ..utils.text import first_few
-from .config import Study, load_study
+from .config import RunConfig, Study, load_study
 from .lock import hold
 from .plan import RunState, find_runs, plan_study, run_state, time_left
 from .run import LOCK, LOG, SHEET, STUDY, Run, clear_temporaries, find_set_aside
@@ -245,7 +245,7 @@ def _draw_sheet(study: Study, folder: Path) -> None:
     from ..datasets.training_batches import training_images
     from ..visualization import draw_mix_sheet
 
-    config = study.arms[str(study.sheet)].pretraining
-    assert config is not None
+    config = study.arms[str(study.sheet)]
+    assert isinstance(config, RunConfig)
     images, labels = training_images(config.path, cfg_options=config.cfg_options)
     draw_mix_sheet(images, labels, folder / SHEET, seed=study.pretraining_seeds[0])

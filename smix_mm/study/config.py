@@ -41,27 +41,13 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One source of a backbone: a pretraining or an existing checkpoint.
-
-    Attributes:
-        name: its name in the report.
-        pretraining: config of the pretraining, or None.
-        checkpoint: a file, ``torchvision://NAME`` or ``timm://NAME``, or None.
-    """
-
-    name: str
-    pretraining: RunConfig | None = None
-    checkpoint: str | None = None
-
-
-@dataclass(frozen=True)
 class Study:
     """What is compared.
 
     Attributes:
         name: title of the report. Defaults to the name of the config file.
-        arms: by name; the first is the reference.
+        arms: by name; the first is the reference. Each is the config of a pretraining, or a checkpoint: a file,
+            ``torchvision://NAME``, ``timm://NAME`` or ``released://ROW``.
         detectors: configs of detectors with their data sets, by name; each has a LoadProofHook. If empty,
             the pretrainings themselves are compared.
         pretraining_seeds: of the pretrainings; arms are paired by them. Defaults to ``(0,)``.
@@ -85,7 +71,7 @@ class Study:
     """
 
     name: str
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, RunConfig | str]
     detectors: Mapping[str, RunConfig]
     pretraining_seeds: tuple[int, ...] = (0,)
     finetuning_seeds: tuple[int, ...] = (0,)
@@ -183,9 +169,9 @@ def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
     return tuple((first, second) for first, second in pairs)
 
 
-def _arm(folder: Path, name: str, value: Any) -> Arm:
+def _arm(folder: Path, name: str, value: Any) -> RunConfig | str:
     if not isinstance(value, dict) or "config" in value:
-        return Arm(name, pretraining=_run_config(folder, f"arm {name}", value))
+        return _run_config(folder, f"arm {name}", value)
     checkpoint = value.get("checkpoint")
     if set(value) != {"checkpoint"} or not isinstance(checkpoint, str):
         raise UsageError(
@@ -193,7 +179,7 @@ def _arm(folder: Path, name: str, value: Any) -> Arm:
             "dict(checkpoint=...) with a file, 'torchvision://resnet50' or 'timm://resnet50.a1_in1k', "
             f"got {value!r}."
         )
-    return Arm(name, checkpoint=checkpoint if "://" in checkpoint else str(folder / checkpoint))
+    return checkpoint if "://" in checkpoint else str(folder / checkpoint)
 
 
 def _run_config(folder: Path, name: str, value: Any) -> RunConfig:
@@ -221,14 +207,15 @@ def _flatten(settings: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _check(study: Study) -> None:
-    if study.sheet is not None and (study.sheet not in study.arms or study.arms[study.sheet].pretraining is None):
+    if study.sheet is not None and not isinstance(study.arms.get(study.sheet), RunConfig):
         raise UsageError(f"sheet should be an arm with a pretraining, got {study.sheet!r}.")
-    if not study.detectors and any(arm.pretraining is None for arm in study.arms.values()):
+    checkpoints = [arm for arm in study.arms.values() if isinstance(arm, str)]
+    if not study.detectors and checkpoints:
         raise UsageError("it has arms without pretraining, so it needs detectors: detectors=dict(NAME=CONFIG).")
     _check_keys("the keys of cluster", study.cluster, set(CLUSTER_KEYS))
-    for arm in study.arms.values():
-        if arm.checkpoint and "://" not in arm.checkpoint and not Path(arm.checkpoint).is_file():
-            raise UsageError(f"{arm.checkpoint} does not exist. Paths are relative to the study's config.")
+    for checkpoint in checkpoints:
+        if "://" not in checkpoint and not Path(checkpoint).is_file():
+            raise UsageError(f"{checkpoint} does not exist. Paths are relative to the study's config.")
     for detector in study.detectors.values():
         if "LoadProofHook" not in [hook.get("type") for hook in detector.read().get("custom_hooks", ())]:
             raise UsageError(

@@ -17,12 +17,12 @@ def plan_study(study: Study) -> list[Run]:
     """All runs in their order: seeds before arms, so that a study that ends early has compared all arms."""
     runs = []
     for index, seed in enumerate(study.pretraining_seeds):
-        for arm in study.arms.values():
-            if arm.pretraining is None and index:
+        for arm, source in study.arms.items():
+            if isinstance(source, str) and index:
                 continue  # a checkpoint is exported once
-            outer = None if arm.pretraining is None else seed
-            runs.append(Run(arm.name, outer))
-            runs += [Run(arm.name, outer, name, inner) for name in study.detectors for inner in study.finetuning_seeds]
+            outer = None if isinstance(source, str) else seed
+            runs.append(Run(arm, outer))
+            runs += [Run(arm, outer, name, inner) for name in study.detectors for inner in study.finetuning_seeds]
     return runs
 
 

@@ -119,7 +119,8 @@ class Worker:
 
     def config(self, run: Run) -> RunConfig | None:
         """The config that a run trains with; None for an arm that is a checkpoint."""
-        return self.study.arms[run.arm].pretraining if run.detector is None else self.study.detectors[run.detector]
+        config = self.study.arms[run.arm] if run.detector is None else self.study.detectors[run.detector]
+        return config if isinstance(config, RunConfig) else None
 
     def inputs(self, run: Run, digest: str | None = None) -> dict[str, str]:
         """Hashes of what the result of a run depends on, by name; ``digest`` is its backbone's, if known."""
@@ -135,7 +136,7 @@ class Worker:
         return {name: content_hash(value) for name, value in {**self.common, **values}.items()}
 
     def _given(self, run: Run) -> Path:
-        return fetch_checkpoint(self.study.arms[run.arm].checkpoint or "", self.folder / "checkpoints")
+        return fetch_checkpoint(str(self.study.arms[run.arm]), self.folder / "checkpoints")
 
     def _backbone(self, run: Run) -> Path | None:
         return None if run.needs is None else self.folder / run.needs.name / BACKBONE
@@ -151,7 +152,7 @@ class Worker:
         """Train or fetch a backbone, and publish it; the content of the result."""
         if config is None:
             checkpoint, metrics = self._given(run), dict[str, float]()
-            documented = documented_training(self.study.arms[run.arm].checkpoint or "")
+            documented = documented_training(str(self.study.arms[run.arm]))
         else:
             checkpoint = self._train(folder, config, on_line, f"randomness.seed={run.pretraining_seed}")
             documented, metrics = {}, last_metrics(folder / "train")

@@ -10,7 +10,7 @@ import torch
 
 from smix_mm.study import cluster
 from smix_mm.study.cluster import exported_variables, submit_runs, wait_for_jobs
-from smix_mm.study.config import Arm, Study
+from smix_mm.study.config import Study
 from smix_mm.study.lock import hold
 from smix_mm.study.plan import plan_study, run_state
 from smix_mm.study.run import Run
@@ -29,7 +29,7 @@ def worker(tmp_path, monkeypatch) -> Worker:
     monkeypatch.setenv("SOME_API_KEY", SECRET)
     torch.save(resnet18().state_dict(), tmp_path / "sound.pth")
     (tmp_path / "none.pth").write_bytes(b"no checkpoint")
-    arms = {name: Arm(name, checkpoint=str(tmp_path / f"{name}.pth")) for name in ("sound", "none")}
+    arms = {name: str(tmp_path / f"{name}.pth") for name in ("sound", "none")}
     resources = dict(
         partition="gpu", minutes=90, cpus=4, gpus=2, memory_gb=16, setup=["module load cuda"], export=["MINE_*"]
     )

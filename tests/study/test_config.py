@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from smix_mm.study.commands import run_study
-from smix_mm.study.config import Arm, RunConfig, load_study
+from smix_mm.study.config import RunConfig, load_study
 from smix_mm.study.lock import hold
 from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import UsageError
@@ -89,9 +89,9 @@ pretraining_seeds = [3, 4]
 """
     study = load_study(write(tmp_path, WHOLE + arms))
     assert study.arms == {
-        "baseline": Arm("baseline", pretraining=RunConfig(DEMO / "pretrain_baseline.py")),
-        "mine": Arm("mine", checkpoint=str(tmp_path / "mine.pth")),
-        "theirs": Arm("theirs", checkpoint="torchvision://resnet50/IMAGENET1K_V1"),
+        "baseline": RunConfig(DEMO / "pretrain_baseline.py"),
+        "mine": str(tmp_path / "mine.pth"),
+        "theirs": "torchvision://resnet50/IMAGENET1K_V1",
     }
     assert (study.pretraining_seeds, study.finetuning_seeds) == ((3, 4), (0,))
 
@@ -122,7 +122,7 @@ def test_settings_are_merged_into_the_config_of_an_arm_and_of_a_detector(tmp_pat
     text += "arms = dict(a='bare.py', b=dict(config='bare.py', cfg_options=_options), c=dict(config='bare.py'))\n"
     text += f"detectors = dict(d='bare.py', e=dict(config='bare.py', cfg_options={OPTIONS}))\n"
     study = load_study(write(tmp_path, text))
-    plain, changed, same = (arm.pretraining for arm in study.arms.values())
+    plain, changed, same = study.arms.values()
     assert changed.path == tmp_path / "bare.py" and changed == study.detectors["e"]
     assert changed.read().model.to_dict() == dict(
         depth=101, width=64, lr=1e-5, name="deep", mean=[125.3, -1, "x"], size=(3,), empty=[],

@@ -5,10 +5,11 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from smix_mm.study.config import Arm, Study
+from smix_mm.study.config import RunConfig, Study
 from smix_mm.study.local import View, run_locally
 from smix_mm.study.plan import plan_study
 from smix_mm.study.worker import Worker
@@ -33,7 +34,7 @@ class Recording(Worker):
         return True
 
 
-ARMS = {name: Arm(name, pretraining="x.py") for name in ("baseline", "mix")}
+ARMS = {name: RunConfig(Path("x.py")) for name in ("baseline", "mix")}
 STUDY = Study("A study", ARMS, dict(voc="voc.py"), pretraining_seeds=(0,))
 
 

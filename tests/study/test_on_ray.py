@@ -16,7 +16,7 @@ import torch
 
 from smix_mm.datasets.demo import make_digit_scenes
 from smix_mm.study import commands, on_ray
-from smix_mm.study.config import Arm, Study
+from smix_mm.study.config import Study
 from smix_mm.study.lock import hold, read_token
 from smix_mm.study.run import Run
 from smix_mm.study.worker import Worker
@@ -44,7 +44,7 @@ class FakeRay:
 
 
 def worker(tmp_path, processes=1, **cluster) -> Worker:
-    arms = {"given": Arm("given", checkpoint=str(tmp_path / "none.pth"))}
+    arms = {"given": str(tmp_path / "none.pth")}
     return Worker(Study("A study", arms, {}, cluster=cluster), tmp_path / "work", processes=processes)
 
 

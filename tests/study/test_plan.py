@@ -1,10 +1,11 @@
 """The runs of a study, their state, and the time left."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from smix_mm.study.config import Arm, Study
+from smix_mm.study.config import RunConfig, Study
 from smix_mm.study.lock import hold
 from smix_mm.study.plan import RunState, find_runs, plan_study, run_state, seconds_needed, time_left
 from smix_mm.study.run import Run, begin, finish
@@ -13,9 +14,9 @@ from smix_mm.utils.files import file_hash
 
 def study(**settings) -> Study:
     arms = dict(
-        baseline=Arm("baseline", pretraining="b.py"),
-        mix=Arm("mix", pretraining="m.py"),
-        theirs=Arm("theirs", checkpoint="t.pth"),
+        baseline=RunConfig(Path("b.py")),
+        mix=RunConfig(Path("m.py")),
+        theirs="t.pth",
     )
     return Study("A study", arms, dict(voc="voc.py"), **settings)
 

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from smix_mm.study import programs
 from smix_mm.study import worker as worker_module
-from smix_mm.study.config import Arm, Study, load_study
+from smix_mm.study.config import Study, load_study
 from smix_mm.study.plan import plan_study, run_state
 from smix_mm.study.run import read_marker
 from smix_mm.study.worker import Worker
@@ -122,7 +122,7 @@ def test_a_training_that_is_finished_is_not_repeated_when_its_run_was_interrupte
 
 def test_the_last_words_of_a_failed_run_are_in_its_log_whatever_failed(worker, tmp_path):
     (tmp_path / "none.pth").write_bytes(b"no checkpoint")
-    study = Study("A study", {"none": Arm("none", checkpoint=str(tmp_path / "none.pth"))}, worker.study.detectors)
+    study = Study("A study", {"none": str(tmp_path / "none.pth")}, worker.study.detectors)
     broken = Worker(study, worker.folder)
     pretraining, finetuning = plan_study(study)
     with pytest.raises(StepError, match="none.pth"):
