@@ -11,8 +11,7 @@ from mmengine.config import Config
 from ..benchmarks.gpu_record import NOT_MEASURED, read_records, step_times
 from ..study.commands import folder_size
 from ..study.config import RunConfig, Study
-from ..study.plan import RunState, plan_study, run_state
-from ..study.run import read_json
+from ..study.run import RunState, plan_study, read_json, run_state
 from ..utils.config import read_config
 from ..utils.errors import DataError, UsageError
 from ..utils.text import markdown_table

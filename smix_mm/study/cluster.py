@@ -13,8 +13,7 @@ from typing import Any, Callable, Iterable
 
 from ..utils.errors import StepError
 from ..utils.files import write_json
-from .plan import run_state
-from .run import LineCallback, Run, read_json
+from .run import LineCallback, Run, read_json, run_state
 from .worker import Worker
 
 EXPORTED = (

@@ -17,8 +17,20 @@ from ..utils.files import file_hash, write_json
 from ..utils.text import first_few
 from .config import RunConfig, Study, load_study
 from .lock import hold
-from .plan import RunState, find_runs, plan_study, run_state, time_left
-from .run import LOCK, LOG, SHEET, STUDY, Run, clear_temporaries, find_set_aside
+from .run import (
+    LOCK,
+    LOG,
+    SHEET,
+    STUDY,
+    Run,
+    RunState,
+    clear_temporaries,
+    find_runs,
+    find_set_aside,
+    plan_study,
+    run_state,
+    time_left,
+)
 
 if TYPE_CHECKING:
     from .worker import Worker

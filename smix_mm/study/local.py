@@ -14,9 +14,8 @@ from typing import Any, Callable
 import torch
 
 from ..utils.errors import StepError
-from .plan import run_state, seconds_needed, time_left
 from .programs import end_programs
-from .run import Run
+from .run import Run, run_state, seconds_needed, time_left
 from .worker import Worker
 
 _PROGRESS = re.compile(r"(?:Epoch|Iter)\(\w+\).*")  # in a log line of mmengine

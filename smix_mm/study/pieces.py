@@ -18,9 +18,8 @@ from ..utils.text import first_few
 from . import run as record
 from .commands import describe_study, lock_study, make_worker, report, study_folder
 from .config import load_study
-from .plan import find_runs, plan_study, run_state
 from .report.results import read_result
-from .run import Run
+from .run import Run, find_runs, plan_study, run_state
 from .worker import Worker
 
 

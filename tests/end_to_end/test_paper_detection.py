@@ -10,7 +10,7 @@ from smix_mm.datasets.prepare.released import RELEASES
 from smix_mm.experiments.paper import VOC_MAP
 from smix_mm.experiments.rows import RELEASED_STUDY, STUDIES
 from smix_mm.study.config import load_study
-from smix_mm.study.plan import plan_study
+from smix_mm.study.run import plan_study
 
 ROOT = Path(__file__).parents[2]
 

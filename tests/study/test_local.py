@@ -11,7 +11,7 @@ import pytest
 
 from smix_mm.study.config import RunConfig, Study
 from smix_mm.study.local import View, run_locally
-from smix_mm.study.plan import plan_study
+from smix_mm.study.run import plan_study
 from smix_mm.study.worker import Worker
 from smix_mm.utils.errors import StepError
 from smix_mm.utils.files import write_json

@@ -10,9 +10,8 @@ import torch
 from smix_mm.study.commands import describe_study
 from smix_mm.study.config import load_study
 from smix_mm.study.pieces import export_study, import_study, verify_study
-from smix_mm.study.plan import plan_study, run_state
 from smix_mm.study.report import report_study
-from smix_mm.study.run import Run
+from smix_mm.study.run import Run, plan_study, run_state
 from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import StepError, UsageError

@@ -7,8 +7,7 @@ import pytest
 
 from smix_mm.study.config import RunConfig, Study
 from smix_mm.study.lock import hold
-from smix_mm.study.plan import RunState, find_runs, plan_study, run_state, seconds_needed, time_left
-from smix_mm.study.run import Run, begin, finish
+from smix_mm.study.run import Run, RunState, begin, find_runs, finish, plan_study, run_state, seconds_needed, time_left
 from smix_mm.utils.files import file_hash
 
 

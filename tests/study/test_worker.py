@@ -12,8 +12,7 @@ from mmengine.config import Config
 from smix_mm.study import programs
 from smix_mm.study import worker as worker_module
 from smix_mm.study.config import Study, load_study
-from smix_mm.study.plan import plan_study, run_state
-from smix_mm.study.run import read_marker
+from smix_mm.study.run import plan_study, read_marker, run_state
 from smix_mm.study.worker import Worker
 from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import StepError
