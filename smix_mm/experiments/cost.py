@@ -71,19 +71,18 @@ class Measurements:
             pipeline = _pipeline(read_config(self._root / config)) if is_here else config
             self._pipelines.append((processor, config, pipeline, speed))
 
-    def cost(self, name: str, cfg: Config | None = None) -> Cost:
+    def cost(self, name: str, config: RunConfig) -> Cost:
         """The cost of a training.
 
         Args:
             name: of its config, from the project's root. A config without crop and flip has the steps of that with
                 them, because the loader does both.
-            cfg: the config. Its data pipeline is that of a measured one with the same data and transforms. Defaults
-                to the one of that name.
+            config: the config. Its data pipeline is that of a measured one with the same data and transforms.
         """
         steps = self._steps.get(name, self._steps.get(name.replace("-plain_", "_"), {}))
         if not steps and not self._pipelines:
             return Cost({}, {})
-        cfg = read_config(self._root / name) if cfg is None else cfg
+        cfg = config.read()
         if not cfg.get("train_dataloader"):  # a study
             return Cost({}, {})
         try:
@@ -91,8 +90,8 @@ class Measurements:
         except DataError:  # the number of images is unknown
             return Cost({}, {})
         core_hours, mine = dict[str, float](), _pipeline(cfg)
-        for processor, config, pipeline, speed in self._pipelines:
-            if name == config or mine == pipeline:
+        for processor, measured, pipeline, speed in self._pipelines:
+            if name == measured or mine == pipeline:
                 core_hours.setdefault(processor, images / speed / 3600)
         return Cost({card: number * seconds / 3600 for card, seconds in steps.items()}, core_hours)
 
@@ -162,7 +161,7 @@ def plan_costs(
         config = study.arms[arm] if arm else study.detectors[kind]
         cost = Cost({}, {})
         if isinstance(config, RunConfig) and not config.cfg_options:
-            cost = measured.cost(f"configs/{str(config.path).rpartition('configs/')[2]}", config.read())
+            cost = measured.cost(f"configs/{str(config.path).rpartition('configs/')[2]}", config)
         left = sum(state.state != "finished" for state in states)
         sizes = [folder_size(folder / state.run.name) for state in states if folder and state.state == "finished"]
         hours = _mean([state.seconds / 3600 for state in states if state.seconds is not None])

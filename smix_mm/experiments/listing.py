@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
 from ..study.commands import folder_size
+from ..study.config import RunConfig
 from ..study.run import read_json
 from ..utils.config import read_config
 from ..utils.errors import DataError
@@ -71,7 +72,10 @@ def list_experiments(
             # The commands of a row whose pretraining is its config only test; the training is another row.
             gpu_hours = hours = disk = NONE_HERE
         else:
-            cost, folder = measured.cost(config), Path(root, "work_dirs", Path(config).stem)
+            cost, folder = (
+                measured.cost(config, RunConfig(Path(root, config))),
+                Path(root, "work_dirs", Path(config).stem),
+            )
             gpu_hours, hours = describe_each(cost.gpu_hours), describe_hours(cost, machine or Machine())
             disk = describe_size(folder_size(folder) if folder.is_dir() else None)
         rows.append({**row, "gpu_hours": gpu_hours, **(dict(hours=hours, disk=disk) if machine else {})})
