@@ -72,10 +72,8 @@ def list_experiments(
             # The commands of a row whose pretraining is its config only test; the training is another row.
             gpu_hours = hours = disk = NONE_HERE
         else:
-            cost, folder = (
-                measured.cost(config, RunConfig(Path(root, config))),
-                Path(root, "work_dirs", Path(config).stem),
-            )
+            cost = measured.cost(config, RunConfig(Path(root, config)))
+            folder = Path(root, "work_dirs", Path(config).stem)
             gpu_hours, hours = describe_each(cost.gpu_hours), describe_hours(cost, machine or Machine())
             disk = describe_size(folder_size(folder) if folder.is_dir() else None)
         rows.append({**row, "gpu_hours": gpu_hours, **(dict(hours=hours, disk=disk) if machine else {})})
