@@ -66,7 +66,7 @@ def family_entries(folder: Path, rows: list[dict]) -> list[dict]:
         name = config.stem if config.parent == folder else f"{config.parent.name}_{config.stem}"
         entry = describe(config, cfg, name, data := DATA.get(folder.name, folder.name))
         for row in rows:
-            if row["config"] == entry["Config"] and row["ours"] != "not run":
+            if row["config"] == entry["Config"] and not row["options"] and row["ours"] != "not run":
                 add_result(entry, f"{data}, {row['row']}", {row["table"]: row["ours"]})
         entries.append(entry)
     return entries
@@ -82,14 +82,17 @@ def study_entries(folder: Path) -> list[dict]:
             files = sorted((ROOT / "results" / folder.name).glob(f"{runs}/result.json"))
             if not files:
                 continue
-            config = (folder / (chosen if isinstance(chosen, str) else chosen["config"])).resolve()
+            chosen = dict(config=chosen) if isinstance(chosen, str) else chosen
+            config = (folder / chosen["config"]).resolve()
             name, data = f"{folder.name}_{arm}_{detector}", f"{folder.name} {detector}"
-            entry = describe(config, read(config), name, data)
+            entry = describe(config, read_config(config, chosen.get("cfg_options")), name, data)
             found = [json.loads(file.read_text("utf-8"))["metrics"] for file in files]
             means = {name: statistics.fmean(run[name] for run in found) for name in METRICS if name in found[0]}
             metrics = {METRICS[name]: round(mean * (100 if "mAP" in name else 1), 2) for name, mean in means.items()}
             add_result(entry, f"{data} ({len(files)} run{'s' * (len(files) > 1)})", metrics)
             logs = {path.name for path in files[0].parent.iterdir()} & {"scalars.json", "curve.json"}
+            if options := chosen.get("cfg_options"):
+                entry["Metadata"]["Options"] = " ".join(f"{key}={value}" for key, value in options.items())
             entries.append(dict(entry, Files=[f"results/{folder.name}/{runs}/", "result.json", *sorted(logs)[-1:]]))
     return entries
 
@@ -98,9 +101,10 @@ def study_section(name: str, entries: list[dict]) -> str:
     rows = []
     for entry in entries:
         (result,), (folder, *files) = entry["Results"], entry.pop("Files")
+        config = " ".join([f"`{entry['Config']}", *filter(None, [entry["Metadata"].get("Options")])]) + "`"
         metric, figure = next(iter(result["Metrics"].items()))
         cell = f"{metric} {figure:.2f} {result['Dataset'].removeprefix(entry['Metadata']['Training Data'] + ' ')}"
-        rows.append([f"`{entry['Name']}`", f"`{entry['Config']}`", cell, f"`{folder}`", ", ".join(files)])
+        rows.append([f"`{entry['Name']}`", config, cell, f"`{folder}`", ", ".join(files)])
     command = f"python tools/study.py run configs/studies/{name}/study.py --work-dir work_dirs/{name}"
     table = markdown_table(["name", "config", "mean, %", "folder", "result, log"], rows)
     limits = f"Conditions and limits: `results/{name}/README.md`; intervals: `results/{name}/report.md`."
@@ -111,7 +115,7 @@ def render(results: Path = ROOT / "results") -> dict[str, str]:
     """The text of every file that this script writes, by its path from the project's root."""
     rows = list_experiments(results=results, root=ROOT)
     for row in rows:
-        row["quoted"] = f"`{row['config']}`" if row["commands"] else row["config"]
+        row["quoted"] = f"`{row['config']} {row['options']}`".replace(" `", "`") if row["commands"] else row["config"]
     folders = [path for path in sorted((ROOT / "configs").iterdir()) if path.is_dir()]
     families = [path for path in folders if path.name not in ("_base_", "demo", "studies")]
     parts, entries = [], {path: family_entries(path, rows) for path in families}

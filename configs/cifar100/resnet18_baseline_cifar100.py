@@ -1,6 +1,7 @@
 _base_ = [
-    "../_base_/models/resnet18_cifar-stem_100.py",
+    "../_base_/models/resnet18_cifar-stem.py",
     "../_base_/datasets/cifar100.py",
     "../_base_/schedules/cifar_200e.py",
     "../_base_/runtime.py",
 ]
+model = dict(head=dict(num_classes=100))

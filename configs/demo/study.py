@@ -4,8 +4,8 @@ name = "Demo: digits on photographs"
 prepare = dict(call="smix_mm.datasets.demo:make_digit_scenes", variable="SMIX_DEMO_DATA")
 arms = dict(
     baseline="pretrain_baseline.py",
-    cutmix="pretrain_cutmix.py",
-    saliencymix="pretrain_saliencymix.py",
+    cutmix=dict(config="pretrain_baseline.py", cfg_options=dict(augment="cutmix")),
+    saliencymix=dict(config="pretrain_baseline.py", cfg_options=dict(augment="saliencymix")),
 )
 detectors = dict(digits="detector.py")
 finetuning_seeds = [0, 1, 2]

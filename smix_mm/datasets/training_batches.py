@@ -46,8 +46,7 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
 
     if not Path(path).is_file():
         raise ValueError(f"config {path} does not exist; give a config file, such as one under configs/")
-    cfg = read_config(path)
-    cfg.merge_from_dict(dict(cfg_options or {}))
+    cfg = read_config(path, cfg_options)
     scope = cfg.get("default_scope", "mmpretrain")
     if scope != "mmpretrain" or cfg.get("train_dataloader") is None:
         lacks = "no train_dataloader" if scope == "mmpretrain" else f"default_scope={scope!r}"

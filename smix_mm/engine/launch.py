@@ -53,7 +53,7 @@ def load_config(
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get("work_dir") is None:
-        cfg.work_dir = str(Path("work_dirs") / Path(config).stem)
+        cfg.work_dir = str(Path("work_dirs") / Path(cfg.filename).stem)
     if cfg.get("default_scope") == "mmpretrain":
         _fill_dataloaders(cfg)
     if launcher != "none" and not torch.cuda.is_available():

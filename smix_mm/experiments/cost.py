@@ -148,7 +148,7 @@ def plan_costs(
     """What the unfinished runs of a study cost, as text; without ``work_dir``, none is finished.
 
     Hours and disk of a run are also shown as the mean of the finished runs in ``work_dir``, where there are any.
-    Settings that are merged into a config may change everything, so with any nothing is measured.
+    Settings other than an augmentation may change everything, so with any nothing is measured.
     """
     measured = Measurements(results, root, machine.card)
     folder = None if work_dir is None else Path(work_dir)
@@ -160,8 +160,9 @@ def plan_costs(
     for (arm, kind), states in groups.items():
         config = study.arms[arm] if arm else study.detectors[kind]
         cost = Cost({}, {})
-        if isinstance(config, RunConfig) and not config.cfg_options:
-            cost = measured.cost(f"configs/{str(config.path).rpartition('configs/')[2]}", config)
+        if isinstance(config, RunConfig) and {*config.cfg_options} <= {"augment"}:
+            name = config.read().filename.rpartition("configs/")[2]
+            cost = measured.cost(f"configs/{name}", config)
         left = sum(state.state != "finished" for state in states)
         sizes = [folder_size(folder / state.run.name) for state in states if folder and state.state == "finished"]
         hours = _mean([state.seconds / 3600 for state in states if state.seconds is not None])

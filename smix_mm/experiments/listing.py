@@ -44,9 +44,9 @@ def list_experiments(
         machine: GPUs and cores for which hours are estimated. Defaults to none.
 
     Returns:
-        a dict for each row: ``table``, ``row``, ``config``, ``commands``, ``pretraining``, ``paper``,
+        a dict for each row: ``table``, ``row``, ``config``, ``options``, ``commands``, ``pretraining``, ``paper``,
         ``gpu_hours`` and ``ours``; with a machine also ``hours``, the least on it with the limit, and ``disk``,
-        the size of the config's folder in ``work_dirs/``. ``commands`` is a list of strings, all others are strings.
+        the size of the work dir. ``commands`` is a list of strings, all others are strings.
 
     Raises:
         DataError: a file under ``results`` is invalid.
@@ -60,6 +60,7 @@ def list_experiments(
             table=experiment.table,
             row=experiment.row,
             config=config or "no config here",
+            options=" ".join(experiment.options),
             commands=list(experiment.commands),
             pretraining=experiment.pretraining or "",
             paper=experiment.paper,
@@ -72,8 +73,9 @@ def list_experiments(
             # The commands of a row whose pretraining is its config only test; the training is another row.
             gpu_hours = hours = disk = NONE_HERE
         else:
-            cost = measured.cost(config, RunConfig(Path(root, config)))
-            folder = Path(root, "work_dirs", Path(config).stem)
+            cost = measured.cost(str(experiment.trained), RunConfig(Path(root, config)))
+            named = experiment.commands[-1].partition("--work-dir ")[2]
+            folder = Path(root, named or f"work_dirs/{Path(str(experiment.trained)).stem}")
             gpu_hours, hours = describe_each(cost.gpu_hours), describe_hours(cost, machine or Machine())
             disk = describe_size(folder_size(folder) if folder.is_dir() else None)
         rows.append({**row, "gpu_hours": gpu_hours, **(dict(hours=hours, disk=disk) if machine else {})})
@@ -101,8 +103,9 @@ def format_rows(rows: Sequence[Row]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one run: ``config`` and ``start`` as of its :class:`~smix_mm.experiments.rows.Experiment`, figures
-    by name, and as ``protocol`` ``'paper'`` or what differs from the row's config, such as ``'30 epochs'``.
+    """The result of one run: ``config`` (``trained``) and ``start`` as of its
+    :class:`~smix_mm.experiments.rows.Experiment`, figures by name, and as ``protocol`` ``'paper'`` or what differs from
+    the row's config, such as ``'30 epochs'``.
     """
 
     config: str
@@ -121,7 +124,9 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
     Raises:
         DataError: a file is not JSON, not an object, or has metrics that are not numbers.
     """
-    configs = {Path(each.config).name: each.config for each in EXPERIMENTS if each.config}
+    rows: dict[str, dict[tuple[str, ...], Experiment]] = {}
+    for each in EXPERIMENTS:
+        rows.setdefault(Path(each.trained or "").name, {})[each.options] = each
     found = []
     for path in sorted(Path(folder).rglob("*")):
         if path.name == "robustness.json":
@@ -135,8 +140,8 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
                 content = read_json(result)
                 start = f"{content.get('arm')} {content.get('detector')}"
                 found.append(Result(str(study), start, "paper", _metrics(result, content.get("metrics"))))
-        elif usual := configs.get(path.name.replace("-100e", "")):
-            found += _training_result(path, usual, root)
+        elif usual := rows.get(path.name.replace("-100e", "")):
+            found += _training_result(path, [*usual.values()], root)
     return found
 
 
@@ -146,13 +151,23 @@ def _metrics(path: Path, metrics: Any) -> Mapping[str, float]:
     return metrics
 
 
-def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
-    """The result of a work dir of ``tools/train.py``, which has a copy of its config; none before its first test."""
+def _training_result(config: Path, rows: list[Experiment], root: Path) -> Iterator[Result]:
+    """The result of a work dir of ``tools/train.py``, which has a copy of its config; none before its first test.
+
+    Of several rows with this file name, which differ in options alone, it is that with the same batch augmentation.
+    """
     entries = list(log_entries(config.parent))
     tests = [entry for entry in entries if any("/" in name for name in entry)]
     if not tests:
         return
-    cfg, expected = read_config(config), read_config(root / usual)
+    cfg = read_config(config)
+    for row in rows:
+        expected = read_config(root / str(row.config), dict(option.split("=") for option in row.options))
+        if len(rows) == 1 or cfg.data_preprocessor.batch_augments == expected.data_preprocessor.batch_augments:
+            break
+    else:
+        return
+    usual = str(row.trained)
     last = max(tests, key=lambda entry: entry["step"])
     metrics = {name: value for name, value in last.items() if "/" in name}
     if times := [entry["time"] for entry in entries if "loss" in entry and "time" in entry]:
@@ -167,7 +182,7 @@ def _training_result(config: Path, usual: str, root: Path) -> Iterator[Result]:
     protocol = ", ".join(f"{mine} {name}" for name, (mine, theirs) in differs.items() if mine != theirs) or "paper"
     checkpoint = (cfg.model.backbone.get("init_cfg") or {}).get("checkpoint") if "voc" in usual else None
     # The listed commands name the published backbone after its arm.
-    start = checkpoint and imagenet_config("resnet50", Path(checkpoint).stem)
+    start = imagenet_config("resnet50", Path(checkpoint).stem) if checkpoint else " ".join(row.options) or None
     yield Result(usual, start, protocol, metrics)
 
 
@@ -175,7 +190,7 @@ def describe_result(experiment: Experiment, results: list[Result]) -> str:
     """Mean and deviation of a row's runs by protocol, such as ``'4.81±0.12 (3 runs)'``, or ``'not run'``."""
     by_protocol: dict[str, list[list[float]]] = {}
     for result in results:
-        same = (result.config, result.start) == (experiment.config, experiment.start)
+        same = (result.config, result.start) == (experiment.trained, experiment.start)
         if same and all(name in result.metrics for name in experiment.metrics):
             start, factor = {"error": (100, -1), "share": (0, 100), "plain": (0, 1)}[experiment.kind]
             figures = [start + factor * result.metrics[name] for name in experiment.metrics]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterator
 
 from . import paper
@@ -33,25 +33,34 @@ AUGMENTS = {
     "saliencymix": " + SaliencyMix",
     "official-saliencymix": " + SaliencyMix, the released code's",
 }
+# Ending of the augmentation's name, name of the row, and what is added to SaliencyMix.
 SALIENCY_METHODS = {
-    "": "fine-grained",
-    "-spectral-residual": "spectral residual",
-    "-frequency-tuned": "frequency-tuned",
-    "-network": "a network of your own (the paper: BASNet)",
+    "": ("fine-grained", ()),
+    "-spectral-residual": ("spectral residual", ("augment.saliency.type=SpectralResidualSaliency",)),
+    "-frequency-tuned": ("frequency-tuned", ("augment.saliency.type=FrequencyTunedSaliency",)),
+    "-network": ("a network of your own (the paper: BASNet)", ()),
 }
+# Very many pixels share the least value, hence the ties.
+TIES = "augment.ties=random"
 SCHEME_NAMES = {
-    "": "salient to corresponding",
-    "-salient-to-salient": "salient to salient",
-    "-salient-to-non-salient": "salient to non-salient",
-    "-non-salient-to-salient": "non-salient to salient",
-    "-non-salient-to-non-salient": "non-salient to non-salient",
-    "-random": "random to corresponding (control)",
+    "": ("salient to corresponding", ()),
+    "-salient-to-salient": ("salient to salient", ("augment.target=salient",)),
+    "-salient-to-non-salient": ("salient to non-salient", ("augment.target=non_salient", TIES)),
+    "-non-salient-to-salient": (
+        "non-salient to salient",
+        ("augment.source=non_salient", "augment.target=salient", TIES),
+    ),
+    "-non-salient-to-non-salient": (
+        "non-salient to non-salient",
+        ("augment.source=non_salient", "augment.target=non_salient", TIES),
+    ),
+    "-random": ("random to corresponding (control)", ("augment.source=random",)),
 }
 RIVAL_NAMES = {
-    "resizemix": "ResizeMix",
-    "guidedmixup": "GuidedMixup",
-    "recursivemix": "RecursiveMix",
-    "saliencymix-saliency-label": "SaliencyMix, labels by visible saliency",
+    "resizemix": ("ResizeMix", ("augment=resizemix",)),
+    "guidedmixup": ("GuidedMixup", ("augment=guidedmixup",)),
+    "recursivemix": ("RecursiveMix", ("augment=recursivemix",)),
+    "saliencymix-saliency-label": ("SaliencyMix, labels by visible saliency", ("augment.label=saliency",)),
 }
 
 
@@ -64,6 +73,7 @@ class Experiment:
         row: its name in the table.
         paper: the paper's figure as printed, ``BARS`` or ``NONE``, see :mod:`smix_mm.experiments.paper`.
         config: the config that reproduces it; None where this project has none.
+        options: what ``--cfg-options`` adds to it. Defaults to nothing.
         commands: what to type, in this order, after those of ``pretraining``.
         pretraining: None, or the config of the pretraining that it starts from.
         run: None, or of a study the arm and the detector.
@@ -81,15 +91,39 @@ class Experiment:
     metrics: tuple[str, ...] = ("accuracy/top1",)
     kind: str = "error"
     run: str | None = None
+    options: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> str | None:
+        """The path of its config with the augmentation that the options choose, as a run's copy is named."""
+        chosen = [option.partition("=")[2] for option in self.options if option.startswith("augment=")]
+        return self.config.replace("baseline", chosen[0]) if self.config and chosen else self.config
 
     @property
     def start(self) -> str | None:
         """What tells results of one config apart."""
-        return self.run or self.pretraining
+        return self.run or self.pretraining or " ".join(self.options) or None
 
 
-def train(config: str) -> tuple[str, ...]:
-    return (f"python tools/train.py {config}",)
+def train(config: str, options: tuple[str, ...] = (), name: str = "") -> tuple[str, ...]:
+    """The command; with options other than an augmentation, its work dir has ``name``."""
+    command = f"python tools/train.py {config}"
+    if options:
+        command += f" --cfg-options {' '.join(options)}"
+    if not all(option.startswith("augment=") for option in options):
+        command += f" --work-dir work_dirs/{name}"
+    return (command,)
+
+
+def variant(table: str, row: str, figure: str, baseline: str, augment: str, options: tuple[str, ...]) -> Experiment:
+    """The row of an augmentation: its own config, or with options the baseline's or SaliencyMix's."""
+    name = baseline.replace("baseline", augment)
+    if options:
+        config = baseline if options == (f"augment={augment}",) else baseline.replace("baseline", "saliencymix")
+    else:
+        config = name
+    commands = train(config, options, name.rpartition("/")[2].removesuffix(".py"))
+    return Experiment(table, row, figure, config, commands, options=options)
 
 
 def imagenet_config(net: str, augment: str) -> str:
@@ -105,10 +139,12 @@ def cifar_rows() -> Iterator[Experiment]:
     for net, augments in paper.CIFAR_ERRORS.items():
         for augment, figures in augments.items():
             for column, figure in zip(paper.CIFAR_COLUMNS, figures):
-                variant = "" if column.endswith("+") else "-plain"
+                plain = "" if column.endswith("+") else "-plain"
                 folder = "cifar100" if "100" in column else "cifar10"
-                config = f"configs/{folder}/{net}{variant}_{augment}_{folder}.py"
-                yield Experiment(CIFAR, f"{NETS[net]}{AUGMENTS[augment]}, {column}", figure, config, train(config))
+                config = f"configs/{folder}/{net}{plain}_baseline_{folder}.py"
+                row = f"{NETS[net]}{AUGMENTS[augment]}, {column}"
+                options = ("augment=official-saliencymix",) if augment == "official-saliencymix" else ()
+                yield variant(CIFAR, row, figure, config, augment, options)
     for name, columns in paper.CIFAR_ERRORS_WITHOUT_CONFIG.items():
         for column, figure in columns.items():
             yield Experiment(CIFAR, f"{NETS['wrn-28-10']} + {name}, {column}", figure, None)
@@ -126,27 +162,27 @@ def imagenet_rows() -> Iterator[Experiment]:
 
 def saliency_rows() -> Iterator[Experiment]:
     for data, net, folder in (("CIFAR-10", "resnet18", "cifar10"), ("Tiny-ImageNet", "resnet50", "tiny_imagenet")):
-        for choice, name in SALIENCY_METHODS.items():
-            config = f"configs/{folder}/{net}_saliencymix{choice}_{folder.replace('_', '-')}.py"
-            start = "SMIX_SALIENCY_NETWORK=network.pt2 " if choice == "-network" else ""
-            commands = tuple(start + command for command in train(config))
-            yield Experiment(DETECTORS, f"{data}, {NETS[net]}, {name}", BARS, config, commands)
+        for choice, (name, options) in SALIENCY_METHODS.items():
+            config = f"configs/{folder}/{net}_baseline_{folder.replace('_', '-')}.py"
+            row = variant(DETECTORS, f"{data}, {NETS[net]}, {name}", BARS, config, f"saliencymix{choice}", options)
+            if choice == "-network":
+                row = replace(row, commands=tuple(f"SMIX_SALIENCY_NETWORK=network.pt2 {each}" for each in row.commands))
+            yield row
 
 
 def scheme_rows() -> Iterator[Experiment]:
-    for choice, name in SCHEME_NAMES.items():
-        config = f"configs/cifar10/resnet18_saliencymix{choice}_cifar10.py"
-        yield Experiment(
-            SCHEMES, f"CIFAR-10, ResNet-18, {name}", NONE if choice == "-random" else BARS, config, train(config)
-        )
+    config = "configs/cifar10/resnet18_baseline_cifar10.py"
+    for choice, (name, options) in SCHEME_NAMES.items():
+        figure = NONE if choice == "-random" else BARS
+        yield variant(SCHEMES, f"CIFAR-10, ResNet-18, {name}", figure, config, f"saliencymix{choice}", options)
 
 
 def rival_rows() -> Iterator[Experiment]:
     sets = (("CIFAR-10", "resnet18", "cifar10", "cifar10"), ("CIFAR-100", "resnet18", "cifar100", "cifar100"))
     for data, net, folder, ending in (*sets, ("ImageNet", "resnet50", "imagenet", "in1k")):
-        for augment, name in RIVAL_NAMES.items():
-            config = f"configs/{folder}/{net}_{augment}_{ending}.py"
-            yield Experiment(RIVALS, f"{data}, {NETS[net]} + {name}", NONE, config, train(config))
+        for augment, (name, options) in RIVAL_NAMES.items():
+            config = f"configs/{folder}/{net}_baseline_{ending}.py"
+            yield variant(RIVALS, f"{data}, {NETS[net]} + {name}", NONE, config, augment, options)
 
 
 def detection_rows() -> Iterator[Experiment]:

@@ -31,7 +31,7 @@ class RunConfig:
 
     def read(self) -> Config:
         """The config with its settings merged in."""
-        return read_config(self.path, dict(self.cfg_options))
+        return read_config(self.path, self.cfg_options)
 
     @cached_property
     def text(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from mmengine.config import Config
 
@@ -23,6 +24,9 @@ _OTHERS = (
     "val_evaluator", "test_evaluator", "param_scheduler", "auto_scale_lr", "find_unused_parameters", "sync_bn",
     "activation_checkpointing", "efficient_conv_bn_eval", "tta_model", "tta_pipeline",
 )  # fmt: skip
+_AUGMENT = "data_preprocessor.batch_augments.augments"
+# Settings of a batch augmentation that depend on the data, by the number of classes.
+_AUGMENTS_OF = {100: "_cifar100", 200: "_imagenet", 1000: "_imagenet"}
 
 
 def find_config(path: str | Path) -> Path:
@@ -41,11 +45,17 @@ def find_config(path: str | Path) -> Path:
     return installed if installed.is_file() else Path(__file__).parents[2] / path
 
 
-def read_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:
+def read_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) -> Config:
     """Read a config without mmengine's log messages about it, and override its settings.
 
+    Args:
+        path: The config file.
+        cfg_options: Settings by dotted name. ``augment``, the name of a batch augmentation, puts it on a classifier
+            without one; ``augment.NAME`` is an option of the config's batch augmentation.
+
     Raises:
-        UsageError: The file does not exist, cannot be read, or has a setting of another kind than expected.
+        UsageError: The file does not exist, cannot be read, or has a setting of another kind than expected; or
+            there is no such augmentation.
     """
     if not Path(path).is_file():
         what = "is a folder" if Path(path).is_dir() else "does not exist"
@@ -54,7 +64,16 @@ def read_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> 
     try:
         cfg = Config.fromfile(path)
         known = {*cfg, *_DICTS, *_OTHERS}
-        cfg.merge_from_dict(cfg_options or {})
+        cfg_options = dict(cfg_options or {})
+        if augment := cfg_options.pop("augment", None):
+            cfg = _with_augment(cfg, augment)
+        options_of_augment = [name for name in cfg_options if name.startswith("augment.")]
+        if options_of_augment and not (cfg.get("data_preprocessor") or {}).get("batch_augments"):
+            raise UsageError(
+                f"{options_of_augment[0]} needs a batch augmentation, which {path} lacks; add augment=NAME"
+            )
+        cfg_options = {re.sub(r"^augment(?=\.)", _AUGMENT, name): value for name, value in cfg_options.items()}
+        cfg.merge_from_dict(cfg_options)
     except Exception as error:  # a config is Python code, which can raise any error
         if isinstance(error, SmixError) or describe_import_error(error):
             raise
@@ -62,7 +81,7 @@ def read_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> 
         raise UsageError(f"config {path} cannot be read: {reason_of(error)}{fix}") from error
     finally:
         logging.disable(logging.NOTSET)
-    for option in cfg_options or {}:
+    for option in cfg_options:
         if (name := option.partition(".")[0]) not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else "a setting that the config lacks would change nothing"
@@ -71,3 +90,30 @@ def read_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> 
         if not isinstance(cfg.get(name), (dict, type(None))):
             raise UsageError(f"{name} in config {path} should be a dict, got {cfg[name]!r}")
     return cfg
+
+
+def _with_augment(cfg: Config, name: str) -> Config:
+    """A config with a batch augmentation of ``configs/_base_/augments``, as the config of that name has it.
+
+    Its mean and std are the data preprocessor's. In the config's file name, the augmentation replaces "baseline".
+    """
+    preprocessor: Any = cfg.get("data_preprocessor") or {}
+    if not {"mean", "std"} <= {*preprocessor} or "batch_augments" in preprocessor:
+        raise UsageError(
+            f"augment={name} needs the config of a classifier without batch augmentation, with mean and std in "
+            "data_preprocessor; give a config such as configs/cifar10/resnet18_baseline_cifar10.py"
+        )
+    ending = _AUGMENTS_OF.get(preprocessor.get("num_classes"), "")
+    files = [find_config(f"configs/_base_/augments/{stem}.py") for stem in (f"{name}{ending}", name)]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        names = ", ".join(sorted(path.stem for path in files[0].parent.glob("*.py")))
+        raise UsageError(f"augment should be one of {names}, got {name}")
+    augment = Config.fromfile(file)
+    preprocessor.batch_augments = augment.batch_augments
+    if "mean" in augment.batch_augments.augments:
+        augment.batch_augments.augments.update(mean=preprocessor.mean, std=preprocessor.std)
+    cfg.merge_from_dict(dict(model=augment.get("model", {})))
+    file = Path(cfg.filename)
+    stem = file.stem.replace("baseline", name) if "baseline" in file.stem else f"{file.stem}_{name}"
+    return Config(cfg.to_dict(), cfg.text, str(file.with_name(f"{stem}.py")), cfg.env_variables)

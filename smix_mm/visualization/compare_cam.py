@@ -63,8 +63,7 @@ def compare_cam(
         if not Path(image).is_file():
             raise FileNotFoundError(f"Image {image} does not exist.")
     check_output(out, config, *checkpoints.values(), *images)
-    cfg = read_config(config)
-    cfg.merge_from_dict(dict(cfg_options or {}))
+    cfg = read_config(config, cfg_options)
     if cfg.get("default_scope", "mmpretrain") != "mmpretrain" or "test_dataloader" not in cfg:
         raise UsageError(f"Config {config} should be of an mmpretrain classifier, with a test_dataloader.")
     init_default_scope("mmpretrain")

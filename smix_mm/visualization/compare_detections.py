@@ -64,8 +64,7 @@ def compare_detections(
     for image in images:
         if image not in known:
             raise UsageError(f"images should be ids of the detections, such as {known[0]}, got {image}.")
-    cfg = read_config(config)
-    cfg.merge_from_dict(dict(cfg_options or {}))
+    cfg = read_config(config, cfg_options)
     init_default_scope("mmdet")
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))

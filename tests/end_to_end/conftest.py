@@ -1,19 +1,39 @@
 """What the tests of configs share."""
 
 import functools
+import re
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parents[2]
+CHOICES = tomllib.loads((ROOT / "tests/data/protocol.toml").read_text())["choice"]
+
+
+def with_options(config: str) -> tuple[str, dict[str, str]]:
+    """A config and its options; for the name of a config that has no file, those of which it consists."""
+    if (ROOT / config).is_file():
+        return config, {}
+    start, augment, end = re.fullmatch(r"(.+_)([a-z-]+)(_[\w-]+\.py)", config).groups()
+    name, _, choice = augment.partition("-")
+    if name == "saliencymix" and choice:
+        places = dict(saliency="augment.saliency.type")
+        options = {places.get(key, f"augment.{key}"): value for key, value in CHOICES[choice].items()}
+        return f"{start}saliencymix{end}", options
+    return f"{start}baseline{end}", dict(augment=augment)
 
 
 @pytest.fixture(scope="session")
 def read():
-    """Read a config by its path from the project's root, once."""
+    """Read a config by its path from the project's root, once; see :func:`with_options`."""
     from smix_mm.utils.config import read_config
 
-    return functools.lru_cache(None)(lambda config: read_config(ROOT / config))
+    def read_once(config: str):
+        file, options = with_options(config)
+        return read_config(ROOT / file, options)
+
+    return functools.lru_cache(None)(read_once)
 
 
 @pytest.fixture

@@ -21,7 +21,15 @@ CONFIGS = sorted(
     if "_base_" not in path.parts and path.name != "schedule.py"
 )
 STUDIES = [config for config in CONFIGS if "\narms = " in (ROOT / config).read_text()]
-TRAINED = [config for config in CONFIGS if config not in STUDIES]
+# Networks and data with what has no config, a baseline with an option: see `with_options`.
+OPTIONS = [
+    *(f"configs/cifar10/resnet18_{name}_cifar10.py" for name in ("official-saliencymix", "saliencymix-saliency-label")),
+    *(f"configs/cifar10/resnet18_{name}_cifar10.py" for name in ("resizemix", "guidedmixup", "recursivemix")),
+    *(f"configs/imagenet/{net}_saliencymix_in1k.py" for net in ("resnext50-32x4d", "swin-t", "convnext-t")),
+    "configs/imagenet/resnet18_recursivemix_in1k.py",
+    "configs/cifar10/fast/resnet18_recursivemix_cifar10.py",
+]
+TRAINED = [config for config in CONFIGS if config not in STUDIES] + OPTIONS
 
 
 def detects(config: str) -> bool:
@@ -37,7 +45,7 @@ AUGMENTS = (
 QUICK = [f"configs/cifar10/resnet18_{augment}_cifar10.py" for augment in AUGMENTS]
 # One of each net on each data set, for the evaluation.
 FAMILIES = [
-    *(name for name in CLASSIFIERS if re.search(r"_cutmix(_in1k|_cifar100)?\.py$", name) and "plain" not in name),
+    *(name for name in CLASSIFIERS if re.search(r"_baseline(_in1k|_cifar100?)?\.py$", name) and "plain" not in name),
     "configs/tiny_imagenet/resnet50_saliencymix_tiny-imagenet.py",
     # COCO's metric needs its annotations, see test_voc_configs.py.
     *(name for name in TRAINED if detects(name) and "coco" not in name),
@@ -189,7 +197,7 @@ def voc_meta() -> dict:
     return dict(DATASETS.get("VOCDataset").METAINFO)
 
 
-@pytest.mark.parametrize("config", marked(FAMILIES, ["configs/cifar10/resnet18_cutmix_cifar10.py"]))
+@pytest.mark.parametrize("config", marked(FAMILIES, ["configs/cifar10/resnet18_baseline_cifar10.py"]))
 def test_an_evaluation_step_gives_a_figure(config, cfg_of):
     cfg, _, batch = cfg_of(config)
     model = build_model(cfg).eval()

@@ -99,7 +99,8 @@ def test_arms_differ_in_the_mixing_alone(study):
 
 
 def test_the_mixings_are_those_of_the_list():
-    shift, batch = dict(type="SaliencyMix", border="shift", **OURS), dict(box_per="batch", lam_per="batch")
+    # Without `border` it is "shift", the default.
+    shift, batch = dict(type="SaliencyMix", **OURS), dict(box_per="batch", lam_per="batch")
     clip = dict(shift, border="clip")
     expected = {
         "cutout": dict(type="Cutout", length=16),

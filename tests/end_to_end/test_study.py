@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -46,13 +47,16 @@ def small_study(tmp_path) -> Path:
     arms = ("baseline", "cutmix", "saliencymix")
     for arm in arms:
         (tmp_path / f"{arm}.py").write_text(
-            f'_base_ = "{demo}/pretrain_{arm}.py"\ntrain_cfg = dict(max_epochs=2, val_interval=2)\n'
+            f'_base_ = "{demo}/pretrain_baseline.py"\ntrain_cfg = dict(max_epochs=2, val_interval=2)\n'
             "train_dataloader = dict(batch_size=40)\ndefault_hooks = dict(checkpoint=dict(interval=1))\n"
         )
     (tmp_path / "detector.py").write_text(f'_base_ = "{demo}/detector.py"\ntrain_cfg = dict(max_epochs=2)\n')
     study = tmp_path / "study.py"
-    named = ", ".join(f'{arm}="{arm}.py"' for arm in arms)
-    study.write_text(f'arms = dict({named})\ndetectors = dict(digits="detector.py")\npretraining_seeds = [0, 1]\n')
+    named = ", ".join(f'{arm}=dict(config="{arm}.py", cfg_options=dict(augment="{arm}"))' for arm in arms[1:])
+    study.write_text(
+        f'arms = dict(baseline="baseline.py", {named})\n'
+        'detectors = dict(digits="detector.py")\npretraining_seeds = [0, 1]\n'
+    )
     return study
 
 
@@ -89,7 +93,7 @@ def test_a_study_killed_twenty_times_has_the_results_of_an_undisturbed_one(small
 def test_a_failing_arm_is_reported_at_the_end_without_stopping_the_others(small_study, digits, tmp_path, run_tool):
     broken = small_study.parent / "baseline.py"
     broken.write_text(broken.read_text() + 'model = dict(backbone=dict(type="NoSuchBackbone"))\n')
-    text = small_study.read_text().replace("[0, 1]", "[0]").replace('cutmix="cutmix.py", ', "")
+    text = re.sub(r"cutmix=dict.*?\)\), ", "", small_study.read_text().replace("[0, 1]", "[0]"))
     small_study.write_text(text)
     study = started(small_study, tmp_path / "work", SMIX_DEMO_DATA=digits)
     output = study.communicate(timeout=500)[0]

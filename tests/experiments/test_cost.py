@@ -109,8 +109,10 @@ def test_a_study_is_the_sum_of_its_unfinished_runs(results, tmp_path):
 
 def test_a_study_with_a_run_that_was_not_measured_has_no_sum(results, tmp_path):
     changed = f"dict(config='{ROOT}/{CUTMIX}', cfg_options={{'model.backbone.depth': 101}})"
-    study = load_study(study_file(tmp_path / "s", f"cutmix='{ROOT}/{CUTMIX}', deep={changed}"))
-    text = plan_costs(study, Machine(), results, ROOT)
+    cutmix = f"dict(config='{ROOT}/{BASELINE}', cfg_options=dict(augment='cutmix'))"
+    study = load_study(study_file(tmp_path / "s", f"cutmix={cutmix}, deep={changed}"))
+    text = plan_costs(study, Machine(card="Card A"), results, ROOT)
+    assert re.search(r"cutmix pretraining +\| +2 \| +2 \| +42 on Card A \|", text)
     assert re.search(r"deep pretraining +\| +2 \| +2 \| +not measured \| +not measured \|", text)
     assert "GPU-hours left: not measured\n" in text and "at least: not measured\n" in text
 

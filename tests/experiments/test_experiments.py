@@ -30,10 +30,27 @@ def test_the_config_and_tools_of_every_row_exist():
             assert experiment.config in command or "publish_backbone" in command or "prepare_data" in command
 
 
+def test_the_options_of_a_row_are_in_its_command_and_make_its_config():
+    rows = [experiment for experiment in EXPERIMENTS if experiment.options]
+    seen = set()
+    for experiment in rows:
+        (command,) = experiment.commands
+        _, _, typed = command.partition(" --cfg-options ")
+        typed, _, work_dir = typed.partition(" --work-dir ")
+        assert tuple(typed.split()) == experiment.options
+        cfg = read_config(ROOT / experiment.config, dict(option.split("=") for option in typed.split()))
+        assert cfg.filename == str(ROOT / experiment.trained)
+        assert cfg.data_preprocessor != read_config(ROOT / experiment.config).data_preprocessor
+        # Two rows never share a work dir.
+        seen.add(work_dir or f"work_dirs/{Path(cfg.filename).stem}")
+        assert not (ROOT / "configs" / Path(experiment.config).parent.name / f"{Path(work_dir).name}.py").is_file()
+    assert len(seen) == len(rows) > 30
+
+
 def test_every_config_of_the_paper_belongs_to_a_row_or_is_the_variant_of_one_that_does():
     rows = {experiment.config for experiment in EXPERIMENTS}
     configs = [path for folder in FOLDERS for path in (ROOT / "configs" / folder).glob("*.py")]
-    assert len(configs) > 90
+    assert len(configs) > 70
     for path in configs:
         usual = str(path.relative_to(ROOT)).replace("-100e", "")
         # These are for detectors, and no rows of the paper.
@@ -110,6 +127,24 @@ def test_runs_of_a_row_are_averaged_by_protocol(tmp_path):
     assert row["paper"] == "3.78±0.12" and row["config"] == config
     assert one("resnet-18 + cutout, c10+", results=tmp_path)["ours"] == "not run"
     assert one("training time", "resnet-18 + cutmix", results=tmp_path)["ours"].endswith("2.00±0.00 (3 runs)")
+
+
+def test_runs_with_options_belong_to_the_row_that_has_these_options(tmp_path):
+    config, place = "configs/cifar10/resnet18_saliencymix_cifar10.py", "data_preprocessor['batch_augments']['augments']"
+    run_of(tmp_path / "a", config, 200, f"{place}['target'] = 'salient'\n", **{"accuracy/top1": 96.0})
+    run_of(tmp_path / "b", config, 200, f"{place}['alpha'] = 0.5\n", **{"accuracy/top1": 95.0})
+    run_of(tmp_path / "c", config, 200, **{"accuracy/top1": 97.0})
+    assert one("where to", "salient to salient", "augment.target=salient --work-dir", results=tmp_path)["ours"] == (
+        "4.00 (1 run)"
+    )
+    assert one("where to", "salient to corresponding", results=tmp_path)["ours"] == "3.00 (1 run)"
+    assert one("where to", "control", results=tmp_path)["ours"] == "not run"
+    cfg = read_config(ROOT / "configs/cifar10/resnet18_baseline_cifar10.py", dict(augment="resizemix"))
+    changes = f"data_preprocessor = {cfg.data_preprocessor.to_dict()!r}\n"
+    run_of(tmp_path / "d", "configs/cifar10/resnet18_baseline_cifar10.py", 200, changes, **{"accuracy/top1": 94.0})
+    (tmp_path / "d/resnet18_baseline_cifar10.py").rename(tmp_path / "d" / Path(cfg.filename).name)
+    assert one("cifar-10, resnet-18 + resizemix", results=tmp_path)["ours"] == "6.00 (1 run)"
+    assert one("cifar, top-1", "resnet-18, c10+", results=tmp_path)["ours"] == "not run"
 
 
 def test_results_of_detectors_and_attacks_belong_to_their_pretraining(tmp_path):

@@ -391,10 +391,11 @@ def test_on_one_machine_a_real_training_has_the_results_of_a_local_run(tmp_path,
     pytest.importorskip("ray", reason="Ray is not installed")
     make_digit_scenes(tmp_path / "data", train_scenes=2, test_scenes=2, pretrain_train=80, pretrain_test=20)
     (tmp_path / "short.py").write_text(
-        f'_base_ = "{Path(__file__).parents[2]}/configs/demo/pretrain_saliencymix.py"\n'
+        f'_base_ = "{Path(__file__).parents[2]}/configs/demo/pretrain_baseline.py"\n'
         "train_cfg = dict(max_epochs=1, val_interval=1)\ntrain_dataloader = dict(batch_size=40)\n"
     )
-    (tmp_path / "study.py").write_text('arms = dict(mix="short.py")\nmetric = "accuracy/top1"\n')
+    arm = 'dict(config="short.py", cfg_options=dict(augment="saliencymix"))'
+    (tmp_path / "study.py").write_text(f'arms = dict(mix={arm})\nmetric = "accuracy/top1"\n')
     for executor in ("ray", "local"):
         command = ["tools/study.py", "run", tmp_path / "study.py", "--work-dir", tmp_path / executor]
         run_tool(*command, "--executor", executor, SMIX_DEMO_DATA=tmp_path / "data", OMP_NUM_THREADS=1)

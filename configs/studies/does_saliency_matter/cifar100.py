@@ -2,7 +2,6 @@
 _base_ = "_base_/arms.py"
 name = "Does saliency matter? CIFAR-100, paper protocol"
 arms = {arm: dict(config="pretrain_cifar100.py") for arm in _base_.arms}
-arms["cutout"]["cfg_options"] = {"data_preprocessor.batch_augments": dict(augments=dict(length=8))}
 pretraining_seeds = [0, 1, 2, 3, 4]
 planned = [("random-shift", "saliency-shift")]
 metric = "accuracy/top1"

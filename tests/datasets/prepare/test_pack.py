@@ -94,7 +94,7 @@ def test_small_jpegs_are_kept_and_others_get_the_short_side(root):
 def test_the_configs_read_packed_images(root, monkeypatch):
     packed = pack_data("imagenet", root, **PACK)
     monkeypatch.setenv("SMIX_IMAGENET_PACKED", str(packed))
-    cfg = Config.fromfile(ROOT / "configs/imagenet/fast/resnet50-100e_cutmix_in1k.py")
+    cfg = Config.fromfile(ROOT / "configs/imagenet/fast/resnet50-100e_baseline_in1k.py")
     init_default_scope("mmpretrain")
     train, val = (DATASETS.build(loader.dataset) for loader in (cfg.train_dataloader, cfg.val_dataloader))
     sample = train[3]

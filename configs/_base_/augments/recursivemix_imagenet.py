@@ -1,0 +1,2 @@
+_base_ = "recursivemix.py"
+model = dict(omega=0.5)

@@ -1,2 +1,0 @@
-_base_ = "resnet18_cifar-stem.py"
-model = dict(head=dict(num_classes=100))

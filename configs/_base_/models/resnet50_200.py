@@ -1,2 +1,0 @@
-_base_ = "resnet50.py"
-model = dict(head=dict(num_classes=200))

@@ -1,2 +1,0 @@
-_base_ = "resnet50_cifar-stem.py"
-model = dict(head=dict(num_classes=100))

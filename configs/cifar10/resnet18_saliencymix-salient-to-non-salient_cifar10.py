@@ -1,3 +1,0 @@
-# ties: very many pixels share the least value.
-_base_ = "resnet18_saliencymix_cifar10.py"
-data_preprocessor = dict(batch_augments=dict(augments=dict(target="non_salient", ties="random")))

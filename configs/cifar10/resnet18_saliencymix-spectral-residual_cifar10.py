@@ -1,2 +1,0 @@
-_base_ = "resnet18_saliencymix_cifar10.py"
-data_preprocessor = dict(batch_augments=dict(augments=dict(saliency=dict(type="SpectralResidualSaliency"))))

@@ -1,3 +1,0 @@
-_base_ = ["resnet18_baseline_cifar100.py", "../_base_/augments/recursivemix.py"]
-data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))
-model = dict(type="RecursiveMixClassifier", omega=0.1)

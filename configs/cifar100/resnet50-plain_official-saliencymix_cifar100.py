@@ -1,2 +1,0 @@
-_base_ = ["resnet50-plain_baseline_cifar100.py", "../_base_/augments/official-saliencymix.py"]
-data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,2 +1,0 @@
-_base_ = ["convnext-t_baseline_in1k.py", "../_base_/augments/cutmix_imagenet.py"]
-data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

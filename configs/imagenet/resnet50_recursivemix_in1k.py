@@ -1,3 +1,0 @@
-_base_ = ["resnet50_baseline_in1k.py", "../_base_/augments/recursivemix.py"]
-data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))
-model = dict(type="RecursiveMixClassifier", omega=0.5)

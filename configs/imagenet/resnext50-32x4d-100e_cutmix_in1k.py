@@ -1,2 +1,0 @@
-_base_ = ["resnext50-32x4d-100e_baseline_in1k.py", "../_base_/augments/cutmix_imagenet.py"]
-data_preprocessor = dict(batch_augments=_base_.pop("batch_augments"))

@@ -1,2 +1,0 @@
-_base_ = "pretrain_baseline.py"
-data_preprocessor = dict(batch_augments=dict(augments=dict(type="CutMix", alpha=1.0), probs=0.5))
