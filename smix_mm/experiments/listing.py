@@ -163,7 +163,8 @@ def _training_result(config: Path, rows: list[Experiment], root: Path) -> Iterat
     cfg = read_config(config)
     for row in rows:
         expected = read_config(root / str(row.config), dict(option.split("=") for option in row.options))
-        if len(rows) == 1 or cfg.data_preprocessor.batch_augments == expected.data_preprocessor.batch_augments:
+        mixings = [(each.get("data_preprocessor") or {}).get("batch_augments") for each in (cfg, expected)]
+        if len(rows) == 1 or mixings[0] == mixings[1]:
             break
     else:
         return

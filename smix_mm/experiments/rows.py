@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Iterator
 
 from . import paper
@@ -105,25 +106,20 @@ class Experiment:
         return self.run or self.pretraining or " ".join(self.options) or None
 
 
-def train(config: str, options: tuple[str, ...] = (), name: str = "") -> tuple[str, ...]:
-    """The command; with options other than an augmentation, its work dir has ``name``."""
-    command = f"python tools/train.py {config}"
-    if options:
-        command += f" --cfg-options {' '.join(options)}"
-    if not all(option.startswith("augment=") for option in options):
-        command += f" --work-dir work_dirs/{name}"
-    return (command,)
+def train(config: str) -> tuple[str, ...]:
+    return (f"python tools/train.py {config}",)
 
 
 def variant(table: str, row: str, figure: str, baseline: str, augment: str, options: tuple[str, ...]) -> Experiment:
     """The row of an augmentation: its own config, or with options the baseline's or SaliencyMix's."""
-    name = baseline.replace("baseline", augment)
-    if options:
-        config = baseline if options == (f"augment={augment}",) else baseline.replace("baseline", "saliencymix")
-    else:
-        config = name
-    commands = train(config, options, name.rpartition("/")[2].removesuffix(".py"))
-    return Experiment(table, row, figure, config, commands, options=options)
+    config = name = baseline.replace("baseline", augment)
+    words = ["--cfg-options", *options] if options else []
+    if options == (f"augment={augment}",):
+        config = baseline
+    elif options:
+        config = baseline.replace("baseline", "saliencymix")
+        words += ["--work-dir", f"work_dirs/{Path(name).stem}"]
+    return Experiment(table, row, figure, config, (" ".join([*train(config), *words]),), options=options)
 
 
 def imagenet_config(net: str, augment: str) -> str:
