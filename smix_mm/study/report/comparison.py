@@ -10,26 +10,9 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ...evaluation.average_precision import DEFINITIONS
+from .. import statistics as stats
 from ..run import PRETRAINING
-from ..statistics import (
-    EFFECT,
-    Interval,
-    Nested,
-    basic_interval,
-    bootstrap_interval,
-    has_spread,
-    holm,
-    independent_unit,
-    nested_mean,
-    percentile_interval,
-    seeds_needed,
-    standard_deviation,
-    subtract_nested,
-    t_interval,
-    t_test,
-    unit_groups,
-    unit_means,
-)
+from ..statistics import EFFECT, Interval, Nested
 from .results import Resampled, Result, Results, resample_runs
 
 
@@ -169,9 +152,9 @@ def class_figures(arm: ArmSummary, metric: str) -> dict[str, str]:
 
 def _over_units(nested: Nested) -> dict[str, Any]:
     """The attributes of a summary that follow from its figures."""
-    means = unit_means(nested)
-    found = dict(unit=independent_unit(nested), units=len(means), runs=sum(map(len, nested.values())))
-    return dict(found, deviation=standard_deviation(means), seeds=t_interval(means))
+    means = stats.unit_means(nested)
+    found = dict(unit=stats.independent_unit(nested), units=len(means), runs=sum(map(len, nested.values())))
+    return dict(found, deviation=stats.standard_deviation(means), seeds=stats.t_interval(means))
 
 
 def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, Resampled]) -> ArmSummary:
@@ -179,20 +162,20 @@ def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, Resam
     common = set.intersection(*(set(run.metrics) for run in runs))
     every = {metric: nested_figures(runs, metric) for metric in sorted(common)}
     paper = results.paper.get(runs[0].arm)
-    mean = float(nested_mean(nested))
-    images = _over_images(results.metric, runs, resampled, lambda figures: nested_mean(nest(runs, figures)))
+    mean = float(stats.nested_mean(nested))
+    images = _over_images(results.metric, runs, resampled, lambda figures: stats.nested_mean(nest(runs, figures)))
     stored = [resampled[run.name].detections for run in runs if run.name in resampled]
     return ArmSummary(
         arm=runs[0].arm,
         detector=runs[0].kind,
         **_over_units(nested),
-        figures=[figure for group in unit_groups(nested) for figure in group],
+        figures=[figure for group in stats.unit_groups(nested) for figure in group],
         mean=mean,
         detections=sum(stored) if len(stored) == len(runs) else None,
-        images=images if images is None else basic_interval(mean, images),
+        images=images if images is None else stats.basic_interval(mean, images),
         paper=None if paper is None else scale(results.metric) * paper,
-        means={metric: float(nested_mean(figures)) for metric, figures in every.items()},
-        deviations={metric: standard_deviation(unit_means(figures)) for metric, figures in every.items()},
+        means={metric: float(stats.nested_mean(figures)) for metric, figures in every.items()},
+        deviations={metric: stats.standard_deviation(stats.unit_means(figures)) for metric, figures in every.items()},
     )
 
 
@@ -203,14 +186,16 @@ def _pair(
     second: Sequence[Result],
     resampled: Mapping[str, Resampled],
 ) -> PairSummary:
-    nested = subtract_nested(*(nested_figures(runs, results.metric) for runs in (second, first)))
-    found, means = _over_units(nested), unit_means(nested)
+    nested = stats.subtract_nested(*(nested_figures(runs, results.metric) for runs in (second, first)))
+    found, means = _over_units(nested), stats.unit_means(nested)
 
     def is_used(run: Result) -> bool:
         return any(run.finetuning_seed in nested.get(seed, {}) for seed in (run.pretraining_seed, None))
 
     def combine(figures: Mapping[str, np.ndarray]) -> np.ndarray:
-        return nested_mean(subtract_nested(*(nest(filter(is_used, runs), figures) for runs in (second, first))))
+        return stats.nested_mean(
+            stats.subtract_nested(*(nest(filter(is_used, runs), figures) for runs in (second, first)))
+        )
 
     images = _over_images(results.metric, [*filter(is_used, (*second, *first))], resampled, combine)
     return PairSummary(
@@ -219,13 +204,13 @@ def _pair(
         left_out=[run.name for run in (*first, *second) if not is_used(run)],
         given=names["detector"] != PRETRAINING and (None in nested or len(nested) == 1),
         difference=float(np.mean(means)) if means else None,
-        bootstrap=bootstrap_interval(unit_groups(nested)) if found["seeds"] else None,
-        images=images if images is None else percentile_interval(images),
-        p=t_test(means),
+        bootstrap=stats.bootstrap_interval(stats.unit_groups(nested)) if found["seeds"] else None,
+        images=images if images is None else stats.percentile_interval(images),
+        p=stats.t_test(means),
         planned=frozenset((names["first"], names["second"])) in results.planned if results.planned else None,
         corrected=None,
         family=0,
-        needed=seeds_needed(found["deviation"], EFFECT) if found["seeds"] and found["deviation"] else None,
+        needed=stats.seeds_needed(found["deviation"], EFFECT) if found["seeds"] and found["deviation"] else None,
     )
 
 
@@ -242,7 +227,7 @@ def _over_images(
     if not runs or any(run.name not in resampled for run in runs):
         return None
     figures = combine({run.name: scale(metric) * resampled[run.name].figures for run in runs})
-    return figures if has_spread(figures[~np.isnan(figures)]) else None
+    return figures if stats.has_spread(figures[~np.isnan(figures)]) else None
 
 
 def _corrected(pairs: Sequence[PairSummary]) -> list[PairSummary]:
@@ -251,7 +236,7 @@ def _corrected(pairs: Sequence[PairSummary]) -> list[PairSummary]:
     sizes: dict[bool | None, int] = {}
     for planned in {pair.planned for pair in pairs}:
         tested = [pair for pair in pairs if pair.planned is planned and pair.p is not None]
-        corrected |= zip(map(id, tested), holm([pair.p for pair in tested if pair.p is not None]))
+        corrected |= zip(map(id, tested), stats.holm([pair.p for pair in tested if pair.p is not None]))
         sizes[planned] = len(tested)
     return [
         dataclasses.replace(pair, corrected=corrected.get(id(pair)), family=sizes[pair.planned])
