@@ -22,7 +22,7 @@ EXPORTED = (
 )  # fmt: skip
 """Patterns of the variables that a job gets; ``export`` in a study's ``cluster`` adds others."""
 
-_SECONDS_BETWEEN_CHECKS = 5.0
+SECONDS_BETWEEN_CHECKS = 5.0
 
 
 def submit_runs(runs: Iterable[Run], worker: Worker, log: LineCallback, cluster: str | None = None) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, log: Line
     def have_ended() -> bool:
         return not (numbers & read_queue() if numbers else [job for job in jobs.values() if not job.done()])
 
-    return watch_runs(runs, folder, log, have_ended, partial(time.sleep, _SECONDS_BETWEEN_CHECKS))
+    return watch_runs(runs, folder, log, have_ended, partial(time.sleep, SECONDS_BETWEEN_CHECKS))
 
 
 def watch_runs(

@@ -54,8 +54,8 @@ class Worker:
     nodes: int = 1
     fork: bool = False
 
-    def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
-        """Execute a run unless it is finished; whether it was executed.
+    def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> None:
+        """Execute a run unless it is finished.
 
         Args:
             run: the run.
@@ -70,7 +70,7 @@ class Worker:
             folder = self.folder / run.name
             (folder / FAILURE).unlink(missing_ok=True)
             try:
-                return self._execute(run, folder, log, on_line)
+                self._execute(run, folder, log, on_line)
             except (StepError, CheckpointError, OSError) as error:
                 message = str(error) if isinstance(error, StepError) else f"{run.name}: {error}"
                 with suppress(OSError):  # a full disk
@@ -87,7 +87,7 @@ class Worker:
             return False
         return record.why_stale(folder, self.inputs(run)) is None
 
-    def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> bool:
+    def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> None:
         record_imports()
         backbone = self._backbone(run)
         if backbone is not None and not backbone.is_file() and not self.is_finished(run):
@@ -96,7 +96,7 @@ class Worker:
             raise StepError(f"{run.name} has no backbone to start from, because {needed} {reason}.")
         inputs, config = self.inputs(run), self.config(run)
         if not record.begin(folder, run.name, inputs, log):
-            return False
+            return
         started = time.time()
         if backbone is None:
             result = self._pretrain(run, folder, config, on_line)
@@ -115,7 +115,6 @@ class Worker:
         outputs = (BACKBONE, RESULT) if backbone is None else (RESULT, DETECTIONS)
         record.finish(folder, inputs, {name: file_hash(folder / name) for name in outputs}, seconds)
         log(f"{run.name}: done in {seconds:.0f} s")
-        return True
 
     def config(self, run: Run) -> RunConfig | None:
         """The config that a run trains with; None for an arm that is a checkpoint."""
