@@ -34,25 +34,15 @@ _PACKAGES = ("torch", "torchvision", "numpy", "onedl-mmengine", "onedl-mmcv", "o
 
 @dataclass(frozen=True)
 class Worker:
-    """Executes runs of a study, one at a time.
-
-    Attributes:
-        study: the study.
-        folder: of the study.
-        environment: variables of the commands beyond those of this process.
-        common: inputs of every run, by name.
-        processes: number of processes that train one run together on each node; 1 needs no launcher.
-        nodes: number of nodes of the Slurm job inside which it works.
-        fork: fork the programs from a process that has imported OpenMMLab.
-    """
+    """Executes runs of a study, one at a time."""
 
     study: Study
-    folder: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-    common: Mapping[str, Any] = field(default_factory=dict)
-    processes: int = 1
-    nodes: int = 1
-    fork: bool = False
+    folder: Path  # of the study
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the programs, beyond that of this process
+    common: Mapping[str, Any] = field(default_factory=dict)  # inputs of every run, by name
+    processes: int = 1  # that train one run together on each node; 1 needs no launcher
+    nodes: int = 1  # of the Slurm job inside which it works
+    fork: bool = False  # fork the programs from a process that has imported OpenMMLab
 
     def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> None:
         """Execute a run unless it is finished.

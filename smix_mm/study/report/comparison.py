@@ -18,80 +18,47 @@ from .results import Resampled, Result, Results, resample_runs
 
 @dataclass(frozen=True)
 class _Summary:
-    """What arms and pairs have in common; figures are in percent, differences in points of percent.
+    """What arms and pairs have in common; figures are in percent, differences in points of percent."""
 
-    Attributes:
-        detector: its name, or ``'pretraining'``.
-        runs: number of runs, or of pairs of runs.
-        unit: the independent unit, see :mod:`smix_mm.study.statistics`.
-        units: number of independent units.
-        deviation: standard deviation over units, or None.
-        seeds: t interval over units, or None.
-        images: bootstrap interval over resampled test images, the same images for all runs: basic for an arm,
-            percentile for a pair. None without stored predictions, and if all samples give one figure.
-    """
-
-    detector: str
-    runs: int
-    unit: str
-    units: int
-    deviation: float | None
-    seeds: Interval | None
+    detector: str  # its name, or 'pretraining'
+    runs: int  # number of runs, or of pairs of runs
+    unit: str  # the independent unit, see smix_mm.study.statistics
+    units: int  # number of independent units
+    deviation: float | None  # standard deviation over units
+    seeds: Interval | None  # t interval over units
+    # Bootstrap interval over resampled test images, the same images for all runs: basic for an arm, percentile for a
+    # pair. None without stored predictions, and if all samples give one figure.
     images: Interval | None
 
 
 @dataclass(frozen=True)
 class ArmSummary(_Summary):
-    """One arm with one detector.
-
-    Attributes:
-        arm: its name.
-        figures: each run's figure.
-        mean: over units.
-        detections: number of predicted boxes of all runs, or None without stored predictions.
-        paper: the figure of a paper, or None.
-        means: of every figure that all runs have, including those of classes, by name.
-        deviations: standard deviations of the same figures.
-    """
+    """One arm with one detector."""
 
     arm: str
-    figures: Sequence[float]
-    mean: float
-    detections: int | None
-    paper: float | None
-    means: Mapping[str, float]
-    deviations: Mapping[str, float | None]
+    figures: Sequence[float]  # each run's
+    mean: float  # over units
+    detections: int | None  # number of predicted boxes of all runs; None without stored predictions
+    paper: float | None  # the figure of a paper
+    means: Mapping[str, float]  # of every figure that all runs have, including those of classes, by name
+    deviations: Mapping[str, float | None]  # standard deviations of the same figures
 
 
 @dataclass(frozen=True)
 class PairSummary(_Summary):
-    """Two arms with one detector: ``second`` less ``first``, over their common seeds.
-
-    Attributes:
-        first, second: their names; ``first`` is the earlier arm of the study.
-        left_out: names of runs whose seeds the other arm does not have.
-        given: whether the comparison is limited to these backbones: with checkpoints or a single pretraining.
-        difference: mean over units, or None without a common seed.
-        bootstrap: bootstrap interval over units, or None.
-        p: of the paired t test, or None.
-        planned: whether the study plans this pair; None if it plans no pairs.
-        corrected: p after Holm's correction over the family of the pair, or None. The family is all pairs of the
-            report that have a p and are planned, or not, like this one.
-        family: number of pairs in the family.
-        needed: number of seeds to show a difference of :data:`~smix_mm.study.statistics.EFFECT`, or None.
-    """
+    """Two arms with one detector: ``second`` less ``first``, the earlier arm of the study, over their common seeds."""
 
     first: str
     second: str
-    left_out: Sequence[str]
-    given: bool
-    difference: float | None
-    bootstrap: Interval | None
-    p: float | None
-    planned: bool | None
-    corrected: float | None
-    family: int
-    needed: int | None
+    left_out: Sequence[str]  # names of runs whose seeds the other arm does not have
+    given: bool  # whether the comparison is limited to these backbones: with checkpoints or a single pretraining
+    difference: float | None  # mean over units; None without a common seed
+    bootstrap: Interval | None  # over units
+    p: float | None  # of the paired t test
+    planned: bool | None  # whether the study plans this pair; None if it plans no pairs
+    corrected: float | None  # p after Holm's correction over the family
+    family: int  # number of pairs of the report that have a p and are planned, or not, like this one
+    needed: int | None  # number of seeds to show a difference of EFFECT points
 
 
 @dataclass(frozen=True)
