@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -21,21 +20,12 @@ MIXES = tuple(_MIXES)
 Settings = Mapping[str, Any]
 
 
-def _code(value: Any) -> str:
-    """Python code of settings, with double quotes."""
-    if isinstance(value, dict):
-        return f"dict({_arguments(value)})"
-    if isinstance(value, tuple):
-        return f"({''.join(f'{_code(each)}, ' for each in value).rstrip()})"
-    return json.dumps(value, ensure_ascii=False)
-
-
 def _arguments(settings: Settings) -> str:
-    return ", ".join(f"{key}={_code(value)}" for key, value in settings.items())
+    return ", ".join(f"{key}={value!r}" for key, value in settings.items())
 
 
 def _start(weights: str | None) -> str:
-    return f"init_cfg={_code(dict(type='Pretrained', checkpoint=weights)) if weights else None}"
+    return f"init_cfg=dict(type='Pretrained', checkpoint={weights!r})" if weights else "init_cfg=None"
 
 
 def classifier_text(
@@ -53,7 +43,7 @@ _base_ = [
 ]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
 
-data_root = {_code(str(root))}
+data_root = {str(root)!r}
 mean, std = {list(IMAGENET_MEAN)}, {list(IMAGENET_STD)}  # of ImageNet, RGB, 0 to 255
 
 model = dict(
@@ -111,8 +101,8 @@ _base_ = [
 ]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
 
-data_root = {_code(str(root))}
-classes = {_code(classes)}
+data_root = {str(root)!r}
+classes = {classes!r}
 scale = (1333, 800)  # images are resized to fit, with their shape kept
 
 model = dict(

@@ -22,7 +22,7 @@ EXPORTED = (
 )  # fmt: skip
 """Patterns of the variables that a job gets; ``export`` in a study's ``cluster`` adds others."""
 
-_SECONDS_BETWEEN_CHECKS = 5.0
+SECONDS_BETWEEN_CHECKS = 5.0
 
 
 def submit_runs(runs: Iterable[Run], worker: Worker, log: LineCallback, cluster: str | None = None) -> dict[str, Any]:
@@ -53,13 +53,12 @@ def submit_runs(runs: Iterable[Run], worker: Worker, log: LineCallback, cluster:
         if needed is None and worker.is_finished(run):
             log(f"{run.name}: finished before")
             continue
-        executor.update_parameters(name=run.name.replace("/", "-"))
-        if cluster is None:
-            depends = {} if needed is None else dict(dependency=f"afterany:{needed}")
-            export = ",".join(exported_variables(worker))
-            executor.update_parameters(slurm_additional_parameters=dict(export=export, **depends))
-        elif needed is not None:
+        more = dict(export=",".join(exported_variables(worker)))
+        if cluster is not None and needed is not None:
             needed.wait()
+        elif needed is not None:
+            more["dependency"] = f"afterany:{needed}"
+        executor.update_parameters(name=run.name.replace("/", "-"), slurm_additional_parameters=more)
         job = executor.submit(_execute, worker, run)
         jobs[run.name] = job
         if cluster is None:
@@ -79,16 +78,21 @@ def make_executor(worker: Worker, cluster: str | None) -> Any:
     except RuntimeError as error:
         raise StepError(f"no job can be submitted ({error}); use a machine with Slurm's sbatch.") from error
     resources = worker.study.cluster
-    parameters: dict[str, Any] = dict(timeout_min=resources.get("minutes", 24 * 60), nodes=1, tasks_per_node=1)
-    names = dict(cpus="cpus_per_task", gpus="gpus_per_node", memory_gb="mem_gb")
-    if cluster is None:
-        names |= dict(partition="slurm_partition", nodes="nodes")
+    # submitit leaves out what is None, and those with slurm_ on another cluster.
+    executor.update_parameters(
+        timeout_min=resources.get("minutes", 24 * 60),
+        nodes=1,
+        tasks_per_node=1,
+        cpus_per_task=resources.get("cpus"),
+        gpus_per_node=resources.get("gpus"),
+        mem_gb=resources.get("memory_gb"),
+        slurm_partition=resources.get("partition"),
+        slurm_nodes=resources.get("nodes"),
         # Without this, programs would not get the variables that the study's setup sets.
-        parameters["slurm_setup"] = ["unset SLURM_EXPORT_ENV", *resources.get("setup", ())]
+        slurm_setup=["unset SLURM_EXPORT_ENV", *resources.get("setup", ())],
         # Of several nodes, the first executes the run and starts each program on all of them.
-        parameters["slurm_use_srun"] = worker.nodes == 1
-    parameters.update({name: resources[key] for key, name in names.items() if key in resources})
-    executor.update_parameters(**parameters)
+        slurm_use_srun=worker.nodes == 1,
+    )
     return executor
 
 
@@ -118,7 +122,7 @@ def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, log: Line
     def have_ended() -> bool:
         return not (numbers & read_queue() if numbers else [job for job in jobs.values() if not job.done()])
 
-    return watch_runs(runs, folder, log, have_ended, partial(time.sleep, _SECONDS_BETWEEN_CHECKS))
+    return watch_runs(runs, folder, log, have_ended, partial(time.sleep, SECONDS_BETWEEN_CHECKS))
 
 
 def watch_runs(

@@ -15,22 +15,10 @@ from typing import TYPE_CHECKING, Any, ContextManager, Sequence
 from ..utils.errors import StepError, UsageError
 from ..utils.files import file_hash, write_json
 from ..utils.text import first_few
+from . import run as record
 from .config import RunConfig, Study, load_study
 from .lock import hold
-from .run import (
-    LOCK,
-    LOG,
-    SHEET,
-    STUDY,
-    Run,
-    RunState,
-    clear_temporaries,
-    find_runs,
-    find_set_aside,
-    plan_study,
-    run_state,
-    time_left,
-)
+from .run import Run, RunState, plan_study, run_state, time_left
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -89,10 +77,10 @@ def run_study(
         clear_study(folder)
         nodes = int(study.cluster.get("nodes", 1)) if executor == "slurm" else 1
         worker = make_worker(study, folder, len(gpus[0].split(",")) if gpus else processes, nodes)
-        write_json(folder / STUDY, describe_study(study, runs, config))
+        write_json(folder / record.STUDY, describe_study(study, runs, config))
         if study.sheet is not None:
             _draw_sheet(study, folder)
-            print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
+            print(f"mixed images: {Path(work_dir) / record.SHEET}", flush=True)
         log = partial(print, flush=True)
         if executor == "ray":
             failures = run_on_ray(runs, worker, log, address)
@@ -112,9 +100,10 @@ def run_study(
     if failures:
         failed = [name for name, reason in failures.items() if not reason.startswith("blocked by ")]
         blocked = len(failures) - len(failed)
+        logs = first_few([Path(work_dir) / name / record.LOG for name in failed], 3)
         raise StepError(
             f"failed: {', '.join(failed)}{f' (blocked by these: {blocked} more)' if blocked else ''}. Fix what is "
-            f"shown at the end of {first_few([Path(work_dir) / name / LOG for name in failed], 3)}, and start again."
+            f"shown at the end of {logs}, and start again."
         )
     return states
 
@@ -178,11 +167,11 @@ def clean(work_dir: str | Path, stale: bool = False) -> int:
     folder = study_folder(work_dir)
     freed = 0
     with lock_study(folder, work_dir):
-        for run in find_runs(folder):
+        for run in record.find_runs(folder):
             if run_state(run, folder, check_content=True).state == "finished":
                 freed += sum(_remove(folder / run.name / inner) for inner in ("train", "test"))
         print(f"clean: {freed / 2**20:.0f} MiB of finished runs removed from {work_dir}")
-        for place, reason in find_set_aside(folder).items():
+        for place, reason in record.find_set_aside(folder).items():
             size = _remove(place) if stale else folder_size(place)
             freed += size if stale else 0
             verb = "removed" if stale else "set aside (remove it with --stale)"
@@ -205,20 +194,20 @@ def _remove(folder: Path) -> int:
 def study_folder(work_dir: str | Path) -> Path:
     """The absolute path of a study's folder; a UsageError if it is none."""
     folder = Path(work_dir).absolute()
-    if not (folder / STUDY).is_file():
-        raise UsageError(f"{work_dir} contains no {STUDY}. It should be the work dir of a study that was run.")
+    if not (folder / record.STUDY).is_file():
+        raise UsageError(f"{work_dir} contains no {record.STUDY}. It should be the work dir of a study that was run.")
     return folder
 
 
 def clear_study(folder: Path) -> None:
     """Remove the temporary files of a study's own folder that killed processes left."""
     for stem in ("study", "mixed", "report", "arms", "differences", "classes", "curves", "jobs/.submitted"):
-        clear_temporaries(folder, f"{'' if '/' in stem else '.'}{stem}-*")
+        record.clear_temporaries(folder, f"{'' if '/' in stem else '.'}{stem}-*")
 
 
 def lock_study(folder: Path, work_dir: str | Path) -> ContextManager[None]:
     """Hold the lock of a study's folder; a UsageError if another process does."""
-    return hold(folder / LOCK, f"another process runs a study in {work_dir}", error=UsageError)
+    return hold(folder / record.LOCK, f"another process runs a study in {work_dir}", error=UsageError)
 
 
 def describe_study(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
@@ -260,4 +249,4 @@ def _draw_sheet(study: Study, folder: Path) -> None:
     config = study.arms[str(study.sheet)]
     assert isinstance(config, RunConfig)
     images, labels = training_images(config.path, cfg_options=config.cfg_options)
-    draw_mix_sheet(images, labels, folder / SHEET, seed=study.pretraining_seeds[0])
+    draw_mix_sheet(images, labels, folder / record.SHEET, seed=study.pretraining_seeds[0])

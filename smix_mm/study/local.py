@@ -63,6 +63,7 @@ class View:
         """Show the progress of a run, given a line of its output."""
         found, now = _PROGRESS.search(line), time.monotonic()
         with self._lock:
+            self._running.setdefault(run, "starting")
             if found is not None:
                 self._running[run] = " ".join(found[0].split())
                 if self._live is None and now - self._shown.setdefault(run, now) >= self._seconds:

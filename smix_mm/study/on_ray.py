@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from ..utils.errors import PackageError, StepError
-from .cluster import exported_variables, watch_runs
+from .cluster import SECONDS_BETWEEN_CHECKS, exported_variables, watch_runs
 from .lock import read_token
 from .run import LOCK, LineCallback, Run
 from .worker import Worker
@@ -25,7 +25,6 @@ RETRIES = 3
 SECONDS_TO_APPEAR = 60.0
 """How long a new file may take until another node sees it; network file systems cache folders for up to a minute."""
 
-_SECONDS_BETWEEN_CHECKS = 5.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # a task returns a few strings
 
 
@@ -60,9 +59,7 @@ def run_on_ray(runs: list[Run], worker: Worker, log: LineCallback, address: str 
         pending, failures = _submit(ray, runs, worker, log, resources), dict[str, str]()
 
         def have_ended() -> bool:
-            ended = (
-                ray.wait([*pending], num_returns=len(pending), timeout=_SECONDS_BETWEEN_CHECKS)[0] if pending else ()
-            )
+            ended = ray.wait([*pending], num_returns=len(pending), timeout=SECONDS_BETWEEN_CHECKS)[0] if pending else ()
             for reference in ended:
                 run = pending.pop(reference)
                 try:

@@ -227,17 +227,14 @@ def find_runs(folder: Path) -> list[Run]:
 class RunState:
     """The state of a run.
 
-    Attributes:
-        state: ``'finished'``, ``'running'``, ``'failed'``, ``'interrupted'``, ``'damaged'`` (a
-            result file is missing or has changed), ``'waiting'``, or ``'blocked by RUN'``, a failed run that it needs.
-        seconds: duration of a finished run, or None.
-        lines: of a failed run the last lines of its log, of a damaged one a sentence that names the files.
+    It is ``'finished'``, ``'running'``, ``'failed'``, ``'interrupted'``, ``'damaged'`` (a result file is missing or has
+    changed), ``'waiting'``, or ``'blocked by RUN'``, a failed run that it needs.
     """
 
     run: Run
     state: str
-    seconds: float | None = None
-    lines: tuple[str, ...] = ()
+    seconds: float | None = None  # duration of a finished run
+    lines: tuple[str, ...] = ()  # the last lines of the log of a failed run, or a sentence on damaged files
 
 
 def run_state(run: Run, folder: Path, check_content: bool = False) -> RunState:

@@ -34,28 +34,18 @@ _PACKAGES = ("torch", "torchvision", "numpy", "onedl-mmengine", "onedl-mmcv", "o
 
 @dataclass(frozen=True)
 class Worker:
-    """Executes runs of a study, one at a time.
-
-    Attributes:
-        study: the study.
-        folder: of the study.
-        environment: variables of the commands beyond those of this process.
-        common: inputs of every run, by name.
-        processes: number of processes that train one run together on each node; 1 needs no launcher.
-        nodes: number of nodes of the Slurm job inside which it works.
-        fork: fork the programs from a process that has imported OpenMMLab.
-    """
+    """Executes runs of a study, one at a time."""
 
     study: Study
-    folder: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-    common: Mapping[str, Any] = field(default_factory=dict)
-    processes: int = 1
-    nodes: int = 1
-    fork: bool = False
+    folder: Path  # of the study
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the programs, beyond that of this process
+    common: Mapping[str, Any] = field(default_factory=dict)  # inputs of every run, by name
+    processes: int = 1  # that train one run together on each node; 1 needs no launcher
+    nodes: int = 1  # of the Slurm job inside which it works
+    fork: bool = False  # fork the programs from a process that has imported OpenMMLab
 
-    def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
-        """Execute a run unless it is finished; whether it was executed.
+    def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> None:
+        """Execute a run unless it is finished.
 
         Args:
             run: the run.
@@ -70,7 +60,7 @@ class Worker:
             folder = self.folder / run.name
             (folder / FAILURE).unlink(missing_ok=True)
             try:
-                return self._execute(run, folder, log, on_line)
+                self._execute(run, folder, log, on_line)
             except (StepError, CheckpointError, OSError) as error:
                 message = str(error) if isinstance(error, StepError) else f"{run.name}: {error}"
                 with suppress(OSError):  # a full disk
@@ -87,7 +77,7 @@ class Worker:
             return False
         return record.why_stale(folder, self.inputs(run)) is None
 
-    def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> bool:
+    def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> None:
         record_imports()
         backbone = self._backbone(run)
         if backbone is not None and not backbone.is_file() and not self.is_finished(run):
@@ -96,7 +86,7 @@ class Worker:
             raise StepError(f"{run.name} has no backbone to start from, because {needed} {reason}.")
         inputs, config = self.inputs(run), self.config(run)
         if not record.begin(folder, run.name, inputs, log):
-            return False
+            return
         started = time.time()
         if backbone is None:
             result = self._pretrain(run, folder, config, on_line)
@@ -115,7 +105,6 @@ class Worker:
         outputs = (BACKBONE, RESULT) if backbone is None else (RESULT, DETECTIONS)
         record.finish(folder, inputs, {name: file_hash(folder / name) for name in outputs}, seconds)
         log(f"{run.name}: done in {seconds:.0f} s")
-        return True
 
     def config(self, run: Run) -> RunConfig | None:
         """The config that a run trains with; None for an arm that is a checkpoint."""

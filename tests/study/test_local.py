@@ -31,7 +31,6 @@ class Recording(Worker):
         if run.name in self.failing:
             raise StepError("the reason")
         self.done.append((run.name, self.environment.get("CUDA_VISIBLE_DEVICES")))
-        return True
 
 
 ARMS = {name: RunConfig(Path("x.py")) for name in ("baseline", "mix")}
@@ -82,7 +81,7 @@ def test_no_run_starts_that_would_not_end_in_time_and_one_of_unknown_duration_do
             write_json(
                 self.folder / run.name / "step.json", dict(inputs={}, outputs={"step.json": ""}, seconds=seconds)
             )
-            return super().execute(run, log, on_line, wait)
+            super().execute(run, log, on_line, wait)
 
     one, lines = Timed(STUDY, tmp_path, {}, {}), []
     object.__setattr__(one, "is_finished", lambda run: False)

@@ -32,35 +32,20 @@ class Result(Run):
 
 @dataclass(frozen=True)
 class Results:
-    """The results of a study.
-
-    Attributes:
-        folder: of the study.
-        name: title of the study.
-        arms: names of the arms; the first is the reference.
-        detectors: names of the detectors; ``('pretraining',)`` for a study without detectors.
-        metric: name of the compared figure.
-        planned: the pairs of arms that the study is meant to tell apart.
-        paper: figures of a paper by arm, in the metric's units.
-        runs: every usable result, those of pretrainings too, in the study's order.
-        missing: names of runs without a result.
-        problems: a sentence for each file that is damaged or does not belong to the study.
-        config: path of the study's config as given when it was run, or None if unknown.
-        software: lines with the commit, Python, releases and machines of the runs, if recorded.
-    """
+    """The results of a study."""
 
     folder: Path
-    name: str
-    arms: tuple[str, ...]
-    detectors: tuple[str, ...]
-    metric: str
-    planned: tuple[frozenset[str], ...]
-    paper: Mapping[str, float]
-    runs: tuple[Result, ...]
-    missing: tuple[str, ...]
-    problems: tuple[str, ...]
-    config: str | None = None
-    software: tuple[str, ...] = ()
+    name: str  # title of the study
+    arms: tuple[str, ...]  # the first is the reference
+    detectors: tuple[str, ...]  # ('pretraining',) for a study without detectors
+    metric: str  # name of the compared figure
+    planned: tuple[frozenset[str], ...]  # the pairs of arms that the study is meant to tell apart
+    paper: Mapping[str, float]  # figures of a paper by arm, in the metric's units
+    runs: tuple[Result, ...]  # every usable result, those of pretrainings too, in the study's order
+    missing: tuple[str, ...]  # names of runs without a result
+    problems: tuple[str, ...]  # a sentence for each file that is damaged or does not belong to the study
+    config: str | None = None  # path of the study's config as given when it was run
+    software: tuple[str, ...] = ()  # lines with the commit, Python, releases and machines of the runs, if recorded
 
 
 def read_results(folder: str | Path) -> Results:
