@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.training_batches import build_preprocessor, read_classification_config, training_batches
-from ..study.config import load_study
+from ..study.config import RunConfig, load_study
 from ..utils.errors import UsageError
 from ..utils.progress import track
 from ..utils.random_state import preserved_random_state
@@ -114,7 +114,7 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
         UsageError: the study or a number is invalid, or the arms differ in their data.
         ValueError: the data cannot be read.
     """
-    arms = {arm.name: arm.pretraining for arm in load_study(study).arms.values() if arm.pretraining is not None}
+    arms = {name: arm for name, arm in load_study(study).arms.items() if isinstance(arm, RunConfig)}
     if batches < 1:
         raise UsageError(f"batches should be at least 1, got {batches}.")
     if not arms:

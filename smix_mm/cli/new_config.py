@@ -8,7 +8,7 @@ examples:
 
 import argparse
 
-from ..new_config.config import BACKBONES, MIXES, new_config
+from ..new_config import BACKBONES, MIXES, new_config
 
 ERRORS = {OSError: 2}
 

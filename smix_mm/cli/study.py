@@ -46,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--gpus", nargs="+", default=[], metavar="GPUS", help=gpus)
     processes = "processes that train one run together, on each node (default: 1)"
     run.add_argument("--processes", type=int, default=1, help=processes)
-    run.add_argument("--take-over", action="store_true", help="take over the locks of another host that has stopped")
     minutes = "start no run that would end later, judged by those that are finished (default: no limit)"
     run.add_argument("--minutes", type=float, help=minutes)
     export = verbs.add_parser("export", help="copy finished runs without weights, and write the report there")
@@ -69,10 +68,16 @@ def run(options: argparse.Namespace) -> int | None:
     from ..study import commands
 
     if options.verb == "run":
-        placement = commands.Placement(
-            options.executor, tuple(options.gpus), options.processes, options.take_over, options.address
+        commands.run_study(
+            options.study,
+            options.work_dir,
+            executor=options.executor,
+            gpus=options.gpus,
+            processes=options.processes,
+            address=options.address,
+            minutes=options.minutes,
+            dry=options.plan,
         )
-        commands.run_study(options.study, options.work_dir, placement, options.plan, options.minutes)
     elif options.verb == "plan":
         from ..experiments import Machine, plan_costs
 
@@ -92,7 +97,7 @@ def run(options: argparse.Namespace) -> int | None:
     elif options.verb == "clean":
         commands.clean(options.work_dir, options.stale)
     else:
-        from ..study.verify import verify_study
+        from ..study.pieces import verify_study
 
         wrong = verify_study(options.work_dir)
         print("\n".join(wrong) if wrong else "verify: every hash and every figure agrees with the stored files")

@@ -4,6 +4,8 @@ Keys are networks and augmentations as the names of configs have them. Where the
 a figure is ``BARS``; where a row is not the paper's and is listed beside it, ``NONE``.
 """
 
+from ..study.report.content import CUTMIX_PAPER, SALIENCYMIX_PAPER
+
 BARS, NONE = "bars only", "not in the paper"
 
 # Top-1 error %, mean and deviation of 5 runs.
@@ -66,16 +68,9 @@ IMAGENET_ERRORS_WITHOUT_CONFIG = {
 }
 
 # Faster R-CNN ResNet-50, VOC2007 test mAP %, mean of 3 runs.
-VOC_MAP = {
-    "baseline": "76.71",
-    "cutout": "77.17",
-    "mixup": "77.98",
-    "cutmix": "78.31",
-    "saliencymix": "78.48",
-    "official-saliencymix": NONE,
-}
-# The same in the CutMix paper (arXiv 1905.04899), whose protocol has lr 0.01 and 120,000 iterations.
-CUTMIX_VOC_MAP = {"baseline": "75.6", "cutout": "75.0", "mixup": "73.9", "cutmix": "76.7"}
+VOC_MAP = {name.lower(): f"{figure:.2f}" for name, figure in SALIENCYMIX_PAPER.items()}
+VOC_MAP["official-saliencymix"] = NONE
+CUTMIX_VOC_MAP = {name.lower(): f"{figure:.1f}" for name, figure in CUTMIX_PAPER.items()}
 
 # ResNet-50, ImageNet top-1 accuracy % on images changed by FGSM. All but SaliencyMix's are the CutMix paper's, with a
 # change of 8/255 by its appendix E.1; this paper does not give its size.

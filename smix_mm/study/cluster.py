@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import fnmatch
 import getpass
-import json
 import os
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from ..utils.errors import StepError
 from ..utils.files import write_json
-from .plan import run_state
-from .progress import View
-from .run import Run
+from .run import LineCallback, Run, read_json, run_state
 from .worker import Worker
 
 EXPORTED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH",
     "VIRTUAL_ENV", "CONDA_PREFIX", "SMIX_*", "OMP_*", "MKL_*", "NCCL_*", "CUDA_HOME", "TORCH_HOME", "HF_HOME",
 )  # fmt: skip
-"""Patterns of the variables that a Slurm job gets; ``export`` in a study's ``cluster`` adds others."""
+"""Patterns of the variables that a job gets; ``export`` in a study's ``cluster`` adds others."""
 
-_SECONDS_BETWEEN_CHECKS = 5.0
+SECONDS_BETWEEN_CHECKS = 5.0
 
 
-def submit_runs(runs: Iterable[Run], worker: Worker, view: View, cluster: str | None = None) -> dict[str, Any]:
+def submit_runs(runs: Iterable[Run], worker: Worker, log: LineCallback, cluster: str | None = None) -> dict[str, Any]:
     """Submit a job for each run that is neither finished nor in the queue; see :func:`wait_for_jobs`.
 
     On Slurm a job starts once the job of the run that it needs has ended, and is never cancelled for it: without a
@@ -43,29 +41,28 @@ def submit_runs(runs: Iterable[Run], worker: Worker, view: View, cluster: str | 
     """
     executor = make_executor(worker, cluster)
     submitted = worker.folder / "jobs" / "submitted.json"
-    known = json.loads(submitted.read_text(encoding="utf-8")) if submitted.is_file() else {}
-    queued = read_queue() if cluster is None and known else set()
+    known = read_json(submitted) if cluster is None and submitted.is_file() else {}
+    queued = read_queue() if known else set()
     jobs: dict[str, Any] = {}
     for run in runs:
         needed = jobs.get(run.needs.name) if run.needs else None
-        if cluster is None and known.get(run.name) in queued:
+        if known.get(run.name) in queued:
             jobs[run.name] = known[run.name]
-            view.log(f"{run.name}: is job {known[run.name]} already")
+            log(f"{run.name}: is job {known[run.name]} already")
             continue
         if needed is None and worker.is_finished(run):
-            view.log(f"{run.name}: finished before")
+            log(f"{run.name}: finished before")
             continue
-        executor.update_parameters(name=run.name.replace("/", "-"))
-        if cluster is None:
-            export = ",".join(exported_variables(worker.study.cluster.get("export", ()), worker.environment))
-            depends = {} if needed is None else dict(dependency=f"afterany:{needed}")
-            executor.update_parameters(slurm_additional_parameters=dict(export=export, **depends))
-        while cluster is not None and needed is not None and not needed.done():
-            time.sleep(0.2)
+        more = dict(export=",".join(exported_variables(worker)))
+        if cluster is not None and needed is not None:
+            needed.wait()
+        elif needed is not None:
+            more["dependency"] = f"afterany:{needed}"
+        executor.update_parameters(name=run.name.replace("/", "-"), slurm_additional_parameters=more)
         job = executor.submit(_execute, worker, run)
-        jobs[run.name] = job if cluster is not None else job.job_id
+        jobs[run.name] = job
         if cluster is None:
-            known[run.name] = job.job_id
+            jobs[run.name] = known[run.name] = job.job_id
             write_json(submitted, known)
     return jobs
 
@@ -74,30 +71,35 @@ def make_executor(worker: Worker, cluster: str | None) -> Any:
     """submitit's executor with the resources of the study's ``cluster``."""
     try:
         import submitit
+
+        executor = submitit.AutoExecutor(folder=worker.folder / "jobs", cluster=cluster or "slurm")
     except ImportError as error:
         raise StepError("submitit is not installed; jobs need it: pip install submitit") from error
-    try:
-        executor = submitit.AutoExecutor(folder=worker.folder / "jobs", cluster=cluster or "slurm")
     except RuntimeError as error:
         raise StepError(f"no job can be submitted ({error}); use a machine with Slurm's sbatch.") from error
     resources = worker.study.cluster
-    parameters: dict[str, Any] = dict(timeout_min=resources.get("minutes", 24 * 60), nodes=1, tasks_per_node=1)
-    names = dict(cpus="cpus_per_task", gpus="gpus_per_node", memory_gb="mem_gb")
-    if cluster is None:
-        names |= dict(partition="slurm_partition", nodes="nodes")
+    # submitit leaves out what is None, and those with slurm_ on another cluster.
+    executor.update_parameters(
+        timeout_min=resources.get("minutes", 24 * 60),
+        nodes=1,
+        tasks_per_node=1,
+        cpus_per_task=resources.get("cpus"),
+        gpus_per_node=resources.get("gpus"),
+        mem_gb=resources.get("memory_gb"),
+        slurm_partition=resources.get("partition"),
+        slurm_nodes=resources.get("nodes"),
         # Without this, programs would not get the variables that the study's setup sets.
-        parameters["slurm_setup"] = ["unset SLURM_EXPORT_ENV", *resources.get("setup", ())]
+        slurm_setup=["unset SLURM_EXPORT_ENV", *resources.get("setup", ())],
         # Of several nodes, the first executes the run and starts each program on all of them.
-        parameters["slurm_use_srun"] = worker.nodes == 1
-    parameters.update({name: resources[key] for key, name in names.items() if key in resources})
-    executor.update_parameters(**parameters)
+        slurm_use_srun=worker.nodes == 1,
+    )
     return executor
 
 
-def exported_variables(patterns: Iterable[str], always: Iterable[str] = ()) -> list[str]:
-    """Names of this process's variables that are passed to a Slurm job, see :data:`EXPORTED`."""
-    chosen = {name for name in os.environ for one in (*EXPORTED, *patterns) if fnmatch.fnmatchcase(name, one)}
-    return sorted(chosen | {name for name in always if name in os.environ})
+def exported_variables(worker: Worker) -> list[str]:
+    """Names of this process's variables that are passed to a job: of :data:`EXPORTED`, the study and the worker."""
+    patterns = (*EXPORTED, *worker.study.cluster.get("export", ()), *worker.environment)
+    return sorted(name for name in os.environ if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def read_queue() -> set[str]:
@@ -113,22 +115,32 @@ def read_queue() -> set[str]:
         ) from error
 
 
-def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, view: View) -> dict[str, str]:
+def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, log: LineCallback) -> dict[str, str]:
     """Wait until all jobs have ended; the reasons of failed runs, by name."""
-    seen: dict[str, str] = {}
     numbers = {job for job in jobs.values() if isinstance(job, str)}
+
+    def have_ended() -> bool:
+        return not (numbers & read_queue() if numbers else [job for job in jobs.values() if not job.done()])
+
+    return watch_runs(runs, folder, log, have_ended, partial(time.sleep, SECONDS_BETWEEN_CHECKS))
+
+
+def watch_runs(
+    runs: list[Run], folder: Path, log: LineCallback, have_ended: Callable[[], bool], wait: Callable[[], Any]
+) -> dict[str, str]:
+    """Log the state of each run when it changes, until all have ended; the reasons of failed runs, by name."""
+    seen: dict[str, str] = {}
     while True:
-        queue = numbers & read_queue() if numbers else {name for name, job in jobs.items() if not job.done()}
-        for run in runs:
-            state = run_state(run, folder).state
-            if seen.get(run.name) != state:
-                seen[run.name] = state
-                view.log(f"{run.name}: {state}")
-        if not queue:
+        ended = have_ended()
+        states = [run_state(run, folder) for run in runs]
+        for state in states:
+            if seen.setdefault(state.run.name, "waiting") != state.state:
+                seen[state.run.name] = state.state
+                log(f"{state.run.name}: {state.state}")
+        if ended:
             break
-        time.sleep(_SECONDS_BETWEEN_CHECKS)
-    states = [run_state(run, folder) for run in runs]
-    reason = f"its job ended without a result; see {folder / 'jobs'}"
+        wait()
+    reason = f"it ended without a result in {folder}; see the logs in its folder jobs, if there is one"
     return {
         state.run.name: state.state if state.state.startswith("blocked") else "\n".join(state.lines or (reason,))
         for state in states
@@ -138,4 +150,4 @@ def wait_for_jobs(jobs: dict[str, Any], runs: list[Run], folder: Path, view: Vie
 
 def _execute(worker: Worker, run: Run) -> None:
     """Execute a run inside its job."""
-    worker.execute(run, lambda text: print(text, flush=True), lambda line: None, wait=True)
+    worker.execute(run, partial(print, flush=True), lambda line: None, wait=True)

@@ -8,62 +8,47 @@ import pkgutil
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ContextManager
+from typing import TYPE_CHECKING, Any, ContextManager, Sequence
 
-from ..utils.errors import DataError, StepError, UsageError
+from ..utils.errors import StepError, UsageError
 from ..utils.files import file_hash, write_json
 from ..utils.text import first_few
-from .config import Study, load_study
+from . import run as record
+from .config import RunConfig, Study, load_study
 from .lock import hold
-from .plan import RunState, describe_time, find_runs, plan_study, run_state, time_left
-from .progress import View
-from .record import clear_temporaries, find_set_aside
-from .run import LOCK, LOG, SHEET, STUDY, Run
+from .run import Run, RunState, plan_study, run_state, time_left
 
 if TYPE_CHECKING:
     from .worker import Worker
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where the runs of a study are executed.
-
-    Attributes:
-        executor: ``'local'`` for this machine, ``'ray'`` for tasks of Ray, ``'slurm'`` for jobs, ``'local-jobs'``
-            for jobs that are processes on this machine.
-        gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Empty:
-            one run at a time, on all devices.
-        processes: number of processes that train one run together, on each node, if ``gpus`` is empty.
-        take_over: take over locks of other hosts whose processes are known to have ended.
-        address: of a Ray cluster, see :func:`smix_mm.study.on_ray.run_on_ray`.
-    """
-
-    executor: str = "local"
-    gpus: tuple[str, ...] = ()
-    processes: int = 1
-    take_over: bool = False
-    address: str | None = None
-
-
 def run_study(
     config: str | Path,
     work_dir: str | Path,
-    placement: Placement = Placement(),
-    dry: bool = False,
+    *,
+    executor: str = "local",
+    gpus: Sequence[str] = (),
+    processes: int = 1,
+    address: str | None = None,
     minutes: float | None = None,
+    dry: bool = False,
 ) -> list[RunState]:
     """Execute all runs that are not finished, and write the report.
 
     Args:
         config: the study's config.
         work_dir: folder of all results.
-        placement: where the runs are executed.
-        dry: only print the plan.
+        executor: ``'local'`` for this machine, ``'ray'`` for tasks of Ray, ``'slurm'`` for jobs, ``'local-jobs'``
+            for jobs that are processes on this machine.
+        gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Defaults to none:
+            one run at a time, on all devices.
+        processes: number of processes that train one run together, on each node, if there are no ``gpus``.
+        address: of a Ray cluster, see :func:`smix_mm.study.on_ray.run_on_ray`.
         minutes: start no run that, by those that are finished, would end later than this from now; the others wait
             for the next start. Of a kind without a finished run, one is started. Defaults to no limit.
+        dry: only print the plan.
 
     Returns:
         the state of every run.
@@ -73,39 +58,40 @@ def run_study(
         StepError: runs failed; raised after the other runs and the report are finished.
     """
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    if minutes is not None and (placement.executor != "local" or minutes <= 0):
-        raise UsageError(f"minutes should be above 0 and for --executor local, got {minutes}, {placement.executor}.")
+    if minutes is not None and (executor != "local" or minutes <= 0):
+        raise UsageError(f"minutes should be above 0 and for --executor local, got {minutes}, {executor}.")
     study = load_study(config)
-    _check_placement(study, placement)
+    _check_placement(study, executor, gpus, address)
     folder = Path(work_dir).absolute()
     runs = plan_study(study)
     states = [run_state(run, folder) for run in runs]
-    _print_plan(study, states, max(len(placement.gpus), 1))
+    _print_plan(study, states, max(len(gpus), 1))
     if dry:
         return states
     # Only executing runs needs torch.
     from .cluster import submit_runs, wait_for_jobs
-    from .local import on_gpus, run_locally
+    from .local import View, run_locally
     from .on_ray import run_on_ray
 
-    with _lock(folder, work_dir, placement.take_over):
+    with lock_study(folder, work_dir):
         clear_study(folder)
-        worker = dataclasses.replace(_make_worker(study, folder, placement), deadline=deadline)
-        write_json(folder / STUDY, _study_json(study, runs, config))
+        nodes = int(study.cluster.get("nodes", 1)) if executor == "slurm" else 1
+        worker = make_worker(study, folder, len(gpus[0].split(",")) if gpus else processes, nodes)
+        write_json(folder / record.STUDY, describe_study(study, runs, config))
         if study.sheet is not None:
             _draw_sheet(study, folder)
-            print(f"mixed images: {Path(work_dir) / SHEET}", flush=True)
-        view = View(study.name)
-        try:
-            if placement.executor == "local":
-                failures = run_locally(runs, on_gpus(worker, placement.gpus) or [worker], view)
-            elif placement.executor == "ray":
-                failures = run_on_ray(runs, worker, view, placement.address)
-            else:
-                jobs = submit_runs(runs, worker, view, None if placement.executor == "slurm" else "local")
-                failures = wait_for_jobs(jobs, runs, folder, view)
-        finally:
-            view.close()
+            print(f"mixed images: {Path(work_dir) / record.SHEET}", flush=True)
+        log = partial(print, flush=True)
+        if executor == "ray":
+            failures = run_on_ray(runs, worker, log, address)
+        elif executor == "local":
+            on_gpus = [{**worker.environment, "CUDA_VISIBLE_DEVICES": group} for group in gpus]
+            workers = [dataclasses.replace(worker, environment=variables) for variables in on_gpus]
+            with View(study.name) as view:
+                failures = run_locally(runs, workers or [worker], view, deadline)
+        else:
+            jobs = submit_runs(runs, worker, log, None if executor == "slurm" else "local")
+            failures = wait_for_jobs(jobs, runs, folder, log)
         states = [run_state(run, folder) for run in runs]
         if any(state.state == "finished" for state in states):
             report(work_dir)
@@ -114,20 +100,23 @@ def run_study(
     if failures:
         failed = [name for name, reason in failures.items() if not reason.startswith("blocked by ")]
         blocked = len(failures) - len(failed)
+        logs = first_few([Path(work_dir) / name / record.LOG for name in failed], 3)
         raise StepError(
             f"failed: {', '.join(failed)}{f' (blocked by these: {blocked} more)' if blocked else ''}. Fix what is "
-            f"shown at the end of {first_few([Path(work_dir) / name / LOG for name in failed], 3)}, and start again."
+            f"shown at the end of {logs}, and start again."
         )
     return states
 
 
-def _check_placement(study: Study, placement: Placement) -> None:
-    if placement.executor != "ray" and placement.address is not None:
-        raise UsageError(f"--address is for --executor ray, got --executor {placement.executor}.")
-    if placement.executor == "ray" and placement.gpus:
+def _check_placement(study: Study, executor: str, gpus: Sequence[str], address: str | None) -> None:
+    if executor != "ray" and address is not None:
+        raise UsageError(f"--address is for --executor ray, got --executor {executor}.")
+    if executor == "ray" and gpus:
         raise UsageError("--gpus is for other executors; for Ray set gpus in the study's cluster, the number of a run.")
-    if placement.executor == "ray" and int(study.cluster.get("nodes", 1)) > 1:
+    if executor == "ray" and int(study.cluster.get("nodes", 1)) > 1:
         raise UsageError("nodes in the study's cluster should be 1 for --executor ray; a run on several needs Slurm.")
+    if len({len(group.split(",")) for group in gpus}) > 1:
+        raise UsageError(f"gpus should be groups of one size, such as 0,1 2,3, got {' '.join(gpus)}.")
 
 
 def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
@@ -136,7 +125,7 @@ def _print_plan(study: Study, states: list[RunState], workers: int) -> None:
     for kind in dict.fromkeys(state.run.kind for state in states):
         finished = [state.state == "finished" for state in states if state.run.kind == kind]
         print(f"  {kind}: {len(finished)}, of which {sum(finished)} finished")
-    print(f"  estimated time left: {describe_time(time_left(states, study.seconds, workers))}", flush=True)
+    print(f"  estimated time left: {time_left(states, study.seconds, workers)}", flush=True)
 
 
 def status(config: str | Path, work_dir: str | Path) -> list[RunState]:
@@ -158,16 +147,11 @@ def report(work_dir: str | Path, out: str | Path | None = None) -> None:
         out: folder to write to. Defaults to ``work_dir``.
 
     Raises:
-        UsageError: the folder does not contain a study with results.
+        DataError: the folder does not contain a study with results.
     """
     from .report import report_study
 
-    _study_folder(work_dir)
-    try:
-        text = report_study(work_dir, out, log=partial(print, file=sys.stderr, flush=True))
-    except DataError as error:
-        raise UsageError(str(error)) from error
-    print(text, flush=True)
+    print(report_study(work_dir, out, log=partial(print, file=sys.stderr, flush=True)), flush=True)
 
 
 def clean(work_dir: str | Path, stale: bool = False) -> int:
@@ -180,14 +164,14 @@ def clean(work_dir: str | Path, stale: bool = False) -> int:
     Returns:
         the number of bytes freed.
     """
-    folder = _study_folder(work_dir)
+    folder = study_folder(work_dir)
     freed = 0
-    with _lock(folder, work_dir):
-        for run in find_runs(folder):
+    with lock_study(folder, work_dir):
+        for run in record.find_runs(folder):
             if run_state(run, folder, check_content=True).state == "finished":
                 freed += sum(_remove(folder / run.name / inner) for inner in ("train", "test"))
         print(f"clean: {freed / 2**20:.0f} MiB of finished runs removed from {work_dir}")
-        for place, reason in find_set_aside(folder).items():
+        for place, reason in record.find_set_aside(folder).items():
             size = _remove(place) if stale else folder_size(place)
             freed += size if stale else 0
             verb = "removed" if stale else "set aside (remove it with --stale)"
@@ -207,25 +191,26 @@ def _remove(folder: Path) -> int:
     return size
 
 
-def _study_folder(work_dir: str | Path) -> Path:
+def study_folder(work_dir: str | Path) -> Path:
+    """The absolute path of a study's folder; a UsageError if it is none."""
     folder = Path(work_dir).absolute()
-    if not (folder / STUDY).is_file():
-        raise UsageError(f"{work_dir} contains no {STUDY}. It should be the work dir of a study that was run.")
+    if not (folder / record.STUDY).is_file():
+        raise UsageError(f"{work_dir} contains no {record.STUDY}. It should be the work dir of a study that was run.")
     return folder
 
 
 def clear_study(folder: Path) -> None:
     """Remove the temporary files of a study's own folder that killed processes left."""
     for stem in ("study", "mixed", "report", "arms", "differences", "classes", "curves", "jobs/.submitted"):
-        clear_temporaries(folder, f"{'' if '/' in stem else '.'}{stem}-*")
+        record.clear_temporaries(folder, f"{'' if '/' in stem else '.'}{stem}-*")
 
 
-def _lock(folder: Path, work_dir: str | Path, take_over: bool = False) -> ContextManager[None]:
-    busy = f"another process runs a study in {work_dir}"
-    return hold(folder / LOCK, busy, take_over=take_over, error=UsageError)
+def lock_study(folder: Path, work_dir: str | Path) -> ContextManager[None]:
+    """Hold the lock of a study's folder; a UsageError if another process does."""
+    return hold(folder / record.LOCK, f"another process runs a study in {work_dir}", error=UsageError)
 
 
-def _study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
+def describe_study(study: Study, runs: list[Run], config: str | Path) -> dict[str, Any]:
     """The content of ``study.json``; of an absolute config path only the name, since a report may be published."""
     return dict(
         name=study.name,
@@ -241,7 +226,7 @@ def _study_json(study: Study, runs: list[Run], config: str | Path) -> dict[str, 
     )
 
 
-def _make_worker(study: Study, folder: Path, placement: Placement) -> Worker:
+def make_worker(study: Study, folder: Path, processes: int = 1, nodes: int = 1) -> Worker:
     """Prepare the study's data, and collect what every result depends on."""
     from .worker import Worker
 
@@ -253,18 +238,13 @@ def _make_worker(study: Study, folder: Path, placement: Placement) -> Worker:
         # Configs that this process reads need the variable too.
         environment[study.prepare["variable"]] = os.environ[study.prepare["variable"]] = str(data)
         common["the data"] = file_hash(data / "manifest.json")
-    sizes = {len(gpus.split(",")) for gpus in placement.gpus}
-    if len(sizes) > 1:
-        raise UsageError(f"gpus should be groups of one size, such as 0,1 2,3, got {' '.join(placement.gpus)}.")
-    nodes = int(study.cluster.get("nodes", 1)) if placement.executor == "slurm" else 1
-    processes = sizes.pop() if sizes else placement.processes
-    return Worker(study, folder, environment, common, processes, nodes, take_over=placement.take_over)
+    return Worker(study, folder, environment, common, processes, nodes)
 
 
 def _draw_sheet(study: Study, folder: Path) -> None:
     """Draw mixed training images of the arm ``study.sheet``."""
     from ..visualization import browse_mix
 
-    config = study.arms[str(study.sheet)].pretraining
-    assert config is not None
-    browse_mix(config.path, out=folder / SHEET, seed=study.pretraining_seeds[0], cfg_options=config.cfg_options)
+    config = study.arms[str(study.sheet)]
+    assert isinstance(config, RunConfig)
+    browse_mix(config.path, out=folder / record.SHEET, seed=study.pretraining_seeds[0], cfg_options=config.cfg_options)

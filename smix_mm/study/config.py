@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +10,9 @@ from typing import Any, Mapping
 
 from mmengine.config import Config
 
-from ..utils.command_line import add_cfg_options
 from ..utils.config import read_config
 from ..utils.errors import UsageError
-from .run import STALE
+from .run import PRETRAINING, STALE
 
 CLUSTER_KEYS = ("partition", "nodes", "minutes", "cpus", "gpus", "memory_gb", "setup", "export")
 
@@ -25,8 +23,7 @@ class RunConfig:
 
     Attributes:
         path: the config file.
-        cfg_options: settings by dotted name, merged into the config as ``--cfg-options`` does. Values are
-            numbers, strings, booleans, None, and lists or tuples of these. Defaults to none.
+        cfg_options: settings by dotted name, merged into the config as ``--cfg-options`` does. Defaults to none.
     """
 
     path: Path
@@ -42,25 +39,6 @@ class RunConfig:
         text: str = self.read().pretty_text
         return text
 
-    def arguments(self) -> list[str]:
-        """``KEY=VALUE`` of each setting, for ``--cfg-options``."""
-        return [f"{name}={_format_value(value)}" for name, value in self.cfg_options.items()]
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One source of a backbone: a pretraining or an existing checkpoint.
-
-    Attributes:
-        name: its name in the report.
-        pretraining: config of the pretraining, or None.
-        checkpoint: a file, ``torchvision://NAME`` or ``timm://NAME``, or None.
-    """
-
-    name: str
-    pretraining: RunConfig | None = None
-    checkpoint: str | None = None
-
 
 @dataclass(frozen=True)
 class Study:
@@ -68,7 +46,8 @@ class Study:
 
     Attributes:
         name: title of the report. Defaults to the name of the config file.
-        arms: by name; the first is the reference.
+        arms: by name; the first is the reference. Each is the config of a pretraining, or a checkpoint: a file,
+            ``torchvision://NAME``, ``timm://NAME`` or ``released://ROW``.
         detectors: configs of detectors with their data sets, by name; each has a LoadProofHook. If empty,
             the pretrainings themselves are compared.
         pretraining_seeds: of the pretrainings; arms are paired by them. Defaults to ``(0,)``.
@@ -92,7 +71,7 @@ class Study:
     """
 
     name: str
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, RunConfig | str]
     detectors: Mapping[str, RunConfig]
     pretraining_seeds: tuple[int, ...] = (0,)
     finetuning_seeds: tuple[int, ...] = (0,)
@@ -122,10 +101,8 @@ def load_study(config: str | Path) -> Study:
         )
 
     Names that start with an underscore are ignored, so settings shared by arms can be such a variable. Paths are
-    relative to the folder of the study's config. ``cfg_options`` may be nested dicts or dotted names and is
-    passed to the training as ``--cfg-options``, so its values are numbers, strings without spaces and commas, booleans,
-    None, or lists and tuples of these; settings with other values, such as lists of dicts, need a config file. They
-    are part of the config's content: a finished run is done again when they change.
+    relative to the folder of the study's config. ``cfg_options`` may be nested dicts or dotted names. They are part
+    of the config's content: a finished run is done again when they change.
 
     Raises:
         UsageError: the file or a file that it names is missing, or a setting is unknown or has an invalid value.
@@ -143,26 +120,36 @@ def load_study(config: str | Path) -> Study:
 
 def _read_study(path: Path) -> Study:
     content = {name: value for name, value in read_config(path).to_dict().items() if not name.startswith("_")}
-    known = {field.name for field in dataclasses.fields(Study)}
-    unknown = sorted(set(content) - known)
-    if unknown:
-        raise UsageError(f"its settings should be of {', '.join(sorted(known))}, got {', '.join(unknown)}.")
+    _check_keys("its settings", content, {field.name for field in dataclasses.fields(Study)})
     arms = content.get("arms")
     if not isinstance(arms, dict) or not arms:
         raise UsageError(f"arms should be dict(NAME=CONFIG, ...), got {arms!r}.")
-    plain = ("metric", "paper", "sheet", "prepare", "cluster", "seconds", "next")
-    return Study(
-        name=content.get("name", path.stem),
+    detectors = content.get("detectors", {})
+    for kind, name in [*(("an arm", name) for name in arms), *(("a detector", name) for name in detectors)]:
+        _check_name(kind, name)
+    parsed = dict(
         arms={name: _arm(path.parent, name, value) for name, value in arms.items()},
-        detectors={
-            name: _run_config(path.parent, f"detector {_checked('a detector', name)}", value)
-            for name, value in content.get("detectors", {}).items()
-        },
+        detectors={name: _run_config(path.parent, f"detector {name}", value) for name, value in detectors.items()},
         pretraining_seeds=_seeds(content, "pretraining_seeds"),
         finetuning_seeds=_seeds(content, "finetuning_seeds"),
         planned=_pairs(content.get("planned", ()), set(arms)),
-        **{name: content[name] for name in plain if name in content},
     )
+    return Study(**{"name": path.stem, **content, **parsed})
+
+
+def _check_keys(kind: str, given: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise UsageError(f"{kind} should be of {', '.join(sorted(known))}, got {', '.join(unknown)}.")
+
+
+def _check_name(kind: str, name: Any) -> None:
+    """Names become parts of folders, ARM/seed0/pretraining and ARM/seed0/DETECTOR/seed1."""
+    letters = name.replace("-", "").replace("_", "").replace(".", "") if isinstance(name, str) else ""
+    if not letters.isalnum() or name.startswith(".") or STALE in name:
+        raise UsageError(f"the name of {kind} should be of letters, digits, '-', '_' and '.', got {name!r}.")
+    if name == PRETRAINING:
+        raise UsageError(f"the name of {kind} should not be 'pretraining', the folder of an arm's pretraining.")
 
 
 def _seeds(content: Mapping[str, Any], name: str) -> tuple[int, ...]:
@@ -182,19 +169,9 @@ def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
     return tuple((first, second) for first, second in pairs)
 
 
-def _checked(kind: str, name: str) -> str:
-    """A name that can become part of a folder, ARM/seed0/pretraining or ARM/seed0/DETECTOR/seed1."""
-    letters = name.replace("-", "").replace("_", "").replace(".", "") if isinstance(name, str) else ""
-    if not letters.isalnum() or name.startswith(".") or STALE in name:
-        raise UsageError(f"the name of {kind} should be of letters, digits, '-', '_' and '.', got {name!r}.")
-    if name == "pretraining":
-        raise UsageError(f"the name of {kind} should not be 'pretraining', the folder of an arm's pretraining.")
-    return name
-
-
-def _arm(folder: Path, name: str, value: Any) -> Arm:
+def _arm(folder: Path, name: str, value: Any) -> RunConfig | str:
     if not isinstance(value, dict) or "config" in value:
-        return Arm(name, pretraining=_run_config(folder, f"arm {_checked('an arm', name)}", value))
+        return _run_config(folder, f"arm {name}", value)
     checkpoint = value.get("checkpoint")
     if set(value) != {"checkpoint"} or not isinstance(checkpoint, str):
         raise UsageError(
@@ -202,30 +179,22 @@ def _arm(folder: Path, name: str, value: Any) -> Arm:
             "dict(checkpoint=...) with a file, 'torchvision://resnet50' or 'timm://resnet50.a1_in1k', "
             f"got {value!r}."
         )
-    return Arm(_checked("an arm", name), checkpoint=checkpoint if "://" in checkpoint else str(folder / checkpoint))
+    return checkpoint if "://" in checkpoint else str(folder / checkpoint)
 
 
 def _run_config(folder: Path, name: str, value: Any) -> RunConfig:
-    if isinstance(value, str):
-        return RunConfig(folder / value)
-    given = value if isinstance(value, dict) else {}
+    given = dict(config=value) if isinstance(value, str) else value if isinstance(value, dict) else {}
     file, settings = given.get("config"), given.get("cfg_options", {})
     if set(given) - {"cfg_options"} != {"config"} or not isinstance(file, str) or not isinstance(settings, dict):
         raise UsageError(
             f"{name} should be the path of a config or dict(config=FILE, cfg_options=dict(...)), got {value!r}."
         )
     config = RunConfig(folder / file, _flatten(settings))
-    for key, setting in config.cfg_options.items():
-        if not _is_parsed_back(key, setting):
-            raise UsageError(
-                f"cfg_options of {name} should be numbers, strings without spaces and commas, booleans, None, or lists "
-                f"and tuples of these, got {key}={setting!r}. Put other values into a config file."
-            )
-    if config.path.is_file():
+    if settings or not config.path.is_file():
         try:
             config.read()
-        except (LookupError, TypeError, ValueError, AttributeError) as error:  # as mmengine's merge raises them
-            raise UsageError(f"cfg_options of {name} cannot be merged into {config.path}: {error}") from error
+        except UsageError as error:
+            raise UsageError(f"{name}: {error} (paths are relative to the study's config)") from error
     return config
 
 
@@ -233,45 +202,20 @@ def _flatten(settings: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted name."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return flat
 
 
-def _format_value(value: Any) -> str:
-    """A value as ``--cfg-options`` reads it."""
-    if isinstance(value, tuple):
-        return f"({''.join(f'{_format_value(item)},' for item in value)})"
-    return f"[{','.join(map(_format_value, value))}]" if isinstance(value, list) else str(value)
-
-
-def _is_parsed_back(key: str, value: Any) -> bool:
-    """Whether the command line parses a setting to the same value and type."""
-    parser = argparse.ArgumentParser()
-    add_cfg_options(parser)
-    try:
-        parsed = parser.parse_args(["--cfg-options", f"{key}={_format_value(value)}"])
-    except AssertionError:  # a bracket without its counterpart
-        return False
-    return repr(parsed.cfg_options) == repr({key: value})
-
-
 def _check(study: Study) -> None:
-    if study.sheet is not None and (study.sheet not in study.arms or study.arms[study.sheet].pretraining is None):
+    if study.sheet is not None and not isinstance(study.arms.get(study.sheet), RunConfig):
         raise UsageError(f"sheet should be an arm with a pretraining, got {study.sheet!r}.")
-    if not study.detectors and any(arm.pretraining is None for arm in study.arms.values()):
+    checkpoints = [arm for arm in study.arms.values() if isinstance(arm, str)]
+    if not study.detectors and checkpoints:
         raise UsageError("it has arms without pretraining, so it needs detectors: detectors=dict(NAME=CONFIG).")
-    unknown = sorted(set(study.cluster) - set(CLUSTER_KEYS))
-    if unknown:
-        raise UsageError(f"the keys of cluster should be of {', '.join(CLUSTER_KEYS)}, got {', '.join(unknown)}.")
-    files = [config.path for config in study.detectors.values()]
-    files += [arm.pretraining.path for arm in study.arms.values() if arm.pretraining is not None]
-    files += [Path(arm.checkpoint) for arm in study.arms.values() if arm.checkpoint and "://" not in arm.checkpoint]
-    for file in files:
-        if not file.is_file():
-            raise UsageError(f"{file} does not exist. Paths are relative to the folder of the study's config.")
+    _check_keys("the keys of cluster", study.cluster, set(CLUSTER_KEYS))
+    for checkpoint in checkpoints:
+        if "://" not in checkpoint and not Path(checkpoint).is_file():
+            raise UsageError(f"{checkpoint} does not exist. Paths are relative to the study's config.")
     for detector in study.detectors.values():
         if "LoadProofHook" not in [hook.get("type") for hook in detector.read().get("custom_hooks", ())]:
             raise UsageError(

@@ -1,118 +1,154 @@
-"""Runs of a study on this machine: one after another, or several at a time."""
+"""Runs of a study on this machine: one after another, or several at a time, with their progress on the screen."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
+import sys
 import threading
 import time
 from functools import partial
-from typing import Iterable
+from queue import Queue
+from typing import Any, Callable
 
 import torch
 
 from ..utils.errors import StepError
-from .plan import describe_time, run_state, seconds_needed, time_left
 from .programs import end_programs
-from .progress import View
-from .run import Run
+from .run import Run, run_state, seconds_needed, time_left
 from .worker import Worker
 
+_PROGRESS = re.compile(r"(?:Epoch|Iter)\(\w+\).*")  # in a log line of mmengine
 
-def run_locally(runs: Iterable[Run], workers: list[Worker], view: View) -> dict[str, str]:
+
+class View:
+    """A context manager that shows progress: a table on a terminal, lines elsewhere; usable from several threads.
+
+    Args:
+        title: of the table.
+        write: prints a text. Defaults to standard output, with the table if that is a terminal.
+        seconds: between two lines of one run's progress without a table.
+    """
+
+    def __init__(self, title: str = "", write: Callable[[str], None] | None = None, seconds: float = 10) -> None:
+        self._title, self._summary, self._seconds = title, "", seconds
+        self._write = write or partial(print, flush=True)
+        self._running: dict[str, str] = {}
+        self._shown: dict[str, float] = {}  # when a line of the run was printed
+        self._lock = threading.Lock()
+        self._live: Any = None
+        if write is None and sys.stdout.isatty():
+            from rich.live import Live
+
+            self._live = Live(refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> View:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def log(self, text: str) -> None:
+        """Print a message that stays on the screen."""
+        with self._lock:
+            if self._live is None:
+                self._write(text)
+            else:
+                self._live.console.print(text, markup=False, highlight=False)
+
+    def update(self, run: str, line: str) -> None:
+        """Show the progress of a run, given a line of its output."""
+        found, now = _PROGRESS.search(line), time.monotonic()
+        with self._lock:
+            self._running.setdefault(run, "starting")
+            if found is not None:
+                self._running[run] = " ".join(found[0].split())
+                if self._live is None and now - self._shown.setdefault(run, now) >= self._seconds:
+                    self._shown[run] = now
+                    self._write(f"  {run}: {self._running[run]}"[:150])
+            self._draw()
+
+    def finish(self, run: str, summary: str) -> None:
+        """Remove a run that has ended, and show how many are finished."""
+        with self._lock:
+            self._running.pop(run, None)
+            self._summary = summary
+            self._draw()
+        if self._live is None:
+            self.log(summary)
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            from rich.table import Table
+
+            table = Table(
+                "running", "progress", title=self._title, caption=self._summary, title_justify="left",
+                caption_justify="left",
+            )  # fmt: skip
+            for row in self._running.items():
+                table.add_row(*row)
+            self._live.update(table)
+
+
+def run_locally(runs: list[Run], workers: list[Worker], view: View, deadline: float | None = None) -> dict[str, str]:
     """Execute runs; each worker executes one at a time, and a run waits for the one that it needs.
+
+    No run starts that would end later than ``deadline``, in seconds of ``time.monotonic``.
 
     Returns:
         the reasons of failed runs, by name; runs that need a failed one are failed too.
     """
-    queue = _Queue(list(runs), workers, view)
-    threads = [threading.Thread(target=queue.work, args=(worker,), daemon=True) for worker in workers]
-    for thread in threads:
-        thread.start()
+    folder, known = workers[0].folder, workers[0].study.seconds
+    fork = workers[0].processes == 1 and not torch.cuda.is_available()
+    free = [dataclasses.replace(worker, fork=fork) for worker in workers]
+    waiting, unfinished, failures = list(runs), set(runs), dict[str, str]()
+    ended: Queue[tuple[Worker, Run, BaseException | None]] = Queue()
+
+    def work(worker: Worker, run: Run) -> None:
+        try:
+            worker.execute(run, view.log, partial(view.update, run.name))
+            ended.put((worker, run, None))
+        except BaseException as error:
+            ended.put((worker, run, error))
+
     try:
-        for thread in threads:
-            # With a timeout, because a join without one delays Ctrl-C.
-            while thread.is_alive():
-                thread.join(0.2)
+        while waiting or len(free) < len(workers):
+            for run in list(waiting):
+                if run.needs is not None and run.needs.name in failures:
+                    failures[run.name] = f"blocked by {run.needs.name}"
+                    waiting.remove(run)
+                elif free and run.needs not in unfinished:
+                    if deadline is not None and _is_late(run, runs, free[0], deadline):
+                        view.log(f"no time is left for {run.name}; start the study again to go on from there")
+                        waiting.clear()
+                        break
+                    waiting.remove(run)
+                    threading.Thread(target=work, args=(free.pop(0), run), daemon=True).start()
+            if len(free) == len(workers):
+                continue
+            worker, run, error = ended.get()
+            free.append(worker)
+            unfinished.remove(run)
+            if isinstance(error, StepError):
+                failures[run.name] = str(error)
+                view.log(f"{run.name} failed; the other runs continue\n{error}")
+            elif error is not None:  # a bug in this program ends the study
+                raise error
+            states = [run_state(each, folder) for each in runs]
+            finished = sum(state.state == "finished" for state in states)
+            left = time_left(states, known, len(workers))
+            view.finish(run.name, f"{finished} of {len(states)} runs finished; time left: {left}")
     finally:
         end_programs()
-    if queue.crash is not None:
-        raise queue.crash
-    return queue.failures
+    return failures
 
 
-class _Queue:
-    """Hands out runs whose needed run has ended."""
-
-    def __init__(self, runs: list[Run], workers: list[Worker], view: View) -> None:
-        self._all, self._waiting, self._running = runs, list(runs), set[str]()
-        self._worker, self._workers, self._view = workers[0], len(workers), view
-        self._change = threading.Condition()
-        self.failures: dict[str, str] = {}
-        self.crash: BaseException | None = None
-
-    def work(self, worker: Worker) -> None:
-        """Execute runs until there are no more."""
-        if worker.processes == 1 and not torch.cuda.is_available():
-            worker = dataclasses.replace(worker, fork=True)
-        while (run := self._take()) is not None:
-            failure, crash = None, None
-            try:
-                worker.execute(run, self._view.log, partial(self._view.update, run.name))
-            except StepError as error:
-                failure = str(error)
-                self._view.log(f"{run.name} failed; the other runs continue\n{error}")
-            except BaseException as error:  # a bug in this program ends the study
-                crash = error
-            self._finish(run, failure, crash)
-
-    def _take(self) -> Run | None:
-        """The next run that can start, once there is one; None if there will be none."""
-        with self._change:
-            while self.crash is None and self._waiting:
-                unfinished = {run.name for run in self._waiting} | self._running
-                for run in list(self._waiting):
-                    needed = run.needs.name if run.needs else ""
-                    if needed in self.failures:
-                        self._waiting.remove(run)
-                        self.failures[run.name] = f"blocked by {needed}"
-                    elif needed not in unfinished:
-                        if self._is_late(run):
-                            return None
-                        self._waiting.remove(run)
-                        self._running.add(run.name)
-                        return run
-                if self._waiting:
-                    self._change.wait()
-            return None
-
-    def _is_late(self, run: Run) -> bool:
-        """Whether the time is too short for an unfinished run; then it and all that wait are left."""
-        if self._worker.deadline is None or self._worker.is_finished(run):
-            return False
-        states = [run_state(each, self._worker.folder) for each in self._all]
-        if 0 < self._worker.deadline - time.monotonic() >= seconds_needed(run, states):
-            return False
-        self._view.log(f"no time is left for {run.name}; start the study again to go on from there")
-        self._waiting.clear()
-        self._change.notify_all()
-        return True
-
-    def _finish(self, run: Run, failure: str | None, crash: BaseException | None) -> None:
-        self._view.finish(run.name)
-        with self._change:
-            self._running.discard(run.name)
-            if failure is not None:
-                self.failures[run.name] = failure
-            self.crash = self.crash or crash
-            self._change.notify_all()
-        states = [run_state(each, self._worker.folder) for each in self._all]
-        finished = sum(state.state == "finished" for state in states)
-        left = describe_time(time_left(states, self._worker.study.seconds, self._workers))
-        self._view.summarize(f"{finished} of {len(states)} runs finished; time left: {left}")
-
-
-def on_gpus(worker: Worker, gpus: Iterable[str]) -> list[Worker]:
-    """A worker for each group of GPUs, such as ``['0', '1']`` or ``['0,1', '2,3']``."""
-    return [
-        dataclasses.replace(worker, environment={**worker.environment, "CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus
-    ]
+def _is_late(run: Run, runs: list[Run], worker: Worker, deadline: float) -> bool:
+    """Whether the time is too short for an unfinished run."""
+    if worker.is_finished(run):
+        return False
+    needed = seconds_needed(run, [run_state(each, worker.folder) for each in runs])
+    return not 0 < deadline - time.monotonic() >= needed

@@ -27,27 +27,23 @@ ABANDONED_AFTER = 600.0
 
 
 @contextmanager
-def hold(
-    path: Path, busy: str, *, wait: bool = False, take_over: bool = False, error: type[SmixError] = StepError
-) -> Iterator[None]:
+def hold(path: Path, busy: str, *, wait: bool = False, error: type[SmixError] = StepError) -> Iterator[None]:
     """Hold a lock; should another process take it over, this one is ended.
 
     Args:
         path: file of the lock.
         busy: beginning of the error's message: what another process does.
         wait: wait until the lock is free. Defaults to False, for an error.
-        take_over: hold it even if another process does, for a process on another host that is known to have ended.
         error: class of the error.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex
-    while not _acquire(path, token, take_over):
+    while not _acquire(path, token):
         if not wait:
             holder = {"pid": "unknown", "host": "another host", **(_read(path) or {})}
             raise error(
                 f"{busy} (process {holder['pid']} on {holder['host'].split()[0]}); wait until it ends, or stop it. "
-                f"If it ended on another host, its lock is taken over after {ABANDONED_AFTER / 60:.0f} minutes, "
-                "or at once with --take-over."
+                f"If it ended on another host, its lock is taken over after {ABANDONED_AFTER / 60:.0f} minutes."
             )
         time.sleep(1)
     released = threading.Event()
@@ -68,18 +64,17 @@ def is_held(path: Path) -> bool:
     return holder is not None and not _is_abandoned(path, holder)
 
 
-def _acquire(path: Path, token: str, take_over: bool) -> bool:
+def _acquire(path: Path, token: str) -> bool:
     holder = _read(path)
-    if holder is not None and ((take_over or _is_abandoned(path, holder)) and not _remove(path, holder)):
+    if holder is not None and not (_is_abandoned(path, holder) and _remove(path, holder)):
         return False
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        with open(path, "x", encoding="utf-8") as file:
+            json.dump(dict(token=token, host=_host(), pid=os.getpid(), started=_started(os.getpid())), file)
+            file.flush()
+            os.fsync(file.fileno())
     except FileExistsError:
         return False
-    with open(handle, "w", encoding="utf-8") as file:
-        json.dump(dict(token=token, host=_host(), pid=os.getpid(), started=_started(os.getpid())), file)
-        file.flush()
-        os.fsync(handle)
     return True
 
 
@@ -87,7 +82,7 @@ def _remove(path: Path, holder: dict[str, Any]) -> bool:
     """Remove an abandoned lock. Only one process can create the claim on it, so a newer lock is never removed."""
     claim = path.with_name(f"{path.name}.{holder['token']}")
     try:
-        os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        claim.touch(exist_ok=False)
     except FileExistsError:
         if _age(claim) > ABANDONED_AFTER:  # its process was killed between these lines
             claim.unlink(missing_ok=True)

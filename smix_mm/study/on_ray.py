@@ -1,9 +1,4 @@
-"""Runs of a study as tasks of Ray, on one machine or on a cluster whose nodes share the study's folder.
-
-Ray decides where a run is executed, and executes it again when its process or its node is lost. What is finished is
-read from the study's folder alone, where each run holds its lock, so a lost node or a killed command costs only the
-runs that it executed; these continue from their checkpoints.
-"""
+"""Runs of a study as tasks of Ray, on one machine or on a cluster whose nodes share the study's folder."""
 
 from __future__ import annotations
 
@@ -16,14 +11,12 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator
 
 from ..utils.errors import PackageError, StepError
-from .cluster import exported_variables
+from .cluster import SECONDS_BETWEEN_CHECKS, exported_variables, watch_runs
 from .lock import read_token
-from .plan import run_state
-from .progress import View
-from .run import LOCK, Run
+from .run import LOCK, LineCallback, Run
 from .worker import Worker
 
 RETRIES = 3
@@ -32,14 +25,10 @@ RETRIES = 3
 SECONDS_TO_APPEAR = 60.0
 """How long a new file may take until another node sees it; network file systems cache folders for up to a minute."""
 
-_SECONDS_BETWEEN_CHECKS = 5.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # a task returns a few strings
 
-Outcome = Tuple[Optional[str], Sequence[str]]
-"""The reason why a run failed, or None, and its messages."""
 
-
-def run_on_ray(runs: list[Run], worker: Worker, view: View, address: str | None = None) -> dict[str, str]:
+def run_on_ray(runs: list[Run], worker: Worker, log: LineCallback, address: str | None = None) -> dict[str, str]:
     """Execute the runs that are not finished; each is a task that starts once the task of the run that it needs ends.
 
     A task has the resources in the study's ``cluster``: ``cpus`` (default: one for each process), ``gpus`` (default:
@@ -49,7 +38,7 @@ def run_on_ray(runs: list[Run], worker: Worker, view: View, address: str | None 
     Args:
         runs: in the order in which they should start.
         worker: executes a run inside its task; this process holds the lock of its folder.
-        view: shows messages and states.
+        log: called with each message and each change of a run's state.
         address: of a cluster, such as ``'10.0.0.1:6379'`` or ``'auto'``, of which this machine should be a node.
             Defaults to the variable ``RAY_ADDRESS``; without it Ray is started on this machine, until the end.
 
@@ -62,13 +51,30 @@ def run_on_ray(runs: list[Run], worker: Worker, view: View, address: str | None 
     """
     address = address or os.environ.get("RAY_ADDRESS")
     with _connected(address) as ray:
-        resources = _resources(ray, worker)
-        lacking = _lacking(ray, resources)
+        resources, lacking = _resources(ray.nodes(), worker)
         if lacking and not address:
             raise StepError(f"{lacking}; set fewer in the study's cluster, or use the address of a larger one.")
         if lacking:
-            view.log(f"{lacking} at the moment; the runs wait for one")
-        return _wait(ray, _submit(ray, runs, worker, view, resources), worker, view)
+            log(f"{lacking} at the moment; the runs wait for one")
+        pending, failures = _submit(ray, runs, worker, log, resources), dict[str, str]()
+
+        def have_ended() -> bool:
+            ended = ray.wait([*pending], num_returns=len(pending), timeout=SECONDS_BETWEEN_CHECKS)[0] if pending else ()
+            for reference in ended:
+                run = pending.pop(reference)
+                try:
+                    failure, lines = ray.get(reference)
+                except ray.exceptions.RayError as error:  # it was lost too often, or this package has a fault
+                    failure, lines = f"Ray ended its task: {error}", ()
+                for line in lines:
+                    log(line)
+                if failure is not None:
+                    failures[run.name] = failure
+                if failure is not None and not failure.startswith("blocked by "):
+                    log(f"{run.name} failed; the other runs continue\n{failure}")
+            return not pending
+
+        return {**watch_runs(runs, worker.folder, log, have_ended, lambda: None), **failures}
 
 
 def check_folder(folder: Path, token: str, seconds: float = SECONDS_TO_APPEAR) -> None:
@@ -91,9 +97,7 @@ def _connected(address: str | None) -> Iterator[Any]:
         import ray
     except ImportError as error:
         raise PackageError("Ray is not installed; --executor ray needs it: pip install 'ray>=2.9'") from error
-    options: dict[str, Any] = {}
-    if address is None:
-        options = dict(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES)
+    options: dict[str, Any] = {} if address else dict(include_dashboard=False, object_store_memory=_OBJECT_STORE_BYTES)
     try:
         host, _, port = (address or "").rpartition(":")
         if port.isdecimal() and "/" not in host:
@@ -111,50 +115,42 @@ def _connected(address: str | None) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _resources(ray: Any, worker: Worker) -> dict[str, float]:
-    """What each run needs, by Ray's names."""
-    cluster = worker.study.cluster
-    has_gpu = any(node["Resources"].get("GPU") for node in ray.nodes() if node["Alive"])
-    return dict(
-        CPU=cluster.get("cpus", worker.processes),
-        GPU=cluster.get("gpus", worker.processes if has_gpu else 0),
-        memory=cluster.get("memory_gb", 0) * 2**30,
-    )
-
-
-def _lacking(ray: Any, resources: dict[str, float]) -> str | None:
-    """The beginning of a sentence if no node has what a run needs, or None."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if any(all(node.get(name, 0) >= needed for name, needed in resources.items()) for node in nodes):
-        return None
-    cpus, gpus, gib = resources["CPU"], resources["GPU"], resources["memory"] / 2**30
-    return f"a run needs {cpus:g} CPUs, {gpus:g} GPUs and {gib:g} GiB of memory, and no node of Ray has these"
+def _resources(nodes: list[dict[str, Any]], worker: Worker) -> tuple[dict[str, float], str | None]:
+    """What each run needs, by Ray's names, and the beginning of a sentence if no node has it."""
+    cluster, alive = worker.study.cluster, [node["Resources"] for node in nodes if node["Alive"]]
+    cpus = cluster.get("cpus", worker.processes)
+    gpus = cluster.get("gpus", worker.processes if any(node.get("GPU") for node in alive) else 0)
+    gib = cluster.get("memory_gb", 0)
+    needed = dict(CPU=cpus, GPU=gpus, memory=gib * 2**30)
+    if any(all(node.get(name, 0) >= number for name, number in needed.items()) for node in alive):
+        return needed, None
+    lacking = f"a run needs {cpus:g} CPUs, {gpus:g} GPUs and {gib:g} GiB of memory, and no node of Ray has these"
+    return needed, lacking
 
 
 def _submit(
-    ray: Any, runs: list[Run], worker: Worker, view: View, resources: dict[str, float]
-) -> list[tuple[Run, Any]]:
-    """A task for each run that is not finished, with Ray's reference to its outcome."""
+    ray: Any, runs: list[Run], worker: Worker, log: LineCallback, resources: dict[str, float]
+) -> dict[Any, Run]:
+    """A task for each run that is not finished, by Ray's reference to its outcome."""
     task = ray.remote(_make_task())
     options = dict(num_cpus=resources["CPU"], num_gpus=resources["GPU"], memory=int(resources["memory"]) or None)
-    names = exported_variables(worker.study.cluster.get("export", ()), worker.environment)
     # Ray sets which GPUs a task uses.
-    variables = {name: os.environ[name] for name in names if name != "CUDA_VISIBLE_DEVICES"}
+    variables = {name: os.environ[name] for name in exported_variables(worker) if name != "CUDA_VISIBLE_DEVICES"}
     token = read_token(worker.folder / LOCK)
     assert token is not None, "the caller holds the lock"
-    tasks: dict[str, tuple[Run, Any]] = {}
+    tasks: dict[str, Any] = {}
     for run in runs:
-        needed = tasks[run.needs.name][1] if run.needs and run.needs.name in tasks else None
+        needed = tasks.get(run.needs.name) if run.needs else None
         if needed is None and worker.is_finished(run):
-            view.log(f"{run.name}: finished before")
+            log(f"{run.name}: finished before")
             continue
         packed = pickle.dumps(partial(_execute, worker, run, token, SECONDS_TO_APPEAR))
         placed = task.options(name=run.name, max_retries=RETRIES, **options)
-        tasks[run.name] = run, placed.remote(packed, os.getcwd(), sys.path, variables, needed)
-    return list(tasks.values())
+        tasks[run.name] = placed.remote(packed, os.getcwd(), sys.path, variables, needed)
+    return {tasks[run.name]: run for run in runs if run.name in tasks}
 
 
-def _make_task() -> Callable[..., Outcome]:
+def _make_task() -> Callable[..., tuple[str | None, list[str]]]:
     """The function of a task. It is local so that Ray sends its code: a node may not find this package before it."""
 
     def task(packed: bytes, folder: str, path: list[str], variables: dict[str, str], needed: Any = None) -> Any:
@@ -178,8 +174,12 @@ def _make_task() -> Callable[..., Outcome]:
     return task
 
 
-def _execute(worker: Worker, run: Run, token: str, seconds: float, needed: Outcome | None) -> Outcome:
-    """Execute a run inside its task, given the outcome of the run that it needs if that was a task too."""
+def _execute(worker: Worker, run: Run, token: str, seconds: float, needed: Any) -> tuple[str | None, list[str]]:
+    """Execute a run inside its task, given the outcome of the run that it needs if that was a task too.
+
+    Returns:
+        the reason why it failed, or None, and its messages.
+    """
     lines: list[str] = []
     if needed is not None and needed[0] is not None and run.needs is not None:
         return f"blocked by {run.needs.name}", lines
@@ -189,38 +189,3 @@ def _execute(worker: Worker, run: Run, token: str, seconds: float, needed: Outco
     except (StepError, OSError) as error:
         return str(error), lines
     return None, lines
-
-
-def _wait(ray: Any, tasks: list[tuple[Run, Any]], worker: Worker, view: View) -> dict[str, str]:
-    """Wait until all tasks have ended; the reasons of failed runs, by name."""
-    pending, failures, shown = {reference: run for run, reference in tasks}, dict[str, str](), dict[str, str]()
-    while pending:
-        ended, _ = ray.wait([*pending], num_returns=len(pending), timeout=_SECONDS_BETWEEN_CHECKS)
-        for reference in ended:
-            run, failure = pending.pop(reference), _failure(ray, reference, view)
-            if failure is None and run_state(run, worker.folder).state != "finished":
-                failure = f"its task ended without a result in {worker.folder}"
-            if failure is None:
-                continue
-            if run.needs is not None and run.needs.name in failures:
-                failure = f"blocked by {run.needs.name}"
-            else:
-                view.log(f"{run.name} failed; the other runs continue\n{failure}")
-            failures[run.name] = failure
-        for run in pending.values():
-            state = run_state(run, worker.folder).state
-            if shown.setdefault(run.name, "waiting") != state:
-                shown[run.name] = state
-                view.log(f"{run.name}: {state}")
-    return failures
-
-
-def _failure(ray: Any, reference: Any, view: View) -> str | None:
-    """The reason why a task failed, or None; its messages are shown."""
-    try:
-        failure, lines = ray.get(reference)
-    except ray.exceptions.RayError as error:  # it was lost too often, or this package has a fault
-        return f"Ray ended its task: {error}"
-    for line in lines:
-        view.log(line)
-    return None if failure is None else str(failure)

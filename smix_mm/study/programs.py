@@ -15,21 +15,19 @@ import signal
 import subprocess
 import sys
 import threading
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from ..utils.command_line import run_command
 from ..utils.errors import StepError
+from .run import LineCallback
 
 LOG_LINES_SHOWN = 5
 PRELOAD = "smix_mm.study.preload"
 """Module that the process imports from which programs are forked."""
 
 _FORKED = "program of a study"
-
-LineCallback = Callable[[str], None]
 
 
 def run_program(
@@ -62,9 +60,23 @@ def run_program(
     reader, writer = os.pipe()
     with open(log, "a", encoding="utf-8") as file, open(reader, encoding="utf-8", errors="replace") as output:
         file.write(f"$ {' '.join(command)}\n")
+        process: Any
         with Connection(writer, readable=False) as connection:
-            start = partial(_fork, module, arguments) if fork else partial(_start, command)
-            process = start(connection, environment)
+            if fork:
+                context = multiprocessing.get_context("forkserver")
+                context.set_forkserver_preload([PRELOAD])
+                work = (module, list(arguments), connection, dict(environment))
+                process = context.Process(name=_FORKED, target=_work, args=work)
+                process.start()
+            else:
+                process = subprocess.Popen(
+                    command,
+                    stdout=connection.fileno(),
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, **environment},
+                    preexec_fn=_die_with_parent,
+                )
         try:
             for line in output:
                 file.write(line)
@@ -74,7 +86,8 @@ def run_program(
             process.terminate()
             raise
         finally:
-            status = _wait(process)
+            process.join() if fork else process.wait()
+    status = process.exitcode if fork else process.returncode
     if status != 0:
         end = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
         raise StepError("\n    ".join([f"{module} ended with status {status}; the end of {log}:", *end]))
@@ -87,36 +100,10 @@ def end_programs() -> None:
             process.terminate()
 
 
-def _wait(process: Any) -> int:
-    if isinstance(process, subprocess.Popen):
-        return process.wait()
-    process.join()
-    return int(process.exitcode)
-
-
-def _start(command: Sequence[str], output: Connection, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdout=output.fileno(),
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **environment},
-        preexec_fn=_die_with_parent,
-    )
-
-
 def _die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def _fork(module: str, arguments: Sequence[str], output: Connection, environment: Mapping[str, str]) -> Any:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([PRELOAD])
-    process = context.Process(name=_FORKED, target=_work, args=(module, list(arguments), output, dict(environment)))
-    process.start()
-    return process
 
 
 def _work(module: str, arguments: list[str], output: Connection, environment: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ from ..transfer.backbone import IMAGENET
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path
 from .lock import hold
-from .record import clear_temporaries
+from .run import clear_temporaries
 
 
 def fetch_checkpoint(source: str, folder: Path) -> Path:
@@ -50,11 +50,8 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
 
                 state_dict = timm.create_model(name, pretrained=True).state_dict()
             else:
-                from torchvision.models import get_model_weights
-
-                model, _, weights = name.partition("/")
                 # check_hash compares the hash with the one in the file's name.
-                state_dict = get_model_weights(model)[weights or "DEFAULT"].get_state_dict(check_hash=True)
+                state_dict = _torchvision_weights(name).get_state_dict(check_hash=True)
         except Exception as error:  # the libraries raise many types
             reason = str(error).split("\n")[0]
             raise CheckpointError(
@@ -66,6 +63,13 @@ def fetch_checkpoint(source: str, folder: Path) -> Path:
     return path
 
 
+def _torchvision_weights(name: str) -> Any:
+    from torchvision.models import get_model_weights
+
+    model, _, weights = name.partition("/")
+    return get_model_weights(model)[weights or "DEFAULT"]
+
+
 def documented_training(source: str) -> dict[str, Any]:
     """What the library documents about the training of a checkpoint, as arguments of ``publish_backbone``.
 
@@ -74,10 +78,7 @@ def documented_training(source: str) -> dict[str, Any]:
     """
     library, _, name = source.rpartition("://")
     if library == "torchvision":
-        from torchvision.models import get_model_weights
-
-        model, _, weights = name.partition("/")
-        documented = get_model_weights(model)[weights or "DEFAULT"].transforms()
+        documented = _torchvision_weights(name).transforms()
     elif library == "released":
         # Both READMEs' training scripts normalize RGB images by ImageNet's mean and std.
         return dict(IMAGENET, stated_by="the authors' training script")

@@ -82,14 +82,14 @@ def has_spread(values: Sequence[float]) -> bool:
     return len(values) > 1 and float(np.ptp(values)) > 1e-12 * max(1.0, float(np.abs(values).max()))
 
 
-def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
-    """Student's interval for the mean of independent values; None if they have no spread."""
+def t_interval(values: Sequence[float]) -> Interval | None:
+    """Student's 95 % interval for the mean of independent values; None if they have no spread."""
     from scipy import stats
 
     if not has_spread(values):
         return None
     deviation = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    margin = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * deviation
+    margin = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * deviation
     center = float(np.mean(values))
     return center - margin, center + margin
 
@@ -101,10 +101,8 @@ def t_test(differences: Sequence[float]) -> float | None:
     return float(stats.ttest_1samp(differences, 0).pvalue) if has_spread(differences) else None
 
 
-def bootstrap_interval(
-    groups: Sequence[Sequence[float]], level: float = LEVEL, resamples: int = 9999, seed: int = 0
-) -> Interval | None:
-    """Bootstrap interval for the mean over groups of the mean inside each.
+def bootstrap_interval(groups: Sequence[Sequence[float]], resamples: int = 9999, seed: int = 0) -> Interval | None:
+    """95 % bootstrap interval for the mean over groups of the mean inside each.
 
     If every group is a single value, this is scipy's BCa interval (its percentile interval
     if BCa is not defined). Otherwise groups are drawn with replacement, then values inside each
@@ -112,7 +110,6 @@ def bootstrap_interval(
 
     Args:
         groups: the differences, by pretraining seed; inside, by fine-tuning seed.
-        level: confidence level, 0 to 1.
         resamples: number of bootstrap samples.
         seed: of the resampling; equal input gives an equal interval.
 
@@ -122,10 +119,9 @@ def bootstrap_interval(
     """
     if len(groups) < 3 or not has_spread([value for group in groups for value in group]):
         return None
+    rng, count = np.random.default_rng(seed), len(groups)
     if all(len(group) == 1 for group in groups):
-        return _bca_interval([group[0] for group in groups], level, resamples, seed)
-    rng = np.random.default_rng(seed)
-    count = len(groups)
+        return _bca_interval([group[0] for group in groups], resamples, seed)
     # The resampled mean of each group for each position at which it may be drawn.
     inner = []
     for group in groups:
@@ -133,45 +129,41 @@ def bootstrap_interval(
         inner.append(np.asarray(group, float)[drawn].mean(axis=2))
     outer = rng.integers(count, size=(resamples, count))
     drawn_means = np.take_along_axis(np.stack(inner, axis=2), outer[..., None], axis=2)[..., 0].mean(axis=1)
-    return percentile_interval(drawn_means, level)
+    return percentile_interval(drawn_means)
 
 
-def _bca_interval(values: Sequence[float], level: float, resamples: int, seed: int) -> Interval | None:
+def _bca_interval(values: Sequence[float], resamples: int, seed: int) -> Interval | None:
     from scipy import stats
 
+    options: dict[str, Any] = dict(n_resamples=resamples, confidence_level=LEVEL)
     for method in ("BCa", "percentile"):
+        rng = np.random.default_rng(seed)
         with warnings.catch_warnings():
             # An undefined BCa interval is NaN, with a warning.
             warnings.simplefilter("ignore")
-            found = stats.bootstrap(
-                (np.asarray(values, float),),
-                np.mean,
-                n_resamples=resamples,
-                confidence_level=level,
-                method=method,
-                random_state=np.random.default_rng(seed),
-            ).confidence_interval
-        if math.isfinite(found.low) and math.isfinite(found.high):
-            return float(found.low), float(found.high)
+            found = stats.bootstrap((np.asarray(values, float),), np.mean, method=method, random_state=rng, **options)
+        low, high = found.confidence_interval
+        if math.isfinite(low) and math.isfinite(high):
+            return float(low), float(high)
     return None
 
 
-def basic_interval(figure: float, resampled: np.ndarray, level: float = LEVEL) -> Interval | None:
-    """The basic bootstrap interval: the percentile interval reflected at the figure; None if all figures are NaN.
+def basic_interval(figure: float, resampled: np.ndarray) -> Interval | None:
+    """The basic 95 % bootstrap interval: the percentile interval reflected at the figure; None if all figures are NaN.
 
     If resampling raises a figure, as it does average precision on few images, the figure is
     likely to exceed the true value by as much, and this interval corrects for that.
     """
-    found = percentile_interval(resampled, level)
+    found = percentile_interval(resampled)
     return found and (2 * figure - found[1], 2 * figure - found[0])
 
 
-def percentile_interval(resampled: np.ndarray, level: float = LEVEL) -> Interval | None:
-    """The percentile interval of resampled figures, without NaN; None if all are NaN."""
+def percentile_interval(resampled: np.ndarray) -> Interval | None:
+    """The 95 % percentile interval of resampled figures, without NaN; None if all are NaN."""
     known = resampled[~np.isnan(resampled)]
     if not len(known):
         return None
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
@@ -189,39 +181,37 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def t_test_power(seeds: int, effect: float, alpha: float = 1 - LEVEL) -> float:
-    """Power of the two-sided paired t test of at least 2 pairs.
+def t_test_power(seeds: int, effect: float) -> float:
+    """Power of the two-sided paired t test of at least 2 pairs, at the level 0.05.
 
     ``effect`` is the true difference divided by the standard deviation of the differences.
     """
     from scipy import stats
 
     freedom, shift = seeds - 1, effect * math.sqrt(seeds)
-    critical = stats.t.ppf(1 - alpha / 2, freedom)
+    critical = stats.t.ppf((1 + LEVEL) / 2, freedom)
     return float(stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift))
 
 
-def seeds_needed(deviation: float, difference: float, power: float = POWER, alpha: float = 1 - LEVEL) -> int | None:
-    """The smallest number of pairs with which the t test has the given power.
+def seeds_needed(deviation: float, difference: float) -> int | None:
+    """The smallest number of pairs with which the t test shows a difference with a probability of :data:`POWER`.
 
     Args:
         deviation: standard deviation of paired differences, above 0.
         difference: the true difference, above 0, in the same units.
-        power: probability that the test shows the difference, 0 to 1.
-        alpha: significance level of the two-sided test, 0 to 1.
 
     Returns:
         the number; None if it exceeds 100,000.
     """
     effect = difference / deviation
     low, high = 1, 2
-    while t_test_power(high, effect, alpha) < power:
+    while t_test_power(high, effect) < POWER:
         low, high = high, 2 * high
         if low > MOST_SEEDS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if t_test_power(middle, effect, alpha) >= power else (middle, high)
+        low, high = (low, middle) if t_test_power(middle, effect) >= POWER else (middle, high)
     return high if high <= MOST_SEEDS else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import socket
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Mapping
@@ -19,14 +18,14 @@ from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
-from ..utils.files import content_hash, file_hash, write_json
+from ..utils.files import content_hash, file_hash, write_json, write_text
 from ..utils.imported_code import VARIABLE, record_imports
 from ..utils.training_log import log_entries
-from . import record
+from . import run as record
 from .config import RunConfig, Study
 from .lock import hold
-from .programs import LineCallback, run_program
-from .run import BACKBONE, CODE, CURVE, DETECTIONS, FAILURE, LOG, PROVENANCE, RESULT, Run
+from .programs import run_program
+from .run import BACKBONE, CODE, CURVE, DETECTIONS, FAILURE, LOG, PROVENANCE, RESULT, LineCallback, Run, read_json
 from .sources import documented_training, fetch_checkpoint
 
 _PACKAGES = ("torch", "torchvision", "numpy", "onedl-mmengine", "onedl-mmcv", "onedl-mmpretrain", "onedl-mmdetection",
@@ -35,32 +34,18 @@ _PACKAGES = ("torch", "torchvision", "numpy", "onedl-mmengine", "onedl-mmcv", "o
 
 @dataclass(frozen=True)
 class Worker:
-    """Executes runs of a study, one at a time.
-
-    Attributes:
-        study: the study.
-        folder: of the study.
-        environment: variables of the commands beyond those of this process.
-        common: inputs of every run, by name.
-        processes: number of processes that train one run together on each node; 1 needs no launcher.
-        nodes: number of nodes of the Slurm job inside which it works.
-        fork: fork the programs from a process that has imported OpenMMLab.
-        take_over: execute a run even if another process seems to, see :func:`smix_mm.study.lock.hold`.
-        deadline: start no run that would end later, in seconds of ``time.monotonic``; for runs on this machine.
-    """
+    """Executes runs of a study, one at a time."""
 
     study: Study
-    folder: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-    common: Mapping[str, Any] = field(default_factory=dict)
-    processes: int = 1
-    nodes: int = 1
-    fork: bool = False
-    take_over: bool = False
-    deadline: float | None = None
+    folder: Path  # of the study
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the programs, beyond that of this process
+    common: Mapping[str, Any] = field(default_factory=dict)  # inputs of every run, by name
+    processes: int = 1  # that train one run together on each node; 1 needs no launcher
+    nodes: int = 1  # of the Slurm job inside which it works
+    fork: bool = False  # fork the programs from a process that has imported OpenMMLab
 
-    def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> bool:
-        """Execute a run unless it is finished; whether it was executed.
+    def execute(self, run: Run, log: LineCallback, on_line: LineCallback, wait: bool = False) -> None:
+        """Execute a run unless it is finished.
 
         Args:
             run: the run.
@@ -71,12 +56,11 @@ class Worker:
         Raises:
             StepError: it failed, or another process executes it. The message is in ``failure.json`` and ``run.log``.
         """
-        path, busy = run.lock(self.folder), f"another process executes {run.name}"
-        with hold(path, busy, wait=wait, take_over=self.take_over):
+        with hold(run.lock(self.folder), f"another process executes {run.name}", wait=wait):
             folder = self.folder / run.name
             (folder / FAILURE).unlink(missing_ok=True)
             try:
-                return self._execute(run, folder, log, on_line)
+                self._execute(run, folder, log, on_line)
             except (StepError, CheckpointError, OSError) as error:
                 message = str(error) if isinstance(error, StepError) else f"{run.name}: {error}"
                 with suppress(OSError):  # a full disk
@@ -91,42 +75,45 @@ class Worker:
         marker = record.read_marker(folder)
         if marker is None or not marker["outputs"] or (run.needs is not None and self._backbone_hash(run) is None):
             return False
-        return record.why_stale(folder, self._inputs(run)) is None
+        return record.why_stale(folder, self.inputs(run)) is None
 
-    def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> bool:
+    def _execute(self, run: Run, folder: Path, log: LineCallback, on_line: LineCallback) -> None:
         record_imports()
         backbone = self._backbone(run)
         if backbone is not None and not backbone.is_file() and not self.is_finished(run):
             needed = run.needs and run.needs.name
             reason = "is not finished" if self._backbone_hash(run) is None else f"was imported without {BACKBONE}"
             raise StepError(f"{run.name} has no backbone to start from, because {needed} {reason}.")
-        inputs, config = self._inputs(run), self._config(run)
+        inputs, config = self.inputs(run), self.config(run)
         if not record.begin(folder, run.name, inputs, log):
-            return False
+            return
         started = time.time()
-        if config is None:
-            documented = documented_training(self.study.arms[run.arm].checkpoint or "")
-            self._publish(self._given(run), folder, **documented)
-            write_json(folder / RESULT, dict(arm=run.arm, pretraining_seed=None, metrics={}))
+        if backbone is None:
+            result = self._pretrain(run, folder, config, on_line)
         else:
-            if backbone is None:
-                self._pretrain(run, folder, config, on_line)
-            else:
-                self._finetune(run, folder, config, backbone, on_line)
-            write_json(folder / CURVE, learning_curve(folder / "train"))
-            self._write_provenance(folder, config, inputs, started)
-        outputs = (BACKBONE, RESULT) if backbone is None else (RESULT, DETECTIONS)
+            assert config is not None
+            result = self._finetune(run, folder, config, backbone, on_line)
+        write_json(folder / RESULT, result)
         seconds = time.time() - started
+        if config is not None:
+            write_json(folder / CURVE, learning_curve(folder / "train"))
+            times = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (started, started + seconds)]
+            provenance = dict(config=config.text, inputs=inputs, processes=self.processes * self.nodes)
+            provenance |= dict(started=times[0], ended=times[1], **describe_software())
+            provenance |= dict(cfg_options=dict(config.cfg_options)) if config.cfg_options else {}
+            write_json(folder / PROVENANCE, provenance)
+        outputs = (BACKBONE, RESULT) if backbone is None else (RESULT, DETECTIONS)
         record.finish(folder, inputs, {name: file_hash(folder / name) for name in outputs}, seconds)
         log(f"{run.name}: done in {seconds:.0f} s")
-        return True
 
-    def _config(self, run: Run) -> RunConfig | None:
-        return self.study.arms[run.arm].pretraining if run.detector is None else self.study.detectors[run.detector]
+    def config(self, run: Run) -> RunConfig | None:
+        """The config that a run trains with; None for an arm that is a checkpoint."""
+        config = self.study.arms[run.arm] if run.detector is None else self.study.detectors[run.detector]
+        return config if isinstance(config, RunConfig) else None
 
-    def _inputs(self, run: Run, digest: str | None = None) -> dict[str, str]:
+    def inputs(self, run: Run, digest: str | None = None) -> dict[str, str]:
         """Hashes of what the result of a run depends on, by name; ``digest`` is its backbone's, if known."""
-        config = self._config(run)
+        config = self.config(run)
         values: dict[str, Any]
         if config is None:
             values = {"the checkpoint": file_hash(self._given(run))}
@@ -138,7 +125,7 @@ class Worker:
         return {name: content_hash(value) for name, value in {**self.common, **values}.items()}
 
     def _given(self, run: Run) -> Path:
-        return fetch_checkpoint(self.study.arms[run.arm].checkpoint or "", self.folder / "checkpoints")
+        return fetch_checkpoint(str(self.study.arms[run.arm]), self.folder / "checkpoints")
 
     def _backbone(self, run: Run) -> Path | None:
         return None if run.needs is None else self.folder / run.needs.name / BACKBONE
@@ -150,20 +137,25 @@ class Worker:
             return None if path is None else str(read_checkpoint(path)["meta"]["hash"])
         return (record.read_marker(path.parent) or {}).get("backbone")
 
-    def _publish(self, checkpoint: Path, folder: Path, **documented: Any) -> None:
+    def _pretrain(self, run: Run, folder: Path, config: RunConfig | None, on_line: LineCallback) -> dict[str, Any]:
+        """Train or fetch a backbone, and publish it; the content of the result."""
+        if config is None:
+            checkpoint, metrics = self._given(run), dict[str, float]()
+            documented = documented_training(str(self.study.arms[run.arm]))
+        else:
+            checkpoint = self._train(folder, config, on_line, f"randomness.seed={run.pretraining_seed}")
+            documented, metrics = {}, last_metrics(folder / "train")
         publish_backbone(checkpoint, folder / BACKBONE, **documented)
         with open(folder / CODE, "a", encoding="utf-8") as file:  # this process publishes, not the training
             for name, digest in record_imports().items():
                 if name.startswith("transfer/"):
                     file.write(f"{digest}  {name}\n")
+        return dict(arm=run.arm, pretraining_seed=run.pretraining_seed, metrics=metrics)
 
-    def _pretrain(self, run: Run, folder: Path, config: RunConfig, on_line: LineCallback) -> None:
-        checkpoint = self._train(folder, config, on_line, f"randomness.seed={run.pretraining_seed}")
-        self._publish(checkpoint, folder)
-        metrics = last_metrics(folder / "train")
-        write_json(folder / RESULT, dict(arm=run.arm, pretraining_seed=run.pretraining_seed, metrics=metrics))
-
-    def _finetune(self, run: Run, folder: Path, config: RunConfig, backbone: Path, on_line: LineCallback) -> None:
+    def _finetune(
+        self, run: Run, folder: Path, config: RunConfig, backbone: Path, on_line: LineCallback
+    ) -> dict[str, Any]:
+        """Train and test a detector; the content of the result."""
         options = [f"randomness.seed={run.finetuning_seed}", f"model.backbone.init_cfg.checkpoint={backbone}"]
         # A C4 detector loads its last stage from the same file.
         shared_head = (config.read().model.get("roi_head") or {}).get("shared_head")
@@ -173,31 +165,21 @@ class Worker:
         test = folder / "test"
         metrics, detections = test / "metrics.json", test / DETECTIONS
         if not metrics.is_file():  # it is written last
-            evaluator = ["test_evaluator._delete_=True", "test_evaluator.type=DetectionMetric",
-                         f"test_evaluator.out={detections}"]  # fmt: skip
-            self._run(folder, "test", on_line, config.path, checkpoint, "--work-dir", test,
-                      "--metrics", metrics, "--cfg-options", *config.arguments(), *evaluator)  # fmt: skip
+            self._run(folder, "test", on_line, _config_file(folder, config), checkpoint, "--work-dir", test,
+                      "--metrics", metrics, "--cfg-options", "test_evaluator._delete_=True",
+                      "test_evaluator.type=DetectionMetric", f"test_evaluator.out={detections}")  # fmt: skip
         _link(detections, folder / DETECTIONS)
-        proof = json.loads((folder / "train" / PROOF).read_text(encoding="utf-8"))
-        result = dict(
-            arm=run.arm,
-            detector=run.detector,
-            pretraining_seed=run.pretraining_seed,
-            finetuning_seed=run.finetuning_seed,
-            backbone_hash=proof["backbone_hash"],
-            load_proof=proof,
-            metrics=json.loads(metrics.read_text(encoding="utf-8")),
-            detections=file_hash(detections),
-        )
-        write_json(folder / RESULT, result)
+        proof = read_json(folder / "train" / PROOF)
+        found = dict(backbone_hash=proof["backbone_hash"], load_proof=proof, metrics=read_json(metrics))
+        return {**asdict(run), **found, "detections": file_hash(detections)}
 
     def _train(self, folder: Path, config: RunConfig, on_line: LineCallback, *options: str) -> Path:
         """Train until it is finished; the last checkpoint, under one name for every config."""
         work_dir = folder / "train"
         checkpoint = work_dir / "checkpoint.pth"
         if not checkpoint.is_file():
-            self._run(folder, "train", on_line, config.path, "--work-dir", work_dir, "--resume",
-                      "--cfg-options", *config.arguments(), *options)  # fmt: skip
+            self._run(folder, "train", on_line, _config_file(folder, config), "--work-dir", work_dir, "--resume",
+                      "--cfg-options", *options)  # fmt: skip
             _link(Path((work_dir / "last_checkpoint").read_text(encoding="utf-8").strip()), checkpoint)
         return checkpoint
 
@@ -208,7 +190,7 @@ class Worker:
             words += ["--launcher", "pytorch"]
             launch += ["-m", "torch.distributed.run", f"--nproc-per-node={self.processes}"]
             if self.nodes == 1:
-                launch.append("--standalone")
+                launch += ["--standalone"]
             else:
                 job, head = os.environ["SLURM_JOB_ID"], os.environ.get("SLURMD_NODENAME", socket.gethostname())
                 launch[:0] = ["srun", f"--nodes={self.nodes}", f"--ntasks={self.nodes}", "--ntasks-per-node=1"]
@@ -224,28 +206,19 @@ class Worker:
             fork=self.fork,
         )
 
-    def _write_provenance(self, folder: Path, config: RunConfig, inputs: Mapping[str, str], started: float) -> None:
-        content = dict(
-            config=config.text,
-            inputs=inputs,
-            processes=self.processes * self.nodes,
-            started=_utc(started),
-            ended=_utc(time.time()),
-            **describe_software(),
-        )
-        if config.cfg_options:
-            content["cfg_options"] = dict(config.cfg_options)
-        write_json(folder / PROVENANCE, content)
+
+def _config_file(folder: Path, config: RunConfig) -> Path:
+    """The file from which programs read a config; one with settings is written into the folder of its run."""
+    if not config.cfg_options:
+        return config.path
+    write_text(folder / "config.py", config.text)
+    return folder / "config.py"
 
 
 def _link(path: Path, link: Path) -> None:
     """Make ``link`` a hard link to ``path``."""
     link.unlink(missing_ok=True)
     os.link(path, link)
-
-
-def _utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def describe_software() -> dict[str, Any]:
@@ -261,12 +234,9 @@ def describe_software() -> dict[str, Any]:
 
 def last_metrics(folder: Path) -> dict[str, float]:
     """The newest evaluation in the logs of a training's folder, such as ``accuracy/top1``."""
-    newest: tuple[int, dict[str, float]] = (-1, {})
-    for entry in log_entries(folder):
-        figures = {name: value for name, value in entry.items() if "/" in name}
-        if figures and entry["step"] >= newest[0]:
-            newest = (entry["step"], figures)
-    return newest[1]
+    tests = [entry for entry in log_entries(folder) if any("/" in name for name in entry)]
+    last = sorted(tests, key=lambda entry: entry["step"])[-1:]
+    return {name: value for entry in last for name, value in entry.items() if "/" in name}
 
 
 def learning_curve(folder: Path) -> list[dict[str, float]]:

@@ -70,7 +70,7 @@ def study_of(name: str) -> Study:
 
 def arm(study: str, name: str) -> dict:
     """The config of an arm's pretraining, with the arm's settings merged in."""
-    return study_of(study).arms[name].pretraining.read().to_dict()
+    return study_of(study).arms[name].read().to_dict()
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -78,7 +78,7 @@ def test_a_study_has_its_arms_and_seeds(study):
     arms, pretraining, seeds = STUDIES[study]
     loaded = study_of(study)
     assert list(loaded.arms) == arms and loaded.pretraining_seeds == tuple(range(seeds))
-    assert {each.pretraining.path for each in loaded.arms.values()} == {FOLDER / f"{pretraining}.py"}
+    assert {each.path for each in loaded.arms.values()} == {FOLDER / f"{pretraining}.py"}
     assert loaded.metric == ("voc/mAP_11point" if "transfer" in study else "accuracy/top1")
     assert set(loaded.detectors) == ({"bccd", "voc"} if "transfer" in study else set())
     label = dict(smoke="Smoke run", smoke_transfer="Smoke run", short="short protocol").get(study)

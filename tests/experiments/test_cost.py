@@ -9,8 +9,7 @@ import pytest
 from smix_mm.experiments import Machine, list_experiments, plan_costs
 from smix_mm.experiments.cost import Cost, describe_hours
 from smix_mm.study.config import load_study
-from smix_mm.study.record import begin, finish
-from smix_mm.study.run import Run
+from smix_mm.study.run import Run, begin, finish
 from smix_mm.utils.errors import DataError, UsageError
 from smix_mm.utils.files import file_hash
 

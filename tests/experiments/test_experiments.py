@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from smix_mm.experiments import EXPERIMENTS, format_rows, list_experiments
-from smix_mm.experiments.listing import BATCH_256
+from smix_mm.experiments.cost import training_images
+from smix_mm.experiments.listing import BATCH_256, read_results
 from smix_mm.experiments.paper import BARS, CIFAR_COLUMNS, CIFAR_ERRORS, NONE
-from smix_mm.experiments.records import read_results, training_steps
 from smix_mm.experiments.rows import CIFAR, FGSM, STUDIES
 from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import DataError
@@ -89,6 +89,10 @@ def test_without_results_every_row_is_not_run_and_not_measured(tmp_path):
     assert len(rows) == len(EXPERIMENTS)
     assert {row["ours"] for row in rows} == {"not run"}
     assert {row["gpu_hours"] for row in rows} == {"not measured", "-"}
+
+
+def training_steps(config: Path) -> int:
+    return training_images(str(config), read_config(config))[0]
 
 
 def one(*words: str, **options) -> dict:

@@ -12,8 +12,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from smix_mm.cli import run
-from smix_mm.new_config import find_layout, new_config
-from smix_mm.new_config.config import BACKBONES
+from smix_mm.new_config import BACKBONES, find_layout, new_config
 from smix_mm.preflight import preflight
 from smix_mm.transfer import publish_backbone
 from smix_mm.utils.errors import DataError, UsageError
@@ -128,9 +127,12 @@ def test_nothing_is_overwritten_and_options_are_checked(class_folders, tmp_path,
     assert capsys.readouterr().err == f"new_config.py: {out} exists; choose another name.\n"
     for options, message in (
         (dict(out=tmp_path / "mine.yaml"), "should be a .py file"),
-        (dict(out=tmp_path / "other.py", backbone="vgg16"), "backbone should be one of resnet18, .* got vgg16"),
+        (dict(out=tmp_path / "other.py", backbone="vgg16"), "backbone should be one of 'resnet18', .* got 'vgg16'"),
         (dict(out=tmp_path / "other.py", weights="none.pth"), "should be a file .* got none.pth, which is none"),
-        (dict(out=tmp_path / "other.py", mix="mixup"), "mix should be one of saliencymix, cutmix, none, got mixup"),
+        (
+            dict(out=tmp_path / "other.py", mix="mixup"),
+            "mix should be one of 'saliencymix', 'cutmix', 'none', got 'mixup'",
+        ),
     ):
         with pytest.raises(UsageError, match=message):
             new_config(class_folders, **options)

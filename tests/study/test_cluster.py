@@ -10,11 +10,9 @@ import torch
 
 from smix_mm.study import cluster
 from smix_mm.study.cluster import exported_variables, submit_runs, wait_for_jobs
-from smix_mm.study.config import Arm, Study
+from smix_mm.study.config import Study
 from smix_mm.study.lock import hold
-from smix_mm.study.plan import plan_study, run_state
-from smix_mm.study.progress import View
-from smix_mm.study.run import Run
+from smix_mm.study.run import Run, plan_study, run_state
 from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import StepError
@@ -30,7 +28,7 @@ def worker(tmp_path, monkeypatch) -> Worker:
     monkeypatch.setenv("SOME_API_KEY", SECRET)
     torch.save(resnet18().state_dict(), tmp_path / "sound.pth")
     (tmp_path / "none.pth").write_bytes(b"no checkpoint")
-    arms = {name: Arm(name, checkpoint=str(tmp_path / f"{name}.pth")) for name in ("sound", "none")}
+    arms = {name: str(tmp_path / f"{name}.pth") for name in ("sound", "none")}
     resources = dict(
         partition="gpu", minutes=90, cpus=4, gpus=2, memory_gb=16, setup=["module load cuda"], export=["MINE_*"]
     )
@@ -40,8 +38,7 @@ def worker(tmp_path, monkeypatch) -> Worker:
 def test_jobs_on_this_machine_write_the_same_files_as_local_runs(worker, tmp_path):
     plain = Worker(Study("A study", worker.study.arms, {}), worker.folder, worker.environment)
     runs, lines = plan_study(plain.study), []
-    view = View(write=lines.append)
-    failures = wait_for_jobs(submit_runs(runs, plain, view, "local"), runs, plain.folder, view)
+    failures = wait_for_jobs(submit_runs(runs, plain, lines.append, "local"), runs, plain.folder, lines.append)
     assert list(failures) == ["none/given/pretraining"] and "none.pth" in failures["none/given/pretraining"]
     assert [run_state(run, plain.folder, check_content=True).state for run in runs] == ["finished", "failed"]
     assert read_checkpoint(plain.folder / "sound/given/pretraining/backbone.pth")["meta"]["hash"]
@@ -80,7 +77,7 @@ RUNS = [Run("sound", None), Run("sound", None, "voc", 0), Run("none", None)]
 
 def submit(worker: Worker, runs=RUNS) -> tuple[dict, list[str]]:
     lines: list[str] = []
-    return submit_runs(runs, worker, View(write=lines.append)), lines
+    return submit_runs(runs, worker, lines.append), lines
 
 
 def test_the_slurm_script_requests_the_resources_of_the_study(worker, slurm):
@@ -114,7 +111,7 @@ def test_only_named_variables_travel_and_no_value_is_written(worker, slurm, monk
     names = set(line.partition("--export=")[2].split(","))
     assert {"PATH", "HOME", "SMIX_DEMO_DATA", "OMP_NUM_THREADS", "MINE_TOO", "PYTHONUNBUFFERED"} <= names
     assert not {"SOME_API_KEY", "CUDA_VISIBLE_DEVICES", "KEPT"} & names
-    assert "MINE_TOO" not in exported_variables([])
+    assert "MINE_TOO" not in exported_variables(Worker(Study("A study", {}, {}), worker.folder))
     files = [*slurm.iterdir(), *(worker.folder / "jobs").iterdir()]
     assert len(files) > 6 and not [file for file in files if SECRET.encode() in file.read_bytes()]
 
@@ -129,7 +126,7 @@ def test_started_again_only_what_is_neither_finished_nor_queued_is_submitted(wor
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(cluster.time, "sleep", interrupt)
-        wait_for_jobs(jobs, runs, worker.folder, View(write=print))
+        wait_for_jobs(jobs, runs, worker.folder, print)
     # One job has finished, one is queued, and the last has been cancelled.
     worker.execute(runs[0], print, print)
     (slurm / "queue").write_text("101\n7\n")
@@ -140,7 +137,7 @@ def test_started_again_only_what_is_neither_finished_nor_queued_is_submitted(wor
     assert "#SBATCH --dependency=afterany:101" in (slurm / "3.sh").read_text()
     assert submit(worker, runs)[0] == again, "and again"
     (slurm / "queue").write_text("7\n")
-    failures = wait_for_jobs(again, runs, worker.folder, View(write=print))
+    failures = wait_for_jobs(again, runs, worker.folder, print)
     assert list(failures) == ["none/given/pretraining", "none/given/voc/seed0"]
 
 

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from smix_mm.study.commands import clean, clear_study
-from smix_mm.study.record import begin, finish, set_aside
-from smix_mm.study.run import Run
+from smix_mm.study.run import Run, begin, finish, set_aside
 from smix_mm.utils.errors import UsageError
 from smix_mm.utils.files import file_hash
 

@@ -16,9 +16,8 @@ import torch
 
 from smix_mm.datasets.demo import make_digit_scenes
 from smix_mm.study import commands, on_ray
-from smix_mm.study.config import Arm, Study
+from smix_mm.study.config import Study
 from smix_mm.study.lock import hold, read_token
-from smix_mm.study.progress import View
 from smix_mm.study.run import Run
 from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
@@ -45,29 +44,29 @@ class FakeRay:
 
 
 def worker(tmp_path, processes=1, **cluster) -> Worker:
-    arms = {"given": Arm("given", checkpoint=str(tmp_path / "none.pth"))}
+    arms = {"given": str(tmp_path / "none.pth")}
     return Worker(Study("A study", arms, {}, cluster=cluster), tmp_path / "work", processes=processes)
 
 
 def test_a_task_gets_the_resources_of_the_study_and_waits_for_the_run_that_it_needs(tmp_path, monkeypatch):
     one, ray = worker(tmp_path, cpus=4, gpus=2, memory_gb=3), FakeRay(CPU=8.0, GPU=2.0, memory=2.0**34)
     monkeypatch.setattr(Worker, "is_finished", lambda self, run: False)
-    resources = on_ray._resources(ray, one)
-    assert on_ray._lacking(ray, resources) is None
+    resources, lacking = on_ray._resources(ray.nodes(), one)
+    assert lacking is None
     runs = [Run("given", None), Run("given", None, "voc", 0)]
     with hold(one.folder / ".lock", "busy"):
-        on_ray._submit(ray, runs, one, View(write=print), resources)
+        on_ray._submit(ray, runs, one, print, resources)
     name = "given/given/voc/seed0"
     assert ray.options == dict(num_cpus=4, num_gpus=2, memory=3 * 2**30, max_retries=3, name=name)
     assert [call[-1] for call in ray.calls] == [None, 1]
-    text = on_ray._lacking(FakeRay(CPU=8.0, GPU=1.0, memory=2.0**34), resources)
+    _, text = on_ray._resources(FakeRay(CPU=8.0, GPU=1.0, memory=2.0**34).nodes(), one)
     assert text == "a run needs 4 CPUs, 2 GPUs and 3 GiB of memory, and no node of Ray has these"
 
 
 @pytest.mark.parametrize("processes, gpu, expected", [(1, 0, (1, 0)), (1, 4, (1, 1)), (2, 4, (2, 2))])
 def test_by_default_a_process_has_a_core_and_where_there_are_gpus_a_gpu(tmp_path, processes, gpu, expected):
     ray = FakeRay(CPU=8.0, **(dict(GPU=float(gpu)) if gpu else {}))
-    resources = on_ray._resources(ray, worker(tmp_path, processes))
+    resources, _ = on_ray._resources(ray.nodes(), worker(tmp_path, processes))
     assert (resources["CPU"], resources["GPU"], resources["memory"]) == (*expected, 0)
 
 
@@ -78,7 +77,7 @@ def test_only_named_variables_reach_a_task(tmp_path, monkeypatch):
     monkeypatch.setattr(Worker, "is_finished", lambda self, run: False)
     one, ray = worker(tmp_path, export=["MINE_*", "CUDA_*"]), FakeRay(CPU=1.0)
     with hold(one.folder / ".lock", "busy"):
-        on_ray._submit(ray, [Run("given", None)], one, View(write=print), on_ray._resources(ray, one))
+        on_ray._submit(ray, [Run("given", None)], one, print, on_ray._resources(ray.nodes(), one)[0])
     variables = ray.calls[0][3]
     expected = {"PATH": os.environ["PATH"], "SMIX_DEMO_DATA": "x", "MINE_TOO": "y", "CUDA_OTHER": "z"}
     assert expected.items() <= variables.items()
@@ -105,26 +104,26 @@ def test_a_run_on_a_node_without_the_studys_folder_fails_in_one_sentence(tmp_pat
 def test_without_ray_or_its_cluster_there_is_one_sentence(monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(PackageError, match=r"pip install 'ray>=2\.9'"):
         patched.setitem(sys.modules, "ray", None)
-        on_ray.run_on_ray([], None, View(write=print))
+        on_ray.run_on_ray([], None, print)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(exceptions=SimpleNamespace(RayError=KeyError)))
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(StepError, match=rf"Ray cannot be used at {address} \(.*refused.*ray start --head"):
-            on_ray.run_on_ray([], None, View(write=print), address)
+            on_ray.run_on_ray([], None, print, address)
 
 
 @pytest.mark.parametrize(
     "placement, cluster, message",
     [
-        (dict(executor="ray", gpus=("0",)), {}, "--gpus is for other executors; for Ray set gpus in the study's"),
-        (dict(executor="ray"), dict(nodes=2), "nodes in the study's cluster should be 1 for --executor ray"),
-        (dict(executor="slurm", address="auto"), {}, "--address is for --executor ray, got --executor slurm"),
+        (("ray", ["0"], None), {}, "--gpus is for other executors; for Ray set gpus in the study's"),
+        (("ray", [], None), dict(nodes=2), "nodes in the study's cluster should be 1 for --executor ray"),
+        (("slurm", [], "auto"), {}, "--address is for --executor ray, got --executor slurm"),
     ],
 )
 def test_settings_that_ray_does_not_have_are_errors(placement, cluster, message):
     with pytest.raises(UsageError, match=message):
-        commands._check_placement(Study("A study", {}, {}, cluster=cluster), commands.Placement(**placement))
+        commands._check_placement(Study("A study", {}, {}, cluster=cluster), *placement)
 
 
 # What follows runs real clusters: two nodes on this machine, and a study whose programs only pretend to train.
@@ -172,8 +171,8 @@ if __name__ == "__main__":
     on_ray.SECONDS_TO_APPEAR = 1.0
     commands.report = lambda work_dir: None
     study, work_dir, *address = sys.argv[1:]
-    placement = commands.Placement("ray" if address else "local", address=(address or [None])[0])
-    sys.exit(run_command(lambda: commands.run_study(study, work_dir, placement) and None))
+    options = dict(executor="ray", address=address[0]) if address else {}
+    sys.exit(run_command(lambda: commands.run_study(study, work_dir, **options) and None))
 """
 STUDY = """
 arms = dict(one="pretrain.py", two="pretrain.py")

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from smix_mm.study.commands import _study_json
+from smix_mm.study.commands import describe_study
 from smix_mm.study.config import load_study
-from smix_mm.study.pieces import export_study, import_study
-from smix_mm.study.plan import plan_study, run_state
+from smix_mm.study.pieces import export_study, import_study, verify_study
 from smix_mm.study.report import report_study
-from smix_mm.study.run import Run
-from smix_mm.study.verify import verify_study
+from smix_mm.study.run import Run, plan_study, run_state
 from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import StepError, UsageError
@@ -69,7 +67,7 @@ def execute(config, work_dir, seeds=(0, 1, 2), last=None) -> list[str]:
     """What `run` does, without its programs; the runs that were trained."""
     loaded = load_study(config)
     worker, runs = Recording(loaded, work_dir), plan_study(loaded)
-    write_json(work_dir / "study.json", _study_json(loaded, runs, config))
+    write_json(work_dir / "study.json", describe_study(loaded, runs, config))
     for run in runs:
         if run.pretraining_seed in seeds:
             worker.execute(run, lambda text: None, print)
@@ -164,7 +162,7 @@ def without_provenance(study, piece):
         (changed_result, "mix/seed1/pretraining: result.json is missing or was changed"),
         (other_seed, "mix/seed1/pretraining: its pretraining_seed is 0, but by the name of its folder 1"),
         (other_code, "the package's transfer/backbone.py changed since; use the commit"),
-        (without_provenance, "provenance.json should be a file of JSON"),
+        (without_provenance, "provenance.json should be a JSON file"),
     ],
 )
 def test_a_piece_that_differs_is_refused_and_nothing_is_written(study, piece, tmp_path, spoil, message):

@@ -1,22 +1,21 @@
 """The runs of a study, their state, and the time left."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from smix_mm.study.config import Arm, Study
+from smix_mm.study.config import RunConfig, Study
 from smix_mm.study.lock import hold
-from smix_mm.study.plan import RunState, describe_time, find_runs, plan_study, run_state, seconds_needed, time_left
-from smix_mm.study.record import begin, finish
-from smix_mm.study.run import Run
+from smix_mm.study.run import Run, RunState, begin, find_runs, finish, plan_study, run_state, seconds_needed, time_left
 from smix_mm.utils.files import file_hash
 
 
 def study(**settings) -> Study:
     arms = dict(
-        baseline=Arm("baseline", pretraining="b.py"),
-        mix=Arm("mix", pretraining="m.py"),
-        theirs=Arm("theirs", checkpoint="t.pth"),
+        baseline=RunConfig(Path("b.py")),
+        mix=RunConfig(Path("m.py")),
+        theirs="t.pth",
     )
     return Study("A study", arms, dict(voc="voc.py"), **settings)
 
@@ -126,14 +125,11 @@ def test_a_changed_result_file_is_found_if_the_content_is_checked(tmp_path):
 def test_the_time_left_is_estimated_from_finished_runs():
     voc = Run("mix", 0, "voc", 0)
     states = [RunState(RUN, "finished", 60.0), RunState(RUN, "waiting"), RunState(voc, "waiting")]
-    assert time_left(states, {}, 1) is None
-    assert time_left(states, dict(voc=100.0), 1) == 160.0
-    assert time_left(states, dict(voc=100.0), 2) == 80.0
-
-
-@pytest.mark.parametrize("seconds, text", [(20, "under a minute"), (100, "2 min"), (7500, "2 h 05 min")])
-def test_times_are_rounded_to_minutes(seconds, text):
-    assert describe_time(seconds) == text
+    assert time_left(states, {}, 1) == "unknown until one run of each kind is finished"
+    assert time_left(states, dict(voc=100.0), 1) == "3 min"
+    assert time_left(states, dict(voc=7440.0), 1) == "2 h 05 min"
+    assert time_left(states, dict(voc=7440.0), 2) == "1 h 02 min"
+    assert time_left(states, dict(voc=1.0), 4) == "under a minute"
 
 
 def test_a_thousand_runs_are_planned_and_their_states_read_without_reading_a_config(tmp_path):

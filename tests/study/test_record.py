@@ -1,12 +1,10 @@
 """A run is executed once, continues after an interruption, and a stale one is set aside."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from smix_mm.study.record import begin, find_set_aside, finish, read_marker
-from smix_mm.study.run import CODE, MARKER
+from smix_mm.study.run import CODE, MARKER, begin, find_set_aside, finish, read_marker
 from smix_mm.utils import imported_code
 from smix_mm.utils.files import file_hash
 
@@ -81,19 +79,6 @@ def test_imported_code_that_no_longer_exists_makes_a_run_stale(tmp_path, package
     execute(tmp_path / "seed0", code=package)
     (package / "mixing/patch.py").unlink()
     assert "because of a change in: the package's mixing/patch.py" in execute(tmp_path / "seed0")[0]
-
-
-def test_a_finished_run_of_an_earlier_version_is_kept_and_an_unfinished_one_is_set_aside(tmp_path):
-    finished, begun = tmp_path / "finished", tmp_path / "begun"
-    for folder in (finished, begun):
-        execute(folder, stop=folder == begun)
-        marker = {**read_marker(folder), "inputs": {**INPUTS, "the package": "x"}}
-        marker.pop("code", None)
-        (folder / MARKER).write_text(json.dumps(marker))
-    unknown = "run: finished before by an earlier version, so whether its code has changed is unknown"
-    assert execute(finished) == [unknown]
-    assert "an earlier version began it and did not record the code" in execute(begun)[0]
-    assert [name.startswith("begun.stale-") for name in aside(begun)] == [True]
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("other")])

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from smix_mm.study import programs
 from smix_mm.study import worker as worker_module
-from smix_mm.study.config import Arm, Study, load_study
-from smix_mm.study.plan import plan_study, run_state
-from smix_mm.study.record import read_marker
+from smix_mm.study.config import Study, load_study
+from smix_mm.study.run import plan_study, read_marker, run_state
 from smix_mm.study.worker import Worker
 from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import StepError
@@ -62,16 +62,17 @@ def execute(worker: Recording) -> list[str]:
     return lines
 
 
-def test_cfg_options_reach_every_program_and_the_settings_of_the_study_come_after_them(worker):
+def test_programs_read_a_config_with_cfg_options_from_a_file_and_the_settings_of_the_study_come_after_them(worker):
     execute(worker)
     programs = [program for program, _ in worker.calls]
     assert programs == ["train", "train", "test"] * 2
     options = [arguments[arguments.index("--cfg-options") + 1 :] for _, arguments in worker.calls]
     assert options[0] == ["randomness.seed=0"]
-    assert options[3] == ["model.backbone.depth=18", "optim_wrapper.lr=0.5", "randomness.seed=0"]
-    assert options[4][:2] == ["train_cfg.max_epochs=2", "randomness.seed=0"]
-    assert options[5][:2] == ["train_cfg.max_epochs=2", "test_evaluator._delete_=True"]
-    assert worker.calls[3][1][0].endswith("pretrain.py") and worker.calls[5][1][0].endswith("detector.py")
+    assert options[3] == ["randomness.seed=0"] and options[5][0] == "test_evaluator._delete_=True"
+    assert worker.calls[0][1][0].endswith("pretrain.py")
+    read = [Config.fromfile(arguments[0]) for _, arguments in worker.calls[3:]]
+    assert (read[0].model.backbone.depth, read[0].optim_wrapper.lr) == (18, 0.5)
+    assert read[1].train_cfg.max_epochs == read[2].train_cfg.max_epochs == 2
 
 
 def test_cfg_options_are_in_the_provenance_and_in_the_inputs_of_a_run(worker, tmp_path):
@@ -120,7 +121,7 @@ def test_a_training_that_is_finished_is_not_repeated_when_its_run_was_interrupte
 
 def test_the_last_words_of_a_failed_run_are_in_its_log_whatever_failed(worker, tmp_path):
     (tmp_path / "none.pth").write_bytes(b"no checkpoint")
-    study = Study("A study", {"none": Arm("none", checkpoint=str(tmp_path / "none.pth"))}, worker.study.detectors)
+    study = Study("A study", {"none": str(tmp_path / "none.pth")}, worker.study.detectors)
     broken = Worker(study, worker.folder)
     pretraining, finetuning = plan_study(study)
     with pytest.raises(StepError, match="none.pth"):

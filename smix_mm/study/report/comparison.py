@@ -10,105 +10,55 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ...evaluation.average_precision import DEFINITIONS
+from .. import statistics as stats
 from ..run import PRETRAINING
-from ..statistics import (
-    EFFECT,
-    Interval,
-    Nested,
-    basic_interval,
-    bootstrap_interval,
-    has_spread,
-    holm,
-    independent_unit,
-    nested_mean,
-    percentile_interval,
-    seeds_needed,
-    standard_deviation,
-    subtract_nested,
-    t_interval,
-    t_test,
-    unit_groups,
-    unit_means,
-)
+from ..statistics import EFFECT, Interval, Nested
 from .results import Resampled, Result, Results, resample_runs
 
 
 @dataclass(frozen=True)
 class _Summary:
-    """What arms and pairs have in common; figures are in percent, differences in points of percent.
+    """What arms and pairs have in common; figures are in percent, differences in points of percent."""
 
-    Attributes:
-        detector: its name, or ``'pretraining'``.
-        runs: number of runs, or of pairs of runs.
-        unit: the independent unit, see :mod:`smix_mm.study.statistics`.
-        units: number of independent units.
-        deviation: standard deviation over units, or None.
-        seeds: t interval over units, or None.
-        images: bootstrap interval over resampled test images, the same images for all runs: basic for an arm,
-            percentile for a pair. None without stored predictions, and if all samples give one figure.
-    """
-
-    detector: str
-    runs: int
-    unit: str
-    units: int
-    deviation: float | None
-    seeds: Interval | None
+    detector: str  # its name, or 'pretraining'
+    runs: int  # number of runs, or of pairs of runs
+    unit: str  # the independent unit, see smix_mm.study.statistics
+    units: int  # number of independent units
+    deviation: float | None  # standard deviation over units
+    seeds: Interval | None  # t interval over units
+    # Bootstrap interval over resampled test images, the same images for all runs: basic for an arm, percentile for a
+    # pair. None without stored predictions, and if all samples give one figure.
     images: Interval | None
 
 
 @dataclass(frozen=True)
 class ArmSummary(_Summary):
-    """One arm with one detector.
-
-    Attributes:
-        arm: its name.
-        figures: each run's figure.
-        mean: over units.
-        detections: number of predicted boxes of all runs, or None without stored predictions.
-        paper: the figure of a paper, or None.
-        means: of every figure that all runs have, including those of classes, by name.
-        deviations: standard deviations of the same figures.
-    """
+    """One arm with one detector."""
 
     arm: str
-    figures: Sequence[float]
-    mean: float
-    detections: int | None
-    paper: float | None
-    means: Mapping[str, float]
-    deviations: Mapping[str, float | None]
+    figures: Sequence[float]  # each run's
+    mean: float  # over units
+    detections: int | None  # number of predicted boxes of all runs; None without stored predictions
+    paper: float | None  # the figure of a paper
+    means: Mapping[str, float]  # of every figure that all runs have, including those of classes, by name
+    deviations: Mapping[str, float | None]  # standard deviations of the same figures
 
 
 @dataclass(frozen=True)
 class PairSummary(_Summary):
-    """Two arms with one detector: ``second`` less ``first``, over their common seeds.
-
-    Attributes:
-        first, second: their names; ``first`` is the earlier arm of the study.
-        left_out: names of runs whose seeds the other arm does not have.
-        given: whether the comparison is limited to these backbones: with checkpoints or a single pretraining.
-        difference: mean over units, or None without a common seed.
-        bootstrap: bootstrap interval over units, or None.
-        p: of the paired t test, or None.
-        planned: whether the study plans this pair; None if it plans no pairs.
-        corrected: p after Holm's correction over the family of the pair, or None. The family is all pairs of the
-            report that have a p and are planned, or not, like this one.
-        family: number of pairs in the family.
-        needed: number of seeds to show a difference of :data:`~smix_mm.study.statistics.EFFECT`, or None.
-    """
+    """Two arms with one detector: ``second`` less ``first``, the earlier arm of the study, over their common seeds."""
 
     first: str
     second: str
-    left_out: Sequence[str]
-    given: bool
-    difference: float | None
-    bootstrap: Interval | None
-    p: float | None
-    planned: bool | None
-    corrected: float | None
-    family: int
-    needed: int | None
+    left_out: Sequence[str]  # names of runs whose seeds the other arm does not have
+    given: bool  # whether the comparison is limited to these backbones: with checkpoints or a single pretraining
+    difference: float | None  # mean over units; None without a common seed
+    bootstrap: Interval | None  # over units
+    p: float | None  # of the paired t test
+    planned: bool | None  # whether the study plans this pair; None if it plans no pairs
+    corrected: float | None  # p after Holm's correction over the family
+    family: int  # number of pairs of the report that have a p and are planned, or not, like this one
+    needed: int | None  # number of seeds to show a difference of EFFECT points
 
 
 @dataclass(frozen=True)
@@ -131,16 +81,20 @@ def compare(results: Results, samples: int, log: Callable[[str], None]) -> Compa
             problems += found
         of_arm = {arm: [run for run in runs if run.arm == arm] for arm in results.arms}
         arms += [_arm(results, mine, resampled) for mine in of_arm.values() if mine]
-        pairs += [
-            _pair(results, detector, (first, of_arm[first]), (second, of_arm[second]), resampled)
-            for first, second in combinations(results.arms, 2)
-        ]
+        for first, second in combinations(results.arms, 2):
+            names = dict(detector=detector, first=first, second=second)
+            pairs.append(_pair(results, names, of_arm[first], of_arm[second], resampled))
     return Comparison(arms, _corrected(pairs), problems)
 
 
 def scale(metric: str) -> float:
     """Factor from a metric's units to percent; accuracies are in percent already."""
     return 1 if metric.startswith("accuracy/") else 100
+
+
+def metric_title(metric: str) -> str:
+    """Such as ``AP50, VOC 11-point``."""
+    return DEFINITIONS[metric].title if metric in DEFINITIONS else metric.rpartition("/")[2]
 
 
 def nest(runs: Iterable[Result], figures: Mapping[str, Any]) -> Nested:
@@ -165,9 +119,9 @@ def class_figures(arm: ArmSummary, metric: str) -> dict[str, str]:
 
 def _over_units(nested: Nested) -> dict[str, Any]:
     """The attributes of a summary that follow from its figures."""
-    means = unit_means(nested)
-    found = dict(unit=independent_unit(nested), units=len(means), runs=sum(map(len, nested.values())))
-    return dict(found, deviation=standard_deviation(means), seeds=t_interval(means))
+    means = stats.unit_means(nested)
+    found = dict(unit=stats.independent_unit(nested), units=len(means), runs=sum(map(len, nested.values())))
+    return dict(found, deviation=stats.standard_deviation(means), seeds=stats.t_interval(means))
 
 
 def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, Resampled]) -> ArmSummary:
@@ -175,58 +129,55 @@ def _arm(results: Results, runs: Sequence[Result], resampled: Mapping[str, Resam
     common = set.intersection(*(set(run.metrics) for run in runs))
     every = {metric: nested_figures(runs, metric) for metric in sorted(common)}
     paper = results.paper.get(runs[0].arm)
-    mean = float(nested_mean(nested))
-    images = _over_images(results.metric, runs, resampled, lambda figures: nested_mean(nest(runs, figures)))
+    mean = float(stats.nested_mean(nested))
+    images = _over_images(results.metric, runs, resampled, lambda figures: stats.nested_mean(nest(runs, figures)))
     stored = [resampled[run.name].detections for run in runs if run.name in resampled]
     return ArmSummary(
         arm=runs[0].arm,
         detector=runs[0].kind,
         **_over_units(nested),
-        figures=[figure for group in unit_groups(nested) for figure in group],
+        figures=[figure for group in stats.unit_groups(nested) for figure in group],
         mean=mean,
         detections=sum(stored) if len(stored) == len(runs) else None,
-        images=images if images is None else basic_interval(mean, images),
+        images=images if images is None else stats.basic_interval(mean, images),
         paper=None if paper is None else scale(results.metric) * paper,
-        means={metric: float(nested_mean(figures)) for metric, figures in every.items()},
-        deviations={metric: standard_deviation(unit_means(figures)) for metric, figures in every.items()},
+        means={metric: float(stats.nested_mean(figures)) for metric, figures in every.items()},
+        deviations={metric: stats.standard_deviation(stats.unit_means(figures)) for metric, figures in every.items()},
     )
 
 
 def _pair(
     results: Results,
-    detector: str,
-    first: tuple[str, Sequence[Result]],
-    second: tuple[str, Sequence[Result]],
+    names: Mapping[str, Any],
+    first: Sequence[Result],
+    second: Sequence[Result],
     resampled: Mapping[str, Resampled],
 ) -> PairSummary:
-    nested = subtract_nested(*(nested_figures(runs, results.metric) for _, runs in (second, first)))
-    found, means = _over_units(nested), unit_means(nested)
+    nested = stats.subtract_nested(*(nested_figures(runs, results.metric) for runs in (second, first)))
+    found, means = _over_units(nested), stats.unit_means(nested)
 
     def is_used(run: Result) -> bool:
         return any(run.finetuning_seed in nested.get(seed, {}) for seed in (run.pretraining_seed, None))
 
-    sides = [list(filter(is_used, runs)) for _, runs in (second, first)]
-    images = _over_images(
-        results.metric,
-        [*sides[0], *sides[1]],
-        resampled,
-        lambda figures: nested_mean(subtract_nested(*(nest(side, figures) for side in sides))),
-    )
+    def combine(figures: Mapping[str, np.ndarray]) -> np.ndarray:
+        return stats.nested_mean(
+            stats.subtract_nested(*(nest(filter(is_used, runs), figures) for runs in (second, first)))
+        )
+
+    images = _over_images(results.metric, [*filter(is_used, (*second, *first))], resampled, combine)
     return PairSummary(
-        first=first[0],
-        second=second[0],
-        detector=detector,
+        **names,
         **found,
-        left_out=[run.name for run in (*first[1], *second[1]) if not is_used(run)],
-        given=detector != PRETRAINING and (None in nested or len(nested) == 1),
+        left_out=[run.name for run in (*first, *second) if not is_used(run)],
+        given=names["detector"] != PRETRAINING and (None in nested or len(nested) == 1),
         difference=float(np.mean(means)) if means else None,
-        bootstrap=bootstrap_interval(unit_groups(nested)) if found["seeds"] else None,
-        images=images if images is None else percentile_interval(images),
-        p=t_test(means),
-        planned=frozenset((first[0], second[0])) in results.planned if results.planned else None,
+        bootstrap=stats.bootstrap_interval(stats.unit_groups(nested)) if found["seeds"] else None,
+        images=images if images is None else stats.percentile_interval(images),
+        p=stats.t_test(means),
+        planned=frozenset((names["first"], names["second"])) in results.planned if results.planned else None,
         corrected=None,
         family=0,
-        needed=seeds_needed(found["deviation"], EFFECT) if found["seeds"] and found["deviation"] else None,
+        needed=stats.seeds_needed(found["deviation"], EFFECT) if found["seeds"] and found["deviation"] else None,
     )
 
 
@@ -243,7 +194,7 @@ def _over_images(
     if not runs or any(run.name not in resampled for run in runs):
         return None
     figures = combine({run.name: scale(metric) * resampled[run.name].figures for run in runs})
-    return figures if has_spread(figures[~np.isnan(figures)]) else None
+    return figures if stats.has_spread(figures[~np.isnan(figures)]) else None
 
 
 def _corrected(pairs: Sequence[PairSummary]) -> list[PairSummary]:
@@ -252,7 +203,7 @@ def _corrected(pairs: Sequence[PairSummary]) -> list[PairSummary]:
     sizes: dict[bool | None, int] = {}
     for planned in {pair.planned for pair in pairs}:
         tested = [pair for pair in pairs if pair.planned is planned and pair.p is not None]
-        corrected |= zip(map(id, tested), holm([pair.p for pair in tested if pair.p is not None]))
+        corrected |= zip(map(id, tested), stats.holm([pair.p for pair in tested if pair.p is not None]))
         sizes[planned] = len(tested)
     return [
         dataclasses.replace(pair, corrected=corrected.get(id(pair)), family=sizes[pair.planned])

@@ -9,9 +9,8 @@ import numpy as np
 
 from ...utils.files import atomic_path
 from ..run import PRETRAINING
-from .comparison import ArmSummary, Comparison, class_figures
+from .comparison import ArmSummary, Comparison, class_figures, metric_title
 from .results import Results, read_curve
-from .wording import metric_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,29 +65,26 @@ def _panels(detectors: Sequence[str], rows: int, draw: Callable[[Axes, str], Non
     return figure
 
 
-def _rows(axes: Axes, names: Sequence[str], legend: str) -> None:
+def _rows(axes: Axes, names: Sequence[str], summaries: Sequence[Any], colors: Sequence[str], legend: str) -> None:
+    """The names of rows, and in each the interval over seeds and, below, that over test images."""
+    for row, (summary, color) in enumerate(zip(summaries, colors)):
+        for found, shift, tint in ((summary.seeds, 0, color), (summary.images, 0.22, "tab:gray")):
+            if found is not None:
+                axes.plot(found, [row + shift] * 2, color=tint, linewidth=1.8)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlabel(legend, fontsize=8)
 
 
-def _intervals(axes: Axes, row: int, summary: Any, color: str) -> None:
-    """The interval over seeds and, below, that over test images."""
-    for found, shift, tint in ((summary.seeds, 0, color), (summary.images, 0.22, "tab:gray")):
-        if found is not None:
-            axes.plot(found, [row + shift] * 2, color=tint, linewidth=1.8)
-
-
 def _arms(axes: Axes, results: Results, comparison: Comparison, detector: str) -> None:
     """A row an arm: each run, the mean and the intervals."""
     arms = [arm for arm in comparison.arms if arm.detector == detector]
-    for row, arm in enumerate(arms):
-        color = _color(results, arm.arm)
+    colors = [_color(results, arm.arm) for arm in arms]
+    for row, (arm, color) in enumerate(zip(arms, colors)):
         axes.plot(arm.figures, [row] * arm.runs, "o", color=color, alpha=0.35, markersize=5)
         axes.plot(arm.mean, row, "D", color=color, markersize=6)
-        _intervals(axes, row, arm, color)
     legend = "dots: runs; diamond: mean\n95 % intervals: t, over seeds; gray, over test images"
-    _rows(axes, [arm.arm for arm in arms], f"{metric_title(results.metric)} (%)\n{legend}")
+    _rows(axes, [arm.arm for arm in arms], arms, colors, f"{metric_title(results.metric)} (%)\n{legend}")
 
 
 def _pairs(axes: Axes, comparison: Comparison, detector: str) -> None:
@@ -97,10 +93,9 @@ def _pairs(axes: Axes, comparison: Comparison, detector: str) -> None:
     for row, pair in enumerate(pairs):
         if pair.difference is not None:
             axes.plot(pair.difference, row, "o", color="tab:blue")
-            _intervals(axes, row, pair, "tab:blue")
-    axes.axvline(0, color="black", linewidth=0.8)
     legend = "difference (points), 95 % intervals\nblue: t, over seeds; gray: over test images"
-    _rows(axes, [f"{pair.second} − {pair.first}" for pair in pairs], legend)
+    _rows(axes, [f"{pair.second} − {pair.first}" for pair in pairs], pairs, ["tab:blue"] * len(pairs), legend)
+    axes.axvline(0, color="black", linewidth=0.8)
 
 
 def _classes(results: Results, comparison: Comparison) -> Figure | None:

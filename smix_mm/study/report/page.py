@@ -1,15 +1,13 @@
-"""The elements of a report, as Markdown and as a self-contained web page."""
+"""A report in Markdown as a self-contained web page."""
 
 from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Sequence, Union
 
-from ...utils.text import markdown_table
+from ..run import SHEET
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -61,115 +59,57 @@ figure img {{ height: auto; max-width: 100%; }}
 """
 
 
-@dataclass(frozen=True)
-class Heading:
-    """A heading; level 1 is the title. Its text, like all texts, may contain ``**strong**`` and `code`."""
+def format_page(markdown: str, folder: Path) -> str:
+    """Markdown as an HTML page with the images of a folder inside.
 
-    level: int
-    text: str
-
-    def markdown(self) -> str:
-        return f"{'#' * self.level} {self.text}"
-
-    def html(self, folder: Path) -> str:
-        return f"<h{self.level}>{_inline(self.text)}</h{self.level}>"
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """A paragraph of text."""
-
-    text: str
-
-    def markdown(self) -> str:
-        return self.text
-
-    def html(self, folder: Path) -> str:
-        return f"<p>{_inline(self.text)}</p>"
+    Args:
+        markdown: blocks between blank lines: ``# headings``, the first of which is the title, paragraphs, ``- items``,
+            code, tables, and lines of ``![what it shows](NAME)``. Texts may contain ``**strong**`` and `code`.
+        folder: has the images, PNG; all but the sheet of mixed images are charts, which a dark page inverts.
+    """
+    title = re.match("# (.*)", markdown)
+    assert title is not None
+    body = "\n".join(_format_block(block, folder) for block in markdown.split("\n\n"))
+    return _PAGE.format(title=escape(title[1]), body=body)
 
 
-@dataclass(frozen=True)
-class Items:
-    """An unordered list."""
-
-    texts: Sequence[str]
-
-    def markdown(self) -> str:
-        return "\n".join(f"- {text}" for text in self.texts)
-
-    def html(self, folder: Path) -> str:
-        return "\n".join(["<ul>", *(f"<li>{_inline(text)}</li>" for text in self.texts), "</ul>"])
-
-
-@dataclass(frozen=True)
-class Code:
-    """Shell commands, one a line."""
-
-    lines: Sequence[str]
-
-    def markdown(self) -> str:
-        return "\n".join(["```bash", *self.lines, "```"])
-
-    def html(self, folder: Path) -> str:
-        lines = "\n".join(self.lines)
-        return f'<pre tabindex="0"><code>{escape(lines)}</code></pre>'
+def _format_block(block: str, folder: Path) -> str:
+    lines = block.split("\n")
+    if heading := re.match("(#+) (.*)", block):
+        level = len(heading[1])
+        return f"<h{level}>{_inline(heading[2])}</h{level}>"
+    if block.startswith("- "):
+        items = re.split(r"\n(?=- )", block)
+        return "\n".join(["<ul>", *(f"<li>{_inline(text[2:])}</li>" for text in items), "</ul>"])
+    if block.startswith("```"):
+        code = "\n".join(lines[1:-1])
+        return f'<pre tabindex="0"><code>{escape(code)}</code></pre>'
+    if block.startswith("| "):
+        heads, _, *rows = [line[2:-2].split(" | ") for line in lines]
+        return _format_table(heads, rows)
+    if block.startswith("!["):
+        return "\n".join(_format_image(*line[2:-1].split("]("), folder=folder) for line in lines)
+    return f"<p>{_inline(block)}</p>"
 
 
-@dataclass(frozen=True)
-class Table:
+def _format_table(heads: list[str], rows: list[list[str]]) -> str:
     """A table, with names in the first column and numbers in the others."""
-
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def markdown(self) -> str:
-        return markdown_table(self.heads, self.rows, "lr")
-
-    def html(self, folder: Path) -> str:
-        heads = "".join(f'<th scope="col">{_inline(text)}</th>' for text in self.heads)
-        rows = "\n".join(
-            f'<tr><th scope="row">{_inline(first)}</th>{"".join(f"<td>{_inline(cell)}</td>" for cell in rest)}</tr>'
-            for first, *rest in self.rows
-        )
-        # With a tabindex, a table wider than the screen can be scrolled by keyboard.
-        return (
-            f'<div class="scroll" role="region" aria-label="{escape(self.heads[0])}" tabindex="0"><table>\n'
-            f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
-        )
+    head = "".join(f'<th scope="col">{_inline(text)}</th>' for text in heads)
+    body = "\n".join(
+        f'<tr><th scope="row">{_inline(first)}</th>{"".join(f"<td>{_inline(cell)}</td>" for cell in rest)}</tr>'
+        for first, *rest in rows
+    )
+    # With a tabindex, a table wider than the screen can be scrolled by keyboard.
+    return (
+        f'<div class="scroll" role="region" aria-label="{escape(heads[0])}" tabindex="0"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
 
 
-@dataclass(frozen=True)
-class Images:
-    """PNG files beside the report with what each shows; charts, which a dark page inverts, or photographs."""
-
-    names: Sequence[str]
-    titles: Sequence[str]
-    chart: bool = True
-
-    def markdown(self) -> str:
-        return "\n".join(f"![{title}]({name})" for name, title in zip(self.names, self.titles))
-
-    def html(self, folder: Path) -> str:
-        kind = ' class="chart" tabindex="0"' if self.chart else ""
-        images = [base64.b64encode((folder / name).read_bytes()).decode() for name in self.names]
-        return "\n".join(
-            f'<figure{kind}><img src="data:image/png;base64,{image}" alt="{escape(title)}"></figure>'
-            for image, title in zip(images, self.titles)
-        )
-
-
-Block = Union[Heading, Paragraph, Items, Code, Table, Images]
-
-
-def format_markdown(blocks: Sequence[Block]) -> str:
-    """Blocks as Markdown."""
-    return "\n\n".join(block.markdown() for block in blocks)
-
-
-def format_page(blocks: Sequence[Block], folder: Path) -> str:
-    """Blocks as an HTML page, whose title is the first heading, with the images of a folder inside."""
-    title = next(block.text for block in blocks if isinstance(block, Heading))
-    return _PAGE.format(title=escape(title), body="\n".join(block.html(folder) for block in blocks))
+def _format_image(title: str, name: str, *, folder: Path) -> str:
+    kind = "" if name == SHEET else ' class="chart" tabindex="0"'
+    image = base64.b64encode((folder / name).read_bytes()).decode()
+    return f'<figure{kind}><img src="data:image/png;base64,{image}" alt="{escape(title)}"></figure>'
 
 
 def _inline(text: str) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from ...evaluation import Detections, read_detections
 from ...evaluation.average_precision import DEFINITIONS, resample
 from ...utils.errors import DataError
 from ...utils.files import file_hash
-from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STALE, STUDY, Run
+from ..run import CURVE, DETECTIONS, PRETRAINING, PROVENANCE, RESULT, STALE, STUDY, Run, read_json
 from ..statistics import draw_images
 
 # On another machine sums may differ in their last bits.
 _TOLERANCE = 1e-9
+_TEST_SET = ("classes", "images", "true_boxes", "true_labels", "true_image_of", "difficult")
 
 
 @dataclass(frozen=True)
@@ -31,35 +32,20 @@ class Result(Run):
 
 @dataclass(frozen=True)
 class Results:
-    """The results of a study.
-
-    Attributes:
-        folder: of the study.
-        name: title of the study.
-        arms: names of the arms; the first is the reference.
-        detectors: names of the detectors; ``('pretraining',)`` for a study without detectors.
-        metric: name of the compared figure.
-        planned: the pairs of arms that the study is meant to tell apart.
-        paper: figures of a paper by arm, in the metric's units.
-        runs: every usable result, those of pretrainings too, in the study's order.
-        missing: names of runs without a result.
-        problems: a sentence for each file that is damaged or does not belong to the study.
-        config: path of the study's config as given when it was run, or None if unknown.
-        software: lines with the commit, Python, releases and machines of the runs, if recorded.
-    """
+    """The results of a study."""
 
     folder: Path
-    name: str
-    arms: tuple[str, ...]
-    detectors: tuple[str, ...]
-    metric: str
-    planned: tuple[frozenset[str], ...]
-    paper: Mapping[str, float]
-    runs: tuple[Result, ...]
-    missing: tuple[str, ...]
-    problems: tuple[str, ...]
-    config: str | None = None
-    software: tuple[str, ...] = ()
+    name: str  # title of the study
+    arms: tuple[str, ...]  # the first is the reference
+    detectors: tuple[str, ...]  # ('pretraining',) for a study without detectors
+    metric: str  # name of the compared figure
+    planned: tuple[frozenset[str], ...]  # the pairs of arms that the study is meant to tell apart
+    paper: Mapping[str, float]  # figures of a paper by arm, in the metric's units
+    runs: tuple[Result, ...]  # every usable result, those of pretrainings too, in the study's order
+    missing: tuple[str, ...]  # names of runs without a result
+    problems: tuple[str, ...]  # a sentence for each file that is damaged or does not belong to the study
+    config: str | None = None  # path of the study's config as given when it was run
+    software: tuple[str, ...] = ()  # lines with the commit, Python, releases and machines of the runs, if recorded
 
 
 def read_results(folder: str | Path) -> Results:
@@ -69,7 +55,13 @@ def read_results(folder: str | Path) -> Results:
         DataError: ``study.json`` is missing or damaged.
     """
     folder = Path(folder)
-    study = _read_study(folder)
+    if not (folder / STUDY).is_file():
+        raise DataError(f"{folder} contains no {STUDY}. It should be the work dir of a study that was run.")
+    study = read_json(folder / STUDY)
+    expected = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
+    wrong = [key for key, kind in expected.items() if not isinstance(study.get(key), kind)]
+    if wrong:
+        raise DataError(f"{folder / STUDY} has no valid {', '.join(wrong)}. Run the study again to write it.")
     detectors = tuple(study["detectors"]) or (PRETRAINING,)
     runs, problems = [], []
     missing = [name for name in study["runs"] if not (folder / name / RESULT).is_file()]
@@ -166,7 +158,7 @@ def resample_runs(
         if first is None:
             first = run.name, detections
             weights = np.hstack([np.ones((count, 1), np.int32), draw_images(count, samples)])
-        elif not _same_test_set(detections, first[1]):
+        elif any(not np.array_equal(getattr(detections, name), getattr(first[1], name)) for name in _TEST_SET):
             problems.append(f"{run.name} was tested on other images or objects than {first[0]}")
             continue
         resampled = resample(detections, metric, weights)
@@ -179,35 +171,12 @@ def resample_runs(
     return figures, problems
 
 
-def _same_test_set(one: Detections, other: Detections) -> bool:
-    """Whether images and objects are the same, in the same order."""
-    names = ("images", "true_boxes", "true_labels", "true_image_of", "difficult")
-    return one.classes == other.classes and all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in names
-    )
-
-
-def _read_study(folder: Path) -> dict[str, Any]:
-    path = folder / STUDY
-    if not path.is_file():
-        raise DataError(f"{folder} contains no {STUDY}. It should be the work dir of a study that was run.")
-    try:
-        study = json.loads(path.read_text(encoding="utf-8"))
-        expected = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
-        wrong = [key for key, kind in expected.items() if not isinstance(study.get(key), kind)]
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{path} is not the JSON of a study ({error}). Run the study again to write it.") from error
-    if wrong:
-        raise DataError(f"{path} has no valid {', '.join(wrong)}. Run the study again to write it.")
-    return study
-
-
 def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
     """Commit, releases and machines in the runs' provenance files, each line once."""
     software: dict[str, None] = {}
     for path in [folder / run.name / PROVENANCE for run in runs]:
         if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             lines = [] if content["commit"] is None else [f"commit `{content['commit']}`"]
             lines.append(f"Python {content['python']}, {content['machine']}")
             lines.append(", ".join(f"{name} {release}" for name, release in content["packages"].items()))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from smix_mm.study.report import report_study
-from smix_mm.study.report.page import Code, Heading, Items, Paragraph, Table, format_page
+from smix_mm.study.report.page import format_page
+from smix_mm.utils.text import markdown_table
 
 FIGURES = ["arms.png", "differences.png", "classes.png", "curves.png"]
 
@@ -91,8 +92,8 @@ def test_text_stands_out_from_the_page_in_light_and_dark(browser, report, scheme
 
 def test_html_in_texts_is_escaped(browser, tmp_path):
     evil = "<script>document.title = 'run'</script><b>&amp;\"'"
-    blocks = [Heading(1, evil), Paragraph(evil), Items([evil]), Code([evil]), Table([evil, evil], [[evil, evil]])]
-    (tmp_path / "page.html").write_text(format_page(blocks, tmp_path))
+    blocks = [f"# {evil}", evil, f"- {evil}", f"```bash\n{evil}\n```", markdown_table([evil, evil], [[evil, evil]])]
+    (tmp_path / "page.html").write_text(format_page("\n\n".join(blocks), tmp_path))
     browser.open(tmp_path / "page.html")
     shown = browser.run(
         "return [...document.querySelectorAll('h1, p, li, code, th, td')].map(each => each.textContent)"
@@ -102,7 +103,7 @@ def test_html_in_texts_is_escaped(browser, tmp_path):
 
 
 def test_strong_words_and_code_are_marked():
-    page = format_page([Heading(1, "x"), Paragraph("**a − b**: `voc/mAP` < 1")], Path())
+    page = format_page("# x\n\n**a − b**: `voc/mAP` < 1", Path())
     assert "<p><strong>a − b</strong>: <code>voc/mAP</code> &lt; 1</p>" in page
 
 

@@ -97,7 +97,7 @@ def test_a_folder_without_a_study_is_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     "content, complaint",
-    [("{", "is not the JSON of a study"), ("[]", "is not the JSON"), ("{}", "has no valid name, ")],
+    [("{", "should be a JSON file"), ("[]", "should contain a JSON object"), ("{}", "has no valid name, ")],
 )
 def test_a_damaged_study_is_an_error(tmp_path, content, complaint):
     (tmp_path / "study.json").write_text(content)

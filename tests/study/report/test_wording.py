@@ -3,7 +3,7 @@
 import pytest
 
 from smix_mm.study.report.comparison import PairSummary
-from smix_mm.study.report.wording import interval, is_shown, probability, signed, verdict
+from smix_mm.study.report.content import interval, is_shown, probability, signed, verdict
 
 
 def pair(**changes) -> PairSummary:
