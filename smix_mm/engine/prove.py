@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.registry import init_default_scope
 
-from ..transfer.proof import describe_proof, prove_loaded
+from ..transfer.proof import prove_loaded
 from ..utils.packages import OPENMMLAB
 from .hooks import LoadProofHook, checkpoint_of
 from .launch import load_config
@@ -28,7 +28,7 @@ def prove(
         cfg_options: Settings that override the config's, by dotted name.
 
     Returns:
-        ``checkpoint``, and what :func:`~smix_mm.transfer.describe_proof` returns.
+        ``checkpoint``, and what :func:`~smix_mm.transfer.prove_loaded` returns.
 
     Raises:
         UsageError: The config does not exist.
@@ -52,5 +52,4 @@ def prove(
     model.init_weights()
     hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") in ("LoadProofHook", LoadProofHook)]
     names = {key: hooks[0].get(key, ()) for key in ("new", "unused")} if hooks else {}
-    prove_loaded(model, file, prefix=prefix, **names)
-    return dict(checkpoint=file, **describe_proof(model, file, prefix=prefix))
+    return dict(checkpoint=file, **prove_loaded(model, file, prefix=prefix, **names))

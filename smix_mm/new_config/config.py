@@ -147,7 +147,6 @@ randomness = dict(seed=0)
 
 
 def _detector(root: Path, layout: Layout, depth: int, weights: str | None, mix: str) -> str:
-    proof = 'dict(type="LoadProofHook"), ' if weights else ""
     comment = "" if weights else "\n    # From random weights. To start from a published backbone, name its file here."
     trainable = (
         ""
@@ -156,8 +155,11 @@ def _detector(root: Path, layout: Layout, depth: int, weights: str | None, mix: 
         '\n        frozen_stages=-1,\n        norm_cfg=dict(type="BN", requires_grad=True),\n        norm_eval=False,'
     )
     number = len(layout.classes)
-    checks = (
-        "every backbone tensor is compared with its file, and boxes are checked" if weights else "boxes are checked"
+    hooks = (
+        "# Before the first iteration, every backbone tensor is compared with its file.\n"
+        'custom_hooks = [dict(type="LoadProofHook")]\n'
+        if weights
+        else ""
     )
     filters = "dict(filter_empty_gt=True, bbox_min_size=1)" if layout.kind == "voc" else "dict(filter_empty_gt=True)"
     return f'''"""Faster R-CNN with ResNet-{depth} and FPN on {number} classes of {root.name}."""
@@ -233,7 +235,5 @@ val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 auto_scale_lr = dict(enable=False, base_batch_size=2)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best="coco/mAP"))
-# Before the first iteration: {checks}.
-custom_hooks = [{proof}dict(type="BoxCheckHook")]
-randomness = dict(seed=0)
+{hooks}randomness = dict(seed=0)
 '''

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
-from .findings import Finding, contradiction, doubt
-from .settings import augments_of, default_of, pipelines_of, preprocessor_of, reads_files, registered
+from ..datasets.check.strict import moves_boxes
+from .settings import (
+    PARTS,
+    Finding,
+    augments_of,
+    contradiction,
+    default_of,
+    doubt,
+    pipelines_of,
+    preprocessor_of,
+    reads_files,
+    registered,
+)
 
 _LOADING = (
     "LoadImageFromFile", "StrictLoadImage", "LoadImageFromNDArray", "LoadImageFromWebcam", "LoadRandomResizedCrop",
-)  # fmt: skip
-_GEOMETRIC = (
-    "Resize", "RandomResize", "RandomChoiceResize", "FixScaleResize", "RandomFlip", "RandomCrop", "MinIoURandomCrop",
-    "Expand", "RandomAffine", "RandomShift", "Pad", "CenterCrop", "RandomCenterCropPad", "Rotate",
 )  # fmt: skip
 _RANDOM = (
     "RandomFlip", "RandomCrop", "RandomResizedCrop", "RandomResize", "RandomChoiceResize", "ColorJitter",
@@ -72,7 +79,7 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
             flip = "to_rgb" if cfg.get("default_scope") == "mmpretrain" else "bgr_to_rgb"
             problem = f"is ImageNet's in the order {order[0]}, but the channels are {order[1]} here"
             yield doubt(f"{path}.mean", problem, f"set {flip} as mean and weights need it")
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         for steps_path, steps in pipelines_of(cfg, part):
             if any(type_name(step) == "Normalize" for step in steps):
                 problem = f"has Normalize, and {path} normalizes as well"
@@ -133,13 +140,13 @@ def check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     detection = cfg.get("default_scope") == "mmdet" or any(
         key in (cfg.get("model") or {}) for key in ("bbox_head", "roi_head", "rpn_head")
     )
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         for path, steps in pipelines_of(cfg, part):
             names = [type_name(step) for step in steps]
             places = {name: names.index(name) for name in names}
             loads = [places[name] for name in _LOADING if name in places]
             packs = [place for place, name in enumerate(names) if name.startswith("Pack")]
-            geometric = [place for place, name in enumerate(names) if name in _GEOMETRIC]
+            geometric = [place for place, name in enumerate(names) if moves_boxes(name)]
             if loads and loads[0] != 0 and names[0] != "LoadAnnotations":
                 yield contradiction(path, f"begins with {names[0]}, before the image is loaded", "load the image first")
             if packs and packs[0] != len(names) - 1:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from ..utils.errors import SmixError
-from .categories import check_categories
-from .classes import check_classes
-from .findings import Finding, contradiction, doubt
+from .classes import check_categories, check_classes
 from .pixels import check_pipelines, check_pixels
+from .settings import Finding, contradiction, doubt
 from .weights import check_resume, check_weights
 
 Check = Callable[[Mapping[str, Any]], Iterable[Finding]]

@@ -18,8 +18,7 @@ from ..transfer.proof import prove_loaded
 from ..utils.errors import CheckpointError, LoadProofError
 from ..utils.text import first_few
 from .classes import check_trained_classes
-from .findings import Finding, contradiction, doubt
-from .settings import preprocessor_of, walk
+from .settings import Finding, contradiction, doubt, preprocessor_of, walk
 
 # Of an optimizer's parameter groups; a checkpoint's state replaces the config's.
 _OPTIMIZER = ("lr", "momentum", "weight_decay", "nesterov", "betas", "eps", "dampening", "alpha", "amsgrad")

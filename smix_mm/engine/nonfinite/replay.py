@@ -20,7 +20,7 @@ from ...utils.errors import CheckpointError
 from ...utils.random_state import set_random_state
 from ...utils.text import first_few
 from .batch_file import image_files, read_batch
-from .values import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects, trained_weights
+from .report import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects, trained_weights
 
 _SHOWN = 3
 
@@ -82,8 +82,8 @@ def replay_batch(
     config = _find(config, work_dir, saved["config"], "config")
     if checkpoint is None and saved["checkpoint"] is None:
         raise CheckpointError(
-            f"{path} has no weights to run with, because {first_few(saved['bad_parameters'], _SHOWN)} were not finite "
-            "before it; give finite ones with --checkpoint"
+            f"{path} has no weights to run with, because {first_few(saved['bad_parameters'], _SHOWN) or 'they'} were "
+            "the cause; give those of an earlier checkpoint with --checkpoint"
         )
     checkpoint = _find(checkpoint, work_dir, saved["checkpoint"], "checkpoint")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -111,7 +111,7 @@ def test_an_overflow_is_found_in_its_module(stop):
 
 def test_a_batch_of_spoilt_weights_needs_others(stop):
     file = stop("custom_hooks.0.at=2", "custom_hooks.0.what=weights")
-    with pytest.raises(CheckpointError, match="no weights to run with, because backbone.conv1.weight were not finite"):
+    with pytest.raises(CheckpointError, match="no weights to run with, because backbone.conv1.weight were the cause"):
         replay_batch(file)
     replay = replay_batch(file, checkpoint=file.parents[1] / "iter_1.pth")
     assert not replay.same and replay.findings == [] and np.isfinite(replay.losses["loss"])
