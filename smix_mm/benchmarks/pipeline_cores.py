@@ -130,9 +130,7 @@ def draw_cores(rows: Sequence[Row], path: str | Path, needed: float | None = Non
     if needed:
         axes.axhline(needed, color="0.4", linewidth=1)
         axes.annotate(f"{needed:,.0f}: one GPU", (1, needed), va="bottom", fontsize=8)
-    axes.set(
-        xscale="log", yscale="log", xlabel="cores (dashed: in proportion, not measured)", ylabel="images per second"
-    )
+    axes.set(xscale="log", yscale="log", xlabel="cores (dashed: in proportion, not measured)", ylabel="images per second")
     ticks = [1, 2, 4, 8, 16, 32]
     axes.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axes.minorticks_off()

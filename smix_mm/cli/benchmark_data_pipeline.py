@@ -23,11 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--short-side", type=int, help="of packed images, pixels (default: as prepare_data.py)")
     parser.add_argument("--quality", type=int, help="of packed JPEGs (default: as prepare_data.py)")
     parser.add_argument(
-        "--cores",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="measure the wall-clock time of whole loaders on N cores instead",
+        "--cores", type=int, nargs="+", metavar="N", help="measure the wall-clock time of whole loaders on N cores instead"
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="time of a turn with --cores (default: 5)")
     parser.add_argument("--figure", help="image file to write, with --cores")

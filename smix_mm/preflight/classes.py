@@ -110,18 +110,16 @@ def check_trained_classes(
 ) -> Iterator[Finding]:
     """Compare the classes of a dataloader with those that a checkpoint's ``meta`` records."""
     trained = (meta.get("dataset_meta") or {}).get("classes")
+    # A detector that reads the names of classes may have them in any order.
+    if not isinstance(trained, (list, tuple)) or "language_model" in (cfg.get("model") or {}):
+        return
+    trained = tuple(map(str, trained))
     for path, dataset in datasets_of(cfg, part):
         classes = _classes(cfg, path, dataset, [])
-        # A detector that reads the names of classes may have them in any order.
-        if (
-            "language_model" in (cfg.get("model") or {})
-            or classes is None
-            or not isinstance(trained, (list, tuple))
-            or classes == tuple(trained)
-        ):
+        if classes is None or classes == trained:
             continue
-        level = contradiction if sorted(classes) == sorted(map(str, trained)) else doubt
-        problem = f"{_difference(classes, tuple(map(str, trained)))} {file}"
+        level = contradiction if sorted(classes) == sorted(trained) else doubt
+        problem = f"{_difference(classes, trained)} {file}"
         yield level(f"{path}.metainfo.classes", problem, "give the classes that the checkpoint was trained with")
 
 

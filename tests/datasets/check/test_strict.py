@@ -42,6 +42,7 @@ def detector(cells) -> Config:
             "default_hooks.logger.interval": 1,
         }
     )
+    cfg.custom_hooks = []
     return cfg
 
 
