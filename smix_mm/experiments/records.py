@@ -13,7 +13,7 @@ from mmengine.config import Config
 from ..benchmarks.gpu_record import read_records, step_times
 from ..utils.config import read_config
 from ..utils.errors import DataError
-from ..utils.training_log import log_entries
+from ..utils.files import log_entries
 from .rows import EXPERIMENTS, STUDIES, Experiment, imagenet_config
 
 # Training images of the data set in configs/<name>/.
