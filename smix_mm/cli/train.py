@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..utils.choices import NONFINITE_ACTIONS
 from ..utils.command_line import add_common_arguments
-from ..utils.failures import RESUME
+from ..utils.command_line import RESUME
 from . import run as run_command_line
 
 EXAMPLES = """examples:

@@ -18,7 +18,7 @@ from ..transfer import prove_loaded
 from ..transfer.proof import PROOF
 from ..utils.errors import LoadProofError, UsageError
 from ..utils.files import write_json
-from ..utils.models import unwrapped
+from ..utils.tensors import unwrapped
 
 
 @HOOKS.register_module()

@@ -22,11 +22,11 @@ from torch import nn
 
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
+from ..utils.command_line import describe_failure
 from ..utils.config import find_config, read_config
 from ..utils.errors import CheckpointError, SmixError, UsageError
-from ..utils.failures import describe_failure
-from ..utils.models import unwrapped
 from ..utils.packages import OPENMMLAB, describe_import_error, reason_of
+from ..utils.tensors import unwrapped
 from ..utils.text import first_few
 from .safe_loading import load_safely, load_torchvision_classifier
 

@@ -23,7 +23,7 @@ from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..transfer.layouts import torchvision_classifier
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path, file_hash
-from ..utils.models import unwrapped
+from ..utils.tensors import unwrapped
 from ..utils.text import first_few
 
 

@@ -12,7 +12,7 @@ from mmengine.runner import TestLoop
 from torch import Tensor
 
 from ..utils.choices import check_option
-from ..utils.models import unwrapped
+from ..utils.tensors import unwrapped
 from .attacks import ATTACKS, make_attack, parse_eps, preprocess
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.errors import CheckpointError, LoadProofError
-from ..utils.models import unwrapped
+from ..utils.tensors import unwrapped
 from ..utils.text import first_few
 from .backbone import same_value, stem_of
 from .checkpoint import read_checkpoint, state_dict_hash, state_dict_of

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from ..datasets.training_batches import class_names, preprocess, unnormalizer
 from ..utils.errors import UsageError
-from ..utils.models import unwrapped
+from ..utils.tensors import unwrapped
 from ..utils.random_state import preserved_random_state
 from .examples import mix_examples
 from .mixes import find_augment

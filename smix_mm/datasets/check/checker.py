@@ -8,7 +8,7 @@ from typing import Any, Collection, Iterator, Mapping, NamedTuple
 
 from ...utils.errors import DataError
 from ...utils.files import file_hash
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from .findings import ERRORS, Finding, Problem, Report, printable
 from .images import ImageInfo, capture_decoder_warnings, check_image
 from .left import Tally, describe_left_out, nothing_left

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Mapping
 
 from ...utils.errors import DataError
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from ..check.coco import category_names
 from ..check.findings import ERRORS, Problem, summarize
 from ..check.images import check_image

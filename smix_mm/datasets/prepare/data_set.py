@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from ...utils.text import first_few
 from ..check.images import capture_decoder_warnings, check_image
 from ..folders import clear_leftovers

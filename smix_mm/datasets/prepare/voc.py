@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Mapping
 
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from ..check.findings import Problem
 from ..check.voc import parse_annotation, read_annotation
 from ..folders import temporary_folder

@@ -16,18 +16,17 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ...utils.choices import NONFINITE_ACTIONS, check_option
+from ...utils.command_line import RESUME
 from ...utils.errors import NonFiniteError, UsageError
-from ...utils.failures import RESUME
 from ...utils.files import atomic_path, write_text
-from ...utils.models import unwrapped
 from ...utils.packages import first_line
 from ...utils.random_state import get_random_state, set_random_state
+from ...utils.tensors import unwrapped
 from ...utils.text import first_few
 from ..launch import on_main_process
 from ..resume.checkpoint_hook import KEY, collect
-from .batch_file import image_files, write_batch
+from .batches import IterationSnapshot, copy_batch, image_files, write_batch
 from .report import advise, as_floats, bad_parameters, describe, is_finite, list_newest, read_weights, suspects
-from .snapshot import IterationSnapshot, copy_batch
 
 SKIPPED = "nonfinite_skipped"
 """Key in the message hub, and so in checkpoints, of the list of skipped iterations, counted from 1."""

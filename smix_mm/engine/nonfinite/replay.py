@@ -19,7 +19,7 @@ from ...utils.config import read_config
 from ...utils.errors import CheckpointError
 from ...utils.random_state import set_random_state
 from ...utils.text import first_few
-from .batch_file import image_files, read_batch
+from .batches import image_files, read_batch
 from .report import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects, trained_weights
 
 _SHOWN = 3

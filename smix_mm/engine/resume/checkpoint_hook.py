@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ...transfer.proof import PROOF
 from ...utils.files import atomic_path, write_text
-from ...utils.models import unwrapped
 from ...utils.random_state import get_random_state
+from ...utils.tensors import unwrapped
 from .config import STARTED
 from .loops import ExactLoop
 

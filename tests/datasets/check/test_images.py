@@ -16,7 +16,7 @@ from PIL import Image
 cv2 = pytest.importorskip("cv2")
 
 from smix_mm.datasets.check.images import capture_decoder_warnings, check_image, is_whole  # noqa: E402
-from smix_mm.utils.parallel import in_parallel  # noqa: E402
+from smix_mm.utils.progress import in_parallel  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 
 from smix_mm.cli import run
-from smix_mm.engine.nonfinite.batch_file import image_files, read_batch, write_batch
+from smix_mm.engine.nonfinite.batches import copy_batch, image_files, read_batch, write_batch
 from smix_mm.engine.nonfinite.replay import replay_batch
-from smix_mm.engine.nonfinite.snapshot import copy_batch
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import CheckpointError
 from smix_mm.utils.random_state import get_random_state
