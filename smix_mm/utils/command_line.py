@@ -66,8 +66,7 @@ def run_command(
         statuses, interrupted, after_failure: See :func:`describe_error`.
 
     Returns:
-        The exit status: that of ``work``, or that of the error. An error without a description is raised, because
-        its traceback is needed.
+        The exit status of ``work`` or of the error. An error without a description is raised.
     """
     try:
         return work() or 0
@@ -127,16 +126,9 @@ def describe_error(
 
 
 def describe_failure(error: BaseException, then: str = "") -> str | None:
-    """Describe in one sentence a failure of the machine that ended a command, and how to continue.
+    """A sentence about a failure of the machine, the error itself or a cause or context of it; None for other errors.
 
-    The causes and contexts of the error are searched too.
-
-    Args:
-        error: What ended the command.
-        then: What to do when the failure is repaired, such as :data:`RESUME`. Defaults to nothing.
-
-    Returns:
-        The sentence, or None for any other error than those of this module.
+    It ends with ``then``, what to do when the failure is repaired, such as :data:`RESUME`.
     """
     sentences = (_sentence(cause) for cause in chain(error))
     found = next((sentence for sentence in sentences if sentence), None)

@@ -49,9 +49,8 @@ class Replay:
     @property
     def same(self) -> bool:
         """Whether all losses are equal to the saved ones, to the bit."""
-        return self.saved.keys() == self.losses.keys() and all(
-            _equal(self.saved[name], self.losses[name]) for name in self.saved
-        )
+        saved, losses = ({name: repr(value) for name, value in each.items()} for each in (self.saved, self.losses))
+        return saved == losses
 
 
 def replay_batch(
@@ -89,8 +88,12 @@ def replay_batch(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     cfg = read_config(config)
     model = _build(cfg, checkpoint).to(device).train()
-    wrapper = _forward_only(model, cfg)
-
+    try:
+        # For its precision; its step does nothing.
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    except AssertionError as error:
+        raise CheckpointError(f"the config's optim_wrapper cannot be used on this machine: {error}") from error
+    wrapper.update_params = lambda *arguments, **options: None
     files = image_files(saved["batch"])
     findings = list(suspects(saved["batch"], files))
     if bad := bad_parameters(model):
@@ -144,25 +147,14 @@ def _build(cfg: Config, checkpoint: Path) -> Any:
     return model
 
 
-def _forward_only(model: nn.Module, cfg: Config) -> Any:
-    """The config's optimizer wrapper, for its precision, with a step that does nothing."""
-    try:
-        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    except AssertionError as error:
-        raise CheckpointError(f"the config's optim_wrapper cannot be used on this machine: {error}") from error
-    wrapper.update_params = lambda *arguments, **options: None
-    return wrapper
-
-
 @contextmanager
 def _watch(model: nn.Module, files: list[str], findings: list[str]) -> Iterator[None]:
     """Add the first module in the forward pass with a non-finite output to ``findings``."""
-    seen: list[str] = []
+    before = len(findings)
 
     def check(name: str, output: Any) -> None:
-        bad = [] if seen else [tensor for tensor in float_tensors(output) if not is_finite(tensor)]
-        if bad:
-            seen.append(name)
+        bad = [tensor for tensor in float_tensors(output) if not is_finite(tensor)]
+        if bad and len(findings) == before:
             findings.append(f"the output of {name} ({kind_of(bad[0])}){images_of(bad[0], files)}")
 
     handles = [
@@ -175,7 +167,3 @@ def _watch(model: nn.Module, files: list[str], findings: list[str]) -> Iterator[
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _equal(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
