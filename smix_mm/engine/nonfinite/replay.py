@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ...transfer.checkpoint import read_checkpoint
@@ -19,6 +17,7 @@ from ...utils.config import read_config
 from ...utils.errors import CheckpointError
 from ...utils.random_state import set_random_state
 from ...utils.text import first_few
+from ..launch import build_model
 from .batches import image_files, read_batch
 from .report import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects, trained_weights
 
@@ -87,7 +86,12 @@ def replay_batch(
     checkpoint = _find(checkpoint, work_dir, saved["checkpoint"], "checkpoint")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     cfg = read_config(config)
-    model = _build(cfg, checkpoint).to(device).train()
+    model = build_model(cfg).to(device).train()
+    try:
+        # Not their moving average (EMA).
+        model.load_state_dict(trained_weights(read_checkpoint(checkpoint)))
+    except RuntimeError as error:
+        raise CheckpointError(f"{checkpoint} does not fit the config's model: {str(error).splitlines()[-1]}") from error
     try:
         # For its precision; its step does nothing.
         wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -122,29 +126,13 @@ def replay_batch(
     )
 
 
-def _find(given: str | Path | None, work_dir: Path, name: str | None, what: str) -> Path:
+def _find(given: str | Path | None, work_dir: Path, name: str, what: str) -> Path:
     """The given file, or the one of this name in the work dir."""
-    if given is None and not name:
-        raise FileNotFoundError(f"the batch does not name its {what}; use --{what}")
-    names = [work_dir / Path(str(name)).name, work_dir / "nonfinite" / Path(str(name)).name, Path(str(name))]
-    path = Path(given) if given is not None else next((one for one in names if one.is_file()), names[0])
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} {path} does not exist; give another one with --{what}")
+    candidates = [Path(given)] if given is not None else [work_dir / Path(name).name, Path(name)]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise FileNotFoundError(f"{what} {candidates[0]} does not exist; give another one with --{what}")
     return path
-
-
-def _build(cfg: Config, checkpoint: Path) -> Any:
-    """The model with the trained weights, not their moving average (EMA)."""
-    init_default_scope(cfg.get("default_scope") or "mmengine")
-    settings = dict(cfg.model)
-    if cfg.get("data_preprocessor") is not None:
-        settings.setdefault("data_preprocessor", cfg.data_preprocessor)
-    model = MODELS.build(settings)
-    try:
-        model.load_state_dict(trained_weights(read_checkpoint(checkpoint)))
-    except RuntimeError as error:
-        raise CheckpointError(f"{checkpoint} does not fit the config's model: {str(error).splitlines()[-1]}") from error
-    return model
 
 
 @contextmanager
