@@ -207,7 +207,7 @@ class CapturedStep:
         self.hook, self.augment = hook, augment
         device = next(hook.model.parameters()).device
         moved = [None if value is None else value.to(device) for value in inputs]
-        self.inputs = [value.clone() if isinstance(value, Tensor) else value for value in moved]
+        self.inputs: list[Any] = [value.clone() if isinstance(value, Tensor) else value for value in moved]
         self.bad = torch.zeros((), device=device)
         groups = hook.runner.optim_wrapper.optimizer.param_groups
         self.rates = [torch.full((), float(group["lr"]), device=device) for group in groups]

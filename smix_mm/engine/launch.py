@@ -103,7 +103,7 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
     return runner
 
 
-def build_model(cfg: Config) -> nn.Module:
+def build_model(cfg: Config) -> Any:
     """Build the config's model on the CPU, without its Runner and weights."""
     load_safely()
     init_default_scope(cfg.get("default_scope") or "mmengine")
