@@ -20,7 +20,7 @@ from mmengine.runner import (
 )
 
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
-from ..transfer.layouts import torchvision_classifier
+from ..transfer.layouts import choose_weights
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path, file_hash
 from ..utils.tensors import unwrapped
@@ -69,9 +69,10 @@ def load_torchvision_classifier(runner: Runner) -> bool:
     if not hasattr(model, "head") or path is None:
         return False
     content = read_checkpoint(path)
-    tensors = torchvision_classifier(content, path)
-    if tensors is None:
+    named, _ = choose_weights(content, "averaged", path)
+    if not {"conv1.weight", "layer1.0.conv1.weight", "fc.weight"} <= named.keys():
         return False
+    tensors = {f"{'head' if name.startswith('fc.') else 'backbone'}.{name}": value for name, value in named.items()}
     own = model.state_dict()
     shapes = [
         {name: v.shape for name, v in part.items() if "num_batches_tracked" not in name} for part in (own, tensors)

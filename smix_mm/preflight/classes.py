@@ -11,6 +11,7 @@ from ..datasets.check.coco import read_coco
 from ..datasets.check.splits import find_splits, type_name
 from ..datasets.check.text import ORDER_ADVICE, describe_categories
 from ..utils.errors import DataError
+from ..utils.text import first_few
 from .settings import (
     PARTS,
     Finding,
@@ -66,38 +67,37 @@ def check_classes(cfg: Mapping[str, Any]) -> list[Finding]:
 def _classes(
     cfg: Mapping[str, Any], path: str, dataset: Mapping[str, Any], findings: list[Finding]
 ) -> tuple[str, ...] | None:
+    """The class names of a dataset; None if they are unknown, or not usable, which is added to ``findings``."""
     metainfo = dataset.get("metainfo")
-    given, where = metainfo.get("classes") if isinstance(metainfo, Mapping) else None, f"{path}.metainfo.classes"
-    if given is None:
-        given, where = dataset.get("classes"), f"{path}.classes"
-    if isinstance(metainfo, (str, int, float, list, tuple)):
+    if metainfo is not None and not isinstance(metainfo, Mapping):
         findings.append(contradiction(f"{path}.metainfo", f"is {metainfo!r}", "write dict(classes=('cat', 'dog'))"))
         return None
-    if given is not None and (not isinstance(given, (str, list, tuple)) or not given):
-        findings.append(contradiction(where, f"is {given!r}", "give the names of the classes, as ('cat', 'dog')"))
-        return None
-    if isinstance(given, str):
+    given, where = (metainfo or {}).get("classes"), f"{path}.metainfo.classes"
+    if given is None:
+        given, where = dataset.get("classes"), f"{path}.classes"
+    if isinstance(given, str) and given:
         file = Path(os.path.expanduser(given))
-        if file.is_file():
-            try:
-                given = file.read_text("utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
-                return None
-        else:
+        try:
+            given = file.read_text("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
+            return None
+        except OSError:
             problem = f"is the string {given!r}, which is no file either"
             findings.append(contradiction(where, problem, f"for one class write ({given!r},) with its comma"))
             return None
-    if isinstance(given, (list, tuple)):
+    if given is not None:
+        if not isinstance(given, (list, tuple)) or not given:
+            findings.append(contradiction(where, f"is {given!r}", "give the names of the classes, as ('cat', 'dog')"))
+            return None
         twice = sorted({str(name) for name in given if list(given).count(name) > 1})
         if twice:
             findings.append(contradiction(where, f"names {', '.join(twice)} twice", "name each class once"))
         return tuple(map(str, given))
-    kind = registered(cfg, "DATASETS", dataset)
-    known = (getattr(kind, "METAINFO", None) or {}).get("classes")
+    known = (getattr(registered(cfg, "DATASETS", dataset), "METAINFO", None) or {}).get("classes")
     if known:
         return tuple(known)
-    folders = _folder_names(dataset) or ()
+    folders = _folder_names(dataset)
     hidden = [name for name in folders if name.startswith(".")]
     if hidden:
         problem = f"has the hidden folder {', '.join(hidden)}, which the dataset takes for a class"
@@ -123,30 +123,24 @@ def check_trained_classes(
         yield level(f"{path}.metainfo.classes", problem, "give the classes that the checkpoint was trained with")
 
 
-def _folder_names(dataset: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _folder_names(dataset: Mapping[str, Any]) -> list[str]:
     """Classes that are the folders of a classification dataset."""
-    if dataset.get("ann_file") or not dataset.get("with_label", True):
-        return None
-    if type_name(dataset) not in ("CustomDataset", "ImageNet", "InMemoryDataset"):
-        return None
+    in_folders = type_name(dataset) in ("CustomDataset", "ImageNet", "InMemoryDataset")
+    if not in_folders or dataset.get("ann_file") or not dataset.get("with_label", True):
+        return []
     prefix = dataset.get("data_prefix") or dataset.get("split") or ""
     prefix = prefix if isinstance(prefix, str) else prefix.get("img_path", "")
     folder = Path(os.path.expanduser(str(dataset.get("data_root") or ""))) / prefix
-    if not folder.is_dir():
-        return None
-    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir())) or None
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
 def _difference(classes: Sequence[str], expected: Sequence[str]) -> str:
+    shown, others = f"({first_few(classes, 6)})", f"({first_few(expected, 6)})"
     if sorted(classes) == sorted(expected):
-        return f"has the order {_shown(classes)}, but {_shown(expected)} is that of"
+        return f"has the order {shown}, but {others} is that of"
     folded = {name.casefold() for name in classes} == {name.casefold() for name in expected}
     hint = " (upper and lower case differ)" if folded else ""
-    return f"is {_shown(classes)}, but {_shown(expected)} are those{hint} of"
-
-
-def _shown(names: Sequence[str], most: int = 6) -> str:
-    return f"({', '.join(names[:most])}{f', ... {len(names)} in all' if len(names) > most else ''})"
+    return f"is {shown}, but {others} are those{hint} of"
 
 
 def _numbers(cfg: Mapping[str, Any]) -> Iterator[tuple[str, int, Callable[[str, str, str], Finding]]]:

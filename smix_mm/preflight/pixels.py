@@ -6,6 +6,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
 from ..datasets.check.strict import moves_boxes
+from ..transfer.backbone import FILE_LOADERS
 from ..utils.constants import IMAGENET_MEAN
 from .settings import (
     PARTS,
@@ -20,9 +21,7 @@ from .settings import (
     registered,
 )
 
-_LOADING = (
-    "LoadImageFromFile", "StrictLoadImage", "LoadImageFromNDArray", "LoadImageFromWebcam", "LoadRandomResizedCrop",
-)  # fmt: skip
+_LOADING = (*FILE_LOADERS, "LoadImageFromNDArray", "LoadImageFromWebcam")
 
 
 def check_pixels(cfg: Mapping[str, Any]) -> list[Finding]:

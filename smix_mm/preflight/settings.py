@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
+from ..transfer.backbone import FILE_LOADERS
 from ..utils.packages import OPENMMLAB
 
 PARTS = ("train", "val", "test")
@@ -57,21 +58,19 @@ def walk(settings: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def datasets_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
     """Name and settings of each dataset that a dataloader reads, out of its wrappers."""
-    found: list[tuple[str, Mapping[str, Any]]] = []
+    return list(_inner_datasets((cfg.get(f"{part}_dataloader") or {}).get("dataset"), f"{part}_dataloader.dataset"))
 
-    def look(dataset: Any, path: str) -> None:
-        if not isinstance(dataset, Mapping) or not dataset:
-            return
-        if isinstance(dataset.get("datasets"), (list, tuple)):
-            for index, inner in enumerate(dataset["datasets"]):
-                look(inner, f"{path}.datasets.{index}")
-        elif isinstance(dataset.get("dataset"), Mapping):
-            look(dataset["dataset"], f"{path}.dataset")
-        else:
-            found.append((path, dataset))
 
-    look((cfg.get(f"{part}_dataloader") or {}).get("dataset"), f"{part}_dataloader.dataset")
-    return found
+def _inner_datasets(dataset: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if not isinstance(dataset, Mapping) or not dataset:
+        return
+    if isinstance(dataset.get("datasets"), (list, tuple)):
+        for index, inner in enumerate(dataset["datasets"]):
+            yield from _inner_datasets(inner, f"{path}.datasets.{index}")
+    elif isinstance(dataset.get("dataset"), Mapping):
+        yield from _inner_datasets(dataset["dataset"], f"{path}.dataset")
+    else:
+        yield path, dataset
 
 
 def pipelines_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
@@ -144,8 +143,4 @@ def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
 
 def reads_files(cfg: Mapping[str, Any], part: str = "train") -> bool:
     """Whether images are read from files, and so reach the data preprocessor as BGR."""
-    return any(
-        type_name(step) in ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop")
-        for _, steps in pipelines_of(cfg, part)
-        for step in steps
-    )
+    return any(type_name(step) in FILE_LOADERS for _, steps in pipelines_of(cfg, part) for step in steps)
