@@ -15,7 +15,7 @@ ERRORS = {OSError: 2, ValueError: 2}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="nonfinite/iter_N_rankR.pt in the work dir of the training")
     parser.add_argument("--config", help="default: the config in the work dir of the training")
-    parser.add_argument("--checkpoint", help="default: the weights saved at the stop")
+    parser.add_argument("--checkpoint", help="default: the weights saved at the stop, if they were not the cause")
     parser.add_argument("--device", help="such as cpu or cuda (default: cuda if there is a GPU)")
 
 
