@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 
 from ..datasets.training_batches import class_names, preprocess, unnormalizer
 from ..utils.errors import UsageError
-from ..utils.tensors import unwrapped
 from ..utils.random_state import preserved_random_state
+from ..utils.tensors import unwrapped
 from .examples import mix_examples
 from .mixes import find_augment
 from .sheet import sheet_image
