@@ -25,10 +25,9 @@ REGISTERED: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "whole_batch": "datasets.in_memory.dataset",
         },
         "HOOKS": {
-            "BoxCheckHook": "engine.hooks",
             "CapturedStepHook": "engine.captured",
             "ChannelsLastHook": "engine.hooks",
-            "ConfigScheduleHook": "engine.resume.config_schedule",
+            "ConfigScheduleHook": "engine.hooks",
             "ExactCheckpointHook": "engine.resume.checkpoint_hook",
             "LoadProofHook": "engine.hooks",
             "MixSheetHook": "visualization.mix_sheet_hook",

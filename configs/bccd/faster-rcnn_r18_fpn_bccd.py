@@ -21,5 +21,5 @@ param_scheduler = [
 ]
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.005, momentum=0.9, weight_decay=1e-4))
 auto_scale_lr = dict(enable=False, base_batch_size=2)
-custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook")]
 randomness = dict(seed=0)

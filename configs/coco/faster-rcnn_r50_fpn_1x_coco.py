@@ -8,5 +8,5 @@ _base_ = [
     "mmdet::_base_/default_runtime.py",
 ]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
-custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook")]
 randomness = dict(seed=0)

@@ -2,7 +2,7 @@
 # the spread over fine-tuning seeds of the baseline arm alone, before any other arm was run.
 _base_ = ["../_base_/models/retinanet_r50_fpn.py", "mmdet::_base_/default_runtime.py"]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
-custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook")]
 data_root = "{{$SMIX_DEMO_DATA:work_dirs/demo/data}}/detection"
 classes = ("four", "one", "three", "two", "zero")
 channels = 32

@@ -22,7 +22,7 @@ _base_ = [
 ]
 # The second has ResLayerExtraNorm, for MMDetection's registry.
 custom_imports = dict(imports=["smix_mm", "mmpretrain.models.utils.res_layer_extra_norm"], allow_failed_imports=False)
-custom_hooks = [dict(type="LoadProofHook", new=["norm.*"]), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook", new=["norm.*"])]
 trained = dict(norm_cfg=dict(type="SyncBN", requires_grad=True), norm_eval=False)
 model = dict(
     backbone=dict(frozen_stages=-1, **trained),

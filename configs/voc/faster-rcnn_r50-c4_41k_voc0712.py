@@ -29,7 +29,7 @@ _base_ = [
     "mmdet::_base_/default_runtime.py",
 ]
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
-custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook")]
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=20)),
     train_cfg=dict(rcnn=dict(sampler=dict(num=256))),

@@ -22,4 +22,4 @@ param_scheduler = [
     *_base_.param_scheduler,
 ]
 # A classifier has a norm after its last stage alone; those after the first three are new.
-custom_hooks = [dict(type="LoadProofHook", new=["norm[0-2].*"]), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook", new=["norm[0-2].*"])]

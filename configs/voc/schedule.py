@@ -2,7 +2,7 @@
 # with 2 images each. With any other number of them: tools/train.py --auto-scale-lr.
 _base_ = "mmdet::_base_/default_runtime.py"
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
-custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook")]
 max_epochs = 4
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")

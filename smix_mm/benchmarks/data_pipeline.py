@@ -19,7 +19,7 @@ from ..datasets.check.splits import EXTENSIONS, inner_datasets
 from ..datasets.check.strict import make_strict
 from ..datasets.prepare.pack import QUALITY, SHORT_SIDE, pack
 from ..datasets.training_batches import read_classification_config
-from ..engine.resume.sample_seeds import SeededDataLoader, seed_samples
+from ..engine.resume.loops import SeededDataLoader, seed_samples
 from ..utils.config import find_config
 from ..utils.errors import UsageError
 from ..utils.random_state import preserved_random_state

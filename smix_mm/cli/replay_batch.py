@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("path", metavar="file", help="nonfinite/iter_N_rankR.pt in the work dir of the training")
     add("--config", help="default: the config in the work dir of the training")
-    add("--checkpoint", help="default: the weights saved at the stop")
+    add("--checkpoint", help="default: the weights saved at the stop, if they were not the cause")
     add("--device", help="such as cpu or cuda (default: cuda if there is a GPU)")
 
 

@@ -16,8 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from ..utils.choices import NONFINITE_ACTIONS
-from ..utils.command_line import add_common_arguments
-from ..utils.failures import RESUME
+from ..utils.command_line import RESUME, add_common_arguments
 from . import run as run_command_line
 
 INTERRUPTED = AFTER_FAILURE = RESUME

@@ -1,14 +1,13 @@
 """Training and testing with mmengine: functions, loops and hooks."""
 
 from .captured import CapturedStepHook
-from .hooks import Bfloat16OptimWrapper, BoxCheckHook, ChannelsLastHook, LoadProofHook, MixingLabelsHook
+from .hooks import Bfloat16OptimWrapper, ChannelsLastHook, LoadProofHook, MixingLabelsHook
 from .nonfinite.hook import NonFiniteHook
 from .resume.checkpoint_hook import ExactCheckpointHook
 from .resume.loops import ExactEpochBasedTrainLoop, ExactIterBasedTrainLoop
 
 __all__ = [
     "Bfloat16OptimWrapper",
-    "BoxCheckHook",
     "CapturedStepHook",
     "ChannelsLastHook",
     "ExactCheckpointHook",

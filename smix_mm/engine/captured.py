@@ -13,7 +13,6 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..mixing.plan import MixNumbers
 from ..saliency import FineGrainedSaliency
 from ..utils.errors import NonFiniteError
 from .hooks import Bfloat16OptimWrapper
@@ -34,8 +33,8 @@ class CapturedStepHook(Hook):
     ``OptimWrapper`` or ``Bfloat16OptimWrapper``. Random numbers are drawn on the CPU, as without this hook, and are
     inputs of the graph, as are the learning rate and the maps of images before the crop. There is one graph for
     batches that are mixed, one for the others, and new ones for another momentum or weight decay. The first
-    iterations, batches of another size, and trainings
-    that do not meet the above run as without the hook, which is logged once.
+    iterations, batches of another size, and trainings that do not meet the above run as without the hook, which is
+    logged once.
 
     A replay does not wait for the GPU. Losses are read only at every ``interval``-th iteration, before a step that is
     not captured, and at the end of an epoch. A non-finite loss changes no weight and no running statistic; when it is
@@ -96,6 +95,7 @@ class CapturedStepHook(Hook):
         # Not at the top, because the other hooks do not need mmpretrain.
         from mmpretrain.models import CrossEntropyLoss
 
+        from ..batch_augments import SaliencyMix
         from ..datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor
         from ..models.label_batch import BatchLinearClsHead
 
@@ -109,9 +109,12 @@ class CapturedStepHook(Hook):
         if type(wrapper) not in (OptimWrapper, Bfloat16OptimWrapper):
             return f"optim_wrapper is {type(wrapper).__name__}; it should be OptimWrapper or Bfloat16OptimWrapper"
         augments = runner.model.data_preprocessor.batch_augments
-        caches = runner.model.data_preprocessor.caches
-        if not all(_is_known(one, one in caches) for one in (augments.augments if augments else ())):
-            return "batch_augments should have none but SaliencyMix with FineGrainedSaliency"
+        for one in augments.augments if augments else ():
+            # Maps of images before the crop are computed outside the graph, so any detector will do.
+            maps_given = one in runner.model.data_preprocessor.caches
+            fine_grained = type(getattr(one, "detector", None)) is FineGrainedSaliency
+            if one is not None and (type(one) is not SaliencyMix or not (maps_given or fine_grained)):
+                return "batch_augments should have none but SaliencyMix with FineGrainedSaliency"
         head = runner.model.head
         if type(head) is not BatchLinearClsHead or head.cal_acc or type(head.loss_module) is not CrossEntropyLoss:
             return "the head should be BatchLinearClsHead with CrossEntropyLoss, without cal_acc"
@@ -147,13 +150,14 @@ class CapturedStepHook(Hook):
         augment = preprocessor.pick_augment()
         maps = preprocessor.maps(augment, data)
         numbers = augment.draw(len(data["inputs"]), *batch[2:]) if augment else None
+        inputs = (data["inputs"], data["data_samples"], crops, maps, numbers)
         settings = tuple((group["momentum"], group["weight_decay"]) for group in optim_wrapper.optimizer.param_groups)
         key = (augment, settings)
         if key not in self.graphs:
             # Graphs of other settings are freed, or a schedule of the momentum would fill the memory.
             self.graphs = {other: graph for other, graph in self.graphs.items() if other[1] == settings}
-            self.graphs[key] = CapturedStep(self, augment, data, crops, numbers, maps)
-        self.unread.append((self.runner.iter, self.graphs[key].replay(data, crops, numbers, maps)))
+            self.graphs[key] = CapturedStep(self, augment, *inputs)
+        self.unread.append((self.runner.iter, self.graphs[key].replay(*inputs)))
         return {}
 
     def after_train_iter(
@@ -190,23 +194,20 @@ class CapturedStepHook(Hook):
 
 
 class CapturedStep:
-    """A training step as a CUDA graph, with input tensors of the shapes of ``data`` that every replay overwrites."""
+    """A training step as a CUDA graph with input tensors that every replay overwrites.
 
-    def __init__(
-        self,
-        hook: CapturedStepHook,
-        augment: SaliencyMix | None,
-        data: Mapping[str, Tensor],
-        crops: Tensor | None,
-        numbers: MixNumbers | None,
-        maps: Tensor | None,
-    ) -> None:
+    Args:
+        hook: Of the training.
+        augment: The batch augmentation, or None.
+        *inputs: Of the first batch: images, labels, crops, maps of the images before the crop, and numbers of the mix;
+            None for the last three if they are not used.
+    """
+
+    def __init__(self, hook: CapturedStepHook, augment: SaliencyMix | None, *inputs: Any) -> None:
         self.hook, self.augment = hook, augment
         device = next(hook.model.parameters()).device
-        self.images, self.labels = data["inputs"].to(device).clone(), data["data_samples"].to(device).clone()
-        self.crops = None if crops is None else crops.to(device)
-        self.numbers = None if numbers is None else numbers.to(device)
-        self.maps = None if maps is None else maps.clone()
+        moved = [None if value is None else value.to(device) for value in inputs]
+        self.inputs: list[Any] = [value.clone() if isinstance(value, Tensor) else value for value in moved]
         self.bad = torch.zeros((), device=device)
         groups = hook.runner.optim_wrapper.optimizer.param_groups
         self.rates = [torch.full((), float(group["lr"]), device=device) for group in groups]
@@ -214,18 +215,13 @@ class CapturedStep:
         self.graph = capture(self._step)
         hook.runner.optim_wrapper._inner_count = count
 
-    def replay(
-        self, data: Mapping[str, Tensor], crops: Tensor | None, numbers: MixNumbers | None, maps: Tensor | None
-    ) -> dict[str, Tensor]:
-        """Run the step with a batch; returns the losses, on the device."""
-        self.images.copy_(data["inputs"], non_blocking=True)
-        self.labels.copy_(data["data_samples"], non_blocking=True)
-        if self.crops is not None and crops is not None:
-            self.crops.copy_(crops, non_blocking=True)
-        if self.numbers is not None and numbers is not None:
-            self.numbers.copy_(numbers)
-        if self.maps is not None and maps is not None:
-            self.maps.copy_(maps)
+    def replay(self, *inputs: Any) -> dict[str, Tensor]:
+        """Run the step with a batch's inputs, those of the constructor; returns the losses, on the device."""
+        for ours, value in zip(self.inputs, inputs):
+            if isinstance(value, Tensor):
+                ours.copy_(value, non_blocking=True)
+            elif value is not None:
+                ours.copy_(value)
         for rate, group in zip(self.rates, self.hook.runner.optim_wrapper.optimizer.param_groups):
             rate.fill_(group["lr"])
         count = self.hook.runner.optim_wrapper._inner_count
@@ -238,17 +234,18 @@ class CapturedStep:
         from ..models.label_batch import LabelBatch
 
         hook, model = self.hook, self.hook.model
+        images, labels, crops, maps, numbers = self.inputs
         wrapper, preprocessor = hook.runner.optim_wrapper, model.data_preprocessor
         # So that the graph allocates its gradients and does not add to others.
         wrapper.optimizer.zero_grad(set_to_none=True)
         buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         before = [buffer.clone() for buffer in buffers]
         with wrapper.optim_context(model):
-            inputs, scores = preprocessor.augment(self.images, self.labels, self.crops)
-            if self.augment is not None and self.numbers is not None and scores is not None:
-                maps = None if self.maps is None else preprocessor.crop_maps(self.maps, self.crops)
-                inputs, scores = self.augment.apply(inputs, scores.float(), self.numbers, maps)
-            losses = model._run_forward(dict(inputs=inputs, data_samples=LabelBatch(self.labels, scores)), mode="loss")
+            inputs, scores = preprocessor.augment(images, labels, crops)
+            if self.augment is not None and scores is not None:
+                maps = None if maps is None else preprocessor.crop_maps(maps, crops)
+                inputs, scores = self.augment.apply(inputs, scores.float(), numbers, maps)
+            losses = model._run_forward(dict(inputs=inputs, data_samples=LabelBatch(labels, scores)), mode="loss")
         total, log_vars = hook.parse_losses(losses)
         good = torch.isfinite(total.detach())
         self.bad.copy_(~good)
@@ -269,14 +266,6 @@ class CapturedStep:
             for buffer, saved in zip(buffers, before):
                 buffer.copy_(torch.where(good, buffer, saved))
         self.losses = {name: value.detach() for name, value in log_vars.items()}
-
-
-def _is_known(augment: Any, maps_given: bool) -> bool:
-    from ..batch_augments import SaliencyMix
-
-    # Maps of images before the crop are computed outside the graph, so any detector will do.
-    detected = maps_given or type(getattr(augment, "detector", None)) is FineGrainedSaliency
-    return augment is None or (type(augment) is SaliencyMix and detected)
 
 
 def _is_ready(augment: SaliencyMix | None) -> bool:

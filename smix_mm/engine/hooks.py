@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS, OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..datasets.check.voc import usable_box
 from ..transfer import prove_loaded
-from ..transfer.proof import PROOF, describe_proof
-from ..utils.errors import DataError, LoadProofError, UsageError
+from ..transfer.proof import PROOF
+from ..utils.errors import LoadProofError, UsageError
 from ..utils.files import write_json
-from ..utils.models import unwrapped
-from ..utils.text import first_few
-
-_FILES_SHOWN = 5
+from ..utils.tensors import unwrapped
 
 
 @HOOKS.register_module()
@@ -57,8 +54,7 @@ class LoadProofHook(Hook):
                 f"the backbone's checkpoint should be a file, got {checkpoint}, whose loading cannot be proven; "
                 "download it, publish it with tools/publish_backbone.py, and use that file"
             )
-        prove_loaded(model, checkpoint, new=self.new, unused=self.unused, prefix=prefix)
-        proof = describe_proof(model, checkpoint, prefix=prefix)
+        proof = prove_loaded(model, checkpoint, new=self.new, unused=self.unused, prefix=prefix)
         if runner.rank == 0:
             write_json(Path(runner.work_dir) / PROOF, proof)
         runner.logger.info(f"Load proof: every backbone tensor equals that of {checkpoint}.")
@@ -82,71 +78,6 @@ def checkpoint_of(model: nn.Module) -> tuple[str, str]:
         "the backbone names no checkpoint; set model.backbone.init_cfg=dict(type='Pretrained', "
         "checkpoint='backbone.pth'), or LoadProofHook(checkpoint=...)"
     )
-
-
-@HOOKS.register_module()
-class BoxCheckHook(Hook):
-    """Check all training boxes before the first iteration.
-
-    The box loss takes the logarithm of a box's width and height. Boxes without area that are removed from training
-    (by ``filter_cfg=dict(bbox_min_size=1)``, or by ``SanitizeBoxes``, which ``tools/train.py`` adds) are reported in
-    a warning with their files; any other box without area is an error.
-
-    Args:
-        quiet: Whether to omit the warning, as :func:`~smix_mm.datasets.check.strict.make_strict` has already given
-            it. Defaults to False.
-
-    Raises:
-        DataError: A box without area would be trained on; the message names its files.
-    """
-
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
-
-    def before_train(self, runner: Runner) -> None:
-        """Count the boxes without area that are removed and those that are not."""
-        removed: dict[str, int] = {}
-        used: dict[str, int] = {}
-        for dataset in _leaf_datasets(runner.train_dataloader.dataset):
-            steps = getattr(getattr(dataset, "pipeline", None), "transforms", ())
-            sanitized = any(type(step).__name__ == "SanitizeBoxes" for step in steps)
-            for info in _annotations(dataset):
-                for instance in info["instances"]:
-                    # The image size in an annotation can be wrong; SanitizeBoxes checks the actual one.
-                    if not usable_box(instance["bbox"], (float("inf"), float("inf"))):
-                        files = removed if sanitized or instance.get("ignore_flag") else used
-                        name = str(info.get("xml_path") or info.get("img_path"))
-                        files[name] = files.get(name, 0) + 1
-        if used:
-            raise DataError(
-                f"{_counted(used)} would turn the loss into NaN; fix the files, or set "
-                "filter_cfg=dict(filter_empty_gt=True, bbox_min_size=1) in the training dataset"
-            )
-        if removed and not self.quiet:
-            runner.logger.warning(f"{_counted(removed)}; not used for training.")
-
-
-def _leaf_datasets(dataset: Any) -> Iterator[Any]:
-    if hasattr(dataset, "datasets"):
-        for part in dataset.datasets:
-            yield from _leaf_datasets(part)
-    elif hasattr(dataset, "dataset"):
-        yield from _leaf_datasets(dataset.dataset)
-    elif hasattr(dataset, "get_data_info"):
-        yield dataset
-
-
-def _annotations(dataset: Any) -> Iterator[dict[str, Any]]:
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
-        if "instances" not in info:
-            return
-        yield info
-
-
-def _counted(files: dict[str, int]) -> str:
-    boxes = sum(files.values())
-    return f"{boxes} {'box' if boxes == 1 else 'boxes'} without area in {first_few(sorted(files), _FILES_SHOWN)}"
 
 
 @HOOKS.register_module()
@@ -182,6 +113,57 @@ class MixingLabelsHook(Hook):
                 f"with data_preprocessor.batch_augments, samples should have one gt_label or gt_score, got {given}, "
                 "which mmpretrain does not mix; use a dataset with one set of labels, or remove batch_augments"
             )
+
+
+@HOOKS.register_module()
+class ConfigScheduleHook(Hook):
+    """On resume, use the config's optimizer settings and schedules in place of the checkpoint's.
+
+    mmengine restores both from the checkpoint. With this hook, which ``--config-schedule`` of ``tools/train.py`` adds,
+    every setting of the parameter groups is the config's, and the learning rate is the one that the config's
+    schedules have after as many epochs and iterations as were trained. Momentum buffers, weights and counters are
+    still the checkpoint's. Not meant for exact resumes.
+
+    Raises:
+        UsageError: there are several optimizers, or other parameter groups than in the checkpoint.
+    """
+
+    priority = "VERY_HIGH"
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Exchange the settings in ``checkpoint`` before the runner restores from it."""
+        if "optimizer" not in checkpoint:
+            return
+        if isinstance(runner.optim_wrapper, OptimWrapperDict):
+            raise UsageError("--config-schedule is for one optimizer, got several; resume without it")
+        groups, saved = runner.optim_wrapper.param_groups, checkpoint["optimizer"]["param_groups"]
+        if [len(group["params"]) for group in groups] != [len(group["params"]) for group in saved]:
+            raise UsageError(
+                f"the config makes {len(groups)} parameter groups, and the checkpoint has {len(saved)}, or of other "
+                "sizes; --config-schedule needs the same model and paramwise_cfg"
+            )
+        schedulers = runner.param_schedulers or []
+        before = [scheduler.state_dict() for scheduler in schedulers]
+        rates = [group["lr"] for group in groups]
+        for scheduler in schedulers:
+            steps = checkpoint["meta"]["epoch" if scheduler.by_epoch else "iter"]
+            with warnings.catch_warnings():
+                # torch's reminder to step the optimizer first; nothing is trained here.
+                warnings.simplefilter("ignore")
+                for _ in range(steps):
+                    scheduler.step()
+        for group, old in zip(groups, saved):
+            old.update({name: value for name, value in group.items() if name != "params"})
+        checkpoint["param_schedulers"] = [scheduler.state_dict() for scheduler in schedulers]
+        runner.logger.info(
+            "Resume: learning rate, schedules and optimizer settings are the config's; the learning rate is now "
+            f"{', '.join(f'{rate:g}' for rate in dict.fromkeys(group['lr'] for group in groups))}."
+        )
+        # The runner restores both from the checkpoint next.
+        for scheduler, state in zip(schedulers, before):
+            scheduler.load_state_dict(state)
+        for group, rate in zip(groups, rates):
+            group["lr"] = rate
 
 
 @HOOKS.register_module()

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODELS, RUNNERS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 from mmengine.visualization import Visualizer
@@ -22,11 +22,11 @@ from torch import nn
 
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
+from ..utils.command_line import describe_failure
 from ..utils.config import find_config, read_config
 from ..utils.errors import CheckpointError, SmixError, UsageError
-from ..utils.failures import describe_failure
-from ..utils.models import unwrapped
 from ..utils.packages import OPENMMLAB, describe_import_error, reason_of
+from ..utils.tensors import unwrapped
 from ..utils.text import first_few
 from .safe_loading import load_safely, load_torchvision_classifier
 
@@ -101,6 +101,16 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
     if file and not loaded and not cfg.get("resume") and "://" not in file:
         check_parameters(runner.model, file, every=tests)
     return runner
+
+
+def build_model(cfg: Config) -> Any:
+    """Build the config's model on the CPU, without its Runner and weights."""
+    load_safely()
+    init_default_scope(cfg.get("default_scope") or "mmengine")
+    settings = dict(cfg.model)
+    if cfg.get("data_preprocessor") is not None:
+        settings.setdefault("data_preprocessor", cfg.data_preprocessor)
+    return MODELS.build(settings)
 
 
 def _forget_visualizer(name: str | None) -> None:

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from ..datasets.check.images import check_image
+from ..utils.choices import check_option
 from ..utils.errors import DataError, UsageError
 from ..utils.files import write_json
 from ..utils.text import first_few
@@ -56,10 +57,7 @@ def predict(
         raise UsageError(f"checkpoint {checkpoint} does not exist; give a checkpoint of a training.")
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty; give a new folder.")
-    runners = {"mmdet": _detect, "mmpretrain": _classify}
-    scope = cfg.get("default_scope")
-    if scope not in runners:
-        raise UsageError(f"default_scope of {config} should be mmdet or mmpretrain, got {scope}.")
+    check_option(f"default_scope of {config}", cfg.get("default_scope"), ("mmdet", "mmpretrain"))
     if batch_size < 1 or not 0 <= score <= 1:
         raise UsageError(f"batch_size should be at least 1 and score from 0 to 1, got {batch_size} and {score}.")
     if device is not None:
@@ -69,7 +67,11 @@ def predict(
             reason = str(error).splitlines()[0]
             raise UsageError(f"device should be such as 'cpu' or 'cuda:0', got {device!r}: {reason}") from None
     load_safely()
-    runners[scope](cfg, str(checkpoint), [str(path) for path in paths], out, device, score, batch_size)
+    files, options = [str(path) for path in paths], dict(device=device, batch_size=batch_size)
+    if cfg.default_scope == "mmdet":
+        _detect(cfg, str(checkpoint), files, out, options, score)
+    else:
+        _classify(cfg, str(checkpoint), files, out, options)
     return len(paths)
 
 
@@ -88,27 +90,22 @@ def _images(path: Path) -> list[Path]:
     return paths
 
 
-def _detect(
-    cfg: Config, checkpoint: str, paths: list[str], out: Path, device: str | None, score: float, batch_size: int
-) -> None:
+def _detect(cfg: Config, checkpoint: str, paths: list[str], out: Path, options: dict[str, Any], score: float) -> None:
     from mmdet.apis import DetInferencer
 
-    inferencer = DetInferencer(cfg, checkpoint, device=device)
+    inferencer = DetInferencer(cfg, checkpoint, device=options.pop("device"))
     check_parameters(inferencer.model, checkpoint)
-    inferencer(paths, batch_size=batch_size, out_dir=str(out), pred_score_thr=score, no_save_pred=False)
+    inferencer(paths, out_dir=str(out), pred_score_thr=score, no_save_pred=False, **options)
 
 
-def _classify(
-    cfg: Config, checkpoint: str, paths: list[str], out: Path, device: str | None, score: float, batch_size: int
-) -> None:
+def _classify(cfg: Config, checkpoint: str, paths: list[str], out: Path, options: dict[str, Any]) -> None:
     from mmpretrain import ImageClassificationInferencer
 
-    inferencer = ImageClassificationInferencer(cfg, pretrained=checkpoint, device=device)
+    inferencer = ImageClassificationInferencer(cfg, pretrained=checkpoint, device=options.pop("device"))
     check_parameters(inferencer.model, checkpoint)
     (out / "vis").mkdir(parents=True)
-    found = inferencer(paths, batch_size=batch_size, show_dir=str(out / "vis"))
     predictions = {}
-    for path, one in zip(paths, found):
+    for path, one in zip(paths, inferencer(paths, show_dir=str(out / "vis"), **options)):
         predictions[Path(path).name] = {
             "class": one.get("pred_class"),
             "label": int(one["pred_label"]),

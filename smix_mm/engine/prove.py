@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmengine.registry import init_default_scope
-
-from ..transfer.proof import describe_proof, prove_loaded
-from ..utils.packages import OPENMMLAB
+from ..transfer.proof import prove_loaded
 from .hooks import LoadProofHook, checkpoint_of
-from .launch import load_config
-from .safe_loading import load_safely
+from .launch import build_model, load_config
 
 
 def prove(
@@ -28,7 +23,7 @@ def prove(
         cfg_options: Settings that override the config's, by dotted name.
 
     Returns:
-        ``checkpoint``, and what :func:`~smix_mm.transfer.describe_proof` returns.
+        ``checkpoint``, and what :func:`~smix_mm.transfer.prove_loaded` returns.
 
     Raises:
         UsageError: The config does not exist.
@@ -40,17 +35,11 @@ def prove(
     if checkpoint is not None:
         options["model.backbone.init_cfg"] = dict(type="Pretrained", checkpoint=str(checkpoint))
     cfg = load_config(config, None, options, "none")
-    load_safely()
-    scope = cfg.get("default_scope") or "mmengine"
-    init_default_scope(scope)
-    if scope in OPENMMLAB:
-        import_module(f"{scope}.models")
-    model = import_module(f"{scope}.registry").MODELS.build(cfg.model)
+    model = build_model(cfg)
     file, prefix = checkpoint_of(model)
     if not Path(file).is_file():
         raise FileNotFoundError(f"checkpoint {file} does not exist; publish one with tools/publish_backbone.py")
     model.init_weights()
     hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") in ("LoadProofHook", LoadProofHook)]
     names = {key: hooks[0].get(key, ()) for key in ("new", "unused")} if hooks else {}
-    prove_loaded(model, file, prefix=prefix, **names)
-    return dict(checkpoint=file, **describe_proof(model, file, prefix=prefix))
+    return dict(checkpoint=file, **prove_loaded(model, file, prefix=prefix, **names))

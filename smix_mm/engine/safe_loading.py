@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -20,10 +20,10 @@ from mmengine.runner import (
 )
 
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
-from ..transfer.layouts import torchvision_classifier
+from ..transfer.layouts import choose_weights
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path, file_hash
-from ..utils.models import unwrapped
+from ..utils.tensors import unwrapped
 from ..utils.text import first_few
 
 
@@ -35,9 +35,7 @@ def load_safely() -> None:
     loaders = {
         load_from_local: [""],
         load_from_http: ["http://", "https://"],
-        load_from_torchvision: ["torchvision://", "modelzoo://"],
-        load_from_openmmlab: ["open-mmlab://", "openmmlab://"],
-        load_from_mmcls: ["mmcls://"],
+        load_by_name: ["torchvision://", "modelzoo://", "open-mmlab://", "openmmlab://", "mmcls://"],
         refuse_address: ["pavi://", r"(\S+\:)?s3://", r"(\S+\:)?petrel://"],
     }
     for loader, prefixes in loaders.items():
@@ -71,9 +69,10 @@ def load_torchvision_classifier(runner: Runner) -> bool:
     if not hasattr(model, "head") or path is None:
         return False
     content = read_checkpoint(path)
-    tensors = torchvision_classifier(content, path)
-    if tensors is None:
+    named, _ = choose_weights(content, "averaged", path)
+    if not {"conv1.weight", "layer1.0.conv1.weight", "fc.weight"} <= named.keys():
         return False
+    tensors = {f"{'head' if name.startswith('fc.') else 'backbone'}.{name}": value for name, value in named.items()}
     own = model.state_dict()
     shapes = [
         {name: v.shape for name, v in part.items() if "num_batches_tracked" not in name} for part in (own, tensors)
@@ -100,26 +99,26 @@ def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
     return load_from_local(str(path if is_main_process() else download(filename)))
 
 
-def load_from_torchvision(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read weights of torchvision, such as ``torchvision://resnet50``."""
-    return load_from_http(_address(get_torchvision_models(), filename))
+def load_by_name(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Read weights that mmengine has an address of, such as ``torchvision://resnet50`` or ``mmcls://mobilenet_v2``.
 
-
-def load_from_openmmlab(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read weights of OpenMMLab, such as ``open-mmlab://detectron2/resnet50_caffe``."""
-    known = get_external_models()
+    Of ``mmcls://``, a classifier of OpenMMLab, only the backbone is read.
+    """
     prefix, name = filename.split("://", 1)
-    address = _address(known, f"{prefix}://{get_deprecated_model_names().get(name, name)}")
-    if address.startswith(("http://", "https://")):
-        return load_from_http(address)
-    raise CheckpointError(f"{filename} should stand for an address, got the file {address}; give its path instead")
-
-
-def load_from_mmcls(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read the backbone of a classifier of OpenMMLab, such as ``mmcls://mobilenet_v2``."""
-    content = load_from_http(_address(get_mmcls_models(), filename))
-    weights, prefix = state_dict_of(content), "backbone."
-    return dict(state_dict={name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)})
+    zoos = dict(torchvision=get_torchvision_models, modelzoo=get_torchvision_models, mmcls=get_mmcls_models)
+    known = zoos.get(prefix, get_external_models)()
+    if prefix not in zoos:
+        name = get_deprecated_model_names().get(name, name)
+    address = known.get(name, "")
+    if not address.startswith(("http://", "https://")):
+        raise CheckpointError(
+            f"{filename} has no address; there are {len(known)} names, such as {next(iter(known))}, or give a path"
+        )
+    content = load_from_http(address)
+    if prefix != "mmcls":
+        return content
+    weights, start = state_dict_of(content), "backbone."
+    return dict(state_dict={name[len(start) :]: value for name, value in weights.items() if name.startswith(start)})
 
 
 def refuse_address(filename: str, map_location: Any = None) -> dict[str, Any]:
@@ -167,10 +166,3 @@ def _check_hash(path: Path, expected: str, source: str) -> None:
             f"the SHA-256 of {source} should begin with {expected}, as in its name, got {found}; the file was changed "
             "or is incomplete, so remove it and download it from a source that you trust"
         )
-
-
-def _address(known: Mapping[str, str], filename: str) -> str:
-    name = filename.split("://", 1)[1]
-    if name not in known:
-        raise CheckpointError(f"{filename} is not known; there are {len(known)} names, such as {next(iter(known))}")
-    return known[name]

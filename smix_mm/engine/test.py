@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.evaluator import DumpResults
-from mmengine.runner import Runner
 
 from ..datasets.check.strict import make_strict
+from ..preflight import CONTRADICTION
+from ..preflight.classes import check_trained_classes
 from ..transfer.checkpoint import read_checkpoint
 from ..utils.errors import UsageError
 from ..utils.files import write_json
-from ..utils.text import first_few
 from .launch import build_runner, errors_of_config, load_config
 
 
@@ -56,9 +57,8 @@ def test(
     if show_dir is not None:
         _show_predictions(cfg, str(show_dir))
     with errors_of_config():
-        notes = make_strict(cfg, parts=("test",))
+        notes = make_strict(cfg, parts=("test",)) + _compare_classes(cfg, checkpoint)
         runner = build_runner(cfg, tests=True)
-        notes += _compare_classes(runner, checkpoint)
         for note in notes:
             runner.logger.warning(note)
         if out is not None:
@@ -69,21 +69,18 @@ def test(
     return found
 
 
-def _compare_classes(runner: Runner, checkpoint: str | Path) -> list[str]:
+def _compare_classes(cfg: Config, checkpoint: str | Path) -> list[str]:
     """Refuse classes in another order than in training; returns a warning for other names."""
-    trained = (read_checkpoint(checkpoint).get("meta") or {}).get("dataset_meta") or {}
-    tested = getattr(runner.test_dataloader.dataset, "metainfo", None) or {}
-    known, own = (list(meta.get("classes") or ()) for meta in (trained, tested))
-    # A detector that reads the names of classes may have them in any order.
-    if not known or not own or known == own or "language_model" in runner.cfg.model:
-        return []
-    both = f"({first_few(own, 6)}), but {checkpoint} was trained with ({first_few(known, 6)})"
-    if sorted(map(str, known)) == sorted(map(str, own)):
-        raise UsageError(f"the classes of test_dataloader are in the order {both}; give them in that order")
-    return [f"The classes of test_dataloader are {both}."]
+    notes = []
+    meta = read_checkpoint(checkpoint).get("meta") or {}
+    for finding in check_trained_classes(cfg, meta, checkpoint, part="test"):
+        if finding.level == CONTRADICTION:
+            raise UsageError(f"{finding.setting} {finding.problem}; {finding.fix}")
+        notes.append(f"{finding.setting} {finding.problem}.")
+    return notes
 
 
-def _show_predictions(cfg: Any, folder: str) -> None:
+def _show_predictions(cfg: Config, folder: str) -> None:
     hook = cfg.get("default_hooks", {}).get("visualization")
     if hook is None:
         raise UsageError("with --show-dir, the config should have default_hooks.visualization")

@@ -12,7 +12,7 @@ from ..study.config import RunConfig
 from ..study.run import read_json
 from ..utils.config import read_config
 from ..utils.errors import DataError
-from ..utils.training_log import log_entries
+from ..utils.files import log_entries
 from .cost import Machine, Measurements, describe_each, describe_hours, describe_size
 from .paper import NONE
 from .rows import EXPERIMENTS, STUDIES, Experiment, imagenet_config

@@ -84,7 +84,12 @@ def detector_text(
     root: Path, classes: tuple[str, ...], train: Settings, test: Settings, depth: int, weights: str | None
 ) -> str:
     """A config of a detector."""
-    proof = 'dict(type="LoadProofHook"), ' if weights else ""
+    hooks = (
+        "# Before the first iteration, every backbone tensor is compared with its file.\n"
+        'custom_hooks = [dict(type="LoadProofHook")]\n'
+        if weights
+        else ""
+    )
     trainable = (
         ""
         if weights
@@ -163,7 +168,5 @@ test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(lr=0.0025))
 auto_scale_lr = dict(base_batch_size=2)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best="coco/mAP"))
-# Before the first iteration, boxes are checked, and with a published backbone each of its tensors is compared.
-custom_hooks = [{proof}dict(type="BoxCheckHook")]
-randomness = dict(seed=0)
+{hooks}randomness = dict(seed=0)
 '''

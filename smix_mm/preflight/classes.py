@@ -7,13 +7,19 @@ import re
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from ..datasets.check.splits import type_name
-from .findings import Finding, contradiction, doubt
+from ..datasets.check.coco import read_coco
+from ..datasets.check.splits import find_splits, type_name
+from ..datasets.check.text import ORDER_ADVICE, describe_categories
+from ..utils.errors import DataError
+from ..utils.text import first_few
 from .settings import (
     PARTS,
+    Finding,
     augments_of,
+    contradiction,
     datasets_of,
     default_of,
+    doubt,
     evaluators_of,
     is_known,
     preprocessor_of,
@@ -61,38 +67,37 @@ def check_classes(cfg: Mapping[str, Any]) -> list[Finding]:
 def _classes(
     cfg: Mapping[str, Any], path: str, dataset: Mapping[str, Any], findings: list[Finding]
 ) -> tuple[str, ...] | None:
+    """The class names of a dataset; None if they are unknown, or not usable, which is added to ``findings``."""
     metainfo = dataset.get("metainfo")
-    given, where = metainfo.get("classes") if isinstance(metainfo, Mapping) else None, f"{path}.metainfo.classes"
-    if given is None:
-        given, where = dataset.get("classes"), f"{path}.classes"
-    if isinstance(metainfo, (str, int, float, list, tuple)):
+    if metainfo is not None and not isinstance(metainfo, Mapping):
         findings.append(contradiction(f"{path}.metainfo", f"is {metainfo!r}", "write dict(classes=('cat', 'dog'))"))
         return None
-    if given is not None and (not isinstance(given, (str, list, tuple)) or not given):
-        findings.append(contradiction(where, f"is {given!r}", "give the names of the classes, as ('cat', 'dog')"))
-        return None
-    if isinstance(given, str):
+    given, where = (metainfo or {}).get("classes"), f"{path}.metainfo.classes"
+    if given is None:
+        given, where = dataset.get("classes"), f"{path}.classes"
+    if isinstance(given, str) and given:
         file = Path(os.path.expanduser(given))
-        if file.is_file():
-            try:
-                given = file.read_text("utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
-                return None
-        else:
+        try:
+            given = file.read_text("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
+            return None
+        except OSError:
             problem = f"is the string {given!r}, which is no file either"
             findings.append(contradiction(where, problem, f"for one class write ({given!r},) with its comma"))
             return None
-    if isinstance(given, (list, tuple)):
+    if given is not None:
+        if not isinstance(given, (list, tuple)) or not given:
+            findings.append(contradiction(where, f"is {given!r}", "give the names of the classes, as ('cat', 'dog')"))
+            return None
         twice = sorted({str(name) for name in given if list(given).count(name) > 1})
         if twice:
             findings.append(contradiction(where, f"names {', '.join(twice)} twice", "name each class once"))
         return tuple(map(str, given))
-    kind = registered(cfg, "DATASETS", dataset)
-    known = (getattr(kind, "METAINFO", None) or {}).get("classes")
+    known = (getattr(registered(cfg, "DATASETS", dataset), "METAINFO", None) or {}).get("classes")
     if known:
         return tuple(known)
-    folders = _folder_names(dataset) or ()
+    folders = _folder_names(dataset)
     hidden = [name for name in folders if name.startswith(".")]
     if hidden:
         problem = f"has the hidden folder {', '.join(hidden)}, which the dataset takes for a class"
@@ -100,55 +105,55 @@ def _classes(
     return tuple(name for name in folders if name not in hidden) or None
 
 
-def check_trained_classes(cfg: Mapping[str, Any], meta: Mapping[str, Any], file: object) -> Iterator[Finding]:
-    """Compare the classes of the training data with those that a checkpoint's ``meta`` records."""
+def check_trained_classes(
+    cfg: Mapping[str, Any], meta: Mapping[str, Any], file: object, part: str = "train"
+) -> Iterator[Finding]:
+    """Compare the classes of a dataloader with those that a checkpoint's ``meta`` records."""
     trained = (meta.get("dataset_meta") or {}).get("classes")
-    for path, dataset in datasets_of(cfg, "train"):
+    # A detector that reads the names of classes may have them in any order.
+    if not isinstance(trained, (list, tuple)) or "language_model" in (cfg.get("model") or {}):
+        return
+    trained = tuple(map(str, trained))
+    for path, dataset in datasets_of(cfg, part):
         classes = _classes(cfg, path, dataset, [])
-        if classes is None or not isinstance(trained, (list, tuple)) or classes == tuple(trained):
+        if classes is None or classes == trained:
             continue
-        level = contradiction if sorted(classes) == sorted(map(str, trained)) else doubt
-        problem = f"{_difference(classes, tuple(map(str, trained)))} {file}"
+        level = contradiction if sorted(classes) == sorted(trained) else doubt
+        problem = f"{_difference(classes, trained)} {file}"
         yield level(f"{path}.metainfo.classes", problem, "give the classes that the checkpoint was trained with")
 
 
-def _folder_names(dataset: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _folder_names(dataset: Mapping[str, Any]) -> list[str]:
     """Classes that are the folders of a classification dataset."""
-    if dataset.get("ann_file") or not dataset.get("with_label", True):
-        return None
-    if type_name(dataset) not in ("CustomDataset", "ImageNet", "InMemoryDataset"):
-        return None
+    in_folders = type_name(dataset) in ("CustomDataset", "ImageNet", "InMemoryDataset")
+    if not in_folders or dataset.get("ann_file") or not dataset.get("with_label", True):
+        return []
     prefix = dataset.get("data_prefix") or dataset.get("split") or ""
     prefix = prefix if isinstance(prefix, str) else prefix.get("img_path", "")
     folder = Path(os.path.expanduser(str(dataset.get("data_root") or ""))) / prefix
-    if not folder.is_dir():
-        return None
-    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir())) or None
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
 def _difference(classes: Sequence[str], expected: Sequence[str]) -> str:
+    shown, others = f"({first_few(classes, 6)})", f"({first_few(expected, 6)})"
     if sorted(classes) == sorted(expected):
-        return f"has the order {_shown(classes)}, but {_shown(expected)} is that of"
+        return f"has the order {shown}, but {others} is that of"
     folded = {name.casefold() for name in classes} == {name.casefold() for name in expected}
     hint = " (upper and lower case differ)" if folded else ""
-    return f"is {_shown(classes)}, but {_shown(expected)} are those{hint} of"
-
-
-def _shown(names: Sequence[str], most: int = 6) -> str:
-    return f"({', '.join(names[:most])}{f', ... {len(names)} in all' if len(names) > most else ''})"
+    return f"is {shown}, but {others} are those{hint} of"
 
 
 def _numbers(cfg: Mapping[str, Any]) -> Iterator[tuple[str, int, Callable[[str, str, str], Finding]]]:
     """Every setting that is the number of classes, its value, and how certain it is that it is one."""
     for path, settings in walk(cfg.get("model") or {}, "model"):
-        parts = path.split(".")
+        parts = [part for part in path.split(".") if not part.isdigit()]
         if any(part in _OTHER_NUMBERS for part in parts):
             continue
         kind, number = registered(cfg, "MODELS", settings), settings.get("num_classes")
         if isinstance(number, int):
             known = "type" not in settings or is_known(kind)
             yield f"{path}.num_classes", number, contradiction if known else doubt
-        elif "num_classes" not in settings and _is_head(parts) and is_known(kind):
+        elif "num_classes" not in settings and parts[-1] in _HEADS and is_known(kind):
             default = default_of(kind, "num_classes")
             if isinstance(default, int) and default > 0:
                 yield f"{path}.num_classes", default, contradiction
@@ -157,11 +162,6 @@ def _numbers(cfg: Mapping[str, Any]) -> Iterator[tuple[str, int, Callable[[str, 
     for path, settings in places + [place for part in PARTS for place in evaluators_of(cfg, part)]:
         if isinstance(settings.get("num_classes"), int):
             yield f"{path}.num_classes", settings["num_classes"], contradiction
-
-
-def _is_head(parts: Sequence[str]) -> bool:
-    names = [part for part in parts if not part.isdigit()]
-    return bool(names) and names[-1] in _HEADS
 
 
 def _check_evaluators(cfg: Mapping[str, Any], classes: tuple[str, ...], first: str) -> Iterator[Finding]:
@@ -187,7 +187,7 @@ def _check_evaluators(cfg: Mapping[str, Any], classes: tuple[str, ...], first: s
                 problem = f"is {most}, but there are {len(classes)} classes"
                 yield contradiction(f"{path}.topk", problem, f"set {path}.topk=1 or at most {len(classes)}")
             file = metric.get("ann_file")
-            if files and isinstance(file, str) and not any(_same_file(file, one) for one in files):
+            if files and isinstance(file, str) and os.path.abspath(file) not in map(os.path.abspath, files):
                 problem = f"is {file}, but {part}_dataloader reads {', '.join(sorted(files))}"
                 yield contradiction(f"{path}.ann_file", problem, "evaluate on the annotations that are read")
             asked = metric.get("metric", ())
@@ -203,13 +203,28 @@ def _check_evaluators(cfg: Mapping[str, Any], classes: tuple[str, ...], first: s
                 yield contradiction(f"{path}.pipeline", problem, "set with_mask=True of LoadAnnotations")
 
 
-def _same_file(one: str, other: str) -> bool:
-    return os.path.abspath(one) == os.path.abspath(other)
-
-
 def _check_rpn(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     rpn = (cfg.get("model") or {}).get("rpn_head")
     number = rpn.get("num_classes") if isinstance(rpn, Mapping) else None
     if isinstance(number, int) and number != 1 and "roi_head" in (cfg.get("model") or {}):
         problem = f"is {number}, but the RPN of a two-stage detector distinguishes only objects and background"
         yield doubt("model.rpn_head.num_classes", problem, "leave it out; MMDetection sets it to 1")
+
+
+def check_categories(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+    """Compare the categories of each COCO file that a config reads with its classes."""
+    try:
+        splits = find_splits(cfg, strict=False)
+    except DataError:  # the comparison of class names reports it
+        return
+    for split in splits:
+        if split.style != "coco" or not os.path.isfile(split.ann_file):
+            continue
+        try:
+            names = read_coco(split.ann_file).names
+        except (DataError, OSError):  # a training stops at it, and check_data lists it
+            continue
+        if why := describe_categories(names, split.classes or ()):
+            yield contradiction(
+                f"{split.parts[0]}_dataloader.dataset.metainfo.classes", f"{split.ann_file} {why}", ORDER_ADVICE
+            )

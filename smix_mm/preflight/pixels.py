@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
-from .findings import Finding, contradiction, doubt
-from .settings import augments_of, default_of, pipelines_of, preprocessor_of, reads_files, registered
+from ..datasets.check.strict import moves_boxes
+from ..transfer.backbone import FILE_LOADERS
+from ..utils.constants import IMAGENET_MEAN
+from .settings import (
+    PARTS,
+    Finding,
+    augments_of,
+    contradiction,
+    default_of,
+    doubt,
+    pipelines_of,
+    preprocessor_of,
+    reads_files,
+    registered,
+)
 
-_LOADING = (
-    "LoadImageFromFile", "StrictLoadImage", "LoadImageFromNDArray", "LoadImageFromWebcam", "LoadRandomResizedCrop",
-)  # fmt: skip
-_GEOMETRIC = (
-    "Resize", "RandomResize", "RandomChoiceResize", "FixScaleResize", "RandomFlip", "RandomCrop", "MinIoURandomCrop",
-    "Expand", "RandomAffine", "RandomShift", "Pad", "CenterCrop", "RandomCenterCropPad", "Rotate",
-)  # fmt: skip
-_RANDOM = (
-    "RandomFlip", "RandomCrop", "RandomResizedCrop", "RandomResize", "RandomChoiceResize", "ColorJitter",
-    "RandomErasing", "AutoAugment", "RandAugment", "MinIoURandomCrop", "PhotoMetricDistortion", "Mosaic", "MixUp",
-    "PCALighting", "LoadRandomResizedCrop",
-)  # fmt: skip
-_RGB_MEAN = (123.675, 116.28, 103.53)
+_LOADING = (*FILE_LOADERS, "LoadImageFromNDArray", "LoadImageFromWebcam")
 
 
 def check_pixels(cfg: Mapping[str, Any]) -> list[Finding]:
@@ -62,17 +63,15 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     elif max(means) > 10 and max(stds) <= 0.5:
         problem = f"is {stds}, for pixels from 0 to 1, but mean is {means}, for 0 to 255"
         yield contradiction(f"{path}.std", problem, "give both in one scale, 0 to 255")
-    if settings.get("bgr_to_rgb") and settings.get("rgb_to_bgr"):
-        yield contradiction(f"{path}.bgr_to_rgb", "and rgb_to_bgr are both True", "keep one")
     flips = bool(settings.get("to_rgb") or settings.get("bgr_to_rgb"))
     if reads_files(cfg) and len(means) == 3:
-        rgb_means = _close(means, _RGB_MEAN)
-        if (rgb_means and not flips) or (_close(means, _RGB_MEAN[::-1]) and flips):
+        rgb_means = _close(means, IMAGENET_MEAN)
+        if (rgb_means and not flips) or (_close(means, IMAGENET_MEAN[::-1]) and flips):
             order = ("RGB", "BGR") if rgb_means else ("BGR", "RGB")
             flip = "to_rgb" if cfg.get("default_scope") == "mmpretrain" else "bgr_to_rgb"
             problem = f"is ImageNet's in the order {order[0]}, but the channels are {order[1]} here"
             yield doubt(f"{path}.mean", problem, f"set {flip} as mean and weights need it")
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         for steps_path, steps in pipelines_of(cfg, part):
             if any(type_name(step) == "Normalize" for step in steps):
                 problem = f"has Normalize, and {path} normalizes as well"
@@ -88,16 +87,6 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     augments = augments_of(settings, path)
     if not augments:
         return
-    setting, probs = f"{path}.batch_augments.probs", settings["batch_augments"].get("probs")
-    probs = [probs] if isinstance(probs, (int, float)) else probs
-    if isinstance(probs, (list, tuple)):
-        if _numbers(probs) is None:
-            yield contradiction(setting, f"is {probs}", "give numbers")
-        elif len(probs) != len(augments):
-            problem = f"has {len(probs)} numbers for {len(augments)} augmentations"
-            yield contradiction(setting, problem, "give one for each")
-        elif min(probs) < 0 or sum(probs) > 1 + 1e-9:
-            yield contradiction(setting, f"is {list(probs)}", "give numbers from 0 that add up to at most 1")
     head = (cfg.get("model") or {}).get("head")
     if isinstance(head, Mapping) and head.get("cal_acc"):
         yield contradiction(
@@ -121,10 +110,8 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
                 yield contradiction(f"{augment_path}.{name}", problem, "give both the same")
         given = augment.get("channel_order", default_of(kind, "channel_order"))
         if given in ("rgb", "bgr") and given != order:
-            setting, problem = (
-                f"{augment_path}.channel_order",
-                f"is {given!r}, but {path} makes {order.upper()} of the batch",
-            )
+            setting = f"{augment_path}.channel_order"
+            problem = f"is {given!r}, but {path} makes {order.upper()} of the batch"
             yield contradiction(setting, problem, f"set {setting}={order}")
 
 
@@ -133,22 +120,18 @@ def check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     detection = cfg.get("default_scope") == "mmdet" or any(
         key in (cfg.get("model") or {}) for key in ("bbox_head", "roi_head", "rpn_head")
     )
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         for path, steps in pipelines_of(cfg, part):
             names = [type_name(step) for step in steps]
             places = {name: names.index(name) for name in names}
             loads = [places[name] for name in _LOADING if name in places]
             packs = [place for place, name in enumerate(names) if name.startswith("Pack")]
-            geometric = [place for place, name in enumerate(names) if name in _GEOMETRIC]
+            geometric = [place for place, name in enumerate(names) if moves_boxes(name)]
             if loads and loads[0] != 0 and names[0] != "LoadAnnotations":
                 yield contradiction(path, f"begins with {names[0]}, before the image is loaded", "load the image first")
             if packs and packs[0] != len(names) - 1:
                 last = names[packs[0]]
                 yield contradiction(path, f"has {names[packs[0] + 1]} after {last}", f"put {last} last")
-            if part != "train":
-                random = [name for name in names if name in _RANDOM]
-                if random:
-                    yield doubt(path, f"has {', '.join(random)}, so results change from run to run", "leave it out")
             if not detection or "LoadAnnotations" not in places or not geometric:
                 continue
             loaded = places["LoadAnnotations"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from ..utils.errors import SmixError
-from .categories import check_categories
-from .classes import check_classes
-from .findings import Finding, contradiction, doubt
+from .classes import check_categories, check_classes
 from .pixels import check_pipelines, check_pixels
+from .settings import Finding, doubt
 from .weights import check_resume, check_weights
 
 Check = Callable[[Mapping[str, Any]], Iterable[Finding]]
@@ -36,12 +35,12 @@ def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None, config_s
         CheckpointError: ``resume`` cannot be read.
     """
     weights = partial(check_resume, path=resume, config_schedule=config_schedule) if resume else check_weights
-    return _run(cfg, [_check_loops, check_classes, check_categories, check_pixels, check_pipelines, weights])
+    return _run(cfg, [check_classes, check_categories, check_pixels, check_pipelines, weights])
 
 
 def preflight_data(cfg: Mapping[str, Any]) -> list[Finding]:
-    """The part of :func:`preflight` about the data: loops, classes, their number, metrics and pipelines."""
-    return _run(cfg, [_check_loops, check_classes, check_pipelines])
+    """The part of :func:`preflight` about the data: classes, their number, metrics and pipelines."""
+    return _run(cfg, [check_classes, check_pipelines])
 
 
 def _run(cfg: Mapping[str, Any], checks: list[Check]) -> list[Finding]:
@@ -55,13 +54,3 @@ def _run(cfg: Mapping[str, Any], checks: list[Check]) -> list[Finding]:
             name = getattr(check, "func", check).__name__
             findings.append(doubt(name, f"failed ({type(error).__name__}: {error})", "check these settings yourself"))
     return findings
-
-
-def _check_loops(cfg: Mapping[str, Any]) -> Iterator[Finding]:
-    for part in ("val", "test"):
-        names = [f"{part}_dataloader", f"{part}_cfg", f"{part}_evaluator"]
-        missing = [name for name in names if cfg.get(name) is None]
-        if missing and len(missing) < len(names):
-            there = [name for name in names if name not in missing]
-            problem = f"is missing beside {' and '.join(there)}"
-            yield contradiction(missing[0], problem, f"give all of {', '.join(names)}, or none")

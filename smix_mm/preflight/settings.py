@@ -1,15 +1,48 @@
-"""Finding one's way in a config."""
+"""What a preflight finds, and where the settings of a config are."""
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
+from ..transfer.backbone import FILE_LOADERS
 from ..utils.packages import OPENMMLAB
 
 PARTS = ("train", "val", "test")
+CONTRADICTION, DOUBT = "contradiction", "doubt"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where a config contradicts itself, its data or its checkpoint.
+
+    Attributes:
+        level: ``'contradiction'``, which stops a training, or ``'doubt'``, which is a warning.
+        setting: dotted name of the setting that is wrong, as ``--cfg-options`` takes it.
+        problem: what was found, and what it was compared with.
+        fix: what to change.
+    """
+
+    level: str
+    setting: str
+    problem: str
+    fix: str
+
+
+contradiction, doubt = partial(Finding, CONTRADICTION), partial(Finding, DOUBT)
+
+
+def format_findings(findings: Sequence[Finding]) -> str:
+    """A line a finding, contradictions first, and the count of both at the end."""
+    ordered = sorted(findings, key=lambda finding: finding.level)
+    lines = [f"{finding.level}: {finding.setting}: {finding.problem}; {finding.fix}" for finding in ordered]
+    counts = [(sum(finding.level == level for finding in findings), level) for level in (CONTRADICTION, DOUBT)]
+    total = ", ".join(f"{number} {level}{'' if number == 1 else 's'}" for number, level in counts)
+    return "\n".join([*lines, f"preflight: {total}"])
 
 
 def walk(settings: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -25,21 +58,19 @@ def walk(settings: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def datasets_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
     """Name and settings of each dataset that a dataloader reads, out of its wrappers."""
-    found: list[tuple[str, Mapping[str, Any]]] = []
+    return list(_inner_datasets((cfg.get(f"{part}_dataloader") or {}).get("dataset"), f"{part}_dataloader.dataset"))
 
-    def look(dataset: Any, path: str) -> None:
-        if not isinstance(dataset, Mapping) or not dataset:
-            return
-        if isinstance(dataset.get("datasets"), (list, tuple)):
-            for index, inner in enumerate(dataset["datasets"]):
-                look(inner, f"{path}.datasets.{index}")
-        elif isinstance(dataset.get("dataset"), Mapping):
-            look(dataset["dataset"], f"{path}.dataset")
-        else:
-            found.append((path, dataset))
 
-    look((cfg.get(f"{part}_dataloader") or {}).get("dataset"), f"{part}_dataloader.dataset")
-    return found
+def _inner_datasets(dataset: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if not isinstance(dataset, Mapping) or not dataset:
+        return
+    if isinstance(dataset.get("datasets"), (list, tuple)):
+        for index, inner in enumerate(dataset["datasets"]):
+            yield from _inner_datasets(inner, f"{path}.datasets.{index}")
+    elif isinstance(dataset.get("dataset"), Mapping):
+        yield from _inner_datasets(dataset["dataset"], f"{path}.dataset")
+    else:
+        yield path, dataset
 
 
 def pipelines_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
@@ -112,8 +143,4 @@ def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
 
 def reads_files(cfg: Mapping[str, Any], part: str = "train") -> bool:
     """Whether images are read from files, and so reach the data preprocessor as BGR."""
-    return any(
-        type_name(step) in ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop")
-        for _, steps in pipelines_of(cfg, part)
-        for step in steps
-    )
+    return any(type_name(step) in FILE_LOADERS for _, steps in pipelines_of(cfg, part) for step in steps)

@@ -18,12 +18,7 @@ from ..transfer.proof import prove_loaded
 from ..utils.errors import CheckpointError, LoadProofError
 from ..utils.text import first_few
 from .classes import check_trained_classes
-from .findings import Finding, contradiction, doubt
-from .settings import preprocessor_of, walk
-
-# Of an optimizer's parameter groups; a checkpoint's state replaces the config's.
-_OPTIMIZER = ("lr", "momentum", "weight_decay", "nesterov", "betas", "eps", "dampening", "alpha", "amsgrad")
-_SCHEDULE = ("milestones", "gamma", "T_max", "eta_min", "factor", "power", "total_iters", "begin", "end", "step_size")
+from .settings import Finding, contradiction, doubt, preprocessor_of, walk
 
 
 def check_weights(cfg: Mapping[str, Any]) -> Iterator[Finding]:
@@ -149,13 +144,11 @@ def _check_optimizer(cfg: Mapping[str, Any], content: Mapping[str, Any], path: s
         return
     unknown = ["weight_decay"] if wrapper.get("paramwise_cfg") else []
     unknown += ["lr"] if (cfg.get("auto_scale_lr") or {}).get("enable") else []
-    for name in _OPTIMIZER:
-        if name not in optimizer or name in unknown:
-            continue
+    for name, ours in optimizer.items():
         saved = [group.get("initial_lr", group.get("lr")) if name == "lr" else group.get(name) for group in groups]
-        known = [value for value in saved if value is not None]
-        if known and not any(_same(value, optimizer[name]) for value in known):
-            yield _overridden(f"optim_wrapper.optimizer.{name}", optimizer[name], known[0], path)
+        known = [value for value in saved if value is not None and name not in unknown]
+        if known and not any(_same(value, ours) for value in known):
+            yield _overridden(f"optim_wrapper.optimizer.{name}", ours, known[0], path)
 
 
 def _check_schedules(cfg: Mapping[str, Any], content: Mapping[str, Any], path: str | Path) -> Iterator[Finding]:
@@ -168,9 +161,9 @@ def _check_schedules(cfg: Mapping[str, Any], content: Mapping[str, Any], path: s
         yield _overridden("param_scheduler", f"{len(schedules)} schedules", f"{len(saved_schedules)} schedules", path)
     elif not any(schedule.get("convert_to_iter_based") for schedule in schedules):
         for index, (schedule, saved) in enumerate(zip(schedules, saved_schedules)):
-            for name in _SCHEDULE:
-                if name in schedule and name in saved and not _same(_plain(saved[name]), _plain(schedule[name])):
-                    yield _overridden(f"param_scheduler.{index}.{name}", schedule[name], _plain(saved[name]), path)
+            for name, ours in schedule.items():
+                if name in saved and not _same(_plain(saved[name]), _plain(ours)):
+                    yield _overridden(f"param_scheduler.{index}.{name}", ours, _plain(saved[name]), path)
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ..datasets.in_memory.preprocessor import InMemoryClsDataPreprocessor
 from ..models.label_batch import LabelBatch
 from ..utils.choices import ATTACKS, check_minimum, check_option
-from ..utils.models import unwrapped
 from ..utils.random_state import seeded_numpy
+from ..utils.tensors import unwrapped
 
 # From float pixels (N, C, H, W) in 0 to 255 and labels (N,) to perturbed pixels of the same shape and range.
 Attack = Callable[[Tensor, Tensor], Tensor]

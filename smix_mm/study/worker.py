@@ -18,9 +18,8 @@ from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
-from ..utils.files import content_hash, file_hash, write_json, write_text
+from ..utils.files import content_hash, file_hash, log_entries, write_json, write_text
 from ..utils.imported_code import VARIABLE, record_imports
-from ..utils.training_log import log_entries
 from . import run as record
 from .config import RunConfig, Study
 from .lock import hold

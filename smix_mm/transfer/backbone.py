@@ -19,6 +19,8 @@ from .layouts import choose_weights, extract_backbone
 FORMAT = "smix_mm backbone 1"
 WEIGHTS = ("averaged", "raw")
 STYLES = ("pytorch", "caffe")
+FILE_LOADERS = ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop")
+"""Transforms that read an image from a file, and so as BGR."""
 IMAGENET: dict[str, Any] = dict(style="pytorch", channel_order="rgb", mean=IMAGENET_MEAN, std=IMAGENET_STD)
 """Arguments of :func:`publish_backbone` for a ResNet that was trained on ImageNet as torchvision's were."""
 
@@ -200,6 +202,6 @@ def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -
     if not config.get("train_dataloader"):
         return None
     steps = repr(config["train_dataloader"])
-    from_files = any(name in steps for name in ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop"))
+    from_files = any(name in steps for name in FILE_LOADERS)
     flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
     return "rgb" if from_files == flipped else "bgr"

@@ -6,6 +6,8 @@ import argparse
 import ast
 import hashlib
 import pickle
+import re
+import zipfile
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Mapping
@@ -16,9 +18,12 @@ from torch import Tensor
 
 from ..utils.errors import CheckpointError, PackageError
 from ..utils.text import first_few
-from .file_formats import check_format, unsafe_names
 
 TORCH_NEEDED = "torch 2.5 or newer"
+_AGAIN = "copy or download it again"
+_RESAVE = "load it where it comes from, and save its state_dict with torch.save"
+# torch.save before torch 1.6 writes this number first, as a pickle.
+_OLD_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 
 
 def reads_training_checkpoints() -> bool:
@@ -53,7 +58,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"checkpoint {path} {what}; give a file that torch.save wrote")
     allow_list: Any = torch.serialization.safe_globals if reads_training_checkpoints() else nullcontext
     try:
-        if check_format(path) == "safetensors":
+        if _check_format(path) == "safetensors":
             return _read_safetensors(path)
         with allow_list(_allowed()):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -62,9 +67,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError:
         # torch's own message recommends weights_only=False, so it is not shown.
         newer = "" if reads_training_checkpoints() else f", or use {TORCH_NEEDED}"
-        names = first_few(unsafe_names(path), 3) or "or its pickle is damaged"
+        with allow_list(_allowed()):
+            culprits = _unsafe_names(path)
         raise CheckpointError(
-            f"checkpoint {path} is refused: it holds more than weights and plain values ({names}); "
+            f"checkpoint {path} is refused: it holds more than weights and plain values ({culprits}); "
             f"save only its state_dict with torch.save and give that file{newer}"
         ) from None
     except OSError as error:
@@ -86,6 +92,53 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     except ImportError:
         raise PackageError(f"safetensors, which {path} needs, is not installed; pip install safetensors") from None
     return dict(load_file(path))
+
+
+def _check_format(path: Path) -> str:
+    """``'torch'`` or ``'safetensors'``, by the file's content; torch does not compare the checksums of its files."""
+    with open(path, "rb") as file:
+        start = file.read(512)
+    if start[8:9] == b"{":  # after the length of the header
+        return "safetensors"
+    if start.startswith(b"\x80") and _OLD_MAGIC in start[:32]:
+        return "torch"
+    what, fix = "not a file of torch.save or safetensors, or damaged at its start", _AGAIN
+    if not start:
+        what = "empty"
+    elif start.startswith(b"version https://git-lfs.github.com/"):
+        what, fix = "a Git LFS pointer, not the file itself", "run git lfs pull"
+    elif re.match(rb"\s*<(!doctype|html|\?xml|error)", start, re.IGNORECASE):
+        what, fix = "a web page that was saved under this name", "download the file itself"
+    elif start[257:262] == b"ustar":
+        what, fix = "a tar archive", "extract it with tar -xf, and give the checkpoint inside"
+    elif start.startswith(b"\x80"):
+        what, fix = "a raw pickle, which torch.save did not write", _RESAVE
+    elif start.startswith(b"PK") and not zipfile.is_zipfile(path):
+        what = "cut short: its end is missing"
+    elif start.startswith(b"PK"):
+        with zipfile.ZipFile(path) as archive:
+            names = {name.rpartition("/")[2] for name in archive.namelist()}
+            damaged = archive.testzip()
+        if "data.pkl" in names and "constants.pkl" not in names and damaged is None:
+            return "torch"
+        if "constants.pkl" in names:
+            what, fix = "a TorchScript archive", _RESAVE
+        elif "data.pkl" not in names:
+            what, fix = "a zip archive that torch.save did not write", _RESAVE
+        else:
+            what = f"damaged: the checksum of its part {damaged!r} is wrong"
+    raise CheckpointError(f"checkpoint {path} cannot be read: it is {what}; {fix}")
+
+
+def _unsafe_names(path: Path) -> str:
+    """The functions and classes because of which torch may refuse a file, or that they cannot be listed."""
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # an old torch, torch's format from before 1.6, another protocol or a damaged file
+        names = []
+    # Python pickles os.system under the name of the module that implements it.
+    names = [re.sub(r"^(posix|nt)\.", "os.", name) for name in sorted(names)]
+    return first_few(names, 3) or "which torch cannot list"
 
 
 def state_dict_of(content: Mapping[str, Any]) -> Any:

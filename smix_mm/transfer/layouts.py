@@ -105,22 +105,6 @@ def _tensors(state_dict: Mapping[str, Any]) -> Tensors:
     return tensors
 
 
-def torchvision_classifier(content: Any, path: object) -> Tensors | None:
-    """The tensors of a ResNet with torchvision's names, whole and with its ``fc``, under mmpretrain's names.
-
-    Args:
-        content: of the file; wrappers such as ``module.`` are removed.
-        path: for messages.
-
-    Returns:
-        Tensors by name, ``backbone.*`` and ``head.fc.*``; None for anything else.
-    """
-    tensors, _ = choose_weights(content, "averaged", path)
-    if not {"conv1.weight", "layer1.0.conv1.weight", "fc.weight"} <= tensors.keys():
-        return None
-    return {f"{'head' if name.startswith('fc.') else 'backbone'}.{name}": value for name, value in tensors.items()}
-
-
 def extract_backbone(state_dict: Mapping[str, Tensor], path: object) -> Tensors:
     """The backbone's tensors under its own names, out of what :func:`choose_weights` returned.
 

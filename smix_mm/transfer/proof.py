@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.errors import CheckpointError, LoadProofError
-from ..utils.models import unwrapped
+from ..utils.tensors import unwrapped
 from ..utils.text import first_few
 from .backbone import same_value, stem_of
 from .checkpoint import read_checkpoint, state_dict_hash, state_dict_of
@@ -30,7 +30,7 @@ def prove_loaded(
     new: Sequence[str] = (),
     unused: Sequence[str] = (),
     prefix: str = "",
-) -> None:
+) -> dict[str, Any]:
     """Raise an error unless every backbone tensor of ``model`` equals the checkpoint's.
 
     In a C4 detector, the tensors of the backbone and of the RoI head's shared stage together are compared.
@@ -45,46 +45,16 @@ def prove_loaded(
         unused: Patterns of names that only the checkpoint should have. Defaults to none.
         prefix: Only tensors whose names begin with it are the backbone's, as for ``init_cfg``. Defaults to none.
 
+    Returns:
+        The content of ``load_proof.json``: ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and
+        unused'`` together with the lists of names ``new`` (only in the model) and ``unused`` (only in the checkpoint);
+        and ``not_compared`` with the properties that only the model records, if there are any.
+
     Raises:
         FileNotFoundError: The checkpoint does not exist.
         CheckpointError: The checkpoint cannot be read, or has no state dict.
         LoadProofError: The model has no backbone, or differs; the message lists all differences.
     """
-    expected, meta = _content(checkpoint, prefix)
-    model = unwrapped(model)
-    faults = _compare_tensors(_model_tensors(model), expected, new, unused) + _compare_properties(model, meta)
-    if faults:
-        name = checkpoint if not isinstance(checkpoint, Mapping) else "the checkpoint"
-        lines = "\n".join(f"  - {fault}" for fault in faults)
-        raise LoadProofError(f"{type(model).__name__} does not start from {name}:\n{lines}")
-
-
-def describe_proof(model: nn.Module, checkpoint: str | Path | Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """``load_proof.json`` of a successful :func:`prove_loaded`.
-
-    It has ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and unused'`` together with the lists of
-    names ``new`` (only in the model) and ``unused`` (only in the checkpoint); and ``not_compared`` with the properties
-    that only the model records, if there are any.
-    """
-    expected, meta = _content(checkpoint, prefix)
-    model = unwrapped(model)
-    names = {name for name, _ in _model_tensors(model)}
-    differences = dict(
-        new=sorted(name for name in names - expected.keys() if not fnmatchcase(name, _COUNTER)),
-        unused=sorted(expected.keys() - names),
-    )
-    proof: dict[str, Any] = dict(backbone_hash=state_dict_hash(expected), loaded="whole")
-    if any(differences.values()):
-        proof.update(loaded="whole but for new and unused", **differences)
-    recorded = [name for name, value in _properties(model).items() if value is not None]
-    not_compared = [name for name in recorded if meta.get(name) is None]
-    return {**proof, "not_compared": not_compared} if not_compared else proof
-
-
-def _content(
-    checkpoint: str | Path | Mapping[str, Any], prefix: str = ""
-) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-    """The state dict below a prefix, and the metadata of a checkpoint."""
     content = checkpoint if isinstance(checkpoint, Mapping) else read_checkpoint(checkpoint)
     expected = state_dict_of(content)
     if not isinstance(expected, Mapping) or not any(isinstance(value, Tensor) for value in expected.values()):
@@ -94,7 +64,26 @@ def _content(
         start = prefix if prefix.endswith(".") else f"{prefix}."
         expected = {name[len(start) :]: value for name, value in expected.items() if name.startswith(start)}
     meta = content.get("meta")
-    return expected, meta if isinstance(meta, Mapping) else {}
+    meta = meta if isinstance(meta, Mapping) else {}
+    model = unwrapped(model)
+    # A name that both backbone and shared stage have is listed twice.
+    actual = [tensor for part in _parts(model) for tensor in part.state_dict().items()]
+    properties = {name: value for name, value in _properties(model).items() if value is not None}
+    faults = _compare_tensors(actual, expected, new, unused) + _compare_properties(properties, meta)
+    if faults:
+        source = checkpoint if not isinstance(checkpoint, Mapping) else "the checkpoint"
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        raise LoadProofError(f"{type(model).__name__} does not start from {source}:\n{lines}")
+    names = {name for name, _ in actual}
+    differences = dict(
+        new=sorted(name for name in names - expected.keys() if not fnmatchcase(name, _COUNTER)),
+        unused=sorted(expected.keys() - names),
+    )
+    proof: dict[str, Any] = dict(backbone_hash=state_dict_hash(expected), loaded="whole")
+    if any(differences.values()):
+        proof.update(loaded="whole but for new and unused", **differences)
+    not_compared = [name for name in properties if meta.get(name) is None]
+    return {**proof, "not_compared": not_compared} if not_compared else proof
 
 
 def _parts(model: nn.Module) -> list[nn.Module]:
@@ -104,11 +93,6 @@ def _parts(model: nn.Module) -> list[nn.Module]:
         raise LoadProofError(f"{type(model).__name__} has no backbone; give a detector or a classifier")
     head = getattr(getattr(model, "roi_head", None), "shared_head", None)
     return [backbone, head] if isinstance(head, nn.Module) else [backbone]
-
-
-def _model_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Names and tensors of backbone and shared stage; a name that both have is listed twice."""
-    return [tensor for part in _parts(model) for tensor in part.state_dict().items()]
 
 
 def _compare_tensors(
@@ -140,11 +124,11 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _compare_properties(model: nn.Module, meta: Mapping[str, Any]) -> list[str]:
+def _compare_properties(properties: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
     faults = []
-    for name, actual in _properties(model).items():
+    for name, actual in properties.items():
         expected = meta.get(name)
-        if actual is None or expected is None or same_value(actual, expected):
+        if expected is None or same_value(actual, expected):
             continue
         origin = (meta.get("origin") or {}).get(name, "read")
         claim = f"was trained with {expected}" if origin == "read" else f"was published with {expected} ({origin})"

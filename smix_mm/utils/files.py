@@ -1,4 +1,4 @@
-"""Atomic writes, and hashes of files."""
+"""Atomic writes, hashes of files, and the logs of trainings."""
 
 from __future__ import annotations
 
@@ -110,3 +110,15 @@ def file_hash(path: str | Path) -> str:
 def content_hash(content: Any) -> str:
     """SHA-256 of the JSON text of ``content`` with sorted keys, in hexadecimal."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def log_entries(work_dir: Path) -> Iterator[dict[str, Any]]:
+    """Entries with a step of every log in a work dir, in the order in which they were written."""
+    for log in sorted(work_dir.glob("*/vis_data/scalars.json")):
+        for line in log.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # the line that was being written when a run was killed
+            if isinstance(entry, dict) and "step" in entry:
+                yield entry

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from functools import cache, lru_cache
+from functools import cache
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from .files import file_hash
 
@@ -24,8 +23,6 @@ class _Recorder(MetaPathFinder):
     def __init__(self) -> None:
         self.hashes: dict[str, str] = {}
         self.path: str | None = None
-        for name in list(sys.modules):
-            self.find_spec(name)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         parts = name.split(".")
@@ -38,17 +35,13 @@ class _Recorder(MetaPathFinder):
             self.hashes[file] = file_hash(source)
             self.write([file])
 
-    def write(self, files: list[str]) -> None:
+    def write(self, files: Iterable[str]) -> None:
         if self.path is not None:  # in one write, because several processes may append
             with open(self.path, "a", encoding="utf-8") as record:
                 record.write("".join(f"{self.hashes[file]}  {file}\n" for file in files))
 
 
-@lru_cache(maxsize=1)
-def _recorder() -> _Recorder:
-    recorder = _Recorder()
-    sys.meta_path.insert(0, recorder)
-    return recorder
+_recorder = _Recorder()
 
 
 def record_imports(path: str | None = None) -> dict[str, str]:
@@ -60,11 +53,14 @@ def record_imports(path: str | None = None) -> dict[str, str]:
     Returns:
         SHA-256 by file, relative to the package.
     """
-    recorder = _recorder()
+    if _recorder not in sys.meta_path:
+        for name in list(sys.modules):
+            _recorder.find_spec(name)
+        sys.meta_path.insert(0, _recorder)
     if path is not None:
-        recorder.path = path
-        recorder.write(list(recorder.hashes))
-    return recorder.hashes
+        _recorder.path = path
+        _recorder.write(_recorder.hashes)
+    return _recorder.hashes
 
 
 def read_imports(path: Path) -> dict[str, str]:
@@ -80,17 +76,14 @@ def read_imports(path: Path) -> dict[str, str]:
 
 def changed_code(hashes: Mapping[str, str]) -> list[str]:
     """The recorded files that have another hash now, or no longer exist."""
-    return sorted(file for file, digest in hashes.items() if _current_hash(_PACKAGE / file) != digest)
-
-
-def _current_hash(path: Path) -> str | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return _hash(path, found.st_mtime_ns, found.st_size)
+    changed = []
+    for file, digest in hashes.items():
+        path = _PACKAGE / file
+        if not path.is_file() or _hash(path, path.stat().st_mtime_ns) != digest:
+            changed.append(file)
+    return sorted(changed)
 
 
 @cache
-def _hash(path: Path, modified: int, size: int) -> str:
+def _hash(path: Path, modified: int) -> str:
     return file_hash(path)

@@ -1,16 +1,24 @@
-"""Progress and the time left, on stderr: a bar of rich on a terminal, otherwise a line every ten seconds."""
+"""Progress on stderr: rich's bar on a terminal, otherwise a line every ten seconds; and work in several processes."""
 
 from __future__ import annotations
 
 import io
+import multiprocessing
+import os
+import signal
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, Iterable, Iterator, Sized, TypeVar
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, Sequence, Sized, TypeVar
+
+from .errors import DataError
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_REDRAWS = 0.1
@@ -106,3 +114,42 @@ def open_with_progress(path: Path, label: str) -> Iterator[BinaryIO]:
 
     with Tracked(io.FileIO(path)) as file, Progress(label, path.stat().st_size, in_bytes=True) as progress:
         yield file
+
+
+def in_parallel(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    jobs: int | None = None,
+    label: str = "done",
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for every item, in order, with progress on stderr, which begins with ``label``.
+
+    Args:
+        function: a function that can be pickled.
+        items: its arguments.
+        jobs: number of processes. Defaults to one per usable core.
+
+    Raises:
+        DataError: a process was killed, for example because memory ran out.
+    """
+    if not items:
+        return
+    methods = multiprocessing.get_all_start_methods()
+    # A forked process need not import everything again.
+    context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = ProcessPoolExecutor(jobs or cores, context, _ignore_interrupts)
+    try:
+        # The processes start before the progress bar starts its thread: forking a process with threads is unsafe.
+        yield from track(pool.map(function, items, chunksize=32), label, len(items))
+    except BrokenProcessPool:
+        raise DataError(
+            "a process that reads files was killed, most often because memory ran out; use fewer of them: --jobs 1"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C

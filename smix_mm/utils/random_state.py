@@ -29,7 +29,7 @@ def get_random_state(model: nn.Module) -> dict[str, Any]:
     """State of all generators, in a form for checkpoints.
 
     Args:
-        model: Not wrapped, see :func:`~smix_mm.utils.models.unwrapped`. The ``torch.Generator`` of every submodule
+        model: Not wrapped, see :func:`~smix_mm.utils.tensors.unwrapped`. The ``torch.Generator`` of every submodule
             and batch augmentation that has one as its attribute ``generator`` is included.
 
     Returns:

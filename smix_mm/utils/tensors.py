@@ -1,11 +1,11 @@
-"""Checks of tensors that a caller gives."""
+"""Checks of tensors that a caller gives, and models without their wrappers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # The smallest size of a dimension by its letter; frames (T) and clips of a video (M) cannot be none.
 MIN_SIZES = {"H": 3, "W": 3, "T": 1, "M": 1}
@@ -41,3 +41,16 @@ def _fits(images: Tensor, layout: list[str]) -> bool:
         size == int(expected) if expected.isdigit() else size >= MIN_SIZES.get(expected, 0)
         for size, expected in zip(images.shape, layout)
     )
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model inside wrappers such as torch's ``DistributedDataParallel`` and mmengine's subclasses of it.
+
+    A module is a wrapper if it has a single child and gives access to it by an attribute ``module``.
+
+    Args:
+        model: A wrapped model, or any other, which is returned unchanged.
+    """
+    while isinstance(inner := getattr(model, "module", None), nn.Module) and len(list(model.children())) == 1:
+        model = inner
+    return model

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from ..datasets.training_batches import class_names, preprocess, unnormalizer
 from ..utils.choices import check_minimum
 from ..utils.errors import UsageError
-from ..utils.models import unwrapped
 from ..utils.random_state import preserved_random_state
+from ..utils.tensors import unwrapped
 from .browse import mix_examples
 from .mixes import find_augment
 from .sheet import sheet_image

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import smix_mm  # noqa: F401  (registers)
 from smix_mm import guided_mixup, recursive_mix, resize_mix, saliency_mix
-from smix_mm.engine.nonfinite.snapshot import IterationSnapshot
+from smix_mm.engine.nonfinite.batches import IterationSnapshot
 from smix_mm.utils.errors import UsageError
 from smix_mm.utils.random_state import get_random_state, set_random_state
 

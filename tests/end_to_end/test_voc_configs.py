@@ -88,7 +88,7 @@ def test_every_config_has_the_same_data_evaluation_and_checks(read, config):
     assert (trained.dataset if trained.type == "RepeatDataset" else trained) == data.train_dataloader.dataset
     assert cfg.test_dataloader == cfg.val_dataloader == data.test_dataloader
     assert cfg.test_evaluator == cfg.val_evaluator == dict(type="DetectionMetric")
-    assert [hook.type for hook in cfg.custom_hooks] == ["LoadProofHook", "BoxCheckHook"]
+    assert [hook.type for hook in cfg.custom_hooks] == ["LoadProofHook"]
     heads = [cfg.model.get("bbox_head"), cfg.model.get("roi_head", {}).get("bbox_head")]
     assert [head.num_classes for head in heads if head] == [20]
     assert cfg.custom_imports == dict(imports=["smix_mm"], allow_failed_imports=False) and cfg.randomness.seed == 0
@@ -355,7 +355,7 @@ def test_coco_1x_is_mmdetections_own_but_for_the_backbone(read):
                 "train_cfg", "param_scheduler", "optim_wrapper", "auto_scale_lr")  # fmt: skip
     found = differences({key: cfg[key] for key in compared}, {key: stock[key] for key in compared})
     assert {place for place in found if "_scope_" not in place} == {"model.backbone.init_cfg.checkpoint"}
-    assert [hook.type for hook in cfg.custom_hooks] == ["LoadProofHook", "BoxCheckHook"] and cfg.randomness.seed == 0
+    assert [hook.type for hook in cfg.custom_hooks] == ["LoadProofHook"] and cfg.randomness.seed == 0
 
 
 @pytest.fixture

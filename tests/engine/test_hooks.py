@@ -10,7 +10,7 @@ from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 from torch import nn
 
-from smix_mm.engine import BoxCheckHook, LoadProofHook, MixingLabelsHook
+from smix_mm.engine import LoadProofHook, MixingLabelsHook
 from smix_mm.transfer.checkpoint import state_dict_hash
 from smix_mm.utils.errors import LoadProofError, UsageError
 
@@ -64,73 +64,6 @@ def test_a_backbone_without_a_checkpoint_or_with_a_remote_one_cannot_be_proven(l
         LoadProofHook().before_train(runner(loaded, tmp_path))
     with pytest.raises(LoadProofError, match=r"torchvision://resnet50, whose loading cannot be proven"):
         LoadProofHook(checkpoint="torchvision://resnet50").before_train(runner(loaded, tmp_path))
-
-
-class Boxes:
-    """A detection dataset of one image an entry: (box, ignore_flag) pairs."""
-
-    def __init__(self, *images, steps=()) -> None:
-        self.images = images
-        self.pipeline = SimpleNamespace(transforms=list(steps))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def get_data_info(self, index: int) -> dict:
-        instances = [dict(bbox=box, ignore_flag=flag) for box, flag in self.images[index]]
-        return dict(xml_path=f"{index}.xml", instances=instances)
-
-
-GOOD, POINT, LINE = [1, 1, 5, 5], [3, 3, 3, 3], [1, 3, 5, 3]
-
-
-def check(dataset, **settings) -> list[str]:
-    run = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset), logger=Log())
-    BoxCheckHook(**settings).before_train(run)
-    return run.logger
-
-
-def test_ignored_boxes_without_area_are_counted_with_their_files():
-    (line,) = check(Boxes([(GOOD, 0)], [(POINT, 1), (LINE, 1)], [(GOOD, 1)]))
-    assert line == "2 boxes without area in 1.xml; not used for training."
-    assert check(Boxes([(POINT, 1)]), quiet=True) == []
-
-
-def test_boxes_without_area_that_would_be_trained_on_stop_the_run():
-    with pytest.raises(ValueError, match=r"1 box without area in 1.xml would turn the loss into NaN; fix"):
-        check(Boxes([(GOOD, 0)], [(LINE, 0)]))
-
-
-@pytest.mark.parametrize("box", [[5, 1, 1, 5], [-4, 1, 0, 5], [1, -4, 5, -1]])
-def test_reversed_boxes_and_boxes_left_of_or_above_the_image_have_no_area(box):
-    with pytest.raises(ValueError, match=r"1 box without area in 0.xml"):
-        check(Boxes([(box, 0)]))
-
-
-def test_boxes_that_the_pipeline_repairs_do_not_stop_the_run():
-    class SanitizeBoxes:
-        pass
-
-    (line,) = check(Boxes([(LINE, 0)], steps=[SanitizeBoxes()]))
-    assert line == "1 box without area in 0.xml; not used for training."
-
-
-def test_of_a_dataset_without_boxes_only_one_sample_is_read():
-    class Images(Boxes):
-        def get_data_info(self, index: int) -> dict:
-            assert index == 0
-            return dict(img_path="0.jpg", gt_label=0)
-
-    assert check(Images([], [])) == []
-
-
-def test_repeated_and_concatenated_datasets_are_checked():
-    wrapped = SimpleNamespace(dataset=SimpleNamespace(datasets=[Boxes([(GOOD, 0)]), Boxes([(POINT, 1)])]))
-    assert len(check(wrapped)) == 1
-
-
-def test_good_boxes_and_images_without_boxes_give_no_warning():
-    assert check(Boxes([(GOOD, 0), (GOOD, 1)], [])) == []
 
 
 AUGMENTS = dict(augments=dict(type="SaliencyMix", mean=[0, 0, 0], std=[255, 255, 255]))

@@ -98,9 +98,9 @@ def test_a_test_refuses_classes_in_another_order_than_in_training(classifier, tm
     command = [str(classifier / "classifier.py"), str(classifier / "epoch_1.pth"), "--work-dir", str(tmp_path)]
     command += ["--cfg-options", "test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False"]
     assert run("test", [*command, "test_dataloader.dataset.metainfo.classes=('bird','ant')"]) == 2
-    assert "the classes of test_dataloader are in the order (bird, ant), but" in capsys.readouterr().err
+    assert "test_dataloader.dataset.metainfo.classes has the order (bird, ant), but" in capsys.readouterr().err
     assert run("test", [*command, "test_dataloader.dataset.metainfo.classes=('ant','crow')"]) == 0
-    assert "The classes of test_dataloader are (ant, crow), but" in capsys.readouterr().out
+    assert "test_dataloader.dataset.metainfo.classes is (ant, crow), but" in capsys.readouterr().out
 
 
 def test_scripts_of_openmmlab_are_listed_and_others_refused(capsys):

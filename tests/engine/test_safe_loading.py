@@ -269,12 +269,13 @@ def test_names_of_torchvision_and_openmmlab_lead_to_checked_downloads(server, mo
     weights = {"backbone.a": torch.ones(2), "head.b": torch.zeros(1)}
     url = f"{address}/{serve(folder, dict(state_dict=weights))}"
     for source in ("torchvision", "external", "mmcls"):
-        monkeypatch.setattr(safe_loading, f"get_{source}_models", lambda: {"net": url})
+        monkeypatch.setattr(safe_loading, f"get_{source}_models", lambda: {"net": url, "old": "old.pth"})
     for prefix in ("torchvision", "modelzoo", "open-mmlab", "openmmlab"):
         assert set(CheckpointLoader.load_checkpoint(f"{prefix}://net")["state_dict"]) == set(weights)
     assert set(CheckpointLoader.load_checkpoint("mmcls://net")["state_dict"]) == {"a"}
-    with pytest.raises(CheckpointError, match="torchvision://other is not known; there are 1 names, such as net"):
-        CheckpointLoader.load_checkpoint("torchvision://other")
+    for name in ("torchvision://other", "open-mmlab://old"):
+        with pytest.raises(CheckpointError, match=f"{name} has no address; there are 2 names, such as net"):
+            CheckpointLoader.load_checkpoint(name)
 
 
 @pytest.mark.parametrize("address", ["s3://bucket/a.pth", "petrel://a.pth", "open-mmlab:s3://a.pth", "pavi://a.pth"])

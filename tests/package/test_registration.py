@@ -111,7 +111,7 @@ if __name__ == "__main__":
     from mmengine.registry import HOOKS, Registry
 
     child = Registry("hook", parent=HOOKS, scope="project", locations=[])
-    assert child.get("BoxCheckHook").__module__ == "smix_mm.engine.hooks"
+    assert child.get("LoadProofHook").__module__ == "smix_mm.engine.hooks"
     assert "mmpretrain" not in sys.modules and "mmcv" not in sys.modules
     for start in ("fork", "spawn"):
         with multiprocessing.get_context(start).Pool(1) as pool:

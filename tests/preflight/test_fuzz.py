@@ -234,16 +234,6 @@ def its_scale(one, settings, pick):
     return True
 
 
-def too_probable(one, settings, pick):
-    settings["batch_augments"]["probs"] = 1.1 + pick
-    return True
-
-
-def too_many_probabilities(one, settings, pick):
-    settings["batch_augments"]["probs"] = [0.2, 0.3]
-    return True
-
-
 def accuracy_of_mixes(cfg, pick):
     head = cfg["model"].get("head")
     if not isinstance(head, dict) or not preprocessor_of(cfg)[1].get("batch_augments"):
@@ -300,23 +290,6 @@ def no_scale_factor(cfg, pick):
     return ("test_dataloader", "val_dataloader")
 
 
-def random_test(cfg, pick):
-    settings = steps(cfg, ("val", "test")[pick % 2], pick)
-    if settings is None:
-        return None
-    settings["pipeline"].insert(1, {"type": "RandomFlip", "prob": 0.5})
-    return ("val_dataloader", "test_dataloader")
-
-
-def half_a_loop(cfg, pick):
-    part = ("val", "test")[pick % 2]
-    name = f"{part}_{('cfg', 'evaluator', 'dataloader')[pick % 3]}"
-    if cfg.get(name) is None:
-        return None
-    cfg[name] = None
-    return (name,)
-
-
 def missing_weights(cfg, pick):
     cfg["model"]["backbone"]["init_cfg"] = {"type": "Pretrained", "checkpoint": f"none{pick}.pth"}
     return ("model.backbone.init_cfg",)
@@ -337,12 +310,6 @@ def other_preprocessor(cfg, pick):
         return None
     cfg["model"]["data_preprocessor"] = {**copy.deepcopy(cfg["data_preprocessor"]), "std": [50.0 + pick % 9] * 3}
     return ("data_preprocessor", "model.data_preprocessor")
-
-
-def both_turns(cfg, pick):
-    path, settings = preprocessor_of(cfg)
-    settings["bgr_to_rgb"] = settings["rgb_to_bgr"] = True
-    return (f"{path}.bgr_to_rgb",)
 
 
 def rpn_classes(cfg, pick):
@@ -372,21 +339,16 @@ CHANGES = {
     "mean of the augmentation": augment(its_mean),
     "order of the augmentation": augment(its_order),
     "scale of the augmentation": augment(its_scale),
-    "probability": augment(too_probable),
-    "probabilities": augment(too_many_probabilities),
     "accuracy of mixes": accuracy_of_mixes,
     "image loaded late": load_late,
     "packed early": pack_early,
     "boxes resized in testing": boxes_resized,
     "boxes not resized in training": boxes_not_resized,
     "no scale factor": no_scale_factor,
-    "random test": random_test,
-    "half a loop": half_a_loop,
     "missing weights": missing_weights,
     "unnamed weights": unnamed_weights,
     "missing start": missing_start,
     "two preprocessors": other_preprocessor,
-    "both turns": both_turns,
     "classes of the RPN": rpn_classes,
 }
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from smix_mm.preflight import CONTRADICTION, preflight
 
 # What these packages' configs have to be given first, and mistakes in a few of them that stop a training later.
-TO_FILL = ("checkpoint is ''", "checkpoint is None", "_pretrain.pth", "dataloader is missing", "cfg is missing")
+TO_FILL = ("checkpoint is ''", "checkpoint is None", "_pretrain.pth")
 MISTAKES = (
     "has 'segm', but the model predicts no masks",
     "is 1000, but train_dataloader.dataset has 21842 classes",

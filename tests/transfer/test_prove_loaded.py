@@ -11,7 +11,6 @@ from torch import nn
 
 from smix_mm.transfer import prove_loaded, publish_backbone
 from smix_mm.transfer.backbone import IMAGENET
-from smix_mm.transfer.proof import describe_proof
 from smix_mm.utils.errors import LoadProofError
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
@@ -49,7 +48,7 @@ def pretrained(path) -> dict:
 
 
 def test_a_whole_backbone_passes_quietly(published):
-    assert prove_loaded(detector(dict(init_cfg=pretrained(published))), published) is None
+    prove_loaded(detector(dict(init_cfg=pretrained(published))), published)
 
 
 def test_it_passes_inside_a_wrapper(published):
@@ -126,12 +125,13 @@ def test_what_is_not_recorded_is_not_compared_and_the_record_says_so(published):
     content = torch.load(published, weights_only=True)
     content["meta"].update(mean=None, channel_order=None, style=None)
     model = detector(dict(init_cfg=pretrained(published)), dict(bgr_to_rgb=False))
-    prove_loaded(model, content)
     digest = content["meta"]["hash"]
-    assert describe_proof(model, content) == dict(
+    assert prove_loaded(model, content) == dict(
         backbone_hash=digest, loaded="whole", not_compared=["style", "channel_order", "mean"]
     )
-    assert describe_proof(model, published) == dict(backbone_hash=digest, loaded="whole")
+    assert prove_loaded(detector(dict(init_cfg=pretrained(published))), published) == dict(
+        backbone_hash=digest, loaded="whole"
+    )
 
 
 def test_what_was_published_without_a_statement_is_not_compared(published, tmp_path):
@@ -140,8 +140,7 @@ def test_what_was_published_without_a_statement_is_not_compared(published, tmp_p
     torch.save(content["state_dict"], tmp_path / "plain.pth")
     publish_backbone(tmp_path / "plain.pth", tmp_path / "backbone.pth")
     model = detector(dict(init_cfg=pretrained(tmp_path / "backbone.pth")), dict(mean=[125.3, 123.0, 113.9]))
-    prove_loaded(model, tmp_path / "backbone.pth")
-    proof = describe_proof(model, tmp_path / "backbone.pth")
+    proof = prove_loaded(model, tmp_path / "backbone.pth")
     assert proof["not_compared"] == ["style", "channel_order", "mean", "std"]
 
 
@@ -154,8 +153,7 @@ def test_new_and_unused_name_what_is_meant_to_differ(published):
         prove_loaded(model, content, unused=["pool.*"])
     with pytest.raises(LoadProofError, match=r"1 in the checkpoint, not in the model .*pool.weight"):
         prove_loaded(model, content, new=["norm3.*"])
-    prove_loaded(model, content, new=["norm3.*"], unused=["pool.*"])
-    proof = describe_proof(model, content)
+    proof = prove_loaded(model, content, new=["norm3.*"], unused=["pool.*"])
     assert (proof["loaded"], proof["unused"]) == ("whole but for new and unused", ["pool.weight"])
     assert proof["new"] == ["norm3.bias", "norm3.running_mean", "norm3.running_var", "norm3.weight"]
 
@@ -193,8 +191,7 @@ def test_the_prefix_of_init_cfg_is_used(published, tmp_path):
     init_cfg = dict(pretrained(tmp_path / "classifier.pth"), prefix="backbone.")
     model = detector(dict(init_cfg=init_cfg))
     for prefix in ("backbone.", "backbone"):
-        prove_loaded(model, tmp_path / "classifier.pth", prefix=prefix)
-    proof = describe_proof(model, tmp_path / "classifier.pth", prefix="backbone.")
-    assert proof["loaded"] == "whole" and proof["backbone_hash"] == describe_proof(model, published)["backbone_hash"]
+        proof = prove_loaded(model, tmp_path / "classifier.pth", prefix=prefix)
+        assert proof["loaded"] == "whole" and proof["backbone_hash"] == content["meta"]["hash"]
     with pytest.raises(LoadProofError):
         prove_loaded(model, tmp_path / "classifier.pth")

@@ -1,14 +1,16 @@
-"""Progress on stderr: lines without a terminal, rich's bar on one, and the items themselves unchanged."""
+"""Progress on stderr: lines without a terminal, rich's bar on one, and the items unchanged; work in processes."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 
 import pytest
 
 from smix_mm.utils import progress
-from smix_mm.utils.progress import Progress, open_with_progress, track
+from smix_mm.utils.errors import DataError
+from smix_mm.utils.progress import Progress, in_parallel, open_with_progress, track
 
 
 @pytest.fixture
@@ -67,3 +69,21 @@ def test_a_terminal_has_a_bar_with_rich_and_lines_without_it(clock, capsys, monk
     shown = capsys.readouterr().err
     assert "a [b] label" in shown and ("\x1b[" in shown) == rich
     assert shown.endswith("1 of 3, 40 s left\na [b] label: 2 of 3, 20 s left\n") or rich
+
+
+def test_progress_and_the_time_left_go_to_stderr(capfd, monkeypatch):
+    monkeypatch.setattr("smix_mm.utils.progress.SECONDS_BETWEEN_LINES", 0.0)
+    assert list(in_parallel(abs, [-1, -2], jobs=1, label="images")) == [1, 2]
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err.startswith("images: 1 of 2, ") and captured.err.endswith(" s left\n")
+
+
+def die(item: int) -> int:
+    if item == 3:
+        os._exit(9)
+    return item
+
+
+def test_a_killed_process_raises_an_error_of_one_sentence():
+    with pytest.raises(DataError, match="a process that reads files was killed"):
+        list(in_parallel(die, list(range(5)), jobs=2))

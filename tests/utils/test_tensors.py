@@ -1,10 +1,11 @@
-"""Checks of tensors of images."""
+"""Checks of tensors of images, and models inside wrappers."""
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from smix_mm.utils.tensors import check_images
+from smix_mm.utils.tensors import check_images, unwrapped
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,17 @@ def test_clips_without_frames_or_of_another_shape_are_refused(shape):
     expected = r"shape \(N, T, 3, H, W\) or \(N, M, 3, T, H, W\), T at least 1, H and W at least 3, got "
     with pytest.raises(ValueError, match=expected):
         check_images(torch.zeros(shape), "N, T, 3, H, W", "N, M, 3, T, H, W")
+
+
+def test_a_model_is_taken_out_of_all_its_wrappers():
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU())
+    assert unwrapped(nn.DataParallel(nn.DataParallel(model))) is model
+
+
+@pytest.mark.parametrize("name", ["module", "backbone"])
+def test_other_models_are_returned_unchanged(name):
+    model = nn.Module()
+    model.head = nn.Linear(1, 1)
+    setattr(model, name, nn.Linear(1, 1))
+    assert unwrapped(model) is model
+    assert unwrapped(model.head) is model.head

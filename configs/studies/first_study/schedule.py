@@ -14,6 +14,6 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10),
 )
 custom_imports = dict(imports=["smix_mm"], allow_failed_imports=False)
-custom_hooks = [dict(type="LoadProofHook"), dict(type="BoxCheckHook")]
+custom_hooks = [dict(type="LoadProofHook")]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=2))
 randomness = dict(seed=0)

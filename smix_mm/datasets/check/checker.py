@@ -9,7 +9,7 @@ from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple, Seq
 
 from ...utils.errors import DataError
 from ...utils.files import file_hash
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from .coco import read_objects
 from .findings import ERRORS, Finding, Report, printable
 from .images import ImageInfo, check_image

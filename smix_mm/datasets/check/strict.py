@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from typing import Any, Iterable, Iterator, Sequence
 
@@ -72,10 +73,12 @@ def make_strict(cfg: Config, parts: Sequence[str] = ("train", "val")) -> list[st
     notes = [f"{one.file}: {one.detail}." for one in findings if one.kind in ("filtered-out", "unread-image")]
     if left_out := [one for one in findings if one.kind in ERRORS and one.kind != "unread-image"]:
         notes.insert(0, f"The run leaves out or corrects what is wrong in its data: {summarize(left_out)}; {_ADVICE}.")
-        for hook in cfg.get("custom_hooks") or ():
-            if type_name(hook) == "BoxCheckHook":
-                hook["quiet"] = True
     return notes
+
+
+def moves_boxes(transform: str) -> bool:
+    """Whether the name of a transform is of one that moves pixels and boxes."""
+    return re.search("Resize|Crop|Flip|Expand|Affine|Shift|Rotate", transform) is not None
 
 
 def _check_order(cfg: Config, part: str, pipeline: Iterable[Any]) -> None:
@@ -86,7 +89,7 @@ def _check_order(cfg: Config, part: str, pipeline: Iterable[Any]) -> None:
     if any(isinstance(one, dict) and type_name(one) in ("DetectionMetric", "VOCMetric") for one in metrics):
         steps = [type_name(step) for step in pipeline if isinstance(step, dict)]
         after = steps[steps.index("LoadAnnotations") :] if "LoadAnnotations" in steps else []
-        if moving := [name for name in after if "Resize" in name or "Crop" in name or "Flip" in name]:
+        if moving := [name for name in after if moves_boxes(name)]:
             raise DataError(
                 f"the pipeline of {part}_dataloader should load annotations after {moving[-1]}, got LoadAnnotations "
                 f"before it, so the metric would compare resized boxes with boxes in the original image"

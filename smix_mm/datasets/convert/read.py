@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from ...utils.errors import DataError
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from ..check.checker import check_listings
 from ..check.coco import CocoFormatError, category_names
 from ..check.findings import ERRORS, summarize

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from ...utils.errors import DataError
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from ...utils.text import first_few
 from ..check.images import check_image, has_image_suffix
 from ..check.text import EncodingError, read_lines

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from ...utils.text import first_few
 from ..check.checker import check_listings
 from ..check.findings import ERRORS

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...utils.errors import DataError, PackageError, UsageError
 from ...utils.files import sync_folder, write_json, write_text
-from ...utils.parallel import in_parallel
+from ...utils.progress import in_parallel
 from ...utils.text import first_few
 from ..check.images import is_whole, read_size
 from ..check.listing import list_samples

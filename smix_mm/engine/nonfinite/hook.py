@@ -16,18 +16,17 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ...utils.choices import NONFINITE_ACTIONS, check_option
+from ...utils.command_line import RESUME
 from ...utils.errors import NonFiniteError, UsageError
-from ...utils.failures import RESUME
 from ...utils.files import atomic_path, write_text
-from ...utils.models import unwrapped
+from ...utils.packages import first_line
 from ...utils.random_state import get_random_state, set_random_state
+from ...utils.tensors import unwrapped
 from ...utils.text import first_few
 from ..launch import on_main_process
-from ..resume.state import KEY, collect
-from .batch_file import image_files, write_batch
-from .report import advise, describe, list_newest, read_weights, save_weights
-from .snapshot import IterationSnapshot, copy_batch
-from .values import as_floats, bad_parameters, is_finite, suspects
+from ..resume.checkpoint_hook import KEY, collect
+from .batches import IterationSnapshot, copy_batch, image_files, write_batch
+from .report import advise, as_floats, bad_parameters, describe, is_finite, list_newest, read_weights, suspects
 
 SKIPPED = "nonfinite_skipped"
 """Key in the message hub, and so in checkpoints, of the list of skipped iterations, counted from 1."""
@@ -47,9 +46,9 @@ class NonFiniteHook(Hook):
     with the same batch. Each process writes its batch to ``nonfinite/iter_N+1_rankR.pt`` for
     ``tools/replay_batch.py``, and :class:`~smix_mm.utils.errors.NonFiniteError` names iteration, losses and files.
     If instead the weights are the cause, because they are not finite, or because the batch before, whose loss was
-    finite, has no normal loss with them either, no image is named, and weights are saved for the replay alone; the
-    message names the newest checkpoint whose loss of that batch is normal. A loss is normal if it is finite and at
-    most 100 times the run's first one.
+    finite, has no normal loss with them either, no image is named and no weights are saved; the message names the
+    newest checkpoint whose loss of that batch is normal. A loss is normal if it is finite and at most 100 times the
+    run's first one.
 
     With ``'skip'``, the iteration counts for the schedule, but the optimizer makes no step. With accumulated gradients,
     only the gradients of this iteration are skipped, or those of the whole group if this iteration would have
@@ -165,12 +164,7 @@ class NonFiniteHook(Hook):
             spoilt = spoilt or good is not None
             advice = advise(runner.cfg, bad, good)
             self.start.restore_random_state()
-        weights = _checkpoint_path(runner)
-        if spoilt and not bad:
-            # For the replay alone; no run should be resumed from them.
-            weights = Path(runner.work_dir) / "nonfinite" / f"iter_{runner.iter + 1}_weights.pth"
-            on_main_process(lambda: save_weights(weights, self.model))
-        found["replay"] = self._save_batch(runner, found["losses"], bad, weights)
+        found["replay"] = self._save_batch(runner, found["losses"], bad, None if spoilt else _checkpoint_path(runner))
         everyone = all_gather_object(found)
         if not spoilt:
             self.resume_state = resume_state
@@ -219,7 +213,7 @@ class NonFiniteHook(Hook):
         self.model.load_state_dict(state, strict=False)
         self.start.buffers = [buffer.detach().clone() for buffer in self.model.buffers()]
 
-    def _save_batch(self, runner: Runner, losses: dict[str, float], bad: list[str], weights: Path) -> str:
+    def _save_batch(self, runner: Runner, losses: dict[str, float], bad: list[str], weights: Path | None) -> str:
         """Write the batch of this process; returns a phrase on how to replay it."""
         path = Path(runner.work_dir) / "nonfinite" / f"iter_{runner.iter + 1}_rank{runner.rank}.pt"
         random_state = get_random_state(self.model)
@@ -231,14 +225,14 @@ class NonFiniteHook(Hook):
             rank=runner.rank,
             losses=losses,
             bad_parameters=bad,
-            checkpoint=None if bad else str(weights),
+            checkpoint=None if weights is None else str(weights),
             config=Path(runner.cfg.filename).name if runner.cfg.filename else f"{runner.timestamp}.py",
             threads=torch.get_num_threads(),
         )
         try:
             write_batch(path, self.start.batch, random_state, **about)
         except (OSError, RuntimeError, TypeError) as error:
-            return f"its batch could not be saved for a replay ({_first_line(error)})"
+            return f"its batch could not be saved for a replay ({first_line(error)})"
         return f"`python tools/replay_batch.py {path}` replays its batch"
 
 
@@ -265,9 +259,5 @@ def _save_checkpoint(runner: Runner) -> str:
             runner.save_checkpoint(str(path.parent), temporary.name, meta=meta, by_epoch=False)
         write_text(Path(runner.work_dir) / "last_checkpoint", str(path))
     except (OSError, RuntimeError) as error:
-        return f"the state before it could not be saved ({_first_line(error)}); {RESUME}"
+        return f"the state before it could not be saved ({first_line(error)}); {RESUME}"
     return f"--resume continues from the state before it, {path}: fix the data, or add --on-nonfinite skip"
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n")[0]

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ...transfer.checkpoint import read_checkpoint
@@ -19,8 +17,9 @@ from ...utils.config import read_config
 from ...utils.errors import CheckpointError
 from ...utils.random_state import set_random_state
 from ...utils.text import first_few
-from .batch_file import image_files, read_batch
-from .values import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects, trained_weights
+from ..launch import build_model
+from .batches import image_files, read_batch
+from .report import as_floats, bad_parameters, float_tensors, images_of, is_finite, kind_of, suspects, trained_weights
 
 _SHOWN = 3
 
@@ -49,9 +48,8 @@ class Replay:
     @property
     def same(self) -> bool:
         """Whether all losses are equal to the saved ones, to the bit."""
-        return self.saved.keys() == self.losses.keys() and all(
-            _equal(self.saved[name], self.losses[name]) for name in self.saved
-        )
+        saved, losses = ({name: repr(value) for name, value in each.items()} for each in (self.saved, self.losses))
+        return saved == losses
 
 
 def replay_batch(
@@ -82,15 +80,24 @@ def replay_batch(
     config = _find(config, work_dir, saved["config"], "config")
     if checkpoint is None and saved["checkpoint"] is None:
         raise CheckpointError(
-            f"{path} has no weights to run with, because {first_few(saved['bad_parameters'], _SHOWN)} were not finite "
-            "before it; give finite ones with --checkpoint"
+            f"{path} has no weights to run with, because {first_few(saved['bad_parameters'], _SHOWN) or 'they'} were "
+            "the cause; give those of an earlier checkpoint with --checkpoint"
         )
     checkpoint = _find(checkpoint, work_dir, saved["checkpoint"], "checkpoint")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     cfg = read_config(config)
-    model = _build(cfg, checkpoint).to(device).train()
-    wrapper = _forward_only(model, cfg)
-
+    model = build_model(cfg).to(device).train()
+    try:
+        # Not their moving average (EMA).
+        model.load_state_dict(trained_weights(read_checkpoint(checkpoint)))
+    except RuntimeError as error:
+        raise CheckpointError(f"{checkpoint} does not fit the config's model: {str(error).splitlines()[-1]}") from error
+    try:
+        # For its precision; its step does nothing.
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    except AssertionError as error:
+        raise CheckpointError(f"the config's optim_wrapper cannot be used on this machine: {error}") from error
+    wrapper.update_params = lambda *arguments, **options: None
     files = image_files(saved["batch"])
     findings = list(suspects(saved["batch"], files))
     if bad := bad_parameters(model):
@@ -119,50 +126,23 @@ def replay_batch(
     )
 
 
-def _find(given: str | Path | None, work_dir: Path, name: str | None, what: str) -> Path:
+def _find(given: str | Path | None, work_dir: Path, name: str, what: str) -> Path:
     """The given file, or the one of this name in the work dir."""
-    if given is None and not name:
-        raise FileNotFoundError(f"the batch does not name its {what}; use --{what}")
-    names = [work_dir / Path(str(name)).name, work_dir / "nonfinite" / Path(str(name)).name, Path(str(name))]
-    path = Path(given) if given is not None else next((one for one in names if one.is_file()), names[0])
-    if not path.is_file():
-        raise FileNotFoundError(f"{what} {path} does not exist; give another one with --{what}")
+    candidates = [Path(given)] if given is not None else [work_dir / Path(name).name, Path(name)]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        raise FileNotFoundError(f"{what} {candidates[0]} does not exist; give another one with --{what}")
     return path
-
-
-def _build(cfg: Config, checkpoint: Path) -> Any:
-    """The model with the trained weights, not their moving average (EMA)."""
-    init_default_scope(cfg.get("default_scope") or "mmengine")
-    settings = dict(cfg.model)
-    if cfg.get("data_preprocessor") is not None:
-        settings.setdefault("data_preprocessor", cfg.data_preprocessor)
-    model = MODELS.build(settings)
-    try:
-        model.load_state_dict(trained_weights(read_checkpoint(checkpoint)))
-    except RuntimeError as error:
-        raise CheckpointError(f"{checkpoint} does not fit the config's model: {str(error).splitlines()[-1]}") from error
-    return model
-
-
-def _forward_only(model: nn.Module, cfg: Config) -> Any:
-    """The config's optimizer wrapper, for its precision, with a step that does nothing."""
-    try:
-        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    except AssertionError as error:
-        raise CheckpointError(f"the config's optim_wrapper cannot be used on this machine: {error}") from error
-    wrapper.update_params = lambda *arguments, **options: None
-    return wrapper
 
 
 @contextmanager
 def _watch(model: nn.Module, files: list[str], findings: list[str]) -> Iterator[None]:
     """Add the first module in the forward pass with a non-finite output to ``findings``."""
-    seen: list[str] = []
+    before = len(findings)
 
     def check(name: str, output: Any) -> None:
-        bad = [] if seen else [tensor for tensor in float_tensors(output) if not is_finite(tensor)]
-        if bad:
-            seen.append(name)
+        bad = [tensor for tensor in float_tensors(output) if not is_finite(tensor)]
+        if bad and len(findings) == before:
             findings.append(f"the output of {name} ({kind_of(bad[0])}){images_of(bad[0], files)}")
 
     handles = [
@@ -175,7 +155,3 @@ def _watch(model: nn.Module, files: list[str], findings: list[str]) -> Iterator[
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _equal(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))

@@ -51,7 +51,11 @@ def use_exact_parts(cfg: Config) -> list[str]:
     if "type" not in loop and "by_epoch" in loop:
         loop["type"] = "EpochBasedTrainLoop" if loop.pop("by_epoch") else "IterBasedTrainLoop"
     _replace(loop)
-    _import_package(cfg)
+    # So that the config that mmengine writes to the work dir imports this package.
+    imports = dict(cfg.get("custom_imports") or dict(imports=[], allow_failed_imports=False))
+    names = imports["imports"]
+    names = [names] if isinstance(names, str) else list(names)
+    cfg.custom_imports = {**imports, "imports": names if "smix_mm" in names else [*names, "smix_mm"]}
     if not loop or loop.get("type") in _EXACT.values():
         return []
     return [f"The train loop {loop.get('type')} is the config's own: a resume of this run is not exact."]
@@ -63,14 +67,6 @@ def _replace(part: Any) -> None:
     for stock, exact in _EXACT.items():
         if kind in (stock, stock.__name__, f"mmengine.{stock.__name__}"):
             part["type"] = exact
-
-
-def _import_package(cfg: Config) -> None:
-    """Let the config that mmengine writes to the work dir import this package."""
-    imports = dict(cfg.get("custom_imports") or dict(imports=[], allow_failed_imports=False))
-    names = imports["imports"]
-    names = [names] if isinstance(names, str) else list(names)
-    cfg.custom_imports = {**imports, "imports": names if "smix_mm" in names else [*names, "smix_mm"]}
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> Choice:
@@ -109,16 +105,15 @@ def _choose(cfg: Config, resume: str | None, restarted: bool, can_restart: bool)
         write_text(marker, "")
     if resume is None:
         return Choice(None, None, [])
-    if resume == "auto":
-        return _newest(cfg)
-    seed = _resumable(Path(resume))
-    return Choice(str(resume), seed, [])
+    return _newest(cfg) if resume == "auto" else Choice(resume, _resumable(Path(resume)), [])
 
 
 def _newest(cfg: Config, since: int = 0) -> Choice:
     """The newest checkpoint that is complete and not only weights."""
     notes = []
-    found = [path for path in _folder(cfg).glob("*.pth") if not path.name.startswith((".", "best_"))]
+    work_dir, out_dir = Path(cfg.work_dir), (cfg.get("default_hooks", {}).get("checkpoint") or {}).get("out_dir")
+    folder = work_dir if out_dir is None else Path(out_dir) / work_dir.absolute().name
+    found = [path for path in folder.glob("*.pth") if not path.name.startswith((".", "best_"))]
     if found and not reads_training_checkpoints():
         raise CheckpointError(
             f"{cfg.work_dir} has checkpoints, but torch {torch.__version__} cannot read them without unpickling; "
@@ -134,13 +129,6 @@ def _newest(cfg: Config, since: int = 0) -> Choice:
             continue
         return Choice(str(path), seed, [*notes, f"The newest complete checkpoint is {path}."])
     return Choice(None, None, [*notes, "There is no checkpoint to resume from: the run starts as configured."])
-
-
-def _folder(cfg: Config) -> Path:
-    """The folder of the config's checkpoint hook."""
-    out_dir = (cfg.get("default_hooks", {}).get("checkpoint") or {}).get("out_dir")
-    work_dir = Path(cfg.work_dir)
-    return work_dir if out_dir is None else Path(out_dir) / work_dir.absolute().name
 
 
 def _resumable(path: Path) -> int | None:

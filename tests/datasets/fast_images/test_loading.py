@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from smix_mm.datasets.check.strict import StrictLoadImage
 from smix_mm.datasets.fast_images import loading as module
 from smix_mm.datasets.fast_images.loading import LoadRandomResizedCrop, PackTensors, channels_last_batch
-from smix_mm.engine.resume.sample_seeds import seed_samples
+from smix_mm.engine.resume.loops import seed_samples
 from smix_mm.utils.errors import DataError
 
 SHORT, LONG = 300, 400

@@ -9,9 +9,9 @@ from mmengine.structures import InstanceData
 from mmpretrain.structures import DataSample
 
 from smix_mm.cli import run
-from smix_mm.engine.nonfinite.batch_file import image_files, read_batch, write_batch
+from smix_mm.engine.nonfinite.batches import copy_batch, image_files, read_batch, write_batch
 from smix_mm.engine.nonfinite.replay import replay_batch
-from smix_mm.engine.nonfinite.snapshot import copy_batch
+from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import CheckpointError
 from smix_mm.utils.random_state import get_random_state
 
@@ -102,8 +102,14 @@ def test_a_bad_image_is_found_in_its_file(stop, few_cifar10):
     ]
 
 
-def test_an_overflow_is_found_in_its_module(stop):
-    replay = replay_batch(stop("custom_hooks.0.at=2", "custom_hooks.0.what=huge"))
+def test_an_overflow_is_found_in_its_module(stop, tmp_path):
+    file = stop("custom_hooks.0.at=2", "custom_hooks.0.what=huge")
+    with pytest.raises(CheckpointError, match="no weights to run with, because they were the cause"):
+        replay_batch(file)
+    content = read_checkpoint(file.parents[1] / "iter_1.pth")
+    content["state_dict"]["backbone.layer1.0.conv2.weight"][0] = 3e38
+    torch.save(content, tmp_path / "huge.pth")
+    replay = replay_batch(file, checkpoint=tmp_path / "huge.pth")
     assert replay.same and replay.iteration == 2
     (finding,) = replay.findings
     assert finding.startswith("the output of backbone.layer1.0.conv2 (infinity), in ")
@@ -111,7 +117,7 @@ def test_an_overflow_is_found_in_its_module(stop):
 
 def test_a_batch_of_spoilt_weights_needs_others(stop):
     file = stop("custom_hooks.0.at=2", "custom_hooks.0.what=weights")
-    with pytest.raises(CheckpointError, match="no weights to run with, because backbone.conv1.weight were not finite"):
+    with pytest.raises(CheckpointError, match="no weights to run with, because backbone.conv1.weight were the cause"):
         replay_batch(file)
     replay = replay_batch(file, checkpoint=file.parents[1] / "iter_1.pth")
     assert not replay.same and replay.findings == [] and np.isfinite(replay.losses["loss"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.optim import LinearLR, MultiStepLR, OptimWrapper, OptimWrapperDict
 
-from smix_mm.engine.resume.config_schedule import ConfigScheduleHook
+from smix_mm.engine.hooks import ConfigScheduleHook
 from smix_mm.utils.errors import UsageError
 
 

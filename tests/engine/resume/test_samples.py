@@ -8,7 +8,7 @@ import torch
 from mmengine.dataset import BaseDataset, ConcatDataset, DefaultSampler, InfiniteSampler, RepeatDataset
 from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
-from smix_mm.engine.resume.sample_seeds import SeededDataLoader, SeededDataset, seed_samples
+from smix_mm.engine.resume.loops import SeededDataLoader, SeededDataset, seed_samples
 from smix_mm.utils.random_state import seeded_cpu
 
 SIZE = 11

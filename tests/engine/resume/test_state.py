@@ -80,11 +80,11 @@ def test_stock_parts_are_replaced_and_the_config_imports_the_package(tmp_path):
     cfg = config(
         tmp_path,
         default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=3)),
-        custom_hooks=[dict(type=CheckpointHook, by_epoch=False), dict(type="BoxCheckHook")],
+        custom_hooks=[dict(type=CheckpointHook, by_epoch=False), dict(type="LoadProofHook")],
     )
     assert use_exact_parts(cfg) == []
     assert cfg.default_hooks.checkpoint == dict(type="ExactCheckpointHook", interval=3)
-    assert [hook.type for hook in cfg.custom_hooks] == ["ExactCheckpointHook", "BoxCheckHook"]
+    assert [hook.type for hook in cfg.custom_hooks] == ["ExactCheckpointHook", "LoadProofHook"]
     assert cfg.train_cfg == dict(type="ExactEpochBasedTrainLoop", max_epochs=1)
     assert cfg.custom_imports.imports == ["smix_mm"]
     again = cfg.pretty_text
