@@ -4,6 +4,7 @@ import copy
 import inspect
 import itertools
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from smix_mm.batch_augments import SaliencyMix
 from smix_mm.experiments.listing import BATCH_256
+from smix_mm.mixing import MixOptions
 from smix_mm.utils.config import read_config
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +140,8 @@ def mixing_of(augment: dict) -> dict:
     """An augmentation's settings; those of SaliencyMix with its defaults."""
     if augment["type"] != "SaliencyMix":
         return dict(augment)
-    settings = {name: option.default for name, option in inspect.signature(SaliencyMix).parameters.items()} | augment
+    named = [each for each in inspect.signature(SaliencyMix).parameters.values() if each.kind is not each.VAR_KEYWORD]
+    settings = asdict(MixOptions()) | {each.name: each.default for each in named} | augment
     return settings | dict(saliency=settings["saliency"]["type"])
 
 
