@@ -1,7 +1,7 @@
-"""ResNet-18 with SaliencyMix in plain PyTorch: python examples/plain_pytorch.py data/cifar10
+"""ResNet-18 with SaliencyMix in plain PyTorch: python examples/plain_pytorch.py FOLDER
 
-The folder contains image files in train/<class>/ and test/<class>/; for CIFAR-10,
-`python tools/prepare_data.py cifar10 --as-folder` writes it.
+The folder contains image files of 32x32 pixels in train/<class>/ and test/<class>/. For CIFAR-10's official files, use
+torchvision.datasets.CIFAR10(root, train) in place of ImageFolder.
 """
 
 import sys

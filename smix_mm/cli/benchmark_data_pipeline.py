@@ -10,6 +10,7 @@ examples:
 import argparse
 
 from ..utils.command_line import add_cfg_options
+from ..utils.errors import UsageError
 from .prepare_data import add_packing
 
 
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> None:
     from ..benchmarks.machine import describe_machine
     from ..utils.files import write_json
 
+    if options.figure and not options.cores:
+        raise UsageError("--figure draws images per second against cores; give --cores too")
     given = {name: getattr(options, name) for name in ("images", "rounds", "short_side", "quality", "cfg_options")}
     configs = options.configs or data_pipeline.CONFIGS
     if options.cores:

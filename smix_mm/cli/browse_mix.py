@@ -33,9 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from ..utils.config import read_config
     from ..visualization import browse_mix
 
     if options.out is None and options.html is None:
-        options.out = Path("work_dirs", Path(options.config).stem, "mix.png")
+        # An augmentation that is given as an option changes the name.
+        named = read_config(options.config, options.cfg_options).filename
+        options.out = Path("work_dirs", Path(named).stem, "mix.png")
     print(browse_mix(**vars(options)))
     print("written:", ", ".join(str(path) for path in (options.out, options.html) if path))

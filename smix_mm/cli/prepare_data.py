@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", choices=list(DATA_SETS), help="which data set")
     add("--root", default="data", help="folder of all data sets (default: data)")
-    counted = "afterwards count files and classes and open every image, or read every checkpoint"
+    counted = "afterwards count files and classes and open every listed image, or read every checkpoint"
     add("--check", action="store_true", help=counted)
     archives = "archives that you have already, or a folder of them"
     add("--from", dest="sources", nargs="+", default=[], metavar="ARCHIVE", help=archives)

@@ -6,7 +6,7 @@ examples:
   python tools/show_released_code_map.py skimage:astronaut.png --out map.png
   python tools/show_released_code_map.py data/imagenet/val --number 1000 --out peaks.png --json peaks.json
   python tools/show_released_code_map.py skimage:astronaut.png skimage:coffee.png --crops 100 --out peaks.png
-  python tools/show_released_code_map.py data/cifar10/train --padding 4 --number 2000 --out padding.png
+  python tools/show_released_code_map.py FOLDER_OF_CIFAR10 --padding 4 --number 2000 --out padding.png
 `skimage:NAME` is a photograph of scikit-image.
 """
 

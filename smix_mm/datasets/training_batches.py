@@ -75,7 +75,12 @@ def build_preprocessor(cfg: Config) -> Any:
             "the config's data_preprocessor should be a ClsDataPreprocessor, as in a classification config, "
             f"got {settings['type']}"
         )
-    return MODELS.build(settings)
+    from ..utils.packages import reason_of
+
+    try:
+        return MODELS.build(settings)
+    except (TypeError, AssertionError, KeyError) as error:
+        raise ValueError(f"the config's data_preprocessor cannot be built: {reason_of(error)}") from error
 
 
 def training_batches(cfg: Config, preprocessor: Any, seed: int) -> Iterator[TrainingBatch]:

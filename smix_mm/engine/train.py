@@ -51,6 +51,8 @@ def train(
         UsageError: An option does not fit the config or the machine, or the config contradicts itself.
         CheckpointError: The checkpoint to resume from cannot be read, or lacks something.
     """
+    if work_dir is None and any(name.startswith("augment.") for name in cfg_options or {}):
+        raise UsageError("options of the augmentation (augment.NAME) need a --work-dir, which no other run has")
     cfg = load_config(config, work_dir, cfg_options, launcher)
     if no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

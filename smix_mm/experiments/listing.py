@@ -25,7 +25,7 @@ NOTE = (
     "GPU-hours are those of the training steps alone, estimated from the measured time of one.\n"
     "The CIFAR configs have batch 128, as the released command. For batch 256, as in the paper's text, add:\n"
     f"  {BATCH_256} --work-dir ANOTHER\n"
-    "The short recipe for ImageNet is the config with -100e in its name."
+    "The short recipe for ImageNet is the config with -100e in its name, where needed with --cfg-options augment=NAME."
 )
 
 

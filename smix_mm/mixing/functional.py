@@ -95,6 +95,11 @@ def saliency_mix_video(
         uint8_images = clips
     else:
         check_images(uint8_images, "N, T, 3, H, W", dtype="uint8", name="uint8_images")
+        if len(uint8_images) != len(clips) or uint8_images.shape[3:] != clips.shape[3:]:
+            raise ValueError(
+                f"uint8_images should have the number and size of clips, {tuple(clips.shape)}, "
+                f"got {tuple(uint8_images.shape)}"
+            )
     middle = to_uint8_images(uint8_images[:, uint8_images.shape[1] // 2], "clips")
     mixed, mixed_targets = saliency_mix(clips.flatten(1, 2), targets, uint8_images=middle, **options)
     return mixed.view(clips.shape), mixed_targets

@@ -34,9 +34,10 @@ class SaliencyMixTransform(nn.Module):
         mean, std: what normalized images were normalized with, in torchvision's units
             (``v2.Normalize`` of floats in [0, 1]: ImageNet's mean is 0.485, 0.456, 0.406), three numbers, or
             one for grey images. Defaults to None: images are uint8, or floats in [0, 1].
+        to_uint8: makes the detector's images, uint8 RGB (N, 3, H, W), of a batch; for images that are neither
+            RGB nor grey, such as ``lambda images: rgb_bytes(images[:, :3])``. Defaults to None.
         detector: a detector or its config. Defaults to :class:`~smix_mm.saliency.FineGrainedSaliency`.
-        **options: ``alpha``, ``source``, ``target``, ``border``, ``box_per``, ``lam_per``, ``ties``,
-            ``label`` of :func:`smix_mm.saliency_mix`.
+        **options: the arguments of :class:`~smix_mm.mixing.MixOptions`.
 
     Raises:
         ValueError: an argument is not as above.
@@ -49,6 +50,7 @@ class SaliencyMixTransform(nn.Module):
         prob: float = 1.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        to_uint8: Callable[[Tensor], Tensor] | None = None,
         detector: SaliencyDetector | Mapping[str, Any] = {"type": "FineGrainedSaliency"},  # noqa: B006
         **options: Any,
     ) -> None:
@@ -59,7 +61,13 @@ class SaliencyMixTransform(nn.Module):
             raise ValueError(f"prob should be a number from 0 to 1, got {prob!r}")
         if (mean is None) != (std is None):
             raise ValueError(f"mean and std should be given both, or neither, got {mean!r} and {std!r}")
+        if to_uint8 is not None and (mean is not None or not callable(to_uint8)):
+            raise ValueError(
+                "to_uint8 should be a function of a batch, given without mean and std, "
+                f"got {to_uint8!r}{' and a mean' if mean is not None else ''}"
+            )
         self.num_classes = num_classes
+        self.to_uint8 = to_uint8
         self.prob = float(prob)
         self.unnormalize = None
         if mean is not None and std is not None:
@@ -76,7 +84,7 @@ class SaliencyMixTransform(nn.Module):
 
         Args:
             images: (N, C, H, W), H and W at least 3: uint8, floats in [0, 1], or normalized floats where ``mean``
-                and ``std`` were given; C is 3 or 1. Not changed.
+                and ``std`` were given; C is 3 or 1, with ``to_uint8`` any number. Not changed.
             labels: class numbers (N,), or scores (N, K).
 
         Returns:
@@ -92,11 +100,15 @@ class SaliencyMixTransform(nn.Module):
         if not self.mixup_enabled or float(torch.rand(1, generator=generator)) >= self.prob:
             return images, scores
         uint8_images: Tensor | NormalizedImages
-        if self.unnormalize is not None:
+        if self.to_uint8 is not None:
+            uint8_images = self.to_uint8(images)
+            name, (height, width) = "the result of to_uint8", images.shape[2:]
+            check_images(uint8_images, f"{len(images)}, 3, {height}, {width}", dtype="uint8", name=name)
+        elif self.unnormalize is not None:
             check_images(images, f"N, {self.channels}, H, W")
             uint8_images = self.unnormalize.for_detector(grey_to_rgb(images), self.detector)
         else:
-            way = "set the transform's mean and std, or call saliency_mix with uint8_images"
+            way = "give it RGB images by to_uint8, or set mean and std"
             uint8_images = to_uint8_images(images, way=way)
         options = dict(asdict(self.options), detector=self.detector, generator=generator)
         return saliency_mix(images, scores, uint8_images=uint8_images, **options)

@@ -108,6 +108,11 @@ def _class_folders(root: Path) -> Layout:
     classes, others = (
         tuple(sorted(path.name for path in (root / name).iterdir() if path.is_dir())) for name in (train, test)
     )
+    if {*classes} == {"images", "labels"}:
+        raise DataError(
+            f"{root} is in YOLO format without a readable data.yaml; write one with names, train and val, and convert "
+            "the folder with tools/convert_data.py"
+        )
     number = sum(has_image_suffix(path.name) for path in (root / train).rglob("*"))
     if not classes or not number:
         raise DataError(f"{root / train} should hold a folder of images for each class, got {len(classes)} folders.")

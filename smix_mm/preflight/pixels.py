@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
@@ -22,6 +23,7 @@ from .settings import (
 )
 
 _LOADING = (*FILE_LOADERS, "LoadImageFromNDArray", "LoadImageFromWebcam")
+_RANDOM = re.compile("Random|Mosaic|MixUp|Jitter|AutoAugment|RandAugment|MinIoU|PhotoMetric|Lighting")
 
 
 def check_pixels(cfg: Mapping[str, Any]) -> list[Finding]:
@@ -95,6 +97,10 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     flips = bool(settings.get("to_rgb"))
     in_memory = type_name(settings) == "InMemoryClsDataPreprocessor"
     order = "rgb" if in_memory or flips == reads_files(cfg) else "bgr"
+    probs = (settings["batch_augments"] or {}).get("probs") if isinstance(settings["batch_augments"], Mapping) else None
+    if any(number < 0 for number in _numbers(probs if isinstance(probs, list) else [probs]) or ()):
+        problem = f"is {probs}, but a probability is not negative"
+        yield contradiction(f"{path}.batch_augments.probs", problem, "give numbers from 0 to 1")
     for augment_path, augment in augments:
         kind = registered(cfg, "BATCH_AUGMENTS", augment)
         for name in ("mean", "std"):
@@ -132,6 +138,9 @@ def check_pipelines(cfg: Mapping[str, Any]) -> Iterator[Finding]:
             if packs and packs[0] != len(names) - 1:
                 last = names[packs[0]]
                 yield contradiction(path, f"has {names[packs[0] + 1]} after {last}", f"put {last} last")
+            random = [name for name in names if part != "train" and _RANDOM.search(name)]
+            if random:
+                yield doubt(path, f"has {', '.join(random)}, so results change from run to run", "leave it out")
             if not detection or "LoadAnnotations" not in places or not geometric:
                 continue
             loaded = places["LoadAnnotations"]

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..engine.launch import build_runner, errors_of_config, load_config
+from ..utils.choices import check_minimum
 from ..utils.errors import UsageError
 from ..utils.files import save_figure, write_json
 from ..utils.text import markdown_table
@@ -60,6 +61,7 @@ def test_robustness(
         FileNotFoundError: The checkpoint does not exist.
         CheckpointError: The checkpoint cannot be read.
     """
+    check_minimum("steps", steps, 1)
     cfg = load_config(config, work_dir, dict(cfg_options or {}), launcher)
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; give the weights for {config}")

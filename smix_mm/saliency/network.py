@@ -106,7 +106,7 @@ class NetworkSaliency(SaliencyDetector):
         dtype = torch.bfloat16 if images.device.type == "cpu" else torch.float16
         with torch.autocast(images.device.type, dtype, enabled=self.half):
             outputs = network(inputs)
-        first = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+        first = outputs[0] if isinstance(outputs, (list, tuple)) and outputs else outputs
         if isinstance(first, Tensor) and first.dim() == 3:
             first = first[:, None]
         if not isinstance(first, Tensor) or first.dim() != 4 or first.shape[:2] != (len(images), 1):

@@ -102,9 +102,10 @@ def _check_format(path: Path) -> str:
         return "safetensors"
     if start.startswith(b"\x80") and _OLD_MAGIC in start[:32]:
         return "torch"
-    what, fix = "not a file of torch.save or safetensors, or damaged at its start", _AGAIN
+    what = "not a file of torch.save or safetensors, or damaged at its start"
+    fix = f"{_AGAIN}, or decompress it if it is compressed"
     if not start:
-        what = "empty"
+        what, fix = "empty", _AGAIN
     elif start.startswith(b"version https://git-lfs.github.com/"):
         what, fix = "a Git LFS pointer, not the file itself", "run git lfs pull"
     elif re.match(rb"\s*<(!doctype|html|\?xml|error)", start, re.IGNORECASE):
@@ -114,7 +115,7 @@ def _check_format(path: Path) -> str:
     elif start.startswith(b"\x80"):
         what, fix = "a raw pickle, which torch.save did not write", _RESAVE
     elif start.startswith(b"PK") and not zipfile.is_zipfile(path):
-        what = "cut short: its end is missing"
+        what, fix = "cut short: its end is missing", _AGAIN
     elif start.startswith(b"PK"):
         with zipfile.ZipFile(path) as archive:
             names = {name.rpartition("/")[2] for name in archive.namelist()}
@@ -126,7 +127,7 @@ def _check_format(path: Path) -> str:
         elif "data.pkl" not in names:
             what, fix = "a zip archive that torch.save did not write", _RESAVE
         else:
-            what = f"damaged: the checksum of its part {damaged!r} is wrong"
+            what, fix = f"damaged: the checksum of its part {damaged!r} is wrong", _AGAIN
     raise CheckpointError(f"checkpoint {path} cannot be read: it is {what}; {fix}")
 
 

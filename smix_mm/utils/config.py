@@ -65,8 +65,8 @@ def read_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) 
         cfg = Config.fromfile(path)
         known = {*cfg, *_DICTS, *_OTHERS}
         cfg_options = dict(cfg_options or {})
-        if augment := cfg_options.pop("augment", None):
-            cfg = _with_augment(cfg, augment)
+        if (augment := cfg_options.pop("augment", None)) is not None:
+            cfg = _with_augment(cfg, str(augment))
         options_of_augment = [name for name in cfg_options if name.startswith("augment.")]
         if options_of_augment and not (cfg.get("data_preprocessor") or {}).get("batch_augments"):
             raise UsageError(
@@ -98,17 +98,17 @@ def _with_augment(cfg: Config, name: str) -> Config:
     Its mean and std are the data preprocessor's. In the config's file name, the augmentation replaces "baseline".
     """
     preprocessor: Any = cfg.get("data_preprocessor") or {}
-    if not {"mean", "std"} <= {*preprocessor} or "batch_augments" in preprocessor:
+    mixed = preprocessor.get("batch_augments") or ((cfg.get("model") or {}).get("train_cfg") or {}).get("augments")
+    if not {"mean", "std"} <= {*preprocessor} or mixed:
         raise UsageError(
             f"augment={name} needs the config of a classifier without batch augmentation, with mean and std in "
             "data_preprocessor; give a config such as configs/cifar10/resnet18_baseline_cifar10.py"
         )
     ending = _AUGMENTS_OF.get(preprocessor.get("num_classes"), "")
-    files = [find_config(f"configs/_base_/augments/{stem}.py") for stem in (f"{name}{ending}", name)]
-    file = next((file for file in files if file.is_file()), None)
+    files = {path.stem: path for path in find_config("configs/_base_/augments/cutmix.py").parent.glob("*.py")}
+    file = files.get(f"{name}{ending}", files.get(name))
     if file is None:
-        names = ", ".join(sorted(path.stem for path in files[0].parent.glob("*.py")))
-        raise UsageError(f"augment should be one of {names}, got {name}")
+        raise UsageError(f"augment should be one of {', '.join(sorted(files))}, got {name}")
     augment = Config.fromfile(file)
     preprocessor.batch_augments = augment.batch_augments
     if "mean" in augment.batch_augments.augments:

@@ -75,7 +75,8 @@ def browse_mix(
     for written in (out, html):
         if written is not None:
             check_output(written, config)
-    cfg, name = read_classification_config(config, cfg_options), Path(config).name
+    cfg = read_classification_config(config, cfg_options)
+    name = Path(cfg.filename).name
     with preserved_random_state(seed):
         preprocessor = build_preprocessor(cfg)
         augment, probability = find_augment(preprocessor)

@@ -184,6 +184,20 @@ def test_grey_images_are_mixed_as_rgb_images_of_three_equal_channels():
         assert not torch.equal(found[0], images)
 
 
+def test_images_of_other_channels_are_mixed_by_the_images_that_a_function_makes_of_them():
+    rgb = make_images()
+    images = torch.cat([rgb / 51.0 - 2.5, rgb[:, :1] * 7.0], 1)
+    transform = SaliencyMixTransform(CLASSES, to_uint8=lambda batch: ((batch[:, :3] + 2.5) * 51).round().byte())
+    torch.manual_seed(3)
+    mixed, targets = transform(images, labels())
+    torch.manual_seed(3)
+    expected = mixed_by_the_function(images, transform, rgb)
+    assert torch.equal(mixed, expected[0]) and torch.equal(targets, expected[1])
+    collate = SaliencyMixCollate(CLASSES, to_uint8=lambda batch: batch[:, :3])
+    four = torch.cat([rgb, rgb[:, :1]], 1)
+    assert collate(list(zip(four, labels().tolist())))[0].shape == four.shape
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -193,6 +207,8 @@ def test_grey_images_are_mixed_as_rgb_images_of_three_equal_channels():
         (dict(mean=MEAN), "mean and std should be given both, or neither"),
         (dict(mean=MEAN, std=[1, 0, 1]), "three positive numbers"),
         (dict(mean=[0.5], std=STD), r"mean should be three numbers, .* got \[0.5\]"),
+        (dict(to_uint8="rgb"), "to_uint8 should be a function of a batch, .* got 'rgb'"),
+        (dict(to_uint8=torch.Tensor.byte, mean=MEAN, std=STD), "given without mean and std, .* and a mean"),
         (dict(alpha=-1), "alpha should be a positive number, got -1"),
         (dict(ties="last"), "ties should be one of .*got 'last'"),
         (dict(detector=dict(type="None")), "type of the saliency detector should be one of .* got 'None'"),
@@ -211,7 +227,9 @@ def test_a_wrong_option_is_refused_by_the_constructor(options, message):
         (dict(num_classes=4), normalize(make_images()), labels(), ValueError, "images should be uint8, or floats"),
         (dict(num_classes=4, mean=MEAN, std=STD), make_images() * 1.0, labels(), ValueError, "to 58.*give the mean"),
         (dict(num_classes=4, mean=MEAN, std=STD), make_images()[:, :1] / 255, labels(), ValueError, "shape .N, 3, "),
-        (dict(num_classes=4), four_channels(), labels(), ValueError, "3 channels .* got 4; .* with uint8_images"),
+        (dict(num_classes=4), four_channels(), labels(), ValueError, "3 channels .RGB. or 1 .* got 4; .* by to_uint8"),
+        (dict(num_classes=4, to_uint8=torch.Tensor.byte), four_channels(), labels(), ValueError, "result of to_uint8"),
+        (dict(num_classes=4, to_uint8=lambda b: b[:2]), four_channels(), labels(), ValueError, "result of to_uint8"),
         (dict(num_classes=4), list(make_images()), labels(), TypeError, "images should be a .* got list"),
         (dict(num_classes=4, mean=MEAN, std=STD), normalize(make_images()) * torch.nan, labels(), ValueError, "NaN"),
     ],

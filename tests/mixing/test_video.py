@@ -105,7 +105,7 @@ def test_inputs_are_not_changed_and_dtype_is_preserved():
         (
             dict(uint8_images=clips()[:2]),
             ValueError,
-            r"uint8_images should have the number and size of images, .* got \(2, 3",
+            r"uint8_images should have the number and size of clips, .* got \(2, ",
         ),
         (dict(uint8_images=clips()[:, 0]), ValueError, r"uint8_images should have the shape \(N, T, 3, H, W\)"),
         (dict(uint8_images=clips() / 255), TypeError, "uint8_images should be a uint8 tensor, got torch.float32"),

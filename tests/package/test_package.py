@@ -57,6 +57,11 @@ def test_the_wheel_has_licence_notice_and_its_two_dependencies(wheel):
     assert len(needs) == 2 and all(re.search(r": (torch|numpy)>=", line) for line in needs)
 
 
+def test_every_file_that_the_notice_names_exists():
+    named = re.findall(r"\bsmix_mm/[\w/.]*\w", (ROOT / "NOTICE").read_text())
+    assert len(named) > 8 and [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_a_wheel_of_the_source_archive_is_the_wheel_of_the_tree(built, wheel):
     other = zipfile.ZipFile(built["wheel from tree"])
     assert {entry.filename: entry.CRC for entry in wheel.infolist()} == {

@@ -290,6 +290,14 @@ def no_scale_factor(cfg, pick):
     return ("test_dataloader", "val_dataloader")
 
 
+def random_test(cfg, pick):
+    settings = steps(cfg, ("val", "test")[pick % 2], pick)
+    if settings is None:
+        return None
+    settings["pipeline"].insert(1, {"type": "RandomFlip", "prob": 0.5})
+    return ("val_dataloader", "test_dataloader")
+
+
 def missing_weights(cfg, pick):
     cfg["model"]["backbone"]["init_cfg"] = {"type": "Pretrained", "checkpoint": f"none{pick}.pth"}
     return ("model.backbone.init_cfg",)
@@ -342,6 +350,7 @@ CHANGES = {
     "accuracy of mixes": accuracy_of_mixes,
     "image loaded late": load_late,
     "packed early": pack_early,
+    "random test": random_test,
     "boxes resized in testing": boxes_resized,
     "boxes not resized in training": boxes_not_resized,
     "no scale factor": no_scale_factor,

@@ -227,4 +227,8 @@ def test_values_of_another_kind_are_findings_and_no_tracebacks(detector, classif
     assert "which cannot be read" in only(preflight(detector)).problem
     classifier["data_preprocessor"]["batch_augments"]["probs"] = ["often"]
     classifier["val_evaluator"]["topk"] = ("one",)
+    # mmpretrain refuses both when it builds them.
     assert preflight(classifier) == []
+    for probs in (-0.5, [-0.5]):
+        classifier["data_preprocessor"]["batch_augments"]["probs"] = probs
+        assert only(preflight(classifier)).setting.endswith("batch_augments.probs")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from smix_mm.engine.launch import load_config
+from smix_mm.engine.train import train
 from smix_mm.utils.config import find_config, read_config
 from smix_mm.utils.errors import UsageError
 
@@ -59,10 +60,25 @@ def test_the_settings_of_an_augmentation_are_those_of_the_number_of_classes_or_a
     assert lengths(augment="cutout") == 16 and lengths(augment="cutout_imagenet") == 112
 
 
+def test_an_augmentation_takes_the_place_of_none_but_not_of_mmpretrains_own_setting(tmp_path):
+    config = tmp_path / "mine.py"
+    config.write_text(f"_base_ = {str(ROOT / NAME)!r}\ndata_preprocessor = dict(batch_augments=None)")
+    assert read_config(config, dict(augment="cutmix")).data_preprocessor.batch_augments.augments.type == "CutMix"
+    config.write_text(f"_base_ = {str(ROOT / NAME)!r}\nmodel = dict(train_cfg=dict(augments=dict(type='Mixup')))")
+    with pytest.raises(UsageError, match="without batch augmentation"):
+        read_config(config, dict(augment="cutmix"))
+
+
+def test_a_training_with_options_of_an_augmentation_needs_a_work_dir():
+    with pytest.raises(UsageError, match="need a --work-dir"):
+        train(ROOT / NAME, cfg_options={"augment": "saliencymix", "augment.source": "random"})
+
+
 @pytest.mark.parametrize(
     "config, options, message",
     [
         (NAME, dict(augment="cutmax"), "augment should be one of cutmix, .*, saliencymix_imagenet, got cutmax$"),
+        (NAME, dict(augment=""), "augment should be one of .*, got $"),
         (NAME, {"augment.alpha": 0.5}, "augment.alpha needs a batch augmentation, which .* lacks; add augment=NAME"),
         (
             "configs/cifar10/resnet18_cutmix_cifar10.py",

@@ -53,7 +53,8 @@ def write_clean_copy(checked: Checked, out: str | Path) -> dict[str, int]:
     out = Path(out).absolute()
     roots = list(dict.fromkeys(listing.split.data_root for listing in checked.listings))
     if len(roots) > 1 or not all(roots):
-        raise DataError(f"all datasets should have the same data_root, which the copy replaces, got {', '.join(roots)}")
+        given = ", ".join(filter(None, roots)) or "none"
+        raise DataError(f"all datasets should have the same data_root, which the copy replaces, got {given}")
     for finding in checked.report.findings:
         if finding.kind in _NOT_FIXABLE and checked.report.is_error(finding.kind):
             raise DataError(f"{finding.file} {finding.detail}, which a cleaned copy cannot fix; fix it by hand")

@@ -159,12 +159,19 @@ def open_archive(archive: Path) -> Iterator[BinaryIO]:
 
 
 def extract_tar(tar: tarfile.TarFile, folder: Path) -> None:
-    """Extract an open tar archive: no owners, no devices, nothing outside the folder."""
+    """Extract the files and folders of an open tar archive: no owners, no links, nothing outside the folder."""
     if not hasattr(tarfile, "data_filter"):
         raise DataError("this Python cannot extract archives safely; use 3.9.17, 3.10.12, 3.11.4 or newer")
-    tar.extractall(folder, filter="data")
+    tar.extractall(folder, filter=_files_only)
     while tar.fileobj is not None and tar.fileobj.read(1 << 20):
         pass  # the checksum of a compressed archive is at its end
+
+
+def _files_only(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    # By links within the folder, long paths can lead outside of it in releases of Python before June 2025.
+    if not (member.isreg() or member.isdir()):
+        raise tarfile.TarError(f"{member.name!r} is a link or a device")
+    return tarfile.data_filter(member, folder)
 
 
 def extract(archive: Path, folder: Path) -> None:

@@ -233,6 +233,8 @@ class NonFiniteHook(Hook):
             write_batch(path, self.start.batch, random_state, **about)
         except (OSError, RuntimeError, TypeError) as error:
             return f"its batch could not be saved for a replay ({first_line(error)})"
+        if weights is None:
+            return f"`python tools/replay_batch.py {path} --checkpoint FILE` replays its batch with other weights"
         return f"`python tools/replay_batch.py {path}` replays its batch"
 
 

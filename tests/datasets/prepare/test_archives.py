@@ -67,6 +67,7 @@ HOSTILE = {
     "inner parent": {"a/../../evil.txt": b"x"},
     "symlink": {"l": special("l", tarfile.SYMTYPE, "/etc"), "l/evil.txt": b"x"},
     "relative symlink": {"l": special("l", tarfile.SYMTYPE, ".."), "l/evil.txt": b"x"},
+    "symlink that stays inside": {"l": special("l", tarfile.SYMTYPE, "good.txt"), "good.txt": b"x"},
     "hard link": {"l": special("l", tarfile.LNKTYPE, "/etc/passwd")},
     "device": {"d": special("d", tarfile.CHRTYPE)},
     "pipe": {"p": special("p", tarfile.FIFOTYPE)},
