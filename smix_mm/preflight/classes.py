@@ -82,7 +82,7 @@ def _classes(
         except UnicodeDecodeError as error:
             findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
             return None
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name with a NUL
             problem = f"is the string {given!r}, which is no file either"
             findings.append(contradiction(where, problem, f"for one class write ({given!r},) with its comma"))
             return None
