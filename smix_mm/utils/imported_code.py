@@ -38,7 +38,8 @@ class _Recorder(MetaPathFinder):
     def write(self, files: Iterable[str]) -> None:
         if self.path is not None:  # in one write, because several processes may append
             with open(self.path, "a", encoding="utf-8") as record:
-                record.write("".join(f"{self.hashes[file]}  {file}\n" for file in files))
+                # Each line begins with a line break, because a kill may have cut the one before.
+                record.write("".join(f"\n{self.hashes[file]}  {file}\n" for file in files))
 
 
 _recorder = _Recorder()
