@@ -138,6 +138,8 @@ def forked_train():
             return Finished(int(parent.stdout.readline()), output.read_text(errors="replace"), work_dir)
 
         yield train
+        # Closing its input is not enough: a process that this one forked meanwhile may hold the other end open.
+        parent.stdin.write("\n")
         parent.stdin.close()
 
 

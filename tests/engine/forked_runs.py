@@ -1,7 +1,7 @@
 """Runs `tools/train.py` and its like many times, each in a process of its own that can be killed, importing once.
 
 A line of JSON comes in for each run: the packages to import, the program, its arguments and environment, and the file
-for its output. A line with the exit status goes out; negative for a signal.
+for its output. A line with the exit status goes out; negative for a signal. An empty line ends it.
 """
 
 import json
@@ -78,7 +78,7 @@ def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warm_up()
-    for line in sys.stdin:
+    while (line := sys.stdin.readline()).strip():
         order = json.loads(line)
         for package in order["packages"]:
             import_module(package)

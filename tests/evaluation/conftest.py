@@ -1,6 +1,7 @@
 """Predictions that the tests of this room share."""
 
 import xml.etree.ElementTree as ElementTree
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,14 @@ def voc_truth(folder: Path) -> list:
         difficult = [one.find("difficult").text == "1" for one in objects]
         truth.append((name, np.array(boxes, float).reshape(-1, 4), np.array(labels, int), np.array(difficult, bool)))
     return truth
+
+
+@pytest.fixture
+def mmdet_evaluation(monkeypatch):
+    """``mmdet.evaluation`` in threads: it leaves its processes to the garbage collector, which at times never ends."""
+    evaluation = pytest.importorskip("mmdet.evaluation")
+    monkeypatch.setattr("mmdet.evaluation.functional.mean_ap.Pool", ThreadPool)
+    return evaluation
 
 
 @pytest.fixture(scope="session", params=["drawn", "voc"])

@@ -137,8 +137,7 @@ def test_voc_figures_agree_with_plain_loops(detections, kind):
 
 
 @pytest.mark.parametrize("kind", ["11point", "area"])
-def test_voc_figures_agree_with_mmdetection(detections, kind):
-    evaluation = pytest.importorskip("mmdet.evaluation")
+def test_voc_figures_agree_with_mmdetection(detections, kind, mmdet_evaluation):
     found, truth = [], []
     for image in range(len(detections.images)):
         mine, there = detections.image_of == image, detections.true_image_of == image
@@ -154,7 +153,7 @@ def test_voc_figures_agree_with_mmdetection(detections, kind):
             )
         )
     mode = {"11point": "11points", "area": "area"}[kind]
-    theirs, classes = evaluation.eval_map(
+    theirs, classes = mmdet_evaluation.eval_map(
         found, truth, iou_thr=0.5, logger="silent", nproc=1, use_legacy_coordinate=True, eval_mode=mode
     )
     figures = evaluate(detections)

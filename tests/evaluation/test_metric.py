@@ -109,12 +109,11 @@ def voc_samples(smix_data) -> tuple[dict, list]:
 
 
 @pytest.mark.parametrize("mode, figure", [("11points", "voc/mAP_11point"), ("area", "voc/mAP_area")])
-def test_mmdetections_own_metric_agrees_on_the_same_samples(voc_samples, mode, figure, tmp_path):
-    from mmdet.evaluation import VOCMetric
+def test_mmdetections_own_metric_agrees_on_the_same_samples(voc_samples, mode, figure, mmdet_evaluation, tmp_path):
     from mmengine.evaluator import Evaluator
 
     metainfo, given = voc_samples
-    evaluator = Evaluator([VOCMetric(eval_mode=mode), built([], out=tmp_path / "detections.npz")])
+    evaluator = Evaluator([mmdet_evaluation.VOCMetric(eval_mode=mode), built([], out=tmp_path / "detections.npz")])
     evaluator.dataset_meta = metainfo
     for start in range(0, len(given), 8):
         evaluator.process(data_samples=given[start : start + 8])
