@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -139,7 +140,7 @@ def in_parallel(
     # A forked process need not import everything again.
     context: Any = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pool = ProcessPoolExecutor(jobs or cores, context, _ignore_interrupts)
+    pool = ProcessPoolExecutor(jobs or cores, context, _follow_parent)
     try:
         # The processes start before the progress bar starts its thread: forking a process with threads is unsafe.
         yield from track(pool.map(function, items, chunksize=32), label, len(items))
@@ -151,5 +152,14 @@ def in_parallel(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
+def _follow_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    # Otherwise a process whose parent was killed would wait for work forever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a started process has this thread"
+    parent.join()
+    os._exit(1)

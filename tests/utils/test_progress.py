@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -87,3 +89,17 @@ def die(item: int) -> int:
 def test_a_killed_process_raises_an_error_of_one_sentence():
     with pytest.raises(DataError, match="a process that reads files was killed"):
         list(in_parallel(die, list(range(5)), jobs=2))
+
+
+KILLED = """
+import os, signal
+from smix_mm.utils.progress import in_parallel
+for _ in in_parallel(abs, list(range(64)), jobs=2):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_processes_end_after_their_parent_is_killed():
+    # They hold its output open: without their end, this would wait.
+    ended = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
