@@ -31,10 +31,12 @@ def prove(
         FileNotFoundError: The checkpoint does not exist.
         CheckpointError: The checkpoint cannot be read.
     """
-    options = dict(cfg_options or {})
-    if checkpoint is not None:
-        options["model.backbone.init_cfg"] = dict(type="Pretrained", checkpoint=str(checkpoint))
-    cfg = load_config(config, None, options, "none")
+    cfg = load_config(config, None, cfg_options, "none")
+    if checkpoint is not None and cfg.model.get("backbone"):
+        # Not an option, because mmengine does not merge a dict into None.
+        before = cfg.model.backbone.get("init_cfg")
+        kept = before if isinstance(before, dict) else {}
+        cfg.model.backbone.init_cfg = {**kept, "type": "Pretrained", "checkpoint": str(checkpoint)}
     model = build_model(cfg)
     file, prefix = checkpoint_of(model)
     if not Path(file).is_file():

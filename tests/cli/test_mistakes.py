@@ -197,6 +197,10 @@ def test_settings_that_cannot_be_used(mistake, option, sentence):
 
 def test_a_dict_over_none_is_taken_with_delete(mistake):
     options = [
+    fix = "; add the option model.backbone.init_cfg._delete_=True, and all other keys of the new dict, such as"
+    assert fix in mistake(
+        "train", "none_inside.py", *WORK, "--cfg-options", "model.backbone.init_cfg.checkpoint=none.pth"
+    )
         f"model.backbone.init_cfg.{each}" for each in ("_delete_=True", "type=Pretrained", "checkpoint=none.pth")
     ]
     assert "init_cfg.checkpoint: is none.pth" in mistake("train", "none_inside.py", *WORK, "--cfg-options", *options)
