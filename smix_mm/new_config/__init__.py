@@ -13,7 +13,7 @@ from ..utils.choices import check_option
 from ..utils.errors import DataError, UsageError
 from ..utils.files import write_text
 from ..utils.text import first_few
-from .templates import BACKBONES, MIXES, classifier_text, detector_text
+from .templates import BACKBONES, BLOCKS, MIXES, classifier_text, detector_text
 
 __all__ = ["Layout", "find_layout", "new_config"]
 
@@ -62,7 +62,9 @@ def new_config(
         What was found in ``data``.
 
     Raises:
-        UsageError: ``out`` exists or is no ``.py`` file, or an option is none of these or no file.
+        UsageError: ``out`` exists or is no ``.py`` file, an option is none of these or no file, or the weights are
+            those of another backbone.
+        CheckpointError: the weights cannot be read.
         DataError: the folder has none of these layouts, no class, or no set to evaluate.
     """
     check_option("backbone", backbone, BACKBONES)
@@ -74,12 +76,29 @@ def new_config(
         raise UsageError(f"{out} exists; choose another name.")
     if weights is not None and "://" not in weights and not Path(weights).is_file():
         raise UsageError(f"weights should be a file that publish_backbone wrote, got {weights}, which is none.")
+    depth = int(backbone.removeprefix("resnet"))
+    if weights is not None and "://" not in weights:
+        _check_depth(weights, depth)
     root = Path(data).absolute()
     layout = find_layout(root)
-    depth = int(backbone.removeprefix("resnet"))
     found = (root, layout.classes, layout.train, layout.test, depth, weights)
     write_text(out, classifier_text(*found, mix) if layout.kind == "classes" else detector_text(*found))
     return layout
+
+
+def _check_depth(weights: str, depth: int) -> None:
+    """Refuse weights that are not those of a ResNet of this depth, by the names of its blocks."""
+    from ..transfer.checkpoint import read_checkpoint, state_dict_of
+
+    state = state_dict_of(read_checkpoint(weights))
+    names = {*map(str, state if isinstance(state, dict) else ())}
+    blocks = tuple(len({name.split(".")[1] for name in names if name.startswith(f"layer{i}.")}) for i in range(1, 5))
+    bottleneck = "layer1.0.conv3.weight" in names
+    found = next((other for other, its in BLOCKS.items() if its == blocks and (other >= 50) == bottleneck), None)
+    if found != depth:
+        fix = f"--backbone resnet{found}" if found else "a ResNet that publish_backbone wrote"
+        got = f"a ResNet-{found}" if found else "another network, or one that is not published"
+        raise UsageError(f"weights should be those of a ResNet-{depth}, got {weights}, which holds {got}; give {fix}")
 
 
 def find_layout(root: Path) -> Layout:

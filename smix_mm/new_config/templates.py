@@ -9,6 +9,8 @@ from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 
 # Feature channels of a ResNet's four stages, by depth.
 _CHANNELS = {18: (64, 128, 256, 512), 34: (64, 128, 256, 512), 50: (256, 512, 1024, 2048), 101: (256, 512, 1024, 2048)}
+# Their blocks; from depth 50 on, bottlenecks.
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 BACKBONES = tuple(f"resnet{depth}" for depth in _CHANNELS)
 _MIXES = {
     "saliencymix": 'dict(augments=dict(type="SaliencyMix", alpha=1.0, mean=mean, std=std), probs=0.5)',

@@ -154,16 +154,20 @@ def _check_optimizer(cfg: Mapping[str, Any], content: Mapping[str, Any], path: s
 def _check_schedules(cfg: Mapping[str, Any], content: Mapping[str, Any], path: str | Path) -> Iterator[Finding]:
     schedules = cfg.get("param_scheduler") or ()
     schedules = [schedules] if isinstance(schedules, Mapping) else schedules
-    saved_schedules = content.get("param_schedulers") or ()
+    saved_schedules, loop = content.get("param_schedulers") or (), cfg.get("train_cfg") or {}
     if not isinstance(saved_schedules, (list, tuple)):
         return
     if len(schedules) != len(saved_schedules):
         yield _overridden("param_scheduler", f"{len(schedules)} schedules", f"{len(saved_schedules)} schedules", path)
     elif not any(schedule.get("convert_to_iter_based") for schedule in schedules):
         for index, (schedule, saved) in enumerate(zip(schedules, saved_schedules)):
-            for name, ours in schedule.items():
+            # As mmengine does, where a schedule names no end.
+            unit = "max_epochs" if schedule.get("by_epoch", True) else "max_iters"
+            end = {"end": loop[unit]} if loop.get(unit) and "end" not in schedule else {}
+            for name, ours in {**schedule, **end}.items():
                 if name in saved and not _same(_plain(saved[name]), _plain(ours)):
-                    yield _overridden(f"param_scheduler.{index}.{name}", ours, _plain(saved[name]), path)
+                    shown = f"{ours} (train_cfg.{unit})" if name in end else ours
+                    yield _overridden(f"param_scheduler.{index}.{name}", shown, _plain(saved[name]), path)
 
 
 def _plain(value: Any) -> Any:

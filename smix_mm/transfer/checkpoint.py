@@ -22,6 +22,7 @@ from ..utils.text import first_few
 TORCH_NEEDED = "torch 2.5 or newer"
 _AGAIN = "copy or download it again"
 _RESAVE = "load it where it comes from, and save its state_dict with torch.save"
+_UNLISTED = "which torch cannot list"
 # torch.save before torch 1.6 writes this number first, as a pickle.
 _OLD_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 
@@ -64,13 +65,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (CheckpointError, PackageError):
         raise
-    except pickle.UnpicklingError:
+    except pickle.UnpicklingError as error:
         # torch's own message recommends weights_only=False, so it is not shown.
         newer = "" if reads_training_checkpoints() else f", or use {TORCH_NEEDED}"
         with allow_list(_allowed()):
-            culprits = _unsafe_names(path)
+            culprits = _unsafe_names(path, str(error))
+        if not culprits and (protocol := _pickle_protocol(path)) > 2:
+            raise CheckpointError(
+                f"checkpoint {path} is refused: it should be saved with pickle protocol 2, got {protocol}, which torch "
+                "cannot read safely; save its state_dict with torch.save, without pickle_protocol, and give that file"
+            ) from None
         raise CheckpointError(
-            f"checkpoint {path} is refused: it holds more than weights and plain values ({culprits}); "
+            f"checkpoint {path} is refused: it holds more than weights and plain values ({culprits or _UNLISTED}); "
             f"save only its state_dict with torch.save and give that file{newer}"
         ) from None
     except OSError as error:
@@ -131,15 +137,26 @@ def _check_format(path: Path) -> str:
     raise CheckpointError(f"checkpoint {path} cannot be read: it is {what}; {fix}")
 
 
-def _unsafe_names(path: Path) -> str:
-    """The functions and classes because of which torch may refuse a file, or that they cannot be listed."""
+def _unsafe_names(path: Path, reason: str) -> str:
+    """The functions and classes because of which torch may refuse a file, else the one in its reason; may be empty."""
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:  # an old torch, torch's format from before 1.6, another protocol or a damaged file
         names = []
+    names = names or re.findall(r"GLOBAL (\S+)", reason)
     # Python pickles os.system under the name of the module that implements it.
     names = [re.sub(r"^(posix|nt)\.", "os.", name) for name in sorted(names)]
-    return first_few(names, 3) or "which torch cannot list"
+    return first_few(names, 3)
+
+
+def _pickle_protocol(path: Path) -> int:
+    """Protocol of the pickle in a file of torch.save."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if start == b"PK":
+        with zipfile.ZipFile(path) as archive:
+            start = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
+    return start[1]
 
 
 def state_dict_of(content: Mapping[str, Any]) -> Any:

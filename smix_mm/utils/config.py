@@ -78,6 +78,11 @@ def read_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) 
         if isinstance(error, SmixError) or describe_import_error(error):
             raise
         fix = "; add _delete_=True to the new dict, which replaces that of the base" if "_delete_" in str(error) else ""
+        key = str(error).partition("=")[0]
+        option = next((name for name in cfg_options or () if fix and f".{key}." in name), "")
+        if option:
+            owner = f"{option.partition(f'.{key}.')[0]}.{key}"
+            fix = f"; add the option {owner}._delete_=True, and all other keys of the new dict, such as {owner}.type"
         raise UsageError(f"config {path} cannot be read: {reason_of(error)}{fix}") from error
     finally:
         logging.disable(logging.NOTSET)

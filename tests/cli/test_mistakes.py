@@ -47,6 +47,7 @@ CONFIGS = {
     "no_base.py": "_base_ = 'none.py'",
     "over_none.py": "_base_ = 'none_inside.py'\nmodel = dict(backbone=dict(init_cfg=dict(checkpoint='x.pth')))",
     "none_inside.py": ("depth=18", "depth=18, init_cfg=None"),
+    "prefix.py": ("depth=18", "depth=18, init_cfg=dict(type='Pretrained', checkpoint='other.pth', prefix='x')"),
     "no_package.py": ('["smix_mm"]', '["package_that_is_missing"]'),
     "unknown_type.py": ("ResNet", "ResNetty"),
     "unknown_argument.py": ("depth=18", "deepness=18, depth=18"),
@@ -196,6 +197,10 @@ def test_settings_that_cannot_be_used(mistake, option, sentence):
 
 
 def test_a_dict_over_none_is_taken_with_delete(mistake):
+    fix = "; add the option model.backbone.init_cfg._delete_=True, and all other keys of the new dict, such as"
+    assert fix in mistake(
+        "train", "none_inside.py", *WORK, "--cfg-options", "model.backbone.init_cfg.checkpoint=none.pth"
+    )
     options = [
         f"model.backbone.init_cfg.{each}" for each in ("_delete_=True", "type=Pretrained", "checkpoint=none.pth")
     ]
@@ -258,6 +263,8 @@ def test_a_file_that_is_no_checkpoint_of_this_model(mistake, command, file, sent
         ("gpu_check", ["--only", "x"], "--only should be of"),
         ("study", ["status", "none.py", "--work-dir", "none"], "none.py does not exist"),
         ("study", ["report", "--work-dir", "none"], "none"),
+        ("prove", ["none_inside.py", "other.pth"], "other.pth should hold the backbone's tensors under names such as"),
+        ("prove", ["prefix.py"], "should hold the backbone's tensors under names such as x.conv1.weight, got names"),
         ("measure_area", ["good.py"], "its settings should be of"),
     ],
 )

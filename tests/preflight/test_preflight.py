@@ -161,12 +161,18 @@ STD_OF_IMAGENET = [58.395, 57.12, 57.375]
 def test_settings_that_a_resume_overrides_are_named_one_by_one(detector, tmp_path):
     file = tmp_path / "epoch_2.pth"
     group = dict(lr=0.01, initial_lr=0.1, momentum=0.9, weight_decay=1e-4, params=[0])
-    saved = dict(milestones={2: 1, 3: 1}, gamma=0.1)
+    saved = dict(milestones={2: 1, 3: 1}, gamma=0.1, begin=0, end=4)
     torch.save(dict(optimizer=dict(param_groups=[group]), param_schedulers=[saved], meta=dict(epoch=2, iter=20)), file)
     assert preflight(detector, file) == []
     detector["optim_wrapper"]["optimizer"].update(lr=0.001, weight_decay=5e-4)
     detector["param_scheduler"][0].update(milestones=[3], gamma=0.5)
+    detector["train_cfg"]["max_epochs"] = 8
+    problem = f"is 8 (train_cfg.max_epochs) in the config, but {file} resumes with 4"
+    assert {finding.setting: finding.problem for finding in preflight(detector, file)}[
+        "param_scheduler.0.end"
+    ] == problem
     detector["train_cfg"]["max_epochs"] = 2
+    detector["param_scheduler"][0]["end"] = 4
     detector["custom_hooks"] = [dict(type="EMAHook")]
     findings = preflight(detector, file)
     assert {finding.level for finding in findings} == {DOUBT}

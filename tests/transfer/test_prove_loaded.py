@@ -9,6 +9,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from torch import nn
 
+from smix_mm.engine.prove import prove
 from smix_mm.transfer import prove_loaded, publish_backbone
 from smix_mm.transfer.backbone import IMAGENET
 from smix_mm.utils.errors import LoadProofError
@@ -97,6 +98,18 @@ def test_another_stem_is_found_out_by_its_shape(published):
         prove_loaded(model, content)
     assert "conv1.weight (64, 3, 3, 3) -> (64, 3, 7, 7)" in str(failure.value)
     assert "stem is imagenet in the model, but the backbone was trained with cifar" in str(failure.value)
+
+
+@pytest.mark.parametrize("init_cfg", [None, dict(type="Pretrained", checkpoint="torchvision://resnet50")])
+def test_a_file_that_is_given_replaces_that_of_the_config(published, init_cfg, tmp_path):
+    config = tmp_path / "detector.py"
+    config.write_text(f"""
+_base_ = "mmdet::_base_/models/faster-rcnn_r50_fpn.py"
+default_scope = "mmdet"
+model = dict(backbone=dict(init_cfg={init_cfg}))
+""")
+    proof = prove(config, published)
+    assert (proof["checkpoint"], proof["loaded"]) == (str(published), "whole")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from .text import EncodingError, read_lines
 
 PARTS = ("train", "val", "test")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+LOCAL_FILE_CLIENTS: tuple[Any, ...] = (None, {}, dict(backend="disk"))
+"""Values of ``file_client_args``, mmcv's older name of ``backend_args``, for local files."""
 _OFFICIAL = ("cifar-10-batches-py", "cifar-100-python")
 _VOC = ("VOCDataset", "XMLDataset")
 _CLASSIFICATION = ("CustomDataset", "ImageNet", "ImageNet21k", "InMemoryDataset")
@@ -129,7 +131,8 @@ def _split(dataset: Mapping[str, Any], classes: tuple[str, ...] | None, num_clas
     kind, root = type_name(dataset), str(dataset.get("data_root") or "")
     steps = [step for step in dataset.get("pipeline") or () if isinstance(step, Mapping)]
     # A backend may not open local files.
-    backend = any(each.get("backend_args") for each in (dataset, *steps))
+    settings = [(each.get("backend_args"), each.get("file_client_args")) for each in (dataset, *steps)]
+    backend = any(given or older not in LOCAL_FILE_CLIENTS for given, older in settings)
     if "://" in root or backend or kind not in (*_VOC, "CocoDataset", *_CLASSIFICATION):
         return None
     prefix: Any = dataset.get("data_prefix") or ""

@@ -20,7 +20,7 @@ from .findings import ERRORS, summarize
 from .images import is_whole
 from .listing import list_samples
 from .readers import correct_readers
-from .splits import find_splits, type_name
+from .splits import LOCAL_FILE_CLIENTS, find_splits, type_name
 from .voc import SIZE_CORRECTED, usable_box
 
 # Training continues without these; every other error in a split file or an annotation stops it.
@@ -149,9 +149,11 @@ class StrictLoadImage(LoadImageFromFile):
 
     def _read(self, path: str) -> bytes:
         """The bytes of a file, or of a record of another backend, which have to be whole."""
-        database = (self.backend_args or {}).get("db_path", "")
+        older = self.file_client_args
+        backend_args = self.backend_args if older in LOCAL_FILE_CLIENTS else older
+        database = (backend_args or {}).get("db_path", "")
         try:
-            content = fileio.get(path, backend_args=self.backend_args)
+            content = fileio.get(path, backend_args=backend_args)
         except ImportError as error:
             raise PackageError(f"image {path} cannot be read: {first_line(error)}") from None
         except FileNotFoundError:

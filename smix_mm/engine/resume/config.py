@@ -15,6 +15,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from ...transfer.checkpoint import TORCH_NEEDED, read_checkpoint, reads_training_checkpoints
 from ...utils.errors import CheckpointError
 from ...utils.files import newest_first, write_text
+from ...utils.text import first_few
 from ..launch import join_processes, on_main_process
 
 STARTED = ".started"
@@ -119,7 +120,17 @@ def _newest(cfg: Config, since: int = 0) -> Choice:
             f"{cfg.work_dir} has checkpoints, but torch {torch.__version__} cannot read them without unpickling; "
             f"use {TORCH_NEEDED}, or resume with OpenMMLab's own train.py"
         )
-    for path in newest_first(found):
+    ordered = newest_first(found)
+    record = work_dir / "last_checkpoint"
+    last = folder / Path(record.read_text(errors="replace").strip()).name if record.is_file() else None
+    if last in ordered:
+        # A run in a folder that was used before counts its epochs from 1 again.
+        earlier = [path for path in ordered[: ordered.index(last)] if path.stat().st_mtime_ns < last.stat().st_mtime_ns]
+        ordered = [path for path in ordered if path not in earlier]
+        if earlier:
+            names = first_few([path.name for path in earlier], 3)
+            notes.append(f"Skipped: {names}, of an earlier run, because last_checkpoint names the newer {last.name}.")
+    for path in ordered:
         if path.stat().st_mtime_ns < since:
             continue
         try:

@@ -96,6 +96,13 @@ def test_whether_images_are_rotated_by_exif_follows_the_pipeline(folders):
         assert split.follow_exif is follows
 
 
+@pytest.mark.parametrize("backend, known", [("disk", True), ("petrel", False)])
+def test_images_of_another_backend_under_mmcvs_older_argument_cannot_be_checked(folders, backend, known):
+    steps = [dict(type="LoadImageFromFile", file_client_args=dict(backend=backend))]
+    train = dict(type="CustomDataset", data_root=str(folders), pipeline=steps)
+    assert bool(find_splits(config(train=train), strict=False)) is known
+
+
 @pytest.mark.parametrize(
     "dataset, reason",
     [

@@ -115,7 +115,13 @@ def test_what_is_left_out_is_in_one_warning(detector, cells):
 
 
 @pytest.mark.parametrize(
-    "settings", [dict(), dict(to_float32=True, color_type="grayscale"), dict(imdecode_backend="pillow")]
+    "settings",
+    [
+        dict(),
+        dict(to_float32=True, color_type="grayscale"),
+        dict(imdecode_backend="pillow"),
+        dict(file_client_args=dict(backend="disk")),
+    ],
 )
 def test_a_whole_image_is_loaded_exactly_as_mmcv_loads_it(cells, settings):
     path = str(cells.jpg(0))

@@ -168,6 +168,10 @@ def test_a_missing_or_damaged_record_is_named_by_the_check_and_by_the_loading(ro
         nowhere = load(backend_args=dict(backend="lmdb", db_path=str(root / "nowhere.lmdb")))
         with pytest.raises(DataError, match=r"image a.jpg cannot be read from .*nowhere.lmdb \(Error"):
             nowhere.transform(dict(img_path="a.jpg"))
+    old = StrictLoadImage(file_client_args=dict(backend="lmdb", db_path=database))
+    with pytest.raises(DataError, match=f"image {missing} does not exist in {database}; "):
+        old.transform(dict(img_path=missing))
+    assert old.transform(dict(img_path=f"{CLASSES[1]}/{next(iter(SIZES))}"))["img"].ndim == 3
 
 
 def test_without_the_package_it_is_named(root, monkeypatch):

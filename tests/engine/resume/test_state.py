@@ -150,6 +150,19 @@ def test_the_number_in_the_name_counts_and_not_the_time_of_a_copy(tmp_path):
     assert choose_checkpoint(config(tmp_path), "auto").checkpoint == str(tmp_path / "epoch_11.pth")
 
 
+@pytest.mark.parametrize("age, chosen", [(0, "epoch_3"), (10, "epoch_12")])
+def test_checkpoints_of_an_earlier_run_in_the_same_folder_are_skipped(tmp_path, age, chosen):
+    """Of the same run, if a kill came before last_checkpoint was written."""
+    for number in (11, 12):
+        checkpoint(tmp_path, f"epoch_{number}.pth", number, age=5)
+    checkpoint(tmp_path, "epoch_3.pth", 3, age=age)
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_3.pth"))
+    choice = choose_checkpoint(config(tmp_path), "auto")
+    assert choice.checkpoint == str(tmp_path / f"{chosen}.pth")
+    skipped = "Skipped: epoch_12.pth, epoch_11.pth, of an earlier run, because last_checkpoint names the newer"
+    assert [note for note in choice.notes if "earlier run" in note] == ([f"{skipped} epoch_3.pth."] if age == 0 else [])
+
+
 def test_without_a_complete_checkpoint_the_run_starts_as_configured(tmp_path):
     (tmp_path / "iter_1.pth").write_bytes(b"PK\3\4 cut")
     cfg = config(tmp_path, load_from="weights.pth", randomness=dict(seed=3))
