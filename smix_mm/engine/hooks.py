@@ -49,11 +49,7 @@ class LoadProofHook(Hook):
             return
         model = unwrapped(runner.model)
         checkpoint, prefix = (self.checkpoint, "") if self.checkpoint else checkpoint_of(model)
-        if "://" in checkpoint:
-            raise LoadProofError(
-                f"the backbone's checkpoint should be a file, got {checkpoint}, whose loading cannot be proven; "
-                "download it, publish it with tools/publish_backbone.py, and use that file"
-            )
+        refuse_address(checkpoint)
         proof = prove_loaded(model, checkpoint, new=self.new, unused=self.unused, prefix=prefix)
         if runner.rank == 0:
             write_json(Path(runner.work_dir) / PROOF, proof)
@@ -66,6 +62,15 @@ class LoadProofHook(Hook):
                 f"Load proof: the checkpoint does not record its {', '.join(proof['not_compared'])}, so they could "
                 "not be compared with the detector's; see the options of tools/publish_backbone.py."
             )
+
+
+def refuse_address(checkpoint: str) -> None:
+    """Refuse a checkpoint that is not a file, because its loading cannot be proven."""
+    if "://" in checkpoint:
+        raise LoadProofError(
+            f"the backbone's checkpoint should be a file, got {checkpoint}, whose loading cannot be proven; "
+            "download it, publish it with tools/publish_backbone.py, and use that file"
+        )
 
 
 def checkpoint_of(model: nn.Module) -> tuple[str, str]:

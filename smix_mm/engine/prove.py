@@ -11,7 +11,7 @@ from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..transfer.proof import prove_loaded
 from ..utils.errors import LoadProofError
 from ..utils.text import first_few
-from .hooks import LoadProofHook, checkpoint_of
+from .hooks import LoadProofHook, checkpoint_of, refuse_address
 from .launch import build_model, load_config
 
 
@@ -44,6 +44,7 @@ def prove(
         cfg.model.backbone.init_cfg = {**kept, "type": "Pretrained", "checkpoint": str(checkpoint)}
     model = build_model(cfg)
     file, prefix = checkpoint_of(model)
+    refuse_address(file)
     if not Path(file).is_file():
         raise FileNotFoundError(f"checkpoint {file} does not exist; publish one with tools/publish_backbone.py")
     _check_names(model.backbone, file, prefix)

@@ -108,6 +108,8 @@ _base_ = "mmdet::_base_/models/faster-rcnn_r50_fpn.py"
 default_scope = "mmdet"
 model = dict(backbone=dict(init_cfg={init_cfg}))
 """)
+    with pytest.raises(LoadProofError, match="whose loading cannot be proven" if init_cfg else "init_cfg"):
+        prove(config)
     proof = prove(config, published)
     assert (proof["checkpoint"], proof["loaded"]) == (str(published), "whole")
 
