@@ -183,7 +183,10 @@ def test_a_training_whose_config_cannot_be_used(mistake, config, sentence):
         ("train_cfg.max_epochs=two", "invalid literal for int() with base 10: 'two'"),
         ("randomness.seed=x", "the config cannot be used: TypeError"),
         ("custom_hooks=3", "the config cannot be used: TypeError"),
-        ("val_evaluator=None", "val_dataloader, val_cfg, and val_evaluator should be either all None or not None"),
+        (
+            "val_evaluator=None",
+            "val_evaluator: is None or missing, but the config has val_dataloader and val_cfg; give",
+        ),
         ("model.head.num_classes=7", "model.head.num_classes: is 7, but train_dataloader.dataset has 2 classes"),
         ("data_preprocessor.mean=3", "data_preprocessor.mean: is 3; give one number or three"),
         ("load_from=none.pth", "load_from: is none.pth, which does not exist"),
