@@ -153,8 +153,10 @@ def test_a_study_or_a_benchmark_of_no_config(mistake, command, config):
         ("unknown_hook.py", "NoHook is not in the mmpretrain::hook registry"),
     ],
 )
-def test_a_training_whose_config_cannot_be_used(mistake, config, sentence):
-    assert sentence in mistake("train", config, *WORK).replace("mistakes1", "mistakes0")
+def test_a_training_whose_config_cannot_be_used(mistake, folder, config, sentence):
+    assert sentence in mistake("train", config, "--work-dir", f"work_{config}").replace("mistakes1", "mistakes0")
+    # A Runner refuses the others, and it begins by making its work dir.
+    assert config != "bad_argument.py" or not (folder / f"work_{config}").exists()
 
 
 @pytest.mark.parametrize(
