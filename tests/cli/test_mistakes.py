@@ -284,6 +284,7 @@ def test_settings_that_contradict_the_data_are_errors_of_check_data_too(folder, 
     assert f"contradiction: {found}" in capsys.readouterr().out
     (setting,) = json.loads((folder / "work.json").read_text())["settings"]
     assert setting["setting"] == "model.head.num_classes" and setting["level"] == "contradiction"
+    assert run("check_data", [*good, "settings", *wrong]) == 0
 
 
 def test_a_folder_is_never_replaced_by_a_file(tmp_path):

@@ -10,6 +10,7 @@ from ...utils.text import first_few
 
 # They stop a training, spoil it or spoil its evaluation.
 ERRORS = {
+    "settings": "settings of the config that contradict each other or the data",
     "missing-split": "split file or folder of images that does not exist or cannot be read",
     "empty-split": "split without a single image",
     "wrong-encoding": "split file or annotation that is not text in UTF-8",
