@@ -20,8 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--attack", choices=[*ATTACKS, "none"], default="fgsm", help="default: fgsm")
     add("--eps", nargs="+", default=["8/255"], help="largest change of a pixel, as a fraction (default: 8/255)")
     add("--steps", type=int, default=20, help="of pgd and apgd (default: 20)")
-    add("--corruptions", nargs="+", default=[], metavar="NAME", help=f"any of {', '.join(CORRUPTIONS)}; or all")
-    add("--severities", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="1 to 5 (default: all)")
+    names = f"any of {', '.join(CORRUPTIONS)}; or all"
+    add("--corruptions", nargs="+", choices=[*CORRUPTIONS, "all"], default=[], metavar="NAME", help=names)
+    severities = range(1, 6)
+    add("--severities", nargs="+", type=int, choices=severities, default=[*severities], help="1 to 5 (default: all)")
     add("--out", help="folder for robustness.json and the curve robustness.png")
     add_common_arguments(parser)
 
@@ -34,6 +36,6 @@ def run(options: argparse.Namespace) -> None:
     export_local_rank(settings.pop("local_rank"))
     if options.attack == "none":
         settings["attack"] = None
-    if options.corruptions == ["all"]:
+    if "all" in options.corruptions:
         settings["corruptions"] = CORRUPTIONS
     print(format_table(test_robustness(**settings)))

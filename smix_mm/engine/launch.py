@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmengine.visualization import Visualizer
 from torch import nn
 
+from ..preflight.settings import preprocessor_of
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
 from ..utils.command_line import describe_failure
@@ -95,12 +97,23 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
     if scope in OPENMMLAB:
         # If this import fails, mmengine continues, and reports later that some class is not registered.
         import_module(f"{scope}.registry")
+    if scope == "mmpretrain":
+        _check_batch_augments(cfg)
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     file = cfg.get("load_from")
     loaded = tests and load_torchvision_classifier(runner)
     if file and not loaded and not cfg.get("resume") and "://" not in file:
         check_parameters(runner.model, file, every=tests)
     return runner
+
+
+def _check_batch_augments(cfg: Config) -> None:
+    """Build mmpretrain's batch augmentations once, because the Runner writes to the work dir before it refuses them."""
+    from mmpretrain.models import RandomBatchAugment
+
+    augments = preprocessor_of(cfg)[1].get("batch_augments")
+    if isinstance(augments, dict):
+        RandomBatchAugment(**copy.deepcopy(augments))  # it changes the list of probabilities
 
 
 def build_model(cfg: Config) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..datasets.check.coco import read_coco
-from ..datasets.check.splits import find_splits, type_name
+from ..datasets.check.splits import ClassNamesError, find_splits, given_classes, type_name
 from ..datasets.check.text import ORDER_ADVICE, describe_categories
 from ..utils.errors import DataError
 from ..utils.text import first_few
@@ -68,26 +68,13 @@ def _classes(
     cfg: Mapping[str, Any], path: str, dataset: Mapping[str, Any], findings: list[Finding]
 ) -> tuple[str, ...] | None:
     """The class names of a dataset; None if they are unknown, or not usable, which is added to ``findings``."""
-    metainfo = dataset.get("metainfo")
-    if metainfo is not None and not isinstance(metainfo, Mapping):
-        findings.append(contradiction(f"{path}.metainfo", f"is {metainfo!r}", "write dict(classes=('cat', 'dog'))"))
+    try:
+        given, where = given_classes(dataset, path)
+    except ClassNamesError as error:
+        findings.append(contradiction(error.setting, error.problem, error.fix))
         return None
-    given, where = (metainfo or {}).get("classes"), f"{path}.metainfo.classes"
-    if given is None:
-        given, where = dataset.get("classes"), f"{path}.classes"
-    if isinstance(given, str) and given:
-        file = Path(os.path.expanduser(given))
-        try:
-            given = file.read_text("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            findings.append(contradiction(where, f"is the file {file}, which cannot be read: {error}", "use UTF-8"))
-            return None
-        except (OSError, ValueError):  # ValueError: a name with a NUL
-            problem = f"is the string {given!r}, which is no file either"
-            findings.append(contradiction(where, problem, f"for one class write ({given!r},) with its comma"))
-            return None
     if given is not None:
-        if not isinstance(given, (list, tuple)) or not given:
+        if not given:
             findings.append(contradiction(where, f"is {given!r}", "give the names of the classes, as ('cat', 'dog')"))
             return None
         twice = sorted({str(name) for name in given if list(given).count(name) > 1})

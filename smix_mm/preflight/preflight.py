@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from ..utils.errors import SmixError
 from .classes import check_categories, check_classes
 from .pixels import check_pipelines, check_pixels
-from .settings import Finding, doubt
+from .settings import PARTS, Finding, contradiction, doubt
 from .weights import check_resume, check_weights
 
 Check = Callable[[Mapping[str, Any]], Iterable[Finding]]
@@ -20,8 +20,9 @@ def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None, config_s
 
     Compared are class names of all datasets, COCO files and metrics, their number with every head, data preprocessor,
     augmentation and metric; scale and order of the normalization; batch augmentations with the data
-    preprocessor; the order of pipelines; what ``init_cfg`` would load; and what a resume would override. Nothing
-    is trained, and no dataset is built. Settings that only another project's classes have are not judged.
+    preprocessor; the order of pipelines; the three settings of each loop; what ``init_cfg`` would load; and what a
+    resume would override. Nothing is trained, and no dataset is built. Settings that only another project's classes
+    have are not judged.
 
     Args:
         cfg: Config of a training, mmpretrain's or MMDetection's.
@@ -35,12 +36,26 @@ def preflight(cfg: Mapping[str, Any], resume: str | Path | None = None, config_s
         CheckpointError: ``resume`` cannot be read.
     """
     weights = partial(check_resume, path=resume, config_schedule=config_schedule) if resume else check_weights
-    return _run(cfg, [check_classes, check_categories, check_pixels, check_pipelines, weights])
+    return _run(cfg, [check_classes, check_categories, check_pixels, check_pipelines, check_loops, weights])
 
 
 def preflight_data(cfg: Mapping[str, Any]) -> list[Finding]:
-    """The part of :func:`preflight` about the data: classes, their number, metrics and pipelines."""
-    return _run(cfg, [check_classes, check_pipelines])
+    """The part of :func:`preflight` about the data: classes, their number, metrics, pipelines and loops."""
+    return _run(cfg, [check_classes, check_pipelines, check_loops])
+
+
+def check_loops(cfg: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check that a loop has all of its settings or none; mmengine checks it after the work dir was made."""
+    loops = [(f"{part}_dataloader", f"{part}_cfg", f"{part}_evaluator") for part in PARTS[1:]]
+    loops.insert(0, ("train_dataloader", "train_cfg", "optim_wrapper"))
+    if "runner_type" in cfg or all(cfg.get(loop) is None for _, loop, _ in loops):
+        return  # another Runner's settings, or a config that only describes data
+    for names in loops:
+        missing = [name for name in names if cfg.get(name) is None]
+        if missing and len(missing) < len(names):
+            given = " and ".join(name for name in names if name not in missing)
+            problem = f"is None or missing, but the config has {given}"
+            yield contradiction(missing[0], problem, f"give {', '.join(names)}, or none of them")
 
 
 def _run(cfg: Mapping[str, Any], checks: list[Check]) -> list[Finding]:

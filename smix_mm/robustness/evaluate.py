@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..engine.launch import build_runner, errors_of_config, load_config
-from ..utils.choices import check_minimum
+from ..utils.choices import ATTACKS, check_minimum, check_option
 from ..utils.errors import UsageError
 from ..utils.files import save_figure, write_json
 from ..utils.text import markdown_table
@@ -62,6 +62,19 @@ def test_robustness(
         CheckpointError: The checkpoint cannot be read.
     """
     check_minimum("steps", steps, 1)
+    strengths = {each: CLEAN if each == "0" else f"{attack} {each}" for each in ("0", *eps)}
+    try:
+        bounds = {name: 255 * float(parse_eps(each)) for each, name in strengths.items()} if attack else {}
+        for corruption, severity in itertools.product(corruptions, severities):
+            CommonCorruption(corruption, severity)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if attack is not None:
+        check_option("attack", attack, ATTACKS)
+    if len(set(bounds.values())) < len(bounds):
+        raise UsageError(f"eps should be different strengths, such as 2/255 8/255, got {' '.join(eps)}")
+    if out is not None and Path(out).is_file():
+        raise UsageError(f"out should be a folder, got the file {out}")
     cfg = load_config(config, work_dir, dict(cfg_options or {}), launcher)
     if not Path(checkpoint).is_file():
         raise FileNotFoundError(f"checkpoint {checkpoint} does not exist; give the weights for {config}")
@@ -72,11 +85,8 @@ def test_robustness(
         raise UsageError(f"test_dataloader.dataset should have a pipeline to add corruptions to, got {dataset.type}")
     cfg.load_from, cfg.resume = str(checkpoint), False
     figures: dict[str, dict[str, float]] = {}
-    strengths = {eps: CLEAN if eps == "0" else f"{attack} {eps}" for eps in ("0", *eps)}
     try:
         if attack is not None:
-            # Before the model is built.
-            bounds = {name: 255 * float(parse_eps(each)) for each, name in strengths.items()}
             flat = _test(cfg, dict(type="AttackTestLoop", attack=attack, eps=list(strengths), steps=steps))
             for each, name in strengths.items():
                 prefix = f"{attack}_{each}/"

@@ -216,6 +216,15 @@ def _check(study: Study) -> None:
     for checkpoint in checkpoints:
         if "://" not in checkpoint and not Path(checkpoint).is_file():
             raise UsageError(f"{checkpoint} does not exist. Paths are relative to the study's config.")
+    for place, configs, expected, other in (
+        ("arms", study.arms, "a classifier", "mmdet"),
+        ("detectors", study.detectors, "a detector", "mmpretrain"),
+    ):
+        for config in configs.values():
+            if isinstance(config, RunConfig) and config.read().get("default_scope") == other:
+                raise UsageError(
+                    f"{config.path} in {place} should be the config of {expected}, got default_scope={other!r}."
+                )
     for detector in study.detectors.values():
         if "LoadProofHook" not in [hook.get("type") for hook in detector.read().get("custom_hooks", ())]:
             raise UsageError(

@@ -210,7 +210,8 @@ def _config_file(folder: Path, config: RunConfig) -> Path:
     """The file from which programs read a config; one with settings is written into the folder of its run."""
     if not config.cfg_options:
         return config.path
-    write_text(folder / "config.py", config.text)
+    # mmengine writes infinite numbers and nan as names, which Python does not define.
+    write_text(folder / "config.py", f"from math import inf, nan\n\n{config.text}\ndel inf, nan\n")
     return folder / "config.py"
 
 

@@ -154,8 +154,10 @@ def test_a_study_or_a_benchmark_of_no_config(mistake, command, config):
         ("unknown_hook.py", "NoHook is not in the mmpretrain::hook registry"),
     ],
 )
-def test_a_training_whose_config_cannot_be_used(mistake, config, sentence):
-    assert sentence in mistake("train", config, *WORK).replace("mistakes1", "mistakes0")
+def test_a_training_whose_config_cannot_be_used(mistake, folder, config, sentence):
+    assert sentence in mistake("train", config, "--work-dir", f"work_{config}").replace("mistakes1", "mistakes0")
+    # A Runner refuses the others, and it begins by making its work dir.
+    assert config != "bad_argument.py" or not (folder / f"work_{config}").exists()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,10 @@ def test_a_training_whose_config_cannot_be_used(mistake, config, sentence):
         ("train_cfg.max_epochs=two", "invalid literal for int() with base 10: 'two'"),
         ("randomness.seed=x", "the config cannot be used: TypeError"),
         ("custom_hooks=3", "the config cannot be used: TypeError"),
-        ("val_evaluator=None", "val_dataloader, val_cfg, and val_evaluator should be either all None or not None"),
+        (
+            "val_evaluator=None",
+            "val_evaluator: is None or missing, but the config has val_dataloader and val_cfg; give",
+        ),
         ("model.head.num_classes=7", "model.head.num_classes: is 7, but train_dataloader.dataset has 2 classes"),
         ("data_preprocessor.mean=3", "data_preprocessor.mean: is 3; give one number or three"),
         ("load_from=none.pth", "load_from: is none.pth, which does not exist"),
@@ -245,6 +250,10 @@ def test_a_file_that_is_no_checkpoint_of_this_model(mistake, command, file, sent
         ("train", ["good.py", *WORK, "--launcher", "slurm"], "SLURM_PROCID should be set"),
         ("test", ["good.py", "other.pth", "--out", "work.txt"], "out should end in .pkl, got work.txt"),
         ("check_data", ["good.py", "--jobs", "0"], "--jobs should be at least 1, got 0"),
+        ("test_robustness", ["good.py", "other.pth", "--severities", "7"], "invalid choice: 7"),
+        ("test_robustness", ["good.py", "other.pth", "--corruptions", "rain"], "invalid choice: 'rain'"),
+        ("test_robustness", ["good.py", "other.pth", "--eps", "8/255", "16/510"], "eps should be different strengths"),
+        ("test_robustness", ["good.py", "other.pth", "--out", "file"], "out should be a folder, got the file file"),
         ("check_data", ["good.py", "--json", "file/x.json"], "file: File exists"),
         ("check_data", ["good.py", "--ignore", "nothing"], "ignore should be kinds of errors"),
         ("browse_mix", ["good.py", "--out", "folder.py"], "folder.py"),
@@ -282,6 +291,7 @@ def test_settings_that_contradict_the_data_are_errors_of_check_data_too(folder, 
     assert f"contradiction: {found}" in capsys.readouterr().out
     (setting,) = json.loads((folder / "work.json").read_text())["settings"]
     assert setting["setting"] == "model.head.num_classes" and setting["level"] == "contradiction"
+    assert run("check_data", [*good, "settings", *wrong]) == 0
 
 
 def test_a_folder_is_never_replaced_by_a_file(tmp_path):

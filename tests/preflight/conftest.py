@@ -61,4 +61,6 @@ def classifier(tmp_path) -> dict:
         val_dataloader=dict(dataset=dict(data, data_prefix="val")),
         val_cfg=dict(),
         val_evaluator=dict(type="Accuracy", topk=(1,)),
+        train_cfg=dict(max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
     )

@@ -19,6 +19,9 @@ MISTAKES = (
     "is 1000, but train_dataloader.dataset has 21842 classes",
     # Of EfficientNetV2, which mmpretrain only evaluates.
     "is 21843, but train_dataloader.dataset has 1000 classes",
+    # mmengine's Runner refuses them: val_cfg without val_dataloader, and the reverse.
+    "_dataloader is None or missing, but the config has ",
+    "_cfg is None or missing, but the config has ",
 )
 
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from smix_mm.preflight import CONTRADICTION, DOUBT, format_findings, preflight
+from smix_mm.preflight import CONTRADICTION, DOUBT, format_findings, preflight, preflight_data
 
 
 def only(findings):
@@ -105,6 +105,14 @@ def test_boxes_loaded_before_the_resize_of_a_test_are_refused(detector):
     steps.insert(1, steps.pop(2))
     finding = only(preflight(detector))
     assert finding.setting == "val_dataloader.dataset.pipeline" and "load annotations after Resize" in finding.fix
+
+
+@pytest.mark.parametrize("name", ["val_evaluator", "val_cfg", "val_dataloader", "optim_wrapper", "train_cfg"])
+def test_a_loop_without_one_of_its_settings_is_named(classifier, name):
+    classifier[name] = None
+    finding = only(preflight(classifier))
+    assert finding.level == CONTRADICTION and finding.setting == name and "is None or missing" in finding.problem
+    assert preflight_data(classifier) == [finding]
 
 
 def test_normalization_of_pixels_from_0_to_1_is_named(classifier):

@@ -160,6 +160,19 @@ def test_a_config_without_a_classifier_is_refused(trained):
         evaluate.test_robustness(ROOT / "configs/demo/detector.py", trained[1])
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(severities=[7]), "severity should be in 1 to 5, got 7"),
+        (dict(corruptions=["rain"]), "corruption should be one of"),
+        (dict(attack="cw"), "attack should be one of"),
+    ],
+)
+def test_choices_are_checked_before_the_config_is_read(options, message):
+    with pytest.raises(UsageError, match=message):
+        evaluate.test_robustness("none.py", "none.pth", **{"corruptions": ["fog"], **options})
+
+
 def test_two_processes_test_as_one(trained, run_tool, tmp_path):
     config, checkpoint, *_ = trained
     run = run_tool(

@@ -66,6 +66,14 @@ def write(folder: Path, text: str) -> Path:
         (WHOLE + "planned = [('baseline', 'cutmix')]", r"planned should be different pairs of arms, .*cutmix"),
         (WHOLE + "planned = 'baseline'", "planned should be different pairs of arms, .*got 'baseline'"),
         (WHOLE + "planned = [1]", r"planned should be different pairs of arms, .*got \[1\]"),
+        (
+            WHOLE + f"arms = dict(a='{DEMO}/detector.py')",
+            "detector.py in arms should be the config of a classif",
+        ),
+        (
+            WHOLE + f"detectors = dict(a='{DEMO}/pretrain_baseline.py')",
+            "pretrain_baseline.py in detectors should be the config of a detector, got default_scope='mmpretrain'",
+        ),
         (WHOLE + "seed = 1", r"its settings should be of arms, cluster, .*got seed\."),
         (WHOLE + "cluster = dict(queue='gpu')", r"the keys of cluster should be of cpus, .*got queue\."),
         ("arms = dict(a=dict(checkpoint='timm://resnet50'))", "it has arms without pretraining, so it needs detectors"),

@@ -22,7 +22,10 @@ WEIGHTS = {"state_dict": {"backbone.conv1.weight": torch.ones(4, 3, 3, 3)}}
 STUDY = """
 arms = dict(
     plain="pretrain.py",
-    changed=dict(config="pretrain.py", cfg_options={"model.backbone.depth": 18, "optim_wrapper": dict(lr=0.5)}),
+    changed=dict(
+        config="pretrain.py",
+        cfg_options={"model.backbone.depth": 18, "optim_wrapper": dict(lr=0.5, clip=[float("-inf"), float("nan")])},
+    ),
 )
 detectors = dict(voc=dict(config="detector.py", cfg_options={"train_cfg.max_epochs": 2}))
 """
@@ -72,6 +75,7 @@ def test_programs_read_a_config_with_cfg_options_from_a_file_and_the_settings_of
     assert worker.calls[0][1][0].endswith("pretrain.py")
     read = [Config.fromfile(arguments[0]) for _, arguments in worker.calls[3:]]
     assert (read[0].model.backbone.depth, read[0].optim_wrapper.lr) == (18, 0.5)
+    assert read[0].pretty_text == worker.study.arms["changed"].text and str(read[0].optim_wrapper.clip) == "[-inf, nan]"
     assert read[1].train_cfg.max_epochs == read[2].train_cfg.max_epochs == 2
 
 
@@ -80,7 +84,8 @@ def test_cfg_options_are_in_the_provenance_and_in_the_inputs_of_a_run(worker, tm
     plain, changed = (worker.folder / f"{arm}/seed0/pretraining" for arm in ("plain", "changed"))
     texts = [json.loads((folder / "provenance.json").read_text()) for folder in (plain, changed)]
     assert "cfg_options" not in texts[0]
-    assert texts[1]["cfg_options"] == {"model.backbone.depth": 18, "optim_wrapper.lr": 0.5}
+    options = texts[1]["cfg_options"]
+    assert (options["model.backbone.depth"], options["optim_wrapper.lr"]) == (18, 0.5)
     assert "depth=18" in texts[1]["config"] and "depth=50" in texts[0]["config"]
     # A config that is a plain path has the hash of its text alone.
     text = read_config(tmp_path / "pretrain.py").pretty_text

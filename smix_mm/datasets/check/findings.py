@@ -35,6 +35,7 @@ ERRORS = {
     "box-outside": "box that leaves its image (VOC counts from 1: 1 <= xmin, xmax <= width; COCO: by half a pixel)",
     "unknown-class": "object of a class that the config does not name; training silently leaves it out",
     "in-train-and-test": "training image that is also in the validation or test split, by content",
+    "settings": "settings of the config that contradict each other or the data",
 }
 # They may be intended.
 REMARKS = {

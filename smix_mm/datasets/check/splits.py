@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from ...utils.errors import DataError
 from .coco import Record
@@ -94,7 +94,7 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
     for part in parts:
         loader = cfg.get(f"{part}_dataloader") or {}
         for dataset in inner_datasets(loader.get("dataset") or {}):
-            classes = _classes(dataset, part)
+            classes = tuple(given_classes(dataset, f"{part}_dataloader.dataset")[0] or ()) or None
             if strict and "://" in str(dataset.get("data_root")):
                 raise DataError(f"data_root should be a local folder, got {dataset['data_root']}")
             split = _split(dataset, classes, number)
@@ -119,6 +119,48 @@ def inner_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from inner_datasets(one)
     if dataset and not inner:
         yield dataset
+
+
+class ClassNamesError(DataError):
+    """Class names that cannot be used: the setting, what is wrong with it, and what to change."""
+
+    def __init__(self, setting: str, problem: str, fix: str) -> None:
+        super().__init__(f"{setting} should name the classes, but {problem}; {fix}")
+        self.setting, self.problem, self.fix = setting, problem, fix
+
+
+def given_classes(dataset: Mapping[str, Any], path: str) -> tuple[Sequence[Any] | None, str]:
+    """The class names that a dataset's settings give, and the setting.
+
+    Args:
+        dataset: Settings of a dataset.
+        path: Their dotted name.
+
+    Returns:
+        The names, of a list, a tuple or a text file; None if none are given; and the dotted name of the setting.
+
+    Raises:
+        ClassNamesError: The setting is neither.
+    """
+    metainfo = dataset.get("metainfo") or {}
+    if not isinstance(metainfo, Mapping):
+        raise ClassNamesError(f"{path}.metainfo", f"is {metainfo!r}", "write dict(classes=('cat', 'dog'))")
+    given, where = metainfo.get("classes"), f"{path}.metainfo.classes"
+    if given is None:
+        given, where = dataset.get("classes"), f"{path}.classes"
+    if isinstance(given, str) and given:
+        try:
+            # As the datasets do, which expand "~" only in their argument.
+            return read_lines(os.path.expanduser(given) if where == f"{path}.classes" else given), where
+        except EncodingError as error:
+            problem, _, fix = str(error).partition("; ")
+            raise ClassNamesError(where, f"is the file {given}, which cannot be read: it {problem}", fix) from None
+        except (OSError, ValueError):  # ValueError: a name with a NUL
+            problem = f"is the string {given!r}, which is no file either"
+            raise ClassNamesError(where, problem, f"for one class write ({given!r},) with its comma") from None
+    if not isinstance(given, (list, tuple, type(None))):
+        raise ClassNamesError(where, f"is {given!r}", "give the names of the classes, as ('cat', 'dog')")
+    return given, where
 
 
 def type_name(settings: Mapping[str, Any]) -> str:
@@ -185,24 +227,6 @@ def _own_classes(kind: str) -> tuple[str, ...]:
     from mmdet import datasets
 
     return tuple(getattr(datasets, kind).METAINFO.get("classes", ()))
-
-
-def _classes(dataset: Mapping[str, Any], part: str) -> tuple[str, ...] | None:
-    metainfo: Any = dataset.get("metainfo") or {}
-    if not isinstance(metainfo, Mapping):
-        raise DataError(f"{part}_dataloader.dataset.metainfo should be a dict with classes, got {metainfo!r}.")
-    given: Any = metainfo.get("classes")
-    named, given = given is not None, dataset.get("classes") if given is None else given
-    if given is None or isinstance(given, (list, tuple)):
-        return tuple(given or ()) or None
-    where = f"{part}_dataloader.dataset.metainfo.classes"
-    try:
-        return tuple(read_lines(given if named else os.path.expanduser(given)))
-    except EncodingError as error:
-        raise DataError(f"{where}: the file {given} {error}") from None
-    except (OSError, ValueError, TypeError):
-        fix = f"for one class write ({given!r},) with its comma" if isinstance(given, str) else "write them as a list"
-        raise DataError(f"{where} should be names or a text file, got {given!r}, which is neither; {fix}") from None
 
 
 def _follows_exif(steps: Iterable[Mapping[str, Any]]) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Callable, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ...utils.progress import in_parallel
 from ...utils.text import first_few
-from ..check.checker import check_listings
+from ..check.checker import SampleCheck, check_listings
 from ..check.findings import ERRORS
+from ..check.images import ImageInfo
 from ..check.listing import compare_folders, list_samples
 from ..check.splits import Split
 from ..folders import clear_leftovers, temporary_folder
@@ -134,7 +134,7 @@ class DataSet(ABC):
         """Count images and classes, and open every image that is in a class folder or listed."""
         listings = [list_samples(split) for split in self.splits()]
         compare_folders(listings)
-        checked = check_listings(listings, partial(in_parallel, label="images"), decode=True)
+        checked = check_listings(listings, _read_images, decode=True)
         classes = set[str]()
         for listing in listings:
             classes.update(listing.folders[number] for number in (listing.labels() if listing.folders else ()))
@@ -147,6 +147,13 @@ class DataSet(ABC):
             if one.kind == "empty-class" or (one.kind in ERRORS and one.kind not in _OF_BOXES):
                 result.errors.append(f"{os.path.relpath(one.file, self.folder)} {one.detail}")
         return result
+
+
+def _read_images(function: Any, pairs: Sequence[Any]) -> Iterator[SampleCheck]:
+    """Check samples in parallel; all good images share one result, because ImageNet has more than a million."""
+    good = SampleCheck(ImageInfo([]), None)
+    for result in in_parallel(function, pairs, label="images"):
+        yield result if result.problems or result.annotation else good
 
 
 def _count(number: int, one: str) -> str:

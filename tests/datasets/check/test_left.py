@@ -110,11 +110,13 @@ def test_what_a_filter_leaves_out_is_counted_with_its_reason(cells):
 
 
 @pytest.mark.parametrize("kind", ["CocoDataset", "VOCDataset", "CustomDataset"])
-@pytest.mark.parametrize("given, fix", [("cat", r"\('cat',\) with its comma"), (7, "write them as a list")])
+@pytest.mark.parametrize("given, fix", [("cat", r"\('cat',\) with its comma"), (7, "give the names of the classes")])
 def test_class_names_that_are_no_list_are_refused_by_every_dataset(tmp_path, kind, given, fix):
     dataset = dict(type=kind, data_root=str(tmp_path), metainfo=dict(classes=given), pipeline=[])
     cfg = Config(dict(train_dataloader=dict(dataset=dict(type="RepeatDataset", times=2, dataset=dataset))))
-    with pytest.raises(DataError, match=rf"^train_dataloader.dataset.metainfo.classes should be names .*{fix}"):
+    with pytest.raises(
+        DataError, match=rf"^train_dataloader.dataset.metainfo.classes should name the classes, but is .*{fix}"
+    ):
         make_strict(cfg)
     with pytest.raises(DataError, match=fix):
         check_data(cfg, jobs=1)

@@ -17,11 +17,14 @@ pytest.importorskip("mmpretrain")
 pytest.importorskip("cv2")
 
 import cv2
+from PIL import Image
 from torchvision import datasets
 
 from smix_mm.cli import run
+from smix_mm.datasets.check.checker import _check_sample
+from smix_mm.datasets.check.splits import Sample, Split
 from smix_mm.datasets.prepare import DATA_SETS, EXPECTED, check_prepared, prepare_data
-from smix_mm.datasets.prepare.data_set import Counts
+from smix_mm.datasets.prepare.data_set import Counts, _read_images
 from smix_mm.utils.errors import DataError
 
 NAMES = ["ant", "bee"]
@@ -240,3 +243,13 @@ def test_the_tool_is_the_same_command(run_tool, tmp_path):
     refused = run_tool("tools/prepare_data.py", "cifar10", "--from", tmp_path / "nothing", check=False)
     assert refused.returncode == 2 and refused.stdout.splitlines()[-1].startswith("prepare_data.py: ")
     assert "examples:\n  python tools/prepare_data.py cifar10" in run_tool("tools/prepare_data.py", "--help").stdout
+
+
+def test_good_images_share_one_result_and_bad_ones_keep_theirs(tmp_path):
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.new("RGB", (8, 8)).save(good)
+    bad.write_bytes(b"no image")
+    split = Split(("train",), "folders", "", "", str(tmp_path))
+    pairs = [(split, Sample(path.name, str(path))) for path in (good, good, bad)]
+    first, second, third = _read_images(partial(_check_sample, True, frozenset()), pairs)
+    assert first is second and not first.problems and [one.kind for one in third.problems] == ["unreadable-image"]
