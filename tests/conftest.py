@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import shutil
 import socket
@@ -109,6 +110,34 @@ def few_cifar10(smix_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
                 path.write_bytes(archive.extractfile(member).read())
     assert len(taken) == 20
     return out
+
+
+@pytest.fixture
+def official_cifar10(_official_cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The training images of ``few_cifar10``, in the order of their files, as CIFAR's official files."""
+    from mmpretrain.datasets import CIFAR10
+
+    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
+    return _official_cifar10
+
+
+@pytest.fixture(scope="session")
+def _official_cifar10(few_cifar10: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import cv2
+
+    root = tmp_path_factory.mktemp("official")
+    (root / "cifar-10-batches-py").mkdir()
+    files = sorted((few_cifar10 / "train").rglob("*.jpg"))
+    names = sorted({file.parent.name for file in files})
+    pixels = np.stack([cv2.imread(str(file))[..., ::-1].transpose(2, 0, 1) for file in files]).reshape(-1, 3072)
+    labels = [names.index(file.parent.name) for file in files]
+    for number in range(5):
+        part = slice(number * len(files) // 5, (number + 1) * len(files) // 5)
+        content = dict(data=pixels[part], labels=labels[part])
+        (root / f"cifar-10-batches-py/data_batch_{number + 1}").write_bytes(pickle.dumps(content))
+    (root / "cifar-10-batches-py/test_batch").write_bytes(pickle.dumps(content))
+    (root / "cifar-10-batches-py/batches.meta").write_bytes(pickle.dumps(dict(label_names=names)))
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -145,13 +145,15 @@ def _label(sample: Any, classes: Sequence[str] | None) -> str:
     return " and ".join(str(classes[number]) if classes else f"class {number}" for number in numbers)
 
 
-def unnormalizer(preprocessor: Any) -> Any:
-    """A SaliencyMix with default options whose ``uint8_images`` undoes the preprocessor's normalisation."""
-    from ..batch_augments import SaliencyMix
-    from .in_memory.preprocessor import InMemoryClsDataPreprocessor
+def unnormalizer(preprocessor: Any, dataloader: Mapping[str, Any] | None) -> Any:
+    """A SaliencyMix with default options whose ``uint8_images`` undoes the preprocessor's normalisation.
 
-    rgb = preprocessor.to_rgb or isinstance(preprocessor, InMemoryClsDataPreprocessor)
+    ``dataloader`` has the settings of the dataloader of the batches; without them, the batches are taken for RGB.
+    """
+    from ..batch_augments import SaliencyMix
+    from ..utils.channels import batch_order
+
     mean, std = (0, 0, 0), (1, 1, 1)
     if hasattr(preprocessor, "mean"):
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
-    return SaliencyMix(mean=mean, std=std, channel_order="rgb" if rgb else "bgr")
+    return SaliencyMix(mean=mean, std=std, channel_order=batch_order(dataloader, preprocessor.to_rgb) or "rgb")

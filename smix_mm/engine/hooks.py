@@ -50,7 +50,8 @@ class LoadProofHook(Hook):
         model = unwrapped(runner.model)
         checkpoint, prefix = (self.checkpoint, "") if self.checkpoint else checkpoint_of(model)
         refuse_address(checkpoint)
-        proof = prove_loaded(model, checkpoint, new=self.new, unused=self.unused, prefix=prefix)
+        options: dict[str, Any] = dict(prefix=prefix, dataloader=runner.cfg.get("train_dataloader"))
+        proof = prove_loaded(model, checkpoint, new=self.new, unused=self.unused, **options)
         if runner.rank == 0:
             write_json(Path(runner.work_dir) / PROOF, proof)
         runner.logger.info(f"Load proof: every backbone tensor equals that of {checkpoint}.")

@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 
 from ..datasets.check.images import check_image
+from ..datasets.check.splits import type_name
+from ..utils.channels import loaded_order
 from ..utils.choices import check_option
 from ..utils.errors import DataError, UsageError
 from ..utils.files import write_json
@@ -98,11 +101,23 @@ def _detect(cfg: Config, checkpoint: str, paths: list[str], out: Path, options: 
     inferencer(paths, out_dir=str(out), pred_score_thr=score, no_save_pred=False, **options)
 
 
+def _reverse_channels(results: dict[str, Any]) -> dict[str, Any]:
+    return {**results, "img": results["img"][..., ::-1].copy()}
+
+
 def _classify(cfg: Config, checkpoint: str, paths: list[str], out: Path, options: dict[str, Any]) -> None:
     from mmpretrain import ImageClassificationInferencer
 
+    dataset = cfg.test_dataloader.dataset
+    if type_name(dataset) == "InMemoryDataset":
+        # Its preprocessor takes only its batches; this one normalizes alike.
+        dataset.pipeline = [dict(type="PackInputs")]
+        given = cfg.model.get("data_preprocessor") or cfg.data_preprocessor
+        cfg.model.data_preprocessor = dict(mean=given.mean, std=given.std, type="ClsDataPreprocessor")
     inferencer = ImageClassificationInferencer(cfg, pretrained=checkpoint, device=options.pop("device"))
     check_parameters(inferencer.model, checkpoint)
+    if loaded_order(dataset) == "rgb":
+        inferencer.pipeline = Compose([_reverse_channels, inferencer.pipeline])  # it reads files as BGR
     (out / "vis").mkdir(parents=True)
     predictions = {}
     for path, one in zip(paths, inferencer(paths, show_dir=str(out / "vis"), **options)):

@@ -51,6 +51,7 @@ def prove(
     model.init_weights()
     hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") in ("LoadProofHook", LoadProofHook)]
     names = {key: hooks[0].get(key, ()) for key in ("new", "unused")} if hooks else {}
+    names["dataloader"] = cfg.get("train_dataloader")
     return dict(checkpoint=file, **prove_loaded(model, file, prefix=prefix, **names))
 
 

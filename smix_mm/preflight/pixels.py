@@ -7,7 +7,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from ..datasets.check.splits import type_name
 from ..datasets.check.strict import moves_boxes
-from ..transfer.backbone import FILE_LOADERS
+from ..utils.channels import batch_order, loaded_order
 from ..utils.constants import IMAGENET_MEAN
 from .settings import (
     PARTS,
@@ -18,11 +18,12 @@ from .settings import (
     doubt,
     pipelines_of,
     preprocessor_of,
-    reads_files,
     registered,
 )
 
-_LOADING = (*FILE_LOADERS, "LoadImageFromNDArray", "LoadImageFromWebcam")
+_LOADING = (
+    "LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop", "LoadImageFromNDArray", "LoadImageFromWebcam",
+)  # fmt: skip
 _RANDOM = re.compile("Random|Mosaic|MixUp|Jitter|AutoAugment|RandAugment|MinIoU|PhotoMetric|Lighting")
 
 
@@ -66,7 +67,7 @@ def _check_preprocessor(cfg: Mapping[str, Any]) -> Iterator[Finding]:
         problem = f"is {stds}, for pixels from 0 to 1, but mean is {means}, for 0 to 255"
         yield contradiction(f"{path}.std", problem, "give both in one scale, 0 to 255")
     flips = bool(settings.get("to_rgb") or settings.get("bgr_to_rgb"))
-    if reads_files(cfg) and len(means) == 3:
+    if loaded_order(cfg.get("train_dataloader")) == "bgr" and len(means) == 3:
         rgb_means = _close(means, IMAGENET_MEAN)
         if (rgb_means and not flips) or (_close(means, IMAGENET_MEAN[::-1]) and flips):
             order = ("RGB", "BGR") if rgb_means else ("BGR", "RGB")
@@ -94,9 +95,7 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
         yield contradiction(
             "model.head.cal_acc", "is True, but mixed images have no single label", "set model.head.cal_acc=False"
         )
-    flips = bool(settings.get("to_rgb"))
-    in_memory = type_name(settings) == "InMemoryClsDataPreprocessor"
-    order = "rgb" if in_memory or flips == reads_files(cfg) else "bgr"
+    order = batch_order(cfg.get("train_dataloader"), bool(settings.get("to_rgb")))
     probs = (settings["batch_augments"] or {}).get("probs") if isinstance(settings["batch_augments"], Mapping) else None
     if any(number < 0 for number in _numbers(probs if isinstance(probs, list) else [probs]) or ()):
         problem = f"is {probs}, but a probability is not negative"
@@ -115,7 +114,7 @@ def _check_augments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
                 problem = f"is {theirs}, but {path}.{name} is {ours}"
                 yield contradiction(f"{augment_path}.{name}", problem, "give both the same")
         given = augment.get("channel_order", default_of(kind, "channel_order"))
-        if given in ("rgb", "bgr") and given != order:
+        if order and given in ("rgb", "bgr") and given != order:
             setting = f"{augment_path}.channel_order"
             problem = f"is {given!r}, but {path} makes {order.upper()} of the batch"
             yield contradiction(setting, problem, f"set {setting}={order}")

@@ -8,8 +8,6 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Iterator, Mapping, Sequence
 
-from ..datasets.check.splits import type_name
-from ..transfer.backbone import FILE_LOADERS
 from ..utils.packages import OPENMMLAB
 
 PARTS = ("train", "val", "test")
@@ -139,8 +137,3 @@ def augments_of(preprocessor: Mapping[str, Any], path: str) -> list[tuple[str, M
 def _listed(given: Any, path: str) -> list[tuple[str, Mapping[str, Any]]]:
     given = [given] if isinstance(given, Mapping) else given or ()
     return [(f"{path}.{index}", one) for index, one in enumerate(given) if isinstance(one, Mapping)]
-
-
-def reads_files(cfg: Mapping[str, Any], part: str = "train") -> bool:
-    """Whether images are read from files, and so reach the data preprocessor as BGR."""
-    return any(type_name(step) in FILE_LOADERS for _, steps in pipelines_of(cfg, part) for step in steps)

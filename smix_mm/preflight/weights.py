@@ -68,7 +68,8 @@ def _check_backbone(cfg: Mapping[str, Any], path: str, file: str, prefix: str) -
     hooks = [hook for hook in cfg.get("custom_hooks") or () if type_name(hook) == "LoadProofHook"]
     hook = hooks[0] if hooks else dict(new=("*",), unused=("*",))
     try:
-        prove_loaded(model, content, new=hook.get("new", ()), unused=hook.get("unused", ()), prefix=prefix)
+        names = {name: hook.get(name, ()) for name in ("new", "unused")}
+        prove_loaded(model, content, **names, prefix=prefix, dataloader=cfg.get("train_dataloader"))
     except CheckpointError as error:
         yield contradiction(f"{path}.checkpoint", f"{file}: {error}", "give another file")
     except LoadProofError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,15 +45,6 @@ class CommonCorruption:
             corrupted = corrupt(np.ascontiguousarray(rgb), corruption_name=self.name, severity=self.severity)
         results["img"] = corrupted if self.channel_order == "rgb" else np.ascontiguousarray(corrupted[..., ::-1])
         return results
-
-
-def channel_order(pipeline: Sequence[Mapping[str, Any]]) -> str:
-    """Channel order of the images in a test pipeline of mmpretrain.
-
-    Steps that load files return ``'bgr'``; without one the dataset returns the images itself, as CIFAR's do: ``'rgb'``.
-    """
-    names = [getattr(step["type"], "__name__", str(step["type"])) for step in pipeline]
-    return "bgr" if any("LoadImage" in name for name in names) else "rgb"
 
 
 def corrupt_in_memory(dataset: Any, corruption: CommonCorruption) -> None:

@@ -11,12 +11,13 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..engine.launch import build_runner, errors_of_config, load_config
+from ..utils.channels import loaded_order
 from ..utils.choices import ATTACKS, check_minimum, check_option
 from ..utils.errors import UsageError
 from ..utils.files import save_figure, write_json
 from ..utils.text import markdown_table
 from .attacks import parse_eps
-from .corruption import CommonCorruption, channel_order, corrupt_in_memory
+from .corruption import CommonCorruption, corrupt_in_memory
 
 CLEAN = "clean"
 _TRAINING = ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_dataloader", "val_cfg",
@@ -124,7 +125,7 @@ def _test(
     dataset = cfg.test_dataloader.dataset
     in_memory = _in_memory(dataset)
     if corruption is not None and not in_memory:
-        step = dict(type="CommonCorruption", channel_order=channel_order(dataset.pipeline))
+        step = dict(type="CommonCorruption", channel_order=loaded_order(dataset))
         # Before the images are packed.
         dataset.pipeline.insert(len(dataset.pipeline) - 1, dict(step, name=corruption[0], severity=corruption[1]))
     with errors_of_config():

@@ -8,6 +8,7 @@ from typing import Any, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ..utils.channels import batch_order
 from ..utils.choices import check_option
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.errors import CheckpointError, UsageError
@@ -19,8 +20,6 @@ from .layouts import choose_weights, extract_backbone
 FORMAT = "smix_mm backbone 1"
 WEIGHTS = ("averaged", "raw")
 STYLES = ("pytorch", "caffe")
-FILE_LOADERS = ("LoadImageFromFile", "StrictLoadImage", "LoadRandomResizedCrop")
-"""Transforms that read an image from a file, and so as BGR."""
 IMAGENET: dict[str, Any] = dict(style="pytorch", channel_order="rgb", mean=IMAGENET_MEAN, std=IMAGENET_STD)
 """Arguments of :func:`publish_backbone` for a ResNet that was trained on ImageNet as torchvision's were."""
 
@@ -186,22 +185,13 @@ def describe_training(content: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     backbone = model["backbone"] if isinstance(model.get("backbone"), dict) else {}
     is_resnet = str(backbone.get("type", "")).rpartition(".")[2].startswith(("ResNe", "SEResNe", "Res2Net", "RegNet"))
+    flips = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
     return dict(
         style=backbone.get("style", "pytorch") if is_resnet else None,
-        channel_order=_channel_order(config, preprocessor),
+        channel_order=batch_order(config.get("train_dataloader"), flips),
         **{
             name: preprocessor.get(name)
             for name in ("mean", "std")
             if isinstance(preprocessor.get(name), (list, tuple))
         },
     )
-
-
-def _channel_order(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> str | None:
-    # Images read from files are BGR; those of datasets in memory (CIFAR) are RGB.
-    if not config.get("train_dataloader"):
-        return None
-    steps = repr(config["train_dataloader"])
-    from_files = any(name in steps for name in FILE_LOADERS)
-    flipped = bool(preprocessor.get("to_rgb") or preprocessor.get("bgr_to_rgb"))
-    return "rgb" if from_files == flipped else "bgr"

@@ -9,6 +9,7 @@ from typing import Any, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..utils.channels import batch_order
 from ..utils.errors import CheckpointError, LoadProofError
 from ..utils.tensors import unwrapped
 from ..utils.text import first_few
@@ -30,6 +31,7 @@ def prove_loaded(
     new: Sequence[str] = (),
     unused: Sequence[str] = (),
     prefix: str = "",
+    dataloader: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Raise an error unless every backbone tensor of ``model`` equals the checkpoint's.
 
@@ -44,6 +46,9 @@ def prove_loaded(
             output norms of a Swin. Defaults to none.
         unused: Patterns of names that only the checkpoint should have. Defaults to none.
         prefix: Only tensors whose names begin with it are the backbone's, as for ``init_cfg``. Defaults to none.
+        dataloader: Settings of the training's dataloader, which show the channel order of its images. Defaults to
+            None: they are read from files, but a classifier with ``to_rgb=False`` may read RGB, and its channel order
+            is not compared.
 
     Returns:
         The content of ``load_proof.json``: ``backbone_hash``; ``loaded``: ``'whole'``, or ``'whole but for new and
@@ -68,7 +73,7 @@ def prove_loaded(
     model = unwrapped(model)
     # A name that both backbone and shared stage have is listed twice.
     actual = [tensor for part in _parts(model) for tensor in part.state_dict().items()]
-    properties = {name: value for name, value in _properties(model).items() if value is not None}
+    properties = {name: value for name, value in _properties(model, dataloader).items() if value is not None}
     faults = _compare_tensors(actual, expected, new, unused) + _compare_properties(properties, meta)
     if faults:
         source = checkpoint if not isinstance(checkpoint, Mapping) else "the checkpoint"
@@ -136,18 +141,21 @@ def _compare_properties(properties: Mapping[str, Any], meta: Mapping[str, Any]) 
     return faults
 
 
-def _properties(model: nn.Module) -> dict[str, Any]:
+def _properties(model: nn.Module, dataloader: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a model records about its input and its blocks; None for what it does not."""
     preprocessor = getattr(model, "data_preprocessor", None)
     mean, std = getattr(preprocessor, "mean", None), getattr(preprocessor, "std", None)
-    # MMDetection and mmpretrain have different names for this setting; both read images as BGR.
+    # MMDetection and mmpretrain have different names for this setting.
     flips = getattr(preprocessor, "_channel_conversion", getattr(preprocessor, "to_rgb", None))
+    order = None if flips is None else batch_order(dataloader, flips)
+    if order is None and (flips or hasattr(preprocessor, "_channel_conversion")):
+        order = "rgb" if flips else "bgr"
     blocks = [block for part in _parts(model) for block in part.modules()]
     styles = {style for block in blocks if isinstance(style := getattr(block, "style", None), str)}
     return dict(
         stem=stem_of(_parts(model)[0].state_dict()),
         style=" and ".join(sorted(styles)) or None,
-        channel_order=None if flips is None else ("rgb" if flips else "bgr"),
+        channel_order=order,
         mean=mean.flatten().tolist() if isinstance(mean, Tensor) else None,
         std=std.flatten().tolist() if isinstance(std, Tensor) else None,
     )

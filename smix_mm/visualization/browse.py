@@ -83,7 +83,7 @@ def browse_mix(
         if kind != "mix" and not isinstance(augment, SaliencyMix):
             augment = None
         batches = training_batches(cfg, preprocessor, seed)
-        undo = unnormalizer(preprocessor)
+        undo = unnormalizer(preprocessor, cfg.train_dataloader)
         generator = torch.Generator().manual_seed(seed)
         examples: list[Example] = []
         for index, batch in enumerate(islice(batches, MAX_BATCHES)):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..robustness.attacks import PixelClassifier
-from ..robustness.corruption import channel_order
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
+from ..utils.channels import loaded_order
 from ..utils.config import read_config
 from ..utils.errors import UsageError
 from ..utils.files import check_output
@@ -67,7 +67,7 @@ def compare_cam(
     if cfg.get("default_scope", "mmpretrain") != "mmpretrain" or "test_dataloader" not in cfg:
         raise UsageError(f"Config {config} should be of an mmpretrain classifier, with a test_dataloader.")
     init_default_scope("mmpretrain")
-    inputs, shown = zip(*(_read(image, cfg.test_dataloader.dataset.get("pipeline") or ()) for image in images))
+    inputs, shown = zip(*(_read(image, cfg.test_dataloader.dataset) for image in images))
     rows = [[Panel("image", image)] for image in shown]
     labels = [] if label is None else [label] * len(inputs)
     for title, checkpoint in checkpoints.items():
@@ -89,11 +89,11 @@ def compare_cam(
     return Path(out)
 
 
-def _read(path: str | Path, pipeline: Sequence[Mapping[str, Any]]) -> tuple[Tensor, np.ndarray]:
+def _read(path: str | Path, dataset: Mapping[str, Any]) -> tuple[Tensor, np.ndarray]:
     """An image after the test pipeline, float (1, 3, H, W) in 0..255, and as uint8 RGB (H, W, 3)."""
     from mmengine.dataset import Compose
 
-    order = channel_order(pipeline)
+    pipeline, order = dataset.get("pipeline") or (), loaded_order(dataset)
     if order == "bgr":
         packed = Compose(pipeline)(dict(img_path=str(path), sample_idx=0))
     else:  # the config's dataset returns RGB images, not files

@@ -66,7 +66,8 @@ class MixSheetHook(Hook):
         generator = torch.Generator().manual_seed(runner.epoch)
         with preserved_random_state():
             batch = preprocess(few, preprocessor, class_names(runner.train_dataloader.dataset))
-            examples = mix_examples(augment, batch, unnormalizer(preprocessor), generator, runner.epoch)
+            undo = unnormalizer(preprocessor, runner.cfg.get("train_dataloader"))
+            examples = mix_examples(augment, batch, undo, generator, runner.epoch)
         if examples:
             runner.visualizer.add_image(self.name, sheet_image(examples[: self.number]), step=runner.epoch + 1)
         else:

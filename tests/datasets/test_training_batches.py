@@ -1,7 +1,9 @@
 """Batches on their way from a config's data to the mixing."""
 
 import itertools
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,7 @@ from smix_mm.datasets.training_batches import (
 
 MEAN, STD = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 IMAGES = torch.randint(0, 256, (6, 3, 16, 16), generator=torch.Generator().manual_seed(0)).byte()
+FILES = dict(dataset=dict(pipeline=[dict(type="LoadImageFromFile"), dict(type="PackInputs")]))
 MIXING = dict(augments=dict(type="SaliencyMix", mean=MEAN, std=STD), probs=1.0)
 
 
@@ -33,7 +36,7 @@ def test_a_batch_is_normalised_but_not_mixed_and_stays_as_it_was(to_rgb, first):
     data = dict(inputs=IMAGES.clone(), data_samples=samples())
     batch = preprocess(data, preprocessor, ["ant", "bee", "cat"])
     assert batch.labels == ["ant", "bee", "cat", "ant", "bee", "cat"]
-    assert torch.equal(unnormalizer(preprocessor).uint8_images(batch.inputs), IMAGES.flip(1))  # files are BGR
+    assert torch.equal(unnormalizer(preprocessor, FILES).uint8_images(batch.inputs), IMAGES.flip(1))  # files are BGR
     torch.testing.assert_close(batch.inputs[:, 0], (IMAGES[:, first].float() - MEAN[0]) / STD[0])
     assert all("gt_score" not in sample for sample in data["data_samples"])
     assert preprocessor.batch_augments is not None and torch.equal(data["inputs"], IMAGES)
@@ -50,16 +53,38 @@ def test_crops_of_images_in_memory_are_those_that_training_would_make_next():
     assert torch.equal(preprocessor.generator.get_state(), state)
     assert batch.labels[:3] == ["class 0", "class 1", "class 2"]
     assert torch.equal(batch.inputs, preprocessor(data, training=True)["inputs"])
-    assert not torch.equal(unnormalizer(preprocessor).uint8_images(batch.inputs), IMAGES)
+    assert not torch.equal(unnormalizer(preprocessor, None).uint8_images(batch.inputs), IMAGES)
     preprocessor.padding = preprocessor.flip_prob = 0
     plain = preprocess(data, preprocessor, None)
-    assert torch.equal(unnormalizer(preprocessor).uint8_images(plain.inputs), IMAGES)  # RGB already
+    assert torch.equal(unnormalizer(preprocessor, None).uint8_images(plain.inputs), IMAGES)  # RGB already
 
 
 def test_without_normalisation_the_images_are_the_inputs():
     preprocessor = ClsDataPreprocessor(to_rgb=True)
     batch = preprocess(dict(inputs=IMAGES, data_samples=samples()), preprocessor, None)
-    assert torch.equal(unnormalizer(preprocessor).uint8_images(batch.inputs), IMAGES.flip(1))
+    assert torch.equal(unnormalizer(preprocessor, FILES).uint8_images(batch.inputs), IMAGES.flip(1))
+
+
+@pytest.mark.parametrize("name, source", [("", "few"), ("", "official"), ("fast/", "few"), ("fast/", "official")])
+def test_images_are_those_of_the_files_from_every_source_of_cifar10(
+    few_cifar10, official_cifar10, monkeypatch, name, source
+):
+    monkeypatch.setenv("SMIX_CIFAR10", str(few_cifar10 if source == "few" else official_cifar10))
+    root = Path(__file__).parents[2]
+    cfg = read_classification_config(root / f"configs/cifar10/{name}resnet18_cutmix_cifar10.py")
+    if name:
+        cfg.data_preprocessor.update(padding=0, flip_prob=0)
+    else:
+        cfg.train_dataloader.dataset.pipeline = [
+            step for step in cfg.train_dataloader.dataset.pipeline if not step["type"].startswith("Random")
+        ]
+    cfg.train_dataloader.update(batch_size=240, sampler=dict(type="DefaultSampler", shuffle=False))
+    preprocessor = build_preprocessor(cfg)
+    batch = next(training_batches(cfg, preprocessor, 0))
+    files = sorted((few_cifar10 / "train").rglob("*.jpg"))
+    expected = np.stack([cv2.imread(str(file))[..., ::-1].transpose(2, 0, 1) for file in files])
+    images = unnormalizer(preprocessor, cfg.train_dataloader).uint8_images(batch.inputs)
+    assert torch.equal(images, torch.from_numpy(expected))
 
 
 def test_samples_with_several_labels_or_none_have_a_name():

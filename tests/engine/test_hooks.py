@@ -20,7 +20,9 @@ class Log(list):
 
 
 def runner(model, folder, iteration=0):
-    return SimpleNamespace(model=model, iter=iteration, rank=0, work_dir=str(folder), logger=Log(), _resume=True)
+    return SimpleNamespace(
+        model=model, iter=iteration, rank=0, work_dir=str(folder), cfg={}, logger=Log(), _resume=True
+    )
 
 
 def model_from(path) -> nn.Module:

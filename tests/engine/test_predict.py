@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,11 @@ from mmengine.config import Config
 from PIL import Image
 
 from smix_mm.cli import run
+from smix_mm.engine.predict import predict
 from smix_mm.new_config import new_config
+from smix_mm.utils.config import read_config
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,33 @@ def test_a_classifiers_predictions_are_its_scores_by_image(classifier, images, t
     # Nothing is overwritten.
     assert run("predict", arguments) == 2
     assert "is not empty; give a new folder." in capsys.readouterr().err
+
+
+def test_scores_do_not_depend_on_where_a_config_of_cifar10_reads_its_images(few_cifar10, tmp_path, monkeypatch):
+    """Image files, the official files, which are RGB, and data in memory; mmpretrain's inferencer reads BGR."""
+    from mmpretrain.registry import MODELS
+
+    small = {"model.backbone.stem_channels": 8, "model.backbone.base_channels": 8, "model.head.in_channels": 64}
+    (tmp_path / "official/cifar-10-batches-py").mkdir(parents=True)
+    image = min((few_cifar10 / "test/frog").iterdir())
+    scores = []
+    for name, data in (("", few_cifar10), ("", tmp_path / "official"), ("fast/", tmp_path / "official")):
+        monkeypatch.setenv("SMIX_CIFAR10", str(data))
+        config = ROOT / f"configs/cifar10/{name}resnet18_baseline_cifar10.py"
+        if not scores:
+            cfg = read_config(config, small)
+            torch.manual_seed(0)
+            settings = {**cfg.model, "data_preprocessor": {"type": "ClsDataPreprocessor", **cfg.data_preprocessor}}
+            model = MODELS.build(settings).eval()
+            torch.save(dict(state_dict=model.state_dict()), tmp_path / "net.pth")
+            pixels = torch.from_numpy(cv2.imread(str(image))[None, ..., ::-1].copy()).permute(0, 3, 1, 2)
+            mean, std = (torch.tensor(cfg.data_preprocessor[key]).view(3, 1, 1) for key in ("mean", "std"))
+            expected = model.head.predict(model.extract_feat((pixels - mean) / std))[0].pred_score
+        out = tmp_path / f"out{len(scores)}"
+        predict(config, tmp_path / "net.pth", image, out, device="cpu", cfg_options=small)
+        scores.append(json.loads((out / "predictions.json").read_text())[image.name]["scores"])
+    torch.testing.assert_close(torch.tensor(scores[0]), expected)
+    assert scores == [scores[0]] * 3
 
 
 def test_wrong_use_is_one_sentence(classifier, images, tmp_path, capsys):

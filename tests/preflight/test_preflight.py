@@ -163,6 +163,25 @@ def test_the_normalization_that_a_backbone_records_is_compared(detector, tmp_pat
     assert "in the model, but the backbone was trained with [1.0, 2.0, 3.0]" in problem
 
 
+@pytest.mark.parametrize("dataset", ["CIFAR10", "InMemoryDataset"])
+def test_a_classifier_of_rgb_images_has_the_channel_order_of_its_own_backbone(classifier, tmp_path, dataset):
+    """Without ``to_rgb``, images read from files would be BGR."""
+    memory = dataset == "InMemoryDataset"
+    classifier["train_dataloader"]["dataset"] = dict(type=dataset, data_root=str(tmp_path))
+    if not memory:
+        classifier["train_dataloader"]["dataset"]["pipeline"] = [dict(type="PackInputs")]
+    del classifier["data_preprocessor"]["to_rgb"]
+    classifier["data_preprocessor"]["type"] = "InMemoryClsDataPreprocessor" if memory else "ClsDataPreprocessor"
+    for order in ("rgb", "bgr"):
+        init_cfg = dict(type="Pretrained", checkpoint=backbone(tmp_path, channel_order=order))
+        classifier["model"]["backbone"]["init_cfg"] = init_cfg
+        problems = [one.problem for one in preflight(classifier) if one.setting.startswith("model.backbone")]
+        if order == "rgb":
+            assert problems == []
+        else:
+            assert len(problems) == 1 and "channel_order is rgb in the model, but the backbone was" in problems[0]
+
+
 STD_OF_IMAGENET = [58.395, 57.12, 57.375]
 
 

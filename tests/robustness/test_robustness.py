@@ -1,7 +1,6 @@
 """Attacks keep their distance, do harm, and leave the classifier as it was."""
 
 import json
-import pickle
 import sys
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from torch.nn import functional as F
 from smix_mm.datasets.in_memory.dataset import InMemoryDataset
 from smix_mm.robustness import CommonCorruption, evaluate
 from smix_mm.robustness.attacks import PixelClassifier, make_attack, parse_eps
-from smix_mm.robustness.corruption import channel_order, corrupt_in_memory
+from smix_mm.robustness.corruption import corrupt_in_memory
+from smix_mm.utils.channels import loaded_order
 from smix_mm.utils.choices import CORRUPTIONS
 from smix_mm.utils.errors import UsageError
 
@@ -199,36 +199,13 @@ def test_a_wrong_call_ends_in_one_sentence(trained, run_tool, tmp_path):
     )
 
 
-@pytest.fixture(scope="module")
-def official(few_cifar10, tmp_path_factory):
-    """The training images of ``few_cifar10``, in the order of their files, as CIFAR's official files."""
-    import cv2
-
-    root = tmp_path_factory.mktemp("official")
-    (root / "cifar-10-batches-py").mkdir()
-    files = sorted((few_cifar10 / "train").rglob("*.jpg"))
-    names = sorted({file.parent.name for file in files})
-    pixels = np.stack([cv2.imread(str(file))[..., ::-1].transpose(2, 0, 1) for file in files]).reshape(-1, 3072)
-    labels = [names.index(file.parent.name) for file in files]
-    for number in range(5):
-        part = slice(number * len(files) // 5, (number + 1) * len(files) // 5)
-        content = dict(data=pixels[part], labels=labels[part])
-        (root / f"cifar-10-batches-py/data_batch_{number + 1}").write_bytes(pickle.dumps(content))
-    (root / "cifar-10-batches-py/test_batch").write_bytes(pickle.dumps(content))
-    (root / "cifar-10-batches-py/batches.meta").write_bytes(pickle.dumps(dict(label_names=names)))
-    return root
-
-
-def test_official_files_and_data_in_memory_give_what_image_files_give(trained, official, tmp_path, monkeypatch):
+def test_official_files_and_data_in_memory_give_what_image_files_give(trained, official_cifar10, tmp_path, monkeypatch):
     """And a corruption does not depend on those that were measured before."""
-    from mmpretrain.datasets import CIFAR10
-
-    monkeypatch.setattr(CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.chdir(tmp_path)
     options = dict(eps=["2/255"], severities=[2])
     expected = evaluate.test_robustness(*trained[:2], **options, corruptions=["frost", "jpeg_compression"])
     assert len({row["accuracy/top1"] for row in expected.values()}) > 2
-    monkeypatch.setenv("SMIX_CIFAR10", str(official))
+    monkeypatch.setenv("SMIX_CIFAR10", str(official_cifar10))
     small = {"model.backbone.stem_channels": 16, "model.backbone.base_channels": 16, "model.head.in_channels": 128,
              "test_dataloader.batch_size": 120, "test_dataloader.dataset.split": "train",
              "test_dataloader.num_workers": 0, "test_dataloader.persistent_workers": False}  # fmt: skip
@@ -262,7 +239,7 @@ def test_a_corruption_changes_the_colours_of_the_image_in_either_channel_order(f
     rgb = np.ascontiguousarray(bgr[..., ::-1])
     np.random.seed(3)
     expected = corrupt(rgb, corruption_name=name, severity=4)
-    files, memory = (CommonCorruption(name, 4, channel_order(steps)) for steps in (LOADS, LOADS[1:]))
+    files, memory = (CommonCorruption(name, 4, loaded_order(dict(pipeline=steps))) for steps in (LOADS, LOADS[1:]))
     assert (files.channel_order, memory.channel_order) == ("bgr", "rgb")
     assert np.array_equal(files(dict(img=bgr, sample_idx=3))["img"], expected[..., ::-1])
     assert np.array_equal(memory(dict(img=rgb, sample_idx=3))["img"], expected)
@@ -270,8 +247,8 @@ def test_a_corruption_changes_the_colours_of_the_image_in_either_channel_order(f
     assert np.array_equal(wrong, expected) == (name in COLOURLESS)
 
 
-def test_images_in_memory_are_corrupted_as_those_of_files(official):
-    dataset = InMemoryDataset(official, "train", device="cpu")
+def test_images_in_memory_are_corrupted_as_those_of_files(official_cifar10):
+    dataset = InMemoryDataset(official_cifar10, "train", device="cpu")
     before = dataset.images[7].permute(1, 2, 0).numpy().copy()
     corrupt_in_memory(dataset, CommonCorruption("frost", 2, "rgb"))
     expected = CommonCorruption("frost", 2, "rgb")(dict(img=before, sample_idx=7))["img"]

@@ -68,7 +68,7 @@ def test_the_config_loads_it_whole_and_its_proof_names_what_is_new(loaded, tmp_p
     name, published, cfg, model = loaded
     log = []
     logger = SimpleNamespace(info=log.append, warning=pytest.fail)
-    runner = SimpleNamespace(model=model, iter=0, rank=0, work_dir=str(tmp_path), logger=logger)
+    runner = SimpleNamespace(model=model, iter=0, rank=0, work_dir=str(tmp_path), cfg=cfg, logger=logger)
     HOOKS.build(cfg.custom_hooks[0]).before_train(runner)
     proof = json.loads((tmp_path / "load_proof.json").read_text())
     new = BACKBONES[name][2]

@@ -149,6 +149,18 @@ def test_what_is_not_recorded_is_not_compared_and_the_record_says_so(published):
     )
 
 
+def test_the_channel_order_of_a_classifier_follows_its_dataloader(published):
+    from mmpretrain.models import ClsDataPreprocessor
+
+    model = detector(dict(init_cfg=pretrained(published)))
+    model.data_preprocessor = ClsDataPreprocessor(MEAN, STD)
+    rgb, bgr = (dict(dataset=dict(pipeline=[dict(type=name)])) for name in ("PackInputs", "LoadImageFromFile"))
+    for dataloader in (None, rgb):
+        assert prove_loaded(model, published, dataloader=dataloader)["loaded"] == "whole"
+    with pytest.raises(LoadProofError, match="channel_order is bgr in the model"):
+        prove_loaded(model, published, dataloader=bgr)
+
+
 def test_what_was_published_without_a_statement_is_not_compared(published, tmp_path):
     """A plain state dict does not record how its images were normalized."""
     content = torch.load(published, weights_only=True)

@@ -101,7 +101,7 @@ def test_colours_equal_those_of_the_image_files(photographs, tmp_path):
     cfg = read_classification_config(photographs)
     preprocessor = build_preprocessor(cfg)
     batch = next(training_batches(cfg, preprocessor, seed=0))
-    images = unnormalizer(preprocessor).uint8_images(batch.inputs)
+    images = unnormalizer(preprocessor, cfg.train_dataloader).uint8_images(batch.inputs)
     assert images.dtype == torch.uint8 and images.shape == (4, 3, 224, 224)
     assert sorted(batch.labels) == ["astronaut", "cat", "coffee", "rocket"]
     suit = images[batch.labels.index("astronaut"), :, 150, 60].tolist()

@@ -228,7 +228,7 @@ def test_tools_show_the_maps_that_training_takes(images):
     batch = preprocess(batch_of(images), preprocessor, None)
     augment = preprocessor.batch_augments.augments[0]
     draw = draw_mix(len(images), 1.0, own_generator())
-    mix = mix_batch(augment, batch.inputs, unnormalizer(preprocessor), draw, 0, batch.maps[augment])
+    mix = mix_batch(augment, batch.inputs, unnormalizer(preprocessor, None), draw, 0, batch.maps[augment])
     assert torch.equal(mix.mixed, augment.uint8_images(done["inputs"]))
     assert torch.equal(mix.maps, batch.maps[augment][mix.partner].clamp(min=0))
     example = next(scheme_examples(augment, batch, torch.Generator().manual_seed(0)))
