@@ -14,7 +14,7 @@ ERRORS = {
     "empty-split": "split without a single image",
     "wrong-encoding": "split file or annotation that is not text in UTF-8",
     "bad-line": "line of a split file that does not name a sample",
-    "class-folders": "class folders that do not fit those of the training, or the model",
+    "class-folders": "class folders that do not fit those of the training or the model, or are empty (in memory)",
     "unread-image": "image files in a class folder that the dataset does not read, because of their extension",
     "missing-image": "image that does not exist",
     "unreadable-image": "file that is not an image",

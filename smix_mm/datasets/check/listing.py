@@ -50,7 +50,7 @@ def list_samples(split: Split) -> Listing:
         listing.add("malformed-json", str(error))
     except (OSError, ValueError) as error:
         listing.add("missing-split", why_unreadable(error))
-    harmless = ("unread-image", "empty-class", "category-order", "byte-order-mark")
+    harmless = ("unread-image", "empty-class", "class-folders", "category-order", "byte-order-mark")
     if not listing.samples and all(one.kind in harmless for one in listing.findings):
         listing.add("empty-split", _why_empty(listing))
     seen: set[str] = set()
@@ -85,7 +85,10 @@ def _walk_folders(listing: Listing) -> None:
             if detail := _describe_unread(split, suffix, len(paths), paths[0]):
                 listing.findings.append(Finding("unread-image", of_class, detail, split.parts))
         if top and top[0] != "." and len(listing.samples) == before:
-            listing.findings.append(Finding("empty-class", of_class, "holds no image that is read", split.parts))
+            kind, detail = "empty-class", "holds no image that is read"
+            if split.in_memory:  # the dataset refuses it
+                kind, detail = "class-folders", f"{detail}; add images, or delete the class's folder in every split"
+            listing.findings.append(Finding(kind, of_class, detail, split.parts))
 
 
 def _describe_unread(split: Split, suffix: str, number: int, example: str) -> str:

@@ -161,7 +161,7 @@ def _read_folder(folder: Path) -> Images:
     """Read ``<class>/*``, decoded as by mmpretrain's ``LoadImageFromFile``."""
     listing = list_samples(Split(("train",), "folders", "", "", str(folder), in_memory=True))
     for one in listing.findings:
-        if one.kind in ("empty-split", "empty-class"):
+        if one.kind in ("empty-split", "class-folders"):
             raise ValueError(f"{one.file} {one.detail}")
     paths = [sample.image for sample in listing.samples]
     with ThreadPoolExecutor() as readers:

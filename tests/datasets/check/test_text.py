@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 from smix_mm.datasets.check import check_data, write_clean_copy
 from smix_mm.datasets.check.strict import make_strict
 from smix_mm.datasets.check.text import text_lines
+from smix_mm.datasets.in_memory.dataset import InMemoryDataset
 from smix_mm.utils.errors import DataError
 
 MARK = b"\xef\xbb\xbf"
@@ -132,8 +133,15 @@ def test_images_that_the_dataset_in_memory_skips_are_named_in_training(picture, 
         f"{tmp_path}/train/bee: holds 1 .webp file that the dataset skips; convert them to PNG."
     ]
     (tmp_path / "train/bee/1.png").unlink()
-    with pytest.raises(DataError, match="train/bee: empty-class: holds no image that is read"):
+    with pytest.raises(DataError, match="train/bee: class-folders: holds no image that is read; add images, or delete"):
         make_strict(cfg)
+    with pytest.raises(ValueError, match="train/bee holds no image that is read; add images, or delete"):
+        InMemoryDataset(tmp_path, "train", device="cpu")
+    # What stops the training is an error of the check, which its copy does not repeat.
+    checked = check_data(cfg, jobs=1)
+    assert checked.report.failed
+    with pytest.raises(DataError, match="train/bee holds no image .* a cleaned copy cannot fix; fix it by hand"):
+        write_clean_copy(checked, tmp_path / "copy")
 
 
 def test_images_that_opencv_does_not_read_or_that_have_no_extension_are_named_as_such(picture, tmp_path):
