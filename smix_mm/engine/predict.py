@@ -53,7 +53,7 @@ def predict(
         UsageError: The config or the checkpoint does not exist, ``out`` is not empty, the config is neither
             mmpretrain's nor MMDetection's, or an option has a value that cannot be used.
         CheckpointError: The checkpoint does not hold every parameter of the model.
-        DataError: There is no image, or some cannot be read.
+        DataError: There is no image, some cannot be read, or two have one name without their suffixes.
     """
     cfg, paths, out = load_config(config, None, cfg_options, "none"), _images(Path(images)), Path(out)
     if not Path(checkpoint).is_file():
@@ -86,6 +86,10 @@ def _images(path: Path) -> list[Path]:
         raise UsageError(f"{path} does not exist; give an image or a folder of images.")
     if not paths:
         raise DataError(f"{path} has no image; expected files that end in {', '.join(_SUFFIXES)}.")
+    stems = [each.stem for each in paths]
+    if equal := [each.name for each in paths if stems.count(each.stem) > 1]:
+        problem = f"different names without their suffixes, which name the results, got {first_few(equal, 3)}"
+        raise DataError(f"images should have {problem}; rename them.")
     checked = {each.name: check_image(str(each), decode=True).problems for each in paths}
     broken = [f"{name} ({found[0].kind}: {found[0].detail})" for name, found in checked.items() if found]
     if broken:

@@ -94,11 +94,18 @@ def test_wrong_use_is_one_sentence(classifier, images, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/cut.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "equal").mkdir()
+    for name in ("a.png", "a.PNG", "b.png"):
+        shutil.copy(images / "0.png", tmp_path / "equal" / name)
     for arguments, message in (
         (["none.py", checkpoint, str(images)], "config none.py does not exist"),
         ([config, "none.pth", str(images)], "checkpoint none.pth does not exist"),
         ([config, checkpoint, "none"], "none does not exist; give an image or a folder of images."),
         ([config, checkpoint, str(tmp_path / "empty")], "has no image; expected files that end in"),
+        (
+            [config, checkpoint, str(tmp_path / "equal")],
+            "images should have different names without their suffixes, which name the results, got a.PNG, a.png;",
+        ),
         ([config, checkpoint, str(tmp_path / "broken")], "images should be readable, got cut.jpg ("),
     ):
         assert run("predict", [*arguments, str(tmp_path / "out")]) == 2
