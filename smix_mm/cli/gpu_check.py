@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if not (ROOT / "tests").is_dir():
+        raise UsageError(f"gpu-check needs the project's folder with its tests, got {ROOT}; run `make gpu` there.")
     missing = [name for name in NEEDED if find_spec(name) is None]
     if "torch" in missing or (missing and not (options.plan or options.write_docs)):
         raise PackageError(f"this Python lacks {', '.join(missing)}; install them, or add them to PYTHONPATH.")

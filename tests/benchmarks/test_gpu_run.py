@@ -198,7 +198,7 @@ def test_make_gpu_uses_the_python_of_the_path_in_a_checkout_without_an_environme
     """By `PYTHONPATH` alone."""
     folder = tmp_path / "checkout"
     folder.mkdir()
-    for name in ("Makefile", "tools", "smix_mm"):
+    for name in ("Makefile", "tools", "smix_mm", "tests"):
         (folder / name).symlink_to(ROOT / name)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python3").symlink_to(sys.executable)
@@ -215,6 +215,14 @@ def test_the_plan_needs_no_gpu(monkeypatch, capsys):
     assert call(monkeypatch, "--plan") == 0
     printed = capsys.readouterr().out
     assert all(f"{part.name}: {part.kind}, at most {part.seconds:.0f} s" in printed for part in PARTS)
+
+
+def test_outside_of_a_checkout_nothing_is_run(monkeypatch, tmp_path, capsys):
+    from smix_mm.cli import gpu_check
+
+    monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
+    assert call(monkeypatch, "--plan") == 2
+    assert f"needs the project's folder with its tests, got {tmp_path}; run `make gpu`" in capsys.readouterr().err
 
 
 def test_an_unknown_part_is_refused(monkeypatch, capsys):
