@@ -8,6 +8,7 @@ examples:
 
 import argparse
 
+from ..utils.choices import check_option
 from ..utils.command_line import add_cfg_options
 from ..utils.errors import UsageError
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from ..engine.launch import errors_of_config
-    from ..evaluation.average_precision import compare_classes
+    from ..evaluation.average_precision import CLASSWISE, compare_classes
     from ..visualization.compare_detections import compare_detections
 
     pairs = [text.partition("=") for text in options.files]
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> None:
     files = options.files = {name: file for name, _, file in pairs}
     settings = vars(options)
     metric = settings.pop("metric")
+    check_option("--metric", metric, CLASSWISE)  # before the figure is written
     with errors_of_config():
         print(compare_detections(**settings))
         print(compare_classes(files, metric))

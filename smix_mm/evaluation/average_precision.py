@@ -78,6 +78,7 @@ DEFINITIONS: Mapping[str, Definition] = {
     "coco/AP50": Definition(match_coco, _101_POINTS, (0,), None, "AP50, COCO-style"),
     "coco/AP75": Definition(match_coco, _101_POINTS, (5,), None, "AP75, COCO-style"),
 }
+CLASSWISE = tuple(name for name, one in DEFINITIONS.items() if one.classwise)
 
 
 def evaluate(detections: Detections) -> dict[str, float]:
@@ -129,7 +130,7 @@ def compare_classes(files: Mapping[str, str | Path], metric: str = "voc/mAP_11po
         DataError: A file cannot be read, or has no objects.
         UsageError: The metric is none of these.
     """
-    check_option("metric", metric, tuple(name for name, one in DEFINITIONS.items() if one.classwise))
+    check_option("metric", metric, CLASSWISE)
     start = f"{DEFINITIONS[metric].classwise}/"
     figures = {name: recompute(file) for name, file in files.items()}
     classes = dict.fromkeys(key for one in figures.values() for key in one if key.startswith(start))

@@ -8,6 +8,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from ..evaluation import Detections, read_detections
+from ..utils.choices import check_minimum
 from ..utils.config import read_config
 from ..utils.errors import UsageError
 from ..utils.files import check_output, save_figure
@@ -32,8 +33,8 @@ def compare_detections(
         files: stored detections (``detections.npz``) by name; the name is the title of the column.
         out: the PNG to write.
         images: ids of the images. Empty: ``number`` images are drawn at random, uniformly.
-        number: how many images to draw at random.
-        seed: seed of that draw.
+        number: how many images to draw at random, at least 1.
+        seed: seed of that draw, at least 0.
         score: boxes with a lower score are left out; in [0, 1].
         cfg_options: config settings to override, by dotted name.
 
@@ -41,8 +42,8 @@ def compare_detections(
         ``out``.
 
     Raises:
-        UsageError: there are no files, they are of different test sets, or an image is missing, or ``out`` is one of
-            the inputs.
+        UsageError: there are no files, they are of different test sets, an image is missing, ``out`` is one of the
+            inputs, or an argument is out of range.
         DataError: a file does not contain detections, or an image cannot be read.
     """
     from mmdet.registry import DATASETS
@@ -50,6 +51,10 @@ def compare_detections(
 
     if not files:
         raise UsageError("There should be at least one NAME=detections.npz, got none.")
+    check_minimum("number", number, 1)
+    check_minimum("seed", seed, 0)
+    if not 0 <= score <= 1:
+        raise UsageError(f"score should be from 0 to 1, got {score}.")
     check_output(out, config, *files.values())
     found = {name: read_detections(file) for name, file in files.items()}
     first = next(iter(found.values()))

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from smix_mm.cli import run
 from smix_mm.evaluation import Detections
 from smix_mm.robustness.attacks import PixelClassifier
 from smix_mm.utils.errors import UsageError
@@ -161,3 +162,19 @@ def test_detections_of_different_images_raise(blood, tmp_path):
         compare_detections(config, files, tmp_path / "d.png")
     with pytest.raises(UsageError, match="images should be ids of the detections, such as .*, got x"):
         compare_detections(config, dict(a=files["a"]), tmp_path / "d.png", images=["x"])
+
+
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("--number", "0", "number should be at least 1, got 0."),
+        ("--seed", "-1", "seed should be at least 0, got -1."),
+        ("--score", "5", "score should be from 0 to 1, got 5.0."),
+        ("--metric", "foo", "--metric should be one of 'voc/mAP_11point', "),
+    ],
+)
+def test_options_out_of_range_are_refused_before_anything_is_drawn(blood, tmp_path, capsys, option, value, message):
+    files = [f"{name}={file}" for name, file in blood[1].items()]
+    out = tmp_path / "d.png"
+    assert run("compare_detections", [str(blood[0]), *files, "--out", str(out), option, value]) == 2
+    assert message in capsys.readouterr().err and not out.exists()
