@@ -8,15 +8,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..datasets.check.images import check_image
+from ..datasets.check.images import check_image, has_image_suffix
 from ..utils.choices import check_option
 from ..utils.errors import DataError, UsageError
 from ..utils.files import write_json
 from ..utils.text import first_few
 from .launch import check_parameters, load_config
 from .safe_loading import load_safely
-
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def predict(
@@ -78,11 +76,11 @@ def predict(
 def _images(path: Path) -> list[Path]:
     paths = [path]
     if path.is_dir():
-        paths = sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES)
+        paths = sorted(each for each in path.iterdir() if has_image_suffix(each.name, readable=True))
     elif not path.exists():
         raise UsageError(f"{path} does not exist; give an image or a folder of images.")
     if not paths:
-        raise DataError(f"{path} has no image; expected files that end in {', '.join(_SUFFIXES)}.")
+        raise DataError(f"{path} has no image; expected files that end in .jpg, .png or as others that OpenCV reads.")
     checked = {each.name: check_image(str(each), decode=True).problems for each in paths}
     broken = [f"{name} ({found[0].kind}: {found[0].detail})" for name, found in checked.items() if found]
     if broken:
