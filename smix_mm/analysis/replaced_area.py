@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ..datasets.training_batches import build_preprocessor, read_classification_config, training_batches
+from ..datasets.training_batches import (
+    build_preprocessor,
+    preprocessor_settings,
+    read_classification_config,
+    training_batches,
+)
 from ..study.config import RunConfig, load_study
 from ..utils.errors import UsageError
 from ..utils.progress import track
@@ -127,7 +132,9 @@ def measure_area(study: str | Path, *, batches: int = 1000, seed: int = 0) -> di
     found: dict[str, dict[str, float]] = {name: dict(probability=0.0) for name in arms}
     with preserved_random_state(seed):
         augments = {
-            name: _augment(name, cfg) for name, cfg in configs.items() if cfg.data_preprocessor.get("batch_augments")
+            name: _augment(name, cfg)
+            for name, cfg in configs.items()
+            if preprocessor_settings(cfg).get("batch_augments")
         }
         for name in [name for name, (augment, _) in augments.items() if hasattr(augment, "history")]:
             found[name] = dict(probability=augments.pop(name)[1])
@@ -156,7 +163,7 @@ def format_areas(found: dict[str, dict[str, float]]) -> str:
 def _data(cfg: Config) -> dict[str, Any]:
     """All settings that determine a batch before the mixing."""
     mixing = ("batch_augments", "saliency_before_crop")
-    preprocessor = {key: value for key, value in cfg.data_preprocessor.items() if key not in mixing}
+    preprocessor = {key: value for key, value in preprocessor_settings(cfg).items() if key not in mixing}
     return dict(preprocessor=preprocessor, train_dataloader=cfg.train_dataloader)
 
 

@@ -52,6 +52,17 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
     return cfg
 
 
+def preprocessor_settings(cfg: Config) -> dict[str, Any]:
+    """The settings of a config's data preprocessor, that of the model first, with the model's batch augmentations."""
+    model = cfg.get("model") or {}
+    settings = copy.deepcopy(dict(model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}))
+    settings.setdefault("type", "ClsDataPreprocessor")
+    train_cfg = model.get("train_cfg") or {}
+    if "augments" in train_cfg:
+        settings.setdefault("batch_augments", copy.deepcopy(dict(train_cfg)))
+    return settings
+
+
 def build_preprocessor(cfg: Config) -> Any:
     """Build the config's data preprocessor with its batch augmentations, as the Runner does.
 
@@ -61,12 +72,7 @@ def build_preprocessor(cfg: Config) -> Any:
     from mmpretrain.models import ClsDataPreprocessor
     from mmpretrain.registry import MODELS
 
-    model = cfg.get("model") or {}
-    settings = copy.deepcopy(dict(model.get("data_preprocessor") or cfg.get("data_preprocessor") or {}))
-    settings.setdefault("type", "ClsDataPreprocessor")
-    train_cfg = model.get("train_cfg") or {}
-    if "augments" in train_cfg:
-        settings.setdefault("batch_augments", copy.deepcopy(dict(train_cfg)))
+    settings = preprocessor_settings(cfg)
     if settings.get("batch_augments"):
         settings["to_onehot"] = True  # otherwise mmpretrain sets it and warns
     kind = settings["type"] if isinstance(settings["type"], type) else MODELS.get(settings["type"])

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
-from ..datasets.check.images import check_image
+from ..datasets.check.images import check_image, has_image_suffix
 from ..datasets.check.splits import type_name
 from ..utils.channels import loaded_order
 from ..utils.choices import check_option
@@ -18,8 +18,6 @@ from ..utils.files import write_json
 from ..utils.text import first_few
 from .launch import check_parameters, load_config
 from .safe_loading import load_safely
-
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def predict(
@@ -81,11 +79,11 @@ def predict(
 def _images(path: Path) -> list[Path]:
     paths = [path]
     if path.is_dir():
-        paths = sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES)
+        paths = sorted(each for each in path.iterdir() if has_image_suffix(each.name, readable=True))
     elif not path.exists():
         raise UsageError(f"{path} does not exist; give an image or a folder of images.")
     if not paths:
-        raise DataError(f"{path} has no image; expected files that end in {', '.join(_SUFFIXES)}.")
+        raise DataError(f"{path} has no image; expected files that end in .jpg, .png or as others that OpenCV reads.")
     stems = [each.stem for each in paths]
     if equal := [each.name for each in paths if stems.count(each.stem) > 1]:
         problem = f"different names without their suffixes, which name the results, got {first_few(equal, 3)}"

@@ -82,13 +82,13 @@ class DetectionMetric(BaseMetric):
             )
 
     def compute_metrics(self, results: list[Mapping[str, Any]]) -> dict[str, float]:
-        """Evaluate the predictions, and write them to ``out``."""
+        """Evaluate the predictions, and write them to ``out`` unless they are refused."""
         assert self.dataset_meta is not None
         detections = Detections.stack(self.dataset_meta["classes"], results)
-        if self.out is not None:
-            detections.write(self.out)
         figures = evaluate(detections)
         _refuse_resized(detections, np.array([sample["scale"] for sample in results]), figures)
+        if self.out is not None:
+            detections.write(self.out)
         MMLogger.get_current_instance().info(f"\n{format_figures(detections, figures)}")
         return figures
 

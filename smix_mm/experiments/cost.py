@@ -9,6 +9,7 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 from mmengine.config import Config
 
 from ..benchmarks.gpu_record import NOT_MEASURED, read_records, step_times
+from ..datasets.prepare.data_set import EXPECTED
 from ..study.commands import folder_size
 from ..study.config import RunConfig, Study
 from ..study.run import RunState, plan_study, read_json, run_state
@@ -17,7 +18,9 @@ from ..utils.errors import DataError, UsageError
 from ..utils.text import markdown_table
 
 # Training images of the data set in configs/<name>/.
-IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "tiny_imagenet": 100_000}
+IMAGES = {
+    name.replace("-", "_"): counts.images["train"] for name, counts in EXPECTED.items() if "train" in counts.images
+}
 
 
 @dataclass(frozen=True)

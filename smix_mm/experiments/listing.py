@@ -9,7 +9,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from ..study.commands import folder_size
 from ..study.config import RunConfig
-from ..study.run import read_json
+from ..study.run import STALE, read_json
 from ..utils.config import read_config
 from ..utils.errors import DataError
 from ..utils.files import log_entries
@@ -119,7 +119,8 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
 
     These are work dirs of ``tools/train.py`` (the config, and the last evaluation in ``vis_data/scalars.json``),
     ``robustness.json`` of ``tools/test_robustness.py``, and the runs of a study that has rows. The folder need not
-    exist; ``root`` is the project's folder, with the configs that runs are compared with.
+    exist; ``root`` is the project's folder, with the configs that runs are compared with. Runs that a study set aside
+    are left out.
 
     Raises:
         DataError: a file is not JSON, not an object, or has metrics that are not numbers.
@@ -129,6 +130,8 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
         rows.setdefault(Path(each.trained or "").name, {})[each.options] = each
     found = []
     for path in sorted(Path(folder).rglob("*")):
+        if STALE in str(path.relative_to(folder)):
+            continue
         if path.name == "robustness.json":
             content = read_json(path)
             figures = {name: row.get("accuracy/top1") for name, row in content.get("figures", {}).items()}
@@ -137,6 +140,8 @@ def read_results(folder: str | Path, root: Path) -> list[Result]:
         elif path.name == "study.json":
             study = STUDIES.get(read_json(path).get("name", ""))
             for result in sorted(path.parent.glob("*/*/*/*/result.json")) if study else ():
+                if STALE in str(result.relative_to(folder)):
+                    continue
                 content = read_json(result)
                 start = f"{content.get('arm')} {content.get('detector')}"
                 found.append(Result(str(study), start, "paper", _metrics(result, content.get("metrics"))))
@@ -169,7 +174,7 @@ def _training_result(config: Path, rows: list[Experiment], root: Path) -> Iterat
     else:
         return
     usual = str(row.trained)
-    last = max(tests, key=lambda entry: entry["step"])
+    last = sorted(tests, key=lambda entry: entry["step"])[-1]  # of several tests at one step the newest, as in a study
     metrics = {name: value for name, value in last.items() if "/" in name}
     if times := [entry["time"] for entry in entries if "loss" in entry and "time" in entry]:
         steps = max(entry["step"] for entry in entries if "loss" in entry)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..datasets.check.findings import Finding
 from ..datasets.check.images import has_image_suffix
+from ..datasets.check.text import EncodingError, parse_annotation, read_annotation, read_lines
 from ..datasets.convert.read import coco_files, image_folder
 from ..datasets.convert.yolo import yolo_settings
 from ..utils.choices import check_option
@@ -143,24 +145,26 @@ def _class_folders(root: Path) -> Layout:
 
 
 def _voc(root: Path) -> Layout:
-    from defusedxml import ElementTree
-
     splits = root / "ImageSets" / "Main"
     # trainval with val would be tested on its own training images.
     pairs = [("train", "val"), ("train", "test"), ("trainval", "test")]
     found = next((pair for pair in pairs if all((splits / f"{name}.txt").is_file() for name in pair)), None)
     if found is None:
         raise DataError(f"{splits} should hold train.txt and val.txt (or test.txt), or trainval.txt and test.txt.")
-    lines = (splits / f"{found[0]}.txt").read_text("utf-8-sig").splitlines()
-    files = [root / "Annotations" / f"{line.strip()}.xml" for line in lines if line.strip()]
+    split = splits / f"{found[0]}.txt"
+    try:
+        files = [str(root / "Annotations" / f"{line}.xml") for line in read_lines(str(split)) if line]
+    except EncodingError as error:
+        raise DataError(f"{split} {error} {split}") from None
     classes = set()
     for path in files:
-        try:
-            classes |= {(each.findtext("name") or "").strip() for each in ElementTree.parse(path).iter("object")}
-        except (OSError, ElementTree.ParseError, UnicodeError) as error:
-            raise DataError(f"{path} should be an annotation in VOC format: {error}.") from error
+        content = read_annotation(path)
+        annotation = content if isinstance(content, Finding) else parse_annotation(content, path)
+        if isinstance(annotation, Finding):
+            raise DataError(f"{path} should be an annotation in VOC format: {annotation.detail}.")
+        classes |= {(each.findtext("name") or "").strip() for each in annotation.iter("object")}
     if not classes - {""}:
-        raise DataError(f"the annotations of {splits / f'{found[0]}.txt'} name no object.")
+        raise DataError(f"the annotations of {split} name no object.")
     train, test = (
         dict(type="VOCDataset", ann_file=f"ImageSets/Main/{name}.txt", data_prefix=dict(sub_data_root=""))
         for name in found

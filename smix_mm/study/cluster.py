@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable
 
-from ..utils.errors import StepError
+from ..utils.errors import PackageError, StepError
 from ..utils.files import write_json
 from .run import LineCallback, Run, read_json, run_state
 from .worker import Worker
@@ -37,7 +37,8 @@ def submit_runs(runs: Iterable[Run], worker: Worker, log: LineCallback, cluster:
         by the run's name, the job's number on Slurm, else submitit's job.
 
     Raises:
-        StepError: Slurm is not available or cannot be asked for its queue, or submitit is not installed.
+        PackageError: submitit is not installed.
+        StepError: Slurm is not available or cannot be asked for its queue.
     """
     executor = make_executor(worker, cluster)
     submitted = worker.folder / "jobs" / "submitted.json"
@@ -74,7 +75,7 @@ def make_executor(worker: Worker, cluster: str | None) -> Any:
 
         executor = submitit.AutoExecutor(folder=worker.folder / "jobs", cluster=cluster or "slurm")
     except ImportError as error:
-        raise StepError("submitit is not installed; jobs need it: pip install submitit") from error
+        raise PackageError("submitit is not installed; jobs need it: pip install submitit") from error
     except RuntimeError as error:
         raise StepError(f"no job can be submitted ({error}); use a machine with Slurm's sbatch.") from error
     resources = worker.study.cluster

@@ -8,10 +8,12 @@ import pkgutil
 import shutil
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ContextManager, Sequence
 
+from ..utils.choices import check_minimum
 from ..utils.errors import StepError, UsageError
 from ..utils.files import file_hash, write_json
 from ..utils.text import first_few
@@ -42,8 +44,8 @@ def run_study(
         work_dir: folder of all results.
         executor: ``'local'`` for this machine, ``'ray'`` for tasks of Ray, ``'slurm'`` for jobs, ``'local-jobs'``
             for jobs that are processes on this machine.
-        gpus: executes one run at a time on each; a group such as ``'0,1'`` trains one run together. Defaults to none:
-            one run at a time, on all devices.
+        gpus: for ``'local'``: executes one run at a time on each; a group such as ``'0,1'`` trains one run together.
+            Defaults to none: one run at a time, on all devices.
         processes: number of processes that train one run together, on each node, if there are no ``gpus``.
         address: of a Ray cluster, see :func:`smix_mm.study.on_ray.run_on_ray`.
         minutes: start no run that, by those that are finished, would end later than this from now; the others wait
@@ -54,12 +56,13 @@ def run_study(
         the state of every run.
 
     Raises:
-        UsageError: the config is invalid, or another process works in ``work_dir``.
+        UsageError: the config or an option is invalid, or another process works in ``work_dir``.
         StepError: runs failed; raised after the other runs and the report are finished.
     """
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     if minutes is not None and (executor != "local" or minutes <= 0):
         raise UsageError(f"minutes should be above 0 and for --executor local, got {minutes}, {executor}.")
+    check_minimum("processes", processes, 1)
     study = load_study(config)
     _check_placement(study, executor, gpus, address)
     folder = Path(work_dir).absolute()
@@ -111,8 +114,11 @@ def run_study(
 def _check_placement(study: Study, executor: str, gpus: Sequence[str], address: str | None) -> None:
     if executor != "ray" and address is not None:
         raise UsageError(f"--address is for --executor ray, got --executor {executor}.")
-    if executor == "ray" and gpus:
-        raise UsageError("--gpus is for other executors; for Ray set gpus in the study's cluster, the number of a run.")
+    if executor != "local" and gpus:
+        raise UsageError(
+            f"--gpus is for --executor local, got --executor {executor}; set gpus in the study's cluster, the number "
+            "that a run has."
+        )
     if executor == "ray" and int(study.cluster.get("nodes", 1)) > 1:
         raise UsageError("nodes in the study's cluster should be 1 for --executor ray; a run on several needs Slurm.")
     if len({len(group.split(",")) for group in gpus}) > 1:
@@ -180,9 +186,10 @@ def clean(work_dir: str | Path, stale: bool = False) -> int:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes that removing a folder frees; removing one of several hard links frees nothing."""
-    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    return sum(file.st_size for file in files if file.st_nlink == 1)
+    """Bytes that removing a folder frees: a file with a hard link elsewhere frees nothing."""
+    files = [path.lstat() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    found = Counter((file.st_dev, file.st_ino, file.st_nlink, file.st_size) for file in files)
+    return sum(size for (*_, links, size), number in found.items() if number == links)
 
 
 def _remove(folder: Path) -> int:
@@ -234,7 +241,11 @@ def make_worker(study: Study, folder: Path, processes: int = 1, nodes: int = 1) 
     if study.prepare is not None:
         data = folder / "data"
         print(f"data: {data}", flush=True)
-        pkgutil.resolve_name(study.prepare["call"])(data)
+        try:
+            function = pkgutil.resolve_name(study.prepare["call"])
+        except (ValueError, ImportError, AttributeError) as error:
+            raise UsageError(f"{study.prepare['call']} in prepare cannot be imported: {error}.") from error
+        function(data)
         # Configs that this process reads need the variable too.
         environment[study.prepare["variable"]] = os.environ[study.prepare["variable"]] = str(data)
         common["the data"] = file_hash(data / "manifest.json")

@@ -10,11 +10,14 @@ from typing import Any, Mapping
 
 from mmengine.config import Config
 
+from ..datasets.check.splits import type_name
+from ..evaluation.average_precision import DEFINITIONS
 from ..utils.config import read_config
 from ..utils.errors import UsageError
 from .run import PRETRAINING, STALE
 
 CLUSTER_KEYS = ("partition", "nodes", "minutes", "cpus", "gpus", "memory_gb", "setup", "export")
+_KINDS = dict(name=str, metric=str, detectors=dict, paper=dict, cluster=dict, seconds=dict)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Study:
         pretraining_seeds: of the pretrainings; arms are paired by them. Defaults to ``(0,)``.
         finetuning_seeds: of the fine-tunings of each backbone. Several fine-tunings of one backbone do not show
             the spread between pretrainings. Defaults to ``(0,)``.
-        metric: name of the compared figure. Defaults to ``'voc/mAP_11point'``.
+        metric: name of the compared figure: one of :func:`~smix_mm.evaluation.average_precision.evaluate`, or without
+            detectors one of the pretrainings' validation. Defaults to ``'voc/mAP_11point'``.
         planned: pairs of arms that the study is meant to tell apart. Their p values are corrected for
             each other alone, and those of all other pairs, called exploration, for each other.
             Defaults to none: all pairs are corrected together.
@@ -121,6 +125,12 @@ def load_study(config: str | Path) -> Study:
 def _read_study(path: Path) -> Study:
     content = {name: value for name, value in read_config(path).to_dict().items() if not name.startswith("_")}
     _check_keys("its settings", content, {field.name for field in dataclasses.fields(Study)})
+    for name, kind in _KINDS.items():
+        if not isinstance(content.get(name, kind()), kind):
+            raise UsageError(f"{name} should be a {kind.__name__}, got {content[name]!r}.")
+    for name in ("paper", "seconds"):
+        if not all(isinstance(value, (int, float)) for value in content.get(name, {}).values()):
+            raise UsageError(f"{name} should have numbers, got {content[name]!r}.")
     arms = content.get("arms")
     if not isinstance(arms, dict) or not arms:
         raise UsageError(f"arms should be dict(NAME=CONFIG, ...), got {arms!r}.")
@@ -162,7 +172,8 @@ def _seeds(content: Mapping[str, Any], name: str) -> tuple[int, ...]:
 
 def _pairs(pairs: Any, arms: set[str]) -> tuple[tuple[str, str], ...]:
     valid = isinstance(pairs, (list, tuple)) and all(
-        isinstance(pair, (list, tuple)) and len(pair) == 2 and len(arms & set(pair)) == 2 for pair in pairs
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and len([arm for arm in arms if arm in pair]) == 2
+        for pair in pairs
     )
     if not valid or len(set(map(frozenset, pairs))) < len(pairs):
         raise UsageError(f"planned should be different pairs of arms, such as [('one', 'another')], got {pairs!r}.")
@@ -207,12 +218,29 @@ def _flatten(settings: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _check(study: Study) -> None:
-    if study.sheet is not None and not isinstance(study.arms.get(study.sheet), RunConfig):
+    if study.sheet is not None and not isinstance(study.arms.get(str(study.sheet)), RunConfig):
         raise UsageError(f"sheet should be an arm with a pretraining, got {study.sheet!r}.")
     checkpoints = [arm for arm in study.arms.values() if isinstance(arm, str)]
     if not study.detectors and checkpoints:
         raise UsageError("it has arms without pretraining, so it needs detectors: detectors=dict(NAME=CONFIG).")
+    of_class = tuple(f"{entry.classwise}/" for entry in DEFINITIONS.values() if entry.classwise)
+    if study.detectors and study.metric not in DEFINITIONS and not study.metric.startswith(of_class):
+        raise UsageError(
+            f"metric should be one of {', '.join(DEFINITIONS)}, or that of a class, such as {of_class[0]}CLASS, since "
+            f"there are detectors, got {study.metric!r}."
+        )
     _check_keys("the keys of cluster", study.cluster, set(CLUSTER_KEYS))
+    for name, value in study.cluster.items():
+        if name in ("setup", "export"):
+            if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
+                raise UsageError(f"{name} in cluster should be a list of strings, got {value!r}.")
+        elif name != "partition" and not isinstance(value, (int, float, type(None))):
+            raise UsageError(f"{name} in cluster should be a number, got {value!r}.")
+    made = study.prepare
+    if made is not None and not (
+        isinstance(made, dict) and {*map(type, made.values())} == {str} and {*made} == {"call", "variable"}
+    ):
+        raise UsageError(f"prepare should be dict(call='package.module:function', variable=NAME), got {made!r}.")
     for checkpoint in checkpoints:
         if "://" not in checkpoint and not Path(checkpoint).is_file():
             raise UsageError(f"{checkpoint} does not exist. Paths are relative to the study's config.")
@@ -226,7 +254,8 @@ def _check(study: Study) -> None:
                     f"{config.path} in {place} should be the config of {expected}, got default_scope={other!r}."
                 )
     for detector in study.detectors.values():
-        if "LoadProofHook" not in [hook.get("type") for hook in detector.read().get("custom_hooks", ())]:
+        hooks = detector.read().get("custom_hooks") or ()
+        if "LoadProofHook" not in [type_name(hook) for hook in hooks if isinstance(hook, dict)]:
             raise UsageError(
                 f"{detector.path} has no LoadProofHook, which proves that the backbone was loaded. Add "
                 "custom_hooks=[dict(type='LoadProofHook')] to it."

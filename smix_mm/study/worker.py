@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
-from ..utils.files import content_hash, file_hash, log_entries, write_json, write_text
+from ..utils.files import atomic_path, content_hash, file_hash, log_entries, write_json, write_text
 from ..utils.imported_code import VARIABLE, record_imports
 from . import run as record
 from .config import RunConfig, Study
@@ -216,9 +217,13 @@ def _config_file(folder: Path, config: RunConfig) -> Path:
 
 
 def _link(path: Path, link: Path) -> None:
-    """Make ``link`` a hard link to ``path``."""
+    """Make ``link`` a hard link to ``path``, or a copy on a file system without hard links."""
     link.unlink(missing_ok=True)
-    os.link(path, link)
+    try:
+        os.link(path, link)
+    except OSError:
+        with atomic_path(link) as copy:
+            shutil.copyfile(path, copy)
 
 
 def describe_software() -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
+from ..datasets.check.images import has_image_suffix
 from ..utils.errors import DataError, UsageError
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 SKIMAGE = "skimage:"
 
 
@@ -31,14 +31,15 @@ def list_images(places: Sequence[str | Path]) -> list[Path]:
                 raise UsageError(f"{place} needs scikit-image: pip install scikit-image")
             path = Path(spec.submodule_search_locations[0], "data", str(place)[len(SKIMAGE) :])
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            found += sorted(file for file in path.rglob("*") if has_image_suffix(file.name, readable=True))
         elif path.is_file():
             found.append(path)
         else:
             raise UsageError(f"{place} does not exist; it should be an image file or a folder of images.")
     if not found:
         raise UsageError(
-            f"Found no image in {', '.join(map(str, places))}; files should end in {', '.join(sorted(SUFFIXES))}."
+            f"Found no image in {', '.join(map(str, places))}; files should end in .jpg, .png or as others that OpenCV "
+            "reads."
         )
     return found
 

@@ -150,6 +150,9 @@ def test_invalid_arguments_are_an_error(photographs, bright, call, message):
 def test_a_folder_without_images_and_a_damaged_image_are_errors(tmp_path):
     with pytest.raises(ValueError, match="Found no image in"):
         list_images([tmp_path])
+    for name in ("a.TIF", "b.jfif", "c.pdf", "d.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images([tmp_path])] == ["a.TIF", "b.jfif"]
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     with pytest.raises(ValueError, match="bad.jpg cannot be read as an image"):
         show_released_code_map(tmp_path / "bad.jpg")

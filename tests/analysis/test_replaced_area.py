@@ -134,6 +134,10 @@ CUTOUT = batch_augment("Cutout", length=64)
 def test_each_arm_is_measured_and_one_without_mixing_has_no_area(write_arms):
     found = measure_area(write_arms(baseline="", cutmix=CUTMIX, cutout=CUTOUT), batches=7)
     assert found["baseline"] == dict(probability=0.0)
+    inside = f"{CUTMIX}\nmodel = dict(data_preprocessor=dict(type='ClsDataPreprocessor', mean=[0.1] * 3, std=[1] * 3, "
+    inside += "batch_augments=dict(augments=dict(type='CutMix', alpha=1.0), probs=0.5)))\n"
+    theirs = measure_area(write_arms(inside=inside), batches=1)["inside"]
+    assert theirs["probability"] == 0.5 and theirs["images"] == 40
     assert (found["cutmix"]["batches"], found["cutmix"]["images"], found["cutmix"]["probability"]) == (7, 280, 0.25)
     assert 0 < found["cutmix"]["area"] == pytest.approx(found["cutmix"]["weight"], abs=1e-12)
     # A hole twice as large as the image takes at least a quarter of it, and no label.

@@ -112,6 +112,9 @@ def test_wrong_use_is_one_sentence(classifier, images, tmp_path, capsys):
         printed = capsys.readouterr().err
         assert message in printed and printed.count("\n") == 1
     assert not (tmp_path / "out").exists()
+    (tmp_path / "empty/scan.ppm").write_bytes(b"P6 1")
+    assert run("predict", [config, checkpoint, str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
+    assert "images should be readable, got scan.ppm (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

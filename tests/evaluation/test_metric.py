@@ -126,17 +126,19 @@ def test_mmdetections_own_metric_agrees_on_the_same_samples(voc_samples, mode, f
 
 
 @pytest.mark.parametrize("scale", [0.4, 2.5, (1.5, 0.75)])
-def test_objects_in_the_resized_image_are_refused_and_in_the_original_one_are_compared(detections, scale):
+def test_objects_in_the_resized_image_are_refused_and_in_the_original_one_are_compared(detections, scale, tmp_path):
     factors = torch.tensor(scale if isinstance(scale, tuple) else (scale, scale)).repeat(2)
     given = [dict(sample, scale_factor=tuple(factors[:2].tolist())) for sample in samples(detections)]
-    metric = built(detections.classes)
+    metric = built(detections.classes, out=tmp_path / "detections.npz")
     metric.process({}, given)
     assert metric.evaluate(len(given)) == evaluate(detections)
+    (tmp_path / "detections.npz").unlink()
     for sample in given:
         sides = {side: dict(sample[side], bboxes=sample[side]["bboxes"] * factors) for side in SIDES}
         metric.process({}, [dict(sample, **sides)])
     with pytest.raises(DataError, match="should be in pixels of the original images, .*LoadAnnotations after Resize"):
         metric.evaluate(len(given))
+    assert not (tmp_path / "detections.npz").exists()
 
 
 @pytest.mark.parametrize("missing", ["img_id", "gt_instances", "pred_instances"])

@@ -164,8 +164,20 @@ def test_fine_tunings_of_the_study_are_the_runs_of_its_rows(tmp_path):
         for seed, figure in enumerate((0.78, 0.79)):
             content = dict(arm="cutmix", detector="c4", metrics={"voc/mAP_11point": figure})
             write(tmp_path / name[:9] / f"cutmix/given/c4/seed{seed}", "result.json", **content)
+    content["metrics"] = {"voc/mAP_11point": 0.1}
+    write(tmp_path / next(iter(STUDIES))[:9] / "cutmix/given/c4/seed0.stale-2026-11-28-1", "result.json", **content)
+    stale = tmp_path / next(iter(STUDIES))[:9] / "a/seed0/pretraining.stale-2026-11-28-1/train"
+    run_of(stale, "configs/cifar10/resnet18_cutmix_cifar10.py", 200, **{"accuracy/top1": 90.0})
+    assert one("cifar, top-1", "resnet-18 + cutmix, c10+", results=tmp_path)["ours"] == "not run"
     assert one("released", "resnet-50 c4 + cutmix", results=tmp_path)["ours"] == "78.50±0.71 (2 runs)"
     assert one("released", "resnet-50 fpn + cutmix", results=tmp_path)["ours"] == "not run"
+
+
+def test_of_two_tests_at_one_step_the_later_counts_as_in_a_study(tmp_path):
+    run_of(tmp_path / "a", "configs/cifar10/resnet18_cutmix_cifar10.py", 200, **{"accuracy/top1": 90.0})
+    with open(tmp_path / "a/20260101/vis_data/scalars.json", "a") as log:
+        log.write('\n{"accuracy/top1": 96.0, "step": 200}\n')
+    assert one("cifar, top-1", "resnet-18 + cutmix, c10+", results=tmp_path)["ours"] == "4.00 (1 run)"
 
 
 def test_both_errors_of_imagenet_are_shown_and_an_unfinished_run_is_named_so(tmp_path):

@@ -100,6 +100,28 @@ def test_voc_format_is_tested_on_images_that_it_does_not_train_on(smix_data, tmp
         find_layout(tmp_path / "voc")
 
 
+@pytest.mark.parametrize(
+    "file, content, message",
+    [
+        ("ImageSets/Main/train.txt", b"caf\xe9\n", "train.txt is not text in UTF-8"),
+        (
+            "Annotations/a.xml",
+            b"<!DOCTYPE a [<!ENTITY e 'x'>]><annotation><object><name>&e;</name></object></annotation>",
+            "a.xml should be an annotation in VOC format: should be XML without entities",
+        ),
+        ("Annotations/a.xml", b"<annotation>", "a.xml should be an annotation in VOC format: no element found"),
+    ],
+)
+def test_a_file_in_voc_format_that_cannot_be_read_is_named(file, content, message, tmp_path):
+    for folder in ("Annotations", "ImageSets/Main"):
+        (tmp_path / folder).mkdir(parents=True)
+    for part in ("train", "val"):
+        (tmp_path / f"ImageSets/Main/{part}.txt").write_text("a\n")
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        find_layout(tmp_path)
+
+
 def test_a_folder_of_another_layout_is_refused_with_what_is_expected(class_folders, tmp_path):
     with pytest.raises(DataError, match="is no folder; give the folder that holds the images"):
         find_layout(tmp_path / "none")

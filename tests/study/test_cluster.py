@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from smix_mm.study.lock import hold
 from smix_mm.study.run import Run, plan_study, run_state
 from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
-from smix_mm.utils.errors import StepError
+from smix_mm.utils.errors import PackageError, StepError
 
 SECRET = "a-key-that-no-file-may-hold"
 
@@ -165,4 +166,7 @@ def test_a_copy_of_a_running_job_waits_for_it_and_succeeds(worker, monkeypatch, 
 def test_without_slurm_submitting_is_an_error(worker, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StepError, match="no job can be submitted .*use a machine with Slurm's sbatch"):
+        submit(worker)
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(PackageError, match="submitit is not installed"):
         submit(worker)

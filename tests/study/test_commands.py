@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from smix_mm.study.commands import clean, clear_study
+from smix_mm.study.commands import clean, clear_study, folder_size
 from smix_mm.study.run import Run, begin, finish, set_aside
 from smix_mm.utils.errors import UsageError
 from smix_mm.utils.files import file_hash
@@ -37,6 +37,16 @@ def test_clean_lists_stale_runs_and_removes_them_only_when_asked(study, capsys):
     assert clean(work_dir, stale=True) >= 2**20
     assert f"mix/seed0/{aside.name}: removed, 1 MiB" in capsys.readouterr().out
     assert not aside.exists() and json.loads((folder / "step.json").read_text())["outputs"]
+
+
+def test_of_hard_links_the_last_counts_and_none_with_another_outside(tmp_path):
+    (tmp_path / "train").mkdir()
+    for name in ("train/epoch_1.pth", "train/log"):
+        (tmp_path / name).write_bytes(b"x" * 1000)
+    (tmp_path / "train/checkpoint.pth").hardlink_to(tmp_path / "train/epoch_1.pth")
+    assert folder_size(tmp_path / "train") == 2000
+    (tmp_path / "log").hardlink_to(tmp_path / "train/log")
+    assert (folder_size(tmp_path / "train"), folder_size(tmp_path)) == (1000, 2000)
 
 
 def test_clean_needs_a_study(tmp_path):

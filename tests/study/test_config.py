@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.study.commands import run_study
+from smix_mm.study.commands import make_worker, run_study
 from smix_mm.study.config import RunConfig, load_study
 from smix_mm.study.lock import hold
 from smix_mm.utils.config import read_config
@@ -21,6 +21,28 @@ def write(folder: Path, text: str) -> Path:
     path = folder / "study.py"
     path.write_text(text)
     return path
+
+
+MISTAKES = [
+    ("metric = 'coco/bbox_mAP'", "metric should be .*voc/mAP_11point, .*got 'coco/bbox_mAP'"),
+    ("metric = 'accuracy/top1'", "metric should be .*got 'accuracy/top1'"),
+    ("metric = 3", "metric should be a str, got 3"),
+    ("paper = dict(baseline='0.7')", "paper should have numbers, got {'baseline': '0.7'}"),
+    ("seconds = dict(digits=None)", "seconds should have numbers, got {'digits': None}"),
+    ("seconds = 5", "seconds should be a dict, got 5"),
+    ("detectors = ['detector.py']", "detectors should be a dict, got "),
+    ("detectors = None", "detectors should be a dict, got None"),
+    ("cluster = None", "cluster should be a dict, got None"),
+    ("cluster = dict(cpus='two')", "cpus in cluster should be a number, got 'two'"),
+    (
+        "cluster = dict(setup='module load cuda')",
+        "setup in cluster should be a list of strings, got 'module load cuda'",
+    ),
+    ("sheet = ['x']", r"sheet should be an arm with a pretraining, got \['x'\]"),
+    ("planned = [(['baseline'], ['baseline'])]", "planned should be different pairs of arms"),
+    ("detectors = dict(a=dict(config='bare.py', cfg_options=dict(custom_hooks=None)))", "bare.py has no LoadProofHook"),
+    ("prepare = dict(call='smix_mm.datasets.demo:make_digit_scenes')", "prepare should be dict.call='package.module"),
+]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +98,7 @@ def write(folder: Path, text: str) -> Path:
         ),
         (WHOLE + "seed = 1", r"its settings should be of arms, cluster, .*got seed\."),
         (WHOLE + "cluster = dict(queue='gpu')", r"the keys of cluster should be of cpus, .*got queue\."),
+        *((WHOLE + text, message) for text, message in MISTAKES),
         ("arms = dict(a=dict(checkpoint='timm://resnet50'))", "it has arms without pretraining, so it needs detectors"),
     ],
 )
@@ -124,7 +147,7 @@ OPTIONS = {
 def test_settings_are_merged_into_the_config_of_an_arm_and_of_a_detector(tmp_path):
     (tmp_path / "bare.py").write_text(
         "model = dict(depth=18, width=64, head=dict(type='Old', classes=3))\nmany = [dict(a=1), dict(a=2)]\n"
-        "custom_hooks = [dict(type='LoadProofHook')]\n"
+        "custom_hooks = [dict(type='mmengine.LoadProofHook')]\n"
     )
     text = f"_options = {OPTIONS}\n"
     text += "arms = dict(a='bare.py', b=dict(config='bare.py', cfg_options=_options), c=dict(config='bare.py'))\n"
@@ -144,7 +167,21 @@ def test_settings_are_merged_into_the_config_of_an_arm_and_of_a_detector(tmp_pat
 def test_pairs_can_be_planned(tmp_path):
     (tmp_path / "mine.pth").write_bytes(b"")
     text = WHOLE + "arms['mine'] = dict(checkpoint='mine.pth')\nplanned = [('baseline', 'mine')]"
-    assert load_study(write(tmp_path, text)).planned == (("baseline", "mine"),)
+    # A study with a base may have more figures than arms.
+    study = load_study(write(tmp_path, text + "\nmetric = 'coco/AP/3'\nseconds = dict(voc=9)\npaper = dict(cutmix=1)"))
+    assert study.planned == (("baseline", "mine"),) and study.metric == "coco/AP/3"
+
+
+@pytest.mark.parametrize("call", ["json:none", "none.at:all", "json."])
+def test_an_unknown_function_that_prepares_is_named(tmp_path, call):
+    study = load_study(write(tmp_path, WHOLE + f"prepare = dict(call={call!r}, variable='A')"))
+    with pytest.raises(UsageError, match=f"{call} in prepare cannot be imported"):
+        make_worker(study, tmp_path)
+
+
+def test_processes_are_counted_from_one(tmp_path):
+    with pytest.raises(UsageError, match="processes should be at least 1, got 0"):
+        run_study(write(tmp_path, WHOLE), tmp_path / "work", processes=0, dry=True)
 
 
 def test_a_missing_study_is_named(tmp_path):

@@ -116,12 +116,15 @@ def test_without_ray_or_its_cluster_there_is_one_sentence(monkeypatch):
 @pytest.mark.parametrize(
     "placement, cluster, message",
     [
-        (("ray", ["0"], None), {}, "--gpus is for other executors; for Ray set gpus in the study's"),
+        *(
+            ((name, ["0"], None), {}, f"--gpus is for --executor local, got --executor {name}; set gpus in the study's")
+            for name in ("ray", "slurm", "local-jobs")
+        ),
         (("ray", [], None), dict(nodes=2), "nodes in the study's cluster should be 1 for --executor ray"),
         (("slurm", [], "auto"), {}, "--address is for --executor ray, got --executor slurm"),
     ],
 )
-def test_settings_that_ray_does_not_have_are_errors(placement, cluster, message):
+def test_settings_that_an_executor_does_not_have_are_errors(placement, cluster, message):
     with pytest.raises(UsageError, match=message):
         commands._check_placement(Study("A study", {}, {}, cluster=cluster), *placement)
 

@@ -124,6 +124,15 @@ def test_a_training_that_is_finished_is_not_repeated_when_its_run_was_interrupte
     assert [program for program, _ in worker.calls] == ["train", "train", "test"] * 2
 
 
+def test_a_file_system_without_hard_links_gets_copies(worker, monkeypatch):
+    def refuse(*names):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    execute(worker)
+    assert {run_state(run, worker.folder, check_content=True).state for run in plan_study(worker.study)} == {"finished"}
+
+
 def test_the_last_words_of_a_failed_run_are_in_its_log_whatever_failed(worker, tmp_path):
     (tmp_path / "none.pth").write_bytes(b"no checkpoint")
     study = Study("A study", {"none": str(tmp_path / "none.pth")}, worker.study.detectors)

@@ -17,10 +17,13 @@ from .findings import Finding, why_unreadable
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _TAIL = 4096
-# What OpenCV can be built to read, and what it cannot; whether it does is asked with a file.
-_SUFFIXES = (
+# What OpenCV can be built to read, and all formats; whether it does is asked with a file.
+_READABLE = (
     ".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm",
-    ".pic", ".png", ".pnm", ".ppm", ".pxm", ".ras", ".sr", ".tif", ".tiff", ".webp", ".arw", ".cr2", ".dcm", ".dng",
+    ".pic", ".png", ".pnm", ".ppm", ".pxm", ".ras", ".sr", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+_SUFFIXES = (
+    *_READABLE, ".arw", ".cr2", ".dcm", ".dng",
     ".eps", ".heic", ".heif", ".ico", ".j2k", ".jpx", ".jxl", ".jxr", ".nef", ".pdf", ".psd", ".raw", ".svg", ".tga",
 )  # fmt: skip
 _EXIF_ORIENTATION = 0x0112
@@ -47,9 +50,9 @@ class ImageInfo(NamedTuple):
     digest: str = ""
 
 
-def has_image_suffix(path: str) -> bool:
-    """Whether the extension is that of an image format."""
-    return os.path.splitext(path)[1].lower() in _SUFFIXES
+def has_image_suffix(path: str, readable: bool = False) -> bool:
+    """Whether the extension is that of an image format, or of one that OpenCV can be built to read."""
+    return os.path.splitext(path)[1].lower() in (_READABLE if readable else _SUFFIXES)
 
 
 def check_image(path: str, *, decode: bool = False, follow_exif: bool = True) -> ImageInfo:

@@ -15,6 +15,8 @@ from ..run import PRETRAINING
 from ..statistics import EFFECT, Interval, Nested
 from .results import Resampled, Result, Results, resample_runs
 
+_IN_PERCENT = ("accuracy/", "single-label/", "multi-label/", "retrieval/")
+
 
 @dataclass(frozen=True)
 class _Summary:
@@ -88,8 +90,8 @@ def compare(results: Results, samples: int, log: Callable[[str], None]) -> Compa
 
 
 def scale(metric: str) -> float:
-    """Factor from a metric's units to percent; accuracies are in percent already."""
-    return 1 if metric.startswith("accuracy/") else 100
+    """Factor from a metric's units to percent; mmpretrain's metrics are in percent already."""
+    return 1 if metric.startswith(_IN_PERCENT) else 100
 
 
 def metric_title(metric: str) -> str:

@@ -57,9 +57,14 @@ def read_results(folder: str | Path) -> Results:
     folder = Path(folder)
     if not (folder / STUDY).is_file():
         raise DataError(f"{folder} contains no {STUDY}. It should be the work dir of a study that was run.")
-    study = read_json(folder / STUDY)
-    expected = dict(name=str, metric=str, arms=list, detectors=list, runs=list)
-    wrong = [key for key, kind in expected.items() if not isinstance(study.get(key), kind)]
+    study = {"paper": {}, **read_json(folder / STUDY)}
+    expected = dict(name=str, metric=str, arms=list, detectors=list, runs=list, paper=dict)
+    wrong = [
+        key
+        for key, kind in expected.items()
+        if not isinstance(study.get(key), kind)
+        or (kind is list and not all(isinstance(one, str) for one in study[key]))
+    ]
     if wrong:
         raise DataError(f"{folder / STUDY} has no valid {', '.join(wrong)}. Run the study again to write it.")
     detectors = tuple(study["detectors"]) or (PRETRAINING,)
@@ -78,6 +83,7 @@ def read_results(folder: str | Path) -> Results:
     for path in sorted(found - {f"{name}/{RESULT}" for name in study["runs"]}):
         if STALE not in path:
             problems.append(f"{path} is left out: {STUDY} does not name this run")
+    software = _read_software(folder, runs, problems)
     return Results(
         folder=folder,
         name=study["name"],
@@ -85,12 +91,12 @@ def read_results(folder: str | Path) -> Results:
         detectors=detectors,
         metric=study["metric"],
         planned=tuple(map(frozenset, study.get("planned", []))),
-        paper=study.get("paper", {}),
+        paper=study["paper"],
         runs=tuple(runs),
         missing=tuple(missing),
         problems=tuple(problems),
         config=study.get("config"),
-        software=_read_software(folder, runs),
+        software=software,
     )
 
 
@@ -171,14 +177,18 @@ def resample_runs(
     return figures, problems
 
 
-def _read_software(folder: Path, runs: Sequence[Run]) -> tuple[str, ...]:
-    """Commit, releases and machines in the runs' provenance files, each line once."""
+def _read_software(folder: Path, runs: Sequence[Run], problems: list[str]) -> tuple[str, ...]:
+    """Commit, releases and machines in the runs' provenance files, each line once; damaged ones join ``problems``."""
     software: dict[str, None] = {}
-    for path in [folder / run.name / PROVENANCE for run in runs]:
-        if path.is_file():
-            content = read_json(path)
+    for name in [f"{run.name}/{PROVENANCE}" for run in runs]:
+        if not (folder / name).is_file():
+            continue
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
             lines = [] if content["commit"] is None else [f"commit `{content['commit']}`"]
             lines.append(f"Python {content['python']}, {content['machine']}")
-            lines.append(", ".join(f"{name} {release}" for name, release in content["packages"].items()))
+            lines.append(", ".join(f"{package} {release}" for package, release in content["packages"].items()))
             software |= dict.fromkeys(lines)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            problems.append(f"{name} cannot be used: {type(error).__name__}: {error}")
     return tuple(software)

@@ -134,9 +134,10 @@ def test_differences_without_spread_have_no_interval_and_are_not_corrected_for(s
     assert (pair.seeds, pair.bootstrap, pair.p, pair.corrected, pair.needed, pair.family) == (None,) * 5 + (0,)
 
 
-def test_pretrainings_alone_are_compared_by_their_accuracy():
+@pytest.mark.parametrize("metric", ["accuracy/top1", "single-label/f1-score", "multi-label/mAP", "retrieval/Recall@1"])
+def test_pretrainings_alone_are_compared_by_a_metric_that_mmpretrain_gives_in_percent(metric):
     figures = dict(a={(0, None): 8000.0, (1, None): 8100.0}, b={(0, None): 8200.0, (1, None): 8200.0})
-    comparison = quietly(study(figures, "accuracy/top1", detector="pretraining"))
+    comparison = quietly(study(figures, metric, detector="pretraining"))
     assert comparison.arms[0].mean == pytest.approx(80.5)
     pair = comparison.pairs[0]
     assert (pair.difference, pair.unit, pair.given) == (pytest.approx(1.5), "pretraining seeds", False)

@@ -97,12 +97,29 @@ def test_a_folder_without_a_study_is_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     "content, complaint",
-    [("{", "should be a JSON file"), ("[]", "should contain a JSON object"), ("{}", "has no valid name, ")],
+    [
+        ("{", "should be a JSON file"),
+        ("[]", "should contain a JSON object"),
+        ("{}", "has no valid name, "),
+        (
+            '{"name": "a", "metric": "b", "arms": ["c"], "detectors": [], "runs": [3], "paper": []}',
+            "has no valid runs, paper",
+        ),
+    ],
 )
 def test_a_damaged_study_is_an_error(tmp_path, content, complaint):
     (tmp_path / "study.json").write_text(content)
     with pytest.raises(DataError, match=complaint):
         read_results(tmp_path)
+
+
+@pytest.mark.parametrize("content, complaint", [("{}", "KeyError: 'commit'"), ("{", "JSONDecodeError: ")])
+def test_a_damaged_provenance_is_listed(study, content, complaint):
+    (study / RUN / "provenance.json").write_text(content)
+    results = read_results(study)
+    (problem,) = results.problems
+    assert problem.startswith(f"{RUN}/provenance.json cannot be used: ") and complaint in problem
+    assert len(results.runs) == 4 and results.software == ()
 
 
 def test_a_learning_curve_is_read_or_an_error(study):
