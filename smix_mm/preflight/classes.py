@@ -115,7 +115,8 @@ def _folder_names(dataset: Mapping[str, Any]) -> list[str]:
     in_folders = type_name(dataset) in ("CustomDataset", "ImageNet", "InMemoryDataset")
     if not in_folders or dataset.get("ann_file") or not dataset.get("with_label", True):
         return []
-    prefix = dataset.get("data_prefix") or dataset.get("split") or ""
+    default = "train" if type_name(dataset) == "InMemoryDataset" else ""
+    prefix = dataset.get("data_prefix") or dataset.get("split") or default
     prefix = prefix if isinstance(prefix, str) else prefix.get("img_path", "")
     folder = Path(os.path.expanduser(str(dataset.get("data_root") or ""))) / prefix
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []

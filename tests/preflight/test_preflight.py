@@ -82,6 +82,15 @@ def test_class_folders_are_counted_and_compared(classifier, tmp_path):
     assert "val_dataloader.dataset.metainfo.classes" in settings
 
 
+def test_images_in_memory_have_the_class_folders_of_train_unless_another_split_is_given(classifier, tmp_path):
+    del classifier["data_preprocessor"]["batch_augments"]
+    for part, split in (("train", {}), ("val", dict(split="val"))):
+        classifier[f"{part}_dataloader"]["dataset"] = dict(type="InMemoryDataset", data_root=str(tmp_path), **split)
+    assert preflight(classifier) == []
+    (tmp_path / "train/cow").mkdir()
+    assert "model.head.num_classes" in [finding.setting for finding in preflight(classifier)]
+
+
 def test_a_hidden_folder_is_named_as_what_is_taken_for_a_class(classifier, tmp_path):
     (tmp_path / "train/.ipynb_checkpoints").mkdir()
     finding = only(preflight(classifier))
