@@ -20,7 +20,6 @@ from ..datasets.check.strict import make_strict
 from ..datasets.prepare.pack import QUALITY, SHORT_SIDE, pack
 from ..datasets.training_batches import read_classification_config
 from ..engine.resume.loops import SeededDataLoader, seed_samples
-from ..utils.config import find_config
 from ..utils.errors import UsageError
 from ..utils.random_state import preserved_random_state
 from ..utils.text import markdown_table
@@ -144,7 +143,7 @@ class Pipeline(Dataset):
     ) -> None:
         self.config = str(config)
         try:
-            cfg = read_classification_config(find_config(config), cfg_options)
+            cfg = read_classification_config(config, cfg_options)
         except ValueError as error:
             raise UsageError(str(error)) from None
         make_strict(cfg, ("train",))
