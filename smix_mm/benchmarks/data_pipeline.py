@@ -15,7 +15,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import FUNCTIONS
 from torch.utils.data import DataLoader, Dataset
 
-from ..datasets.check.splits import EXTENSIONS, inner_datasets
+from ..datasets.check.splits import EXTENSIONS, datasets_of
 from ..datasets.check.strict import make_strict
 from ..datasets.prepare.pack import QUALITY, SHORT_SIDE, pack
 from ..datasets.training_batches import read_classification_config
@@ -147,7 +147,7 @@ class Pipeline(Dataset):
         except ValueError as error:
             raise UsageError(str(error)) from None
         make_strict(cfg, ("train",))
-        steps = next(inner_datasets(cfg.train_dataloader.dataset))["pipeline"]
+        steps = datasets_of(cfg, "train")[0][1]["pipeline"]
         self.packed = (steps[0].get("backend_args") or {}).get("backend") == "lmdb"
         self.names = [str(path) for path in paths]
         if self.packed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..datasets.check.coco import read_coco
-from ..datasets.check.splits import ClassNamesError, find_splits, given_classes, type_name
+from ..datasets.check.splits import ClassNamesError, datasets_of, find_splits, given_classes, type_name
 from ..datasets.check.text import ORDER_ADVICE, describe_categories
 from ..utils.errors import DataError
 from ..utils.text import first_few
@@ -17,7 +17,6 @@ from .settings import (
     Finding,
     augments_of,
     contradiction,
-    datasets_of,
     default_of,
     doubt,
     evaluators_of,
