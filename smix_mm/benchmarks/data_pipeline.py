@@ -16,7 +16,6 @@ from mmengine.registry import FUNCTIONS
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.check.splits import EXTENSIONS, datasets_of
-from ..datasets.check.strict import make_strict
 from ..datasets.prepare.pack import QUALITY, SHORT_SIDE, pack
 from ..datasets.training_batches import read_classification_config
 from ..engine.resume.loops import SeededDataLoader, seed_samples
@@ -146,7 +145,6 @@ class Pipeline(Dataset):
             cfg = read_classification_config(config, cfg_options)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        make_strict(cfg, ("train",))
         steps = datasets_of(cfg, "train")[0][1]["pipeline"]
         self.packed = (steps[0].get("backend_args") or {}).get("backend") == "lmdb"
         self.names = [str(path) for path in paths]
