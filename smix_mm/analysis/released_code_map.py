@@ -90,7 +90,7 @@ def show_released_code_map(
 
     Raises:
         ValueError: the file cannot be read, or a number is out of range.
-        ImportError: OpenCV's contrib build is missing.
+        PackageError: OpenCV's contrib build is missing.
     """
     check_minimum("size", size, 3)
     (path,) = list_images([image])

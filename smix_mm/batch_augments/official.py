@@ -38,7 +38,7 @@ class OfficialSaliencyMix(BatchAugment):
 
     Raises:
         ValueError: ``alpha`` is not a positive number.
-        ImportError: OpenCV's contrib build is not installed.
+        PackageError: OpenCV's contrib build is not installed.
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -91,7 +91,7 @@ def released_code_maps(images: Tensor, detector: Any = None) -> Tensor:
         float32 (N, H, W) in [0, 1], on the CPU, rounded down to 256 levels as in the released code.
 
     Raises:
-        ImportError: OpenCV's contrib build is not installed.
+        PackageError: OpenCV's contrib build is not installed.
         TypeError, ValueError: ``images`` are not as above.
     """
     check_images(images, "N, 3, H, W", dtype="floating-point")

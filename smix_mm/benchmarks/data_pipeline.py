@@ -15,12 +15,10 @@ from mmengine.dataset import Compose
 from mmengine.registry import FUNCTIONS
 from torch.utils.data import DataLoader, Dataset
 
-from ..datasets.check.splits import EXTENSIONS, inner_datasets
-from ..datasets.check.strict import make_strict
+from ..datasets.check.splits import EXTENSIONS, datasets_of
 from ..datasets.prepare.pack import QUALITY, SHORT_SIDE, pack
 from ..datasets.training_batches import read_classification_config
 from ..engine.resume.loops import SeededDataLoader, seed_samples
-from ..utils.config import find_config
 from ..utils.errors import UsageError
 from ..utils.random_state import preserved_random_state
 from ..utils.text import markdown_table
@@ -144,11 +142,10 @@ class Pipeline(Dataset):
     ) -> None:
         self.config = str(config)
         try:
-            cfg = read_classification_config(find_config(config), cfg_options)
+            cfg = read_classification_config(config, cfg_options)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        make_strict(cfg, ("train",))
-        steps = next(inner_datasets(cfg.train_dataloader.dataset))["pipeline"]
+        steps = datasets_of(cfg, "train")[0][1]["pipeline"]
         self.packed = (steps[0].get("backend_args") or {}).get("backend") == "lmdb"
         self.names = [str(path) for path in paths]
         if self.packed:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.benchmark import timer
 
-from ..utils.config import find_config, read_config
+from ..utils.config import read_config
 from ..utils.errors import UsageError
 from ..utils.text import markdown_table
 from .machine import device_type, in_turns, median_and_quartiles
@@ -73,7 +73,7 @@ def benchmark_training(
     rows: list[Row] = [{"config": str(config), "arm": arm, **shape, **dict.fromkeys(TIMES)} for arm in arms]
     if kind == "cuda" and not torch.cuda.is_available():
         return rows
-    steps = _Steps(read_config(find_config(config)), rows[0], arms, mixing_only)
+    steps = _Steps(read_config(config), rows[0], arms, mixing_only)
     with torch.cuda.device_of(steps.inputs):  # `timer` waits for the current device
         times = _take_turns(steps, iterations, rounds)
     for row in rows:

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..engine.launch import export_local_rank, load_config
     from ..engine.resume.config import choose_checkpoint
-    from ..engine.train import train
+    from ..engine.train import apply_options, train
     from ..preflight import CONTRADICTION, format_findings, preflight
 
     settings = vars(options)
@@ -66,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
         train(**settings)
         return 0
     cfg = load_config(options.config, options.work_dir, options.cfg_options, "none")
-    findings = preflight(cfg, choose_checkpoint(cfg, options.resume).checkpoint, options.config_schedule)
+    resume = apply_options(cfg, options.resume, options.no_validate, options.config_schedule)
+    findings = preflight(cfg, choose_checkpoint(cfg, resume).checkpoint, options.config_schedule)
     print(format_findings(findings))
     return int(any(finding.level == CONTRADICTION for finding in findings))
 

@@ -13,6 +13,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from ..utils.errors import PackageError
 from ..utils.files import content_hash, file_hash, write_json
 from ..utils.progress import track
 
@@ -22,7 +23,7 @@ try:
     import sklearn
     from sklearn.datasets import load_digits
 except ImportError as error:
-    raise ImportError(f"{error}; the demo data needs: pip install scikit-learn scikit-image") from error
+    raise PackageError(f"{error}; the demo data needs: pip install scikit-learn scikit-image") from error
 
 RECIPE = 2  # increase with every change that changes a byte of the data
 # Alphabetical, as mmpretrain numbers class folders, so that a class has the same number in both parts.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Iterable, Iterator
 
 from ..utils.errors import DataError
+from ..utils.lock import hold
 
 _SUFFIX = ".unpacking"
 
@@ -41,18 +42,19 @@ def temporary_folder(target: Path) -> Iterator[Path]:
     """A new folder beside ``target`` in which it is built; it is deleted in the end, so move the result out of it.
 
     Raises:
-        DataError: ``target`` is a file, or a link to nothing.
+        DataError: ``target`` is a file, or a link to nothing; or another process builds it.
     """
     if os.path.lexists(target) and not target.is_dir():
         kind = f"a link to {os.readlink(target)}, which does not exist" if target.is_symlink() else "a file"
         raise DataError(f"{target} should be a folder or not exist, got {kind}; remove it, or name another place")
     folder = target.with_name(f".{target.name}{_SUFFIX}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
+    with hold(folder.with_name(f"{folder.name}.lock"), f"another process builds {target}", error=DataError):
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -33,14 +33,17 @@ class TrainingBatch:
 def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) -> Config:
     """Read a config of mmpretrain with settings that override it, and make mmpretrain the default scope.
 
+    Its training images are loaded strictly, see :func:`~smix_mm.datasets.check.strict.make_strict`.
+
     Raises:
         UsageError: the file does not exist, or cannot be read.
+        DataError: the split file cannot be used.
         ValueError: it is not a classification config.
     """
     from mmengine.registry import init_default_scope
 
     from ..utils.config import read_config
-    from .check.readers import correct_readers
+    from .check.strict import make_strict
 
     cfg = read_config(path, cfg_options)
     scope = cfg.get("default_scope", "mmpretrain")
@@ -48,7 +51,7 @@ def read_classification_config(path: str | Path, cfg_options: Mapping[str, Any] 
         lacks = "no train_dataloader" if scope == "mmpretrain" else f"default_scope={scope!r}"
         raise ValueError(f"config {path} has {lacks}; expected mmpretrain's scope and a train_dataloader")
     init_default_scope("mmpretrain")
-    correct_readers()
+    make_strict(cfg, ("train",))
     return cfg
 
 

@@ -25,7 +25,7 @@ from ..preflight.settings import preprocessor_of
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
 from ..utils.command_line import describe_failure
-from ..utils.config import find_config, read_config
+from ..utils.config import read_config
 from ..utils.errors import CheckpointError, SmixError, UsageError
 from ..utils.packages import OPENMMLAB, describe_import_error, reason_of
 from ..utils.tensors import unwrapped
@@ -47,8 +47,7 @@ def load_config(
         UsageError: The config cannot be read, or the launcher is none of these or did not start this process.
     """
     check_option("launcher", launcher, LAUNCHERS)
-    path = find_config(config)
-    cfg = read_config(path if path.is_file() else config, cfg_options)
+    cfg = read_config(config, cfg_options)
     if cfg.get("model") is None:
         raise UsageError(f"config {config} should have a model; give a config of mmpretrain or MMDetection")
     cfg.launcher = launcher

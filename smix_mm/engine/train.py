@@ -54,8 +54,7 @@ def train(
     if work_dir is None and any(name.startswith("augment.") for name in cfg_options or {}):
         raise UsageError("options of the augmentation (augment.NAME) need a --work-dir, which no other run has")
     cfg = load_config(config, work_dir, cfg_options, launcher)
-    if no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    resume = apply_options(cfg, resume, no_validate, config_schedule)
     if amp:
         if not torch.cuda.is_available():
             raise UsageError("--amp needs a GPU; omit it to train in full precision")
@@ -68,14 +67,6 @@ def train(
                 "learning rate"
             )
         cfg.auto_scale_lr.enable = True
-    if resume is None and cfg.get("resume"):
-        resume = cfg.get("load_from") or "auto"
-    if resume not in (None, "auto") and not Path(resume).is_file():
-        raise UsageError(f"checkpoint {resume} does not exist; use --resume without a path for the newest one")
-    if config_schedule:
-        if resume is None:
-            raise UsageError("--config-schedule changes how a run is resumed; give --resume too")
-        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), dict(type="ConfigScheduleHook")]
     join_processes(cfg)
     choice = choose_checkpoint(cfg, resume)
     notes = _preflight(cfg, choice.checkpoint, config_schedule) if check_config else []
@@ -90,6 +81,25 @@ def train(
         runner.logger.warning(note)
     with errors_of_config(started=lambda: labels.checked):
         runner.train()
+
+
+def apply_options(cfg: Config, resume: str | None, no_validate: bool, config_schedule: bool) -> str | None:
+    """Apply the options of a training that its preflight depends on, and return what to resume from.
+
+    Raises:
+        UsageError: The checkpoint does not exist, or ``config_schedule`` is given without a resume.
+    """
+    if no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if resume is None and cfg.get("resume"):
+        resume = cfg.get("load_from") or "auto"
+    if resume not in (None, "auto") and not Path(resume).is_file():
+        raise UsageError(f"checkpoint {resume} does not exist; use --resume without a path for the newest one")
+    if config_schedule:
+        if resume is None:
+            raise UsageError("--config-schedule changes how a run is resumed; give --resume too")
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), dict(type="ConfigScheduleHook")]
+    return resume
 
 
 def _preflight(cfg: Config, checkpoint: str | None, config_schedule: bool) -> list[str]:

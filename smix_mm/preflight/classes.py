@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from ..datasets.check.coco import read_coco
-from ..datasets.check.splits import ClassNamesError, find_splits, given_classes, type_name
+from ..datasets.check.splits import ClassNamesError, datasets_of, find_splits, given_classes, type_name
 from ..datasets.check.text import ORDER_ADVICE, describe_categories
 from ..utils.errors import DataError
 from ..utils.text import first_few
@@ -17,7 +17,6 @@ from .settings import (
     Finding,
     augments_of,
     contradiction,
-    datasets_of,
     default_of,
     doubt,
     evaluators_of,
@@ -115,7 +114,8 @@ def _folder_names(dataset: Mapping[str, Any]) -> list[str]:
     in_folders = type_name(dataset) in ("CustomDataset", "ImageNet", "InMemoryDataset")
     if not in_folders or dataset.get("ann_file") or not dataset.get("with_label", True):
         return []
-    prefix = dataset.get("data_prefix") or dataset.get("split") or ""
+    default = "train" if type_name(dataset) == "InMemoryDataset" else ""
+    prefix = dataset.get("data_prefix") or dataset.get("split") or default
     prefix = prefix if isinstance(prefix, str) else prefix.get("img_path", "")
     folder = Path(os.path.expanduser(str(dataset.get("data_root") or ""))) / prefix
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []

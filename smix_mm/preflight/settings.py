@@ -54,23 +54,6 @@ def walk(settings: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from walk(value, f"{path}.{index}")
 
 
-def datasets_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and settings of each dataset that a dataloader reads, out of its wrappers."""
-    return list(_inner_datasets((cfg.get(f"{part}_dataloader") or {}).get("dataset"), f"{part}_dataloader.dataset"))
-
-
-def _inner_datasets(dataset: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if not isinstance(dataset, Mapping) or not dataset:
-        return
-    if isinstance(dataset.get("datasets"), (list, tuple)):
-        for index, inner in enumerate(dataset["datasets"]):
-            yield from _inner_datasets(inner, f"{path}.datasets.{index}")
-    elif isinstance(dataset.get("dataset"), Mapping):
-        yield from _inner_datasets(dataset["dataset"], f"{path}.dataset")
-    else:
-        yield path, dataset
-
-
 def pipelines_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, list[Mapping[str, Any]]]]:
     """Name and steps of each pipeline of a dataloader, those of its wrappers first."""
     loader = (cfg.get(f"{part}_dataloader") or {}).get("dataset")

@@ -54,7 +54,7 @@ class NetworkSaliency(SaliencyDetector):
         TypeError, ValueError: an argument is not as above; or, at the first call, the model cannot be built or
             read, the weights are not the network's, or its output is not such a map.
         FileNotFoundError: a file does not exist.
-        ImportError: ``model`` is a config, and mmengine is not installed; or an ONNX file, and onnxruntime is not.
+        PackageError: ``model`` is a config, and mmengine is not installed; or an ONNX file, and onnxruntime is not.
 
     Weights, including those in an exported program, are read with ``weights_only=True``: a file that
     would run code is refused. Still, an exported program is a program: load none that you do not trust.
@@ -156,7 +156,7 @@ def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[
         try:
             from mmengine.registry import MODELS
         except ImportError as error:
-            raise ImportError(
+            raise PackageError(
                 "mmengine is needed to build model from a config; install it, or give an nn.Module"
             ) from error
         try:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..utils.choices import check_option
+from ..utils.errors import PackageError
 from .base import SaliencyDetector, register
 
 METHODS = {
@@ -25,7 +26,7 @@ def create_opencv_detector(method: str = "fine_grained") -> Any:
 
     Raises:
         ValueError: ``method`` is not one of these.
-        ImportError: OpenCV, or its module ``saliency``, is not installed.
+        PackageError: OpenCV, or its module ``saliency``, is not installed.
     """
     check_option("method", method, tuple(METHODS))
     try:
@@ -33,7 +34,7 @@ def create_opencv_detector(method: str = "fine_grained") -> Any:
 
         return getattr(cv2.saliency, METHODS[method])()
     except (ImportError, AttributeError) as error:
-        raise ImportError(
+        raise PackageError(
             "this detector needs cv2.saliency, which is only in OpenCV's contrib build; uninstall every "
             "opencv-* package, then install opencv-contrib-python-headless (`python -m smix_mm.doctor` checks)"
         ) from error
@@ -48,7 +49,7 @@ class OpenCVSaliency(SaliencyDetector):
 
     Raises:
         ValueError: ``method`` is not one of these.
-        ImportError: OpenCV, or its module ``saliency``, is not installed.
+        PackageError: OpenCV, or its module ``saliency``, is not installed.
     """
 
     def __init__(self, method: str = "fine_grained") -> None:

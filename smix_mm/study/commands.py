@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ContextManager, Sequence
 from ..utils.choices import check_minimum
 from ..utils.errors import StepError, UsageError
 from ..utils.files import file_hash, write_json
+from ..utils.lock import hold
 from ..utils.text import first_few
 from . import run as record
 from .config import RunConfig, Study, load_study
-from .lock import hold
 from .run import Run, RunState, plan_study, run_state, time_left
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from ..datasets.check.splits import type_name
 from ..evaluation.average_precision import DEFINITIONS
-from ..utils.config import read_config
+from ..utils.config import find_config, read_config
 from ..utils.errors import UsageError
 from .run import PRETRAINING, STALE
 
@@ -90,7 +90,7 @@ class Study:
 
 
 def load_study(config: str | Path) -> Study:
-    """Read and check a study's config.
+    """Read and check a study's config, see :func:`~smix_mm.utils.config.find_config`.
 
     An arm in ``arms=dict(NAME=..., ...)`` is the path of a pretraining's config, such a config with settings
     merged into it, or a checkpoint. A detector in ``detectors=dict(NAME=..., ...)`` is a config, with or without
@@ -111,7 +111,7 @@ def load_study(config: str | Path) -> Study:
     Raises:
         UsageError: the file or a file that it names is missing, or a setting is unknown or has an invalid value.
     """
-    path = Path(config)
+    path = find_config(config)
     if not path.is_file():
         raise UsageError(f"study {config} does not exist. It should be a config such as configs/demo/study.py.")
     try:

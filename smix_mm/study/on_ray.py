@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from ..utils.errors import PackageError, StepError
+from ..utils.lock import read_token
 from .cluster import SECONDS_BETWEEN_CHECKS, exported_variables, watch_runs
-from .lock import read_token
 from .run import LOCK, LineCallback, Run
 from .worker import Worker
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Sequence
 from ..utils.errors import DataError
 from ..utils.files import file_hash, write_json
 from ..utils.imported_code import changed_code, read_imports
+from ..utils.lock import is_held
 from ..utils.text import first_few
-from .lock import is_held
 
 if TYPE_CHECKING:
     from .config import Study

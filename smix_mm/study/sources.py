@@ -11,7 +11,7 @@ from ..datasets.prepare.released import find_release
 from ..transfer.backbone import IMAGENET
 from ..utils.errors import CheckpointError
 from ..utils.files import atomic_path
-from .lock import hold
+from ..utils.lock import hold
 from .run import clear_temporaries
 
 

@@ -21,9 +21,9 @@ from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
 from ..utils.files import atomic_path, content_hash, file_hash, log_entries, write_json, write_text
 from ..utils.imported_code import VARIABLE, record_imports
+from ..utils.lock import hold
 from . import run as record
 from .config import RunConfig, Study
-from .lock import hold
 from .programs import run_program
 from .run import BACKBONE, CODE, CURVE, DETECTIONS, FAILURE, LOG, PROVENANCE, RESULT, LineCallback, Run, read_json
 from .sources import documented_training, fetch_checkpoint

@@ -49,7 +49,7 @@ def read_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) 
     """Read a config without mmengine's log messages about it, and override its settings.
 
     Args:
-        path: The config file.
+        path: The config file, see :func:`find_config`.
         cfg_options: Settings by dotted name. ``augment``, the name of a batch augmentation, puts it on a classifier
             without one; ``augment.NAME`` is an option of the config's batch augmentation.
 
@@ -57,12 +57,13 @@ def read_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) 
         UsageError: The file does not exist, cannot be read, or has a setting of another kind than expected; or
             there is no such augmentation.
     """
-    if not Path(path).is_file():
+    found = find_config(path)
+    if not found.is_file():
         what = "is a folder" if Path(path).is_dir() else "does not exist"
         raise UsageError(f"config {path} {what}; give a config file, such as one in configs/")
     logging.disable(logging.INFO)
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(found)
         known = {*cfg, *_DICTS, *_OTHERS}
         cfg_options = dict(cfg_options or {})
         if (augment := cfg_options.pop("augment", None)) is not None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..datasets.check.splits import type_name
 from ..robustness.attacks import PixelClassifier
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.channels import loaded_order
@@ -18,6 +19,8 @@ from ..utils.files import check_output
 from ..utils.text import first_few
 from .image_files import read_image
 from .sheet import Example, Panel, save_sheet
+
+_LOADERS = ("LoadImageFromFile", "StrictLoadImage")
 
 
 def compare_cam(
@@ -95,7 +98,10 @@ def _read(path: str | Path, dataset: Mapping[str, Any]) -> tuple[Tensor, np.ndar
 
     pipeline, order = dataset.get("pipeline") or (), loaded_order(dataset)
     if order == "bgr":
-        packed = Compose(pipeline)(dict(img_path=str(path), sample_idx=0))
+        # The image is a file, also where the config's are records of a database.
+        loader = dict(type="StrictLoadImage", backend_args=None, file_client_args=None)
+        steps = [{**step, **loader} if type_name(step) in _LOADERS else step for step in pipeline]
+        packed = Compose(steps)(dict(img_path=str(path), sample_idx=0))
     else:  # the config's dataset returns RGB images, not files
         image = read_image(path)
         size = image.shape[:2]

@@ -7,6 +7,7 @@ import torch
 from mmpretrain.registry import BATCH_AUGMENTS
 
 import smix_mm  # noqa: F401  (registers)
+from smix_mm.utils.errors import PackageError
 
 
 def reimplemented(images: torch.Tensor, scores: torch.Tensor, alpha: float):
@@ -66,7 +67,7 @@ def test_its_box_is_not_where_the_true_map_peaks():
 
 def test_the_error_without_the_contrib_opencv_names_the_package_to_install(monkeypatch):
     monkeypatch.delattr(cv2, "saliency")
-    with pytest.raises(ImportError, match="opencv-contrib-python-headless"):
+    with pytest.raises(PackageError, match="opencv-contrib-python-headless"):
         BATCH_AUGMENTS.build(dict(type="OfficialSaliencyMix"))
 
 

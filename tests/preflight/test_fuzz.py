@@ -11,8 +11,9 @@ pytest.importorskip("mmdet")
 import mmpretrain.datasets
 import mmpretrain.models  # noqa: F401
 
+from smix_mm.datasets.check.splits import datasets_of
 from smix_mm.preflight import preflight
-from smix_mm.preflight.settings import datasets_of, preprocessor_of, walk
+from smix_mm.preflight.settings import preprocessor_of, walk
 from smix_mm.utils.config import read_config
 
 ROOT = Path(__file__).parents[2]

@@ -82,6 +82,15 @@ def test_class_folders_are_counted_and_compared(classifier, tmp_path):
     assert "val_dataloader.dataset.metainfo.classes" in settings
 
 
+def test_images_in_memory_have_the_class_folders_of_train_unless_another_split_is_given(classifier, tmp_path):
+    del classifier["data_preprocessor"]["batch_augments"]
+    for part, split in (("train", {}), ("val", dict(split="val"))):
+        classifier[f"{part}_dataloader"]["dataset"] = dict(type="InMemoryDataset", data_root=str(tmp_path), **split)
+    assert preflight(classifier) == []
+    (tmp_path / "train/cow").mkdir()
+    assert "model.head.num_classes" in [finding.setting for finding in preflight(classifier)]
+
+
 def test_a_hidden_folder_is_named_as_what_is_taken_for_a_class(classifier, tmp_path):
     (tmp_path / "train/.ipynb_checkpoints").mkdir()
     finding = only(preflight(classifier))
@@ -242,16 +251,22 @@ def test_the_command_prints_the_findings_and_its_status_tells_contradictions(det
     assert capsys.readouterr().out == "preflight: 0 contradictions, 0 doubts\n"
     assert run("train", [*command, "--cfg-options", "model.roi_head.bbox_head.num_classes=1"]) == 1
     assert "model.roi_head.bbox_head.num_classes: is 1, but" in capsys.readouterr().out
+    wrong = [*command, "--cfg-options", "val_dataloader.dataset.metainfo.classes=['cat','cow']"]
+    assert run("train", wrong) == 1 and run("train", ["--no-validate", *wrong]) == 0
     assert not (tmp_path / "work").exists()
 
 
-def test_the_configs_schedule_needs_a_resume(detector, tmp_path, capsys):
+@pytest.mark.parametrize("option", [(), ("--preflight",)])
+def test_the_configs_schedule_needs_a_resume(detector, tmp_path, capsys, option):
     from smix_mm.cli import run
 
     config = tmp_path / "config.py"
     config.write_text("\n".join(f"{name} = {value!r}" for name, value in detector.items()))
-    assert run("train", [str(config), "--config-schedule", "--work-dir", str(tmp_path)]) == 2
+    command = [str(config), *option, "--work-dir", str(tmp_path)]
+    assert run("train", [*command, "--config-schedule"]) == 2
     assert "--config-schedule changes how a run is resumed; give --resume too" in capsys.readouterr().err
+    assert run("train", [*command, "--cfg-options", "resume=True", "load_from=none.pth"]) == 2
+    assert "checkpoint none.pth does not exist; use --resume without a path" in capsys.readouterr().err
 
 
 def test_values_of_another_kind_are_findings_and_no_tracebacks(detector, classifier, tmp_path):

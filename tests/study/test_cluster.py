@@ -12,11 +12,11 @@ import torch
 from smix_mm.study import cluster
 from smix_mm.study.cluster import exported_variables, submit_runs, wait_for_jobs
 from smix_mm.study.config import Study
-from smix_mm.study.lock import hold
 from smix_mm.study.run import Run, plan_study, run_state
 from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import PackageError, StepError
+from smix_mm.utils.lock import hold
 
 SECRET = "a-key-that-no-file-may-hold"
 

@@ -6,9 +6,9 @@ import pytest
 
 from smix_mm.study.commands import make_worker, run_study
 from smix_mm.study.config import RunConfig, load_study
-from smix_mm.study.lock import hold
 from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import UsageError
+from smix_mm.utils.lock import hold
 
 DEMO = Path(__file__).parents[2] / "configs/demo"
 WHOLE = f"""

@@ -17,11 +17,11 @@ import torch
 from smix_mm.datasets.demo import make_digit_scenes
 from smix_mm.study import commands, on_ray
 from smix_mm.study.config import Study
-from smix_mm.study.lock import hold, read_token
 from smix_mm.study.run import Run
 from smix_mm.study.worker import Worker
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import PackageError, StepError, UsageError
+from smix_mm.utils.lock import hold, read_token
 
 SECRET = "a-key-that-no-file-may-hold"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from smix_mm.study.config import RunConfig, Study
-from smix_mm.study.lock import hold
 from smix_mm.study.run import Run, RunState, begin, find_runs, finish, plan_study, run_state, seconds_needed, time_left
 from smix_mm.utils.files import file_hash
+from smix_mm.utils.lock import hold
 
 
 def study(**settings) -> Study:

@@ -6,6 +6,7 @@ import pytest
 
 from smix_mm.engine.launch import load_config
 from smix_mm.engine.train import train
+from smix_mm.study.config import load_study
 from smix_mm.utils.config import find_config, read_config
 from smix_mm.utils.errors import UsageError
 
@@ -17,6 +18,8 @@ def test_this_packages_configs_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_config(NAME) == ROOT / NAME
     assert load_config(NAME, tmp_path, None, "none").model.backbone.depth == 18
+    assert read_config(NAME).filename == str(ROOT / NAME)
+    assert load_study("configs/demo/study.py").arms["baseline"].path.parent == ROOT / "configs/demo"
 
 
 def test_a_config_that_is_there_comes_first(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import random
 import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from smix_mm.batch_augments import SaliencyMix
+from smix_mm.cli import run
 from smix_mm.datasets.training_batches import (
     TrainingBatch,
     build_preprocessor,
@@ -208,6 +210,15 @@ def test_the_command_line_prints_the_augmentation_and_the_files(photographs, run
     assert "The SaliencyMix of photographs.py is used" in done.stdout
     assert f"written: {tmp_path / 'a.png'}, {tmp_path / 'a.html'}" in done.stdout
     assert (tmp_path / "a.png").is_file() and (tmp_path / "a.html").is_file()
+
+
+def test_a_truncated_training_image_ends_with_one_sentence_and_status_2(crops, tmp_path, monkeypatch, capsys):
+    shutil.copytree(crops, tmp_path / "data")
+    image = sorted((tmp_path / "data/train").rglob("*.png"))[0]
+    image.write_bytes(image.read_bytes()[:-20])
+    monkeypatch.setenv("SMIX_CIFAR10", str(tmp_path / "data"))
+    assert run("browse_mix", [str(CIFAR / "resnet18_cutmix_cifar10.py"), "--out", str(tmp_path / "mix.png")]) == 2
+    assert re.fullmatch(rf"browse_mix.py: .*{image.name} is truncated: .*\n", capsys.readouterr().err)
 
 
 def test_wrong_arguments_end_with_one_sentence_and_status_2(photographs, monkeypatch, capsys):

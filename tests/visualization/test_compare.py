@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from smix_mm.cli import run
 from smix_mm.evaluation import Detections
 from smix_mm.robustness.attacks import PixelClassifier
-from smix_mm.utils.errors import UsageError
+from smix_mm.utils.errors import DataError, UsageError
 from smix_mm.visualization.compare_cam import class_activation_map, compare_cam, last_map
 from smix_mm.visualization.compare_detections import compare_detections
 
@@ -64,6 +64,17 @@ def test_configs_of_official_files_and_of_data_in_memory_draw_the_same(nets, ima
              "test_dataloader.dataset.metainfo": dict(classes=list("abcdefghij"))}  # fmt: skip
     drawn = compare_cam(ROOT / "configs/cifar10" / name, files, images, tmp_path / "a.png", cfg_options=small)
     assert drawn.read_bytes() == expected
+
+
+def test_a_config_of_packed_images_draws_the_files_and_a_truncated_one_is_named(nets, images, tmp_path):
+    config, files, _ = nets
+    expected = compare_cam(config, files, images[:2], tmp_path / "a.png").read_bytes()
+    load = dict(type="LoadImageFromFile", backend_args=dict(backend="lmdb", db_path="none.lmdb"))
+    packed = {"test_dataloader.dataset.pipeline": [load, dict(type="PackInputs")]}
+    assert compare_cam(config, files, images[:2], tmp_path / "b.png", cfg_options=packed).read_bytes() == expected
+    (tmp_path / "cut.jpg").write_bytes(images[0].read_bytes()[:600])
+    with pytest.raises(DataError, match="cut.jpg is truncated: it ends after 600 bytes"):
+        compare_cam(config, files, [tmp_path / "cut.jpg"], tmp_path / "c.png")
 
 
 def test_an_input_is_never_overwritten(nets, images, blood, tmp_path):

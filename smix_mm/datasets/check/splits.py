@@ -92,9 +92,8 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
     number = head.get("num_classes") if isinstance(head, Mapping) else None
     number = number if isinstance(number, int) and number > 0 else None
     for part in parts:
-        loader = cfg.get(f"{part}_dataloader") or {}
-        for dataset in inner_datasets(loader.get("dataset") or {}):
-            classes = tuple(given_classes(dataset, f"{part}_dataloader.dataset")[0] or ()) or None
+        for path, dataset in datasets_of(cfg, part):
+            classes = tuple(given_classes(dataset, path)[0] or ()) or None
             if strict and "://" in str(dataset.get("data_root")):
                 raise DataError(f"data_root should be a local folder, got {dataset['data_root']}")
             split = _split(dataset, classes, number)
@@ -112,13 +111,21 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
     return [replace(split, parts=tuple(dict.fromkeys(used))) for split, used in found.items()]
 
 
-def inner_datasets(dataset: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The datasets inside wrappers that repeat, concatenate, balance or fold."""
-    inner = dataset.get("datasets") or ([dataset["dataset"]] if dataset.get("dataset") else [])
-    for one in inner:
-        yield from inner_datasets(one)
-    if dataset and not inner:
-        yield dataset
+def datasets_of(cfg: Mapping[str, Any], part: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and settings of each dataset that a dataloader reads, without wrappers that repeat, concatenate or fold."""
+    return list(_inner_datasets((cfg.get(f"{part}_dataloader") or {}).get("dataset"), f"{part}_dataloader.dataset"))
+
+
+def _inner_datasets(dataset: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if not isinstance(dataset, Mapping) or not dataset:
+        return
+    if isinstance(dataset.get("datasets"), (list, tuple)):
+        for index, inner in enumerate(dataset["datasets"]):
+            yield from _inner_datasets(inner, f"{path}.datasets.{index}")
+    elif isinstance(dataset.get("dataset"), Mapping):
+        yield from _inner_datasets(dataset["dataset"], f"{path}.dataset")
+    else:
+        yield path, dataset
 
 
 class ClassNamesError(DataError):
@@ -150,8 +157,9 @@ def given_classes(dataset: Mapping[str, Any], path: str) -> tuple[Sequence[Any] 
         given, where = dataset.get("classes"), f"{path}.classes"
     if isinstance(given, str) and given:
         try:
-            # As the datasets do, which expand "~" only in their argument.
-            return read_lines(os.path.expanduser(given) if where == f"{path}.classes" else given), where
+            # As the datasets do, which expand "~" only in their argument, and leave out a blank line at the end.
+            names = read_lines(os.path.expanduser(given) if where == f"{path}.classes" else given)
+            return names[:-1] if names[-1:] == [""] else names, where
         except EncodingError as error:
             problem, _, fix = str(error).partition("; ")
             raise ClassNamesError(where, f"is the file {given}, which cannot be read: it {problem}", fix) from None

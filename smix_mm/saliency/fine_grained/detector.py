@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...utils.choices import check_option
+from ...utils.errors import PackageError
 from ..base import SaliencyDetector, map_extreme, register
 from ..normalization import NormalizedImages
 from .definition import fine_grained_saliency
@@ -126,7 +127,7 @@ class FineGrainedSaliency(SaliencyDetector):
 
     Raises:
         ValueError: ``backend`` is not one of these, or does not support the images' device.
-        ImportError: numba, or Triton, is not installed or does not run here.
+        PackageError: numba, or Triton, is not installed or does not run here.
 
     Source: S. Montabone and A. Soto, *Human detection using a mobile platform and novel
     features derived from a visual saliency mechanism*, Image and Vision Computing 28, 2010.
@@ -158,13 +159,13 @@ class FineGrainedSaliency(SaliencyDetector):
             if device.type != "cpu":
                 raise ValueError(f"images should be on a CPU for backend='numba', got {device}; or use 'auto'")
             if cpu_kernel() is None:
-                raise ImportError("backend='numba' needs numba: `pip install numba`, or use 'auto'")
+                raise PackageError("backend='numba' needs numba: `pip install numba`, or use 'auto'")
             return cpu_kernel()
         if self.backend == "triton":
             if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
                 raise ValueError(f"images should be on a GPU for backend='triton', got {device}; or use 'auto'")
             if not HAS_TRITON or not (is_compiling() or gpu_kernel(device)):
-                raise ImportError(f"backend='triton' needs a Triton that runs on {device}: install it, or use 'auto'")
+                raise PackageError(f"backend='triton' needs a Triton that runs on {device}: install it, or use 'auto'")
         if self.backend == "triton" or (self.backend == "auto" and device.type == "cuda"):
             # Calling an operator takes longer than the kernel itself, so it is used only where it is needed.
             return operators if is_compiling() else gpu_kernel(device)

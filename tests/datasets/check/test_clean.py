@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from smix_mm.datasets.check import check_data, write_clean_copy
+from smix_mm.datasets.folders import temporary_folder
 from smix_mm.utils.errors import DataError
 from smix_mm.utils.files import file_hash
 
@@ -161,6 +162,17 @@ def test_what_a_killed_copy_has_left_is_cleared_and_skipped_files_are_listed(two
     changes = write_clean_copy(check_data(classification(two_classes), jobs=1), tmp_path / "clean")
     assert changes == {"files left out": 1} and sorted(os.listdir(tmp_path)) == ["clean", "folders"]
     assert "1 .jfif file" in (tmp_path / "clean/left_out.json").read_text()
+
+
+def test_a_second_copy_to_the_same_place_is_refused_and_the_first_goes_on(two_classes, tmp_path):
+    checked = check_data(classification(two_classes), jobs=1)
+    with temporary_folder(tmp_path / "clean") as first:
+        (first / "half").touch()
+        with pytest.raises(DataError, match=r"another process builds .*/clean \(process \d+ on .*wait until it ends"):
+            write_clean_copy(checked, tmp_path / "clean")
+        assert (first / "half").exists()
+    write_clean_copy(checked, tmp_path / "clean")
+    assert sorted(os.listdir(tmp_path)) == ["clean", "folders"]
 
 
 def test_two_data_roots_are_refused(cells, two_classes, tmp_path):

@@ -115,7 +115,7 @@ def test_class_names_that_are_no_list_are_refused_by_every_dataset(tmp_path, kin
     dataset = dict(type=kind, data_root=str(tmp_path), metainfo=dict(classes=given), pipeline=[])
     cfg = Config(dict(train_dataloader=dict(dataset=dict(type="RepeatDataset", times=2, dataset=dataset))))
     with pytest.raises(
-        DataError, match=rf"^train_dataloader.dataset.metainfo.classes should name the classes, but is .*{fix}"
+        DataError, match=rf"^train_dataloader.dataset.dataset.metainfo.classes should name the classes, but is .*{fix}"
     ):
         make_strict(cfg)
     with pytest.raises(DataError, match=fix):

@@ -15,6 +15,7 @@ from mmengine.fileio import list_from_file
 from mmengine.logging import MMLogger
 
 from smix_mm.datasets.check import check_data, write_clean_copy
+from smix_mm.datasets.check.splits import given_classes
 from smix_mm.datasets.check.strict import make_strict
 from smix_mm.datasets.check.text import text_lines
 from smix_mm.datasets.in_memory.dataset import InMemoryDataset
@@ -74,6 +75,9 @@ def test_a_list_of_classes_is_read_by_all_as_text_with_a_mark(cells, tmp_path):
     cfg = cells.config(classes=str(names))
     assert check_data(cfg, jobs=1).report.findings == [] and make_strict(Config(cfg), parts=("train",)) == []
     assert list_from_file(names) == ["RBC", "WBC", "Platelets"]
+    for end in (b"", b"\n", b"\n\n", b"\r\n \n\n"):
+        names.write_bytes(b"RBC\n\nWBC " + end)
+        assert given_classes(dict(classes=str(names)), "dataset")[0] == list_from_file(names)
     names.write_bytes("Zäpfchen".encode("latin-1"))
     with pytest.raises(
         DataError, match=r"metainfo.classes .* the file .*classes.txt, .*: it is not text in UTF-8 \(byte"

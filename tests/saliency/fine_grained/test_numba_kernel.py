@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.saliency.fine_grained import detector as kernels
+from smix_mm.utils.errors import PackageError
 
 numba = pytest.importorskip("numba")
 
@@ -103,7 +104,7 @@ def test_without_numba_the_definition_is_used_and_one_warning_logged(monkeypatch
                 assert torch.equal(detector(batch), FineGrainedSaliency("torch")(batch))
         assert [record.name for record in caplog.records] == ["smix_mm"]
         assert "numba" in caplog.text
-        with pytest.raises(ImportError, match="pip install numba"):
+        with pytest.raises(PackageError, match="pip install numba"):
             FineGrainedSaliency("numba")(batch)
     finally:
         kernels.cpu_kernel.cache_clear()

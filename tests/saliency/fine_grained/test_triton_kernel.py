@@ -16,6 +16,7 @@ import torch
 from smix_mm.saliency import FineGrainedSaliency
 from smix_mm.saliency.fine_grained import detector as fine_grained
 from smix_mm.saliency.fine_grained.detector import gpu_kernel, operators
+from smix_mm.utils.errors import PackageError
 
 triton = pytest.importorskip("triton")
 
@@ -195,7 +196,7 @@ def test_refuses_cpu_images_unless_interpreted(monkeypatch):
 def test_the_error_without_triton_names_it(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(fine_grained, "HAS_TRITON", False)
-    with pytest.raises(ImportError, match="backend='triton' needs a Triton that runs on cpu"):
+    with pytest.raises(PackageError, match="backend='triton' needs a Triton that runs on cpu"):
         FineGrainedSaliency("triton")(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
 
 

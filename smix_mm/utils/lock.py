@@ -1,4 +1,4 @@
-"""Locks on the folders of a study that also hold between hosts which share a file system.
+"""Locks that also hold between hosts which share a file system, such as those on the folders of a study.
 
 A lock is a file that the kernel creates for one process only (``O_EXCL``). ``flock`` is not used: on some network file
 systems it fails, and on others it holds within one host only. Its process touches the file every 20 s.
@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator
 
-from ..utils.errors import SmixError, StepError
+from .errors import SmixError, StepError
 
 HEARTBEAT = 20.0
 ABANDONED_AFTER = 600.0

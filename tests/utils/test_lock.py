@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from smix_mm.study import lock
-from smix_mm.study.lock import hold, is_held
+from smix_mm.utils import lock
 from smix_mm.utils.errors import StepError, UsageError
+from smix_mm.utils.lock import hold, is_held
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from smix_mm.study import lock
+from smix_mm.utils import lock
 lock.HEARTBEAT = 0.1
 with lock.hold(Path(sys.argv[1]), "busy", wait=True):
     print("holds", flush=True)
