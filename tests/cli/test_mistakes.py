@@ -260,6 +260,8 @@ def test_a_file_that_is_no_checkpoint_of_this_model(mistake, command, file, sent
         ("browse_mix", ["good.py", "--number", "0", "--out", "work.png"], "0"),
         ("compare_cam", ["good.py", "other.pth", "--images", "none.png"], "none.png does not exist"),
         ("compare_detections", ["good.py", "file"], "each file should be given as NAME=detections.npz, got file"),
+        ("compare_detections", ["good.py", "a=none.npz", "a=2.npz"], "should have different names, got a twice"),
+        ("compare_cam", ["good.py", "x/1.pth", "y/1.pth", "--images", "data/a/1.png"], "names, got 1 twice; give"),
         ("compare_detections", ["good.py", "a=none.npz"], "none.npz does not exist"),
         ("show_released_code_map", ["none.png"], "none.png does not exist"),
         ("show_released_code_map", ["file"], "file"),
