@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ..datasets.check.splits import type_name
 from ..datasets.check.strict import make_strict
 from ..preflight import CONTRADICTION, format_findings, preflight
 from ..utils.errors import UsageError
@@ -107,7 +108,7 @@ def _preflight(cfg: Config, checkpoint: str | None, config_schedule: bool) -> li
 def _add_nonfinite_hook(cfg: Config, action: str | None) -> None:
     """Add a NonFiniteHook to the config, or set the action of its own one."""
     hooks = list(cfg.get("custom_hooks") or [])
-    own = [hook for hook in hooks if isinstance(hook, dict) and hook.get("type") == NonFiniteHook.__name__]
+    own = [hook for hook in hooks if isinstance(hook, dict) and type_name(hook) == NonFiniteHook.__name__]
     for hook in own:
         hook["action"] = action or hook.get("action", "stop")
     # Unless it is requested, not for a config with several optimizers, which the hook does not support.
