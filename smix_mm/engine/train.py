@@ -63,7 +63,7 @@ def train(
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
     if auto_scale_lr:
-        if not cfg.get("auto_scale_lr", {}).get("base_batch_size"):
+        if not (cfg.get("auto_scale_lr") or {}).get("base_batch_size"):
             raise UsageError(
                 f"--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in {config}, the batch size for its "
                 "learning rate"
