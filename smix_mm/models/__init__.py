@@ -1,4 +1,4 @@
-"""Backbones that mmpretrain lacks."""
+"""A backbone, a data preprocessor and a head that mmpretrain lacks."""
 
 from .wide_resnet import WideResNet
 
