@@ -12,7 +12,7 @@ from ..study.config import RunConfig
 from ..study.run import read_json
 from ..utils.config import read_config
 from ..utils.errors import DataError
-from ..utils.files import last_evaluation, log_entries
+from ..utils.files import log_entries
 from .cost import Machine, Measurements, describe_each, describe_hours, describe_size
 from .paper import NONE
 from .rows import EXPERIMENTS, STUDIES, Experiment, imagenet_config
@@ -157,8 +157,8 @@ def _training_result(config: Path, rows: list[Experiment], root: Path) -> Iterat
     Of several rows with this file name, which differ in options alone, it is that with the same batch augmentation.
     """
     entries = list(log_entries(config.parent))
-    last = last_evaluation(entries)
-    if not last:
+    tests = [entry for entry in entries if any("/" in name for name in entry)]
+    if not tests:
         return
     cfg = read_config(config)
     for row in rows:
@@ -169,6 +169,7 @@ def _training_result(config: Path, rows: list[Experiment], root: Path) -> Iterat
     else:
         return
     usual = str(row.trained)
+    last = max(tests, key=lambda entry: entry["step"])
     metrics = {name: value for name, value in last.items() if "/" in name}
     if times := [entry["time"] for entry in entries if "loss" in entry and "time" in entry]:
         steps = max(entry["step"] for entry in entries if "loss" in entry)

@@ -18,7 +18,7 @@ from ..transfer.backbone import publish_backbone
 from ..transfer.checkpoint import read_checkpoint
 from ..transfer.proof import PROOF
 from ..utils.errors import CheckpointError, StepError
-from ..utils.files import content_hash, file_hash, last_evaluation, log_entries, write_json, write_text
+from ..utils.files import content_hash, file_hash, log_entries, write_json, write_text
 from ..utils.imported_code import VARIABLE, record_imports
 from . import run as record
 from .config import RunConfig, Study
@@ -234,7 +234,9 @@ def describe_software() -> dict[str, Any]:
 
 def last_metrics(folder: Path) -> dict[str, float]:
     """The newest evaluation in the logs of a training's folder, such as ``accuracy/top1``."""
-    return {name: value for name, value in last_evaluation(log_entries(folder)).items() if "/" in name}
+    tests = [entry for entry in log_entries(folder) if any("/" in name for name in entry)]
+    last = sorted(tests, key=lambda entry: entry["step"])[-1:]
+    return {name: value for entry in last for name, value in entry.items() if "/" in name}
 
 
 def learning_curve(folder: Path) -> list[dict[str, float]]:

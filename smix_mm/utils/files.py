@@ -122,9 +122,3 @@ def log_entries(work_dir: Path) -> Iterator[dict[str, Any]]:
                 continue  # the line that was being written when a run was killed
             if isinstance(entry, dict) and "step" in entry:
                 yield entry
-
-
-def last_evaluation(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The newest of the entries with metrics, and of a step that was repeated the last; empty if there is none."""
-    tests = (entry for entry in entries if any("/" in name for name in entry))
-    return dict(*sorted(tests, key=lambda entry: entry["step"])[-1:])

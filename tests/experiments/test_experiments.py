@@ -13,7 +13,6 @@ from smix_mm.experiments.cost import training_images
 from smix_mm.experiments.listing import BATCH_256, read_results
 from smix_mm.experiments.paper import BARS, CIFAR_COLUMNS, CIFAR_ERRORS, NONE
 from smix_mm.experiments.rows import CIFAR, FGSM, STUDIES
-from smix_mm.study.worker import last_metrics
 from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import DataError
 
@@ -177,14 +176,6 @@ def test_both_errors_of_imagenet_are_shown_and_an_unfinished_run_is_named_so(tmp
     assert (
         found == "21.40/5.90 (1 run, 299 epochs); 21.40/5.90 (1 run, 100 epochs, Bfloat16OptimWrapper (optim wrapper))"
     )
-
-
-def test_of_an_evaluation_that_a_resume_repeated_the_last_counts_as_in_a_study(tmp_path):
-    run_of(tmp_path / "run", "configs/cifar10/resnet18_cutmix_cifar10.py", 200, **{"accuracy/top1": 90.0})
-    again = {"accuracy/top1": 80.0, "step": 200}
-    write(tmp_path / "run/20260102/vis_data", "scalars.json", **again)
-    assert one("cifar, top-1", "resnet-18 + cutmix, c10+", results=tmp_path)["ours"] == "20.00 (1 run)"
-    assert last_metrics(tmp_path / "run") == {"accuracy/top1": 80.0}
 
 
 def test_what_a_training_and_its_robustness_test_write_is_found(made_up_cifar10, tmp_path, monkeypatch):
