@@ -1,4 +1,4 @@
-"""Hooks that check a training before it starts or set a resume's schedule, and two ways to train faster on a GPU."""
+"""Hooks that check a training before it starts, and two ways to train faster on a GPU."""
 
 from __future__ import annotations
 

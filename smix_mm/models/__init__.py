@@ -1,4 +1,4 @@
-"""A backbone, a data preprocessor and a head that mmpretrain lacks."""
+"""Backbones that mmpretrain lacks."""
 
 from .wide_resnet import WideResNet
 
