@@ -16,7 +16,7 @@ from .prepare_data import add_packing
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("configs", nargs="*", help="classification configs (default: those of ImageNet, old and fast)")
+    add("configs", nargs="*", help="classification configs (default: those of ImageNet, standard and fast)")
     add("--images", required=True, metavar="FOLDER", help="photographs, at any depth")
     add("--rounds", type=int, default=5, help="turns of each config (default: 5)")
     add("--passes", type=int, default=2, help="passes over the photographs in a turn (default: 2)")

@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
     from ..benchmarks.machine import describe_machine
     from ..utils.files import write_json
 
+    check_minimum("--threads", options.threads, 1)
     for batch in options.batches or ():
         check_minimum("--batches", batch, 1)
     if options.device:

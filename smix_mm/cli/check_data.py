@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     check_minimum("--jobs", options.jobs, 1)
+    check_minimum("--show", options.show, 0)
 
     from ..datasets.check import check_data, write_clean_copy
     from ..preflight import CONTRADICTION, format_findings, preflight_data

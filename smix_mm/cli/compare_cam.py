@@ -7,7 +7,7 @@ examples:
 import argparse
 from pathlib import Path
 
-from ..utils.command_line import add_cfg_options
+from ..utils.command_line import add_cfg_options, columns_by_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> None:
 
     pairs = [text.partition("=") for text in options.checkpoints]
     # A file without a name is named by its own.
-    options.checkpoints = {name if equals else Path(name).stem: file or name for name, equals, file in pairs}
+    named = [(name if equals else Path(name).stem, file or name) for name, equals, file in pairs]
+    options.checkpoints = columns_by_name(named)
     with errors_of_config():
         print(compare_cam(**vars(options)))

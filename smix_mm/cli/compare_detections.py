@@ -9,7 +9,7 @@ examples:
 import argparse
 
 from ..utils.choices import check_option
-from ..utils.command_line import add_cfg_options
+from ..utils.command_line import add_cfg_options, columns_by_name
 from ..utils.errors import UsageError
 
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     pairs = [text.partition("=") for text in options.files]
     if not all(file for _, _, file in pairs):
         raise UsageError(f"each file should be given as NAME=detections.npz, got {' '.join(options.files)}.")
-    files = options.files = {name: file for name, _, file in pairs}
+    files = options.files = columns_by_name([(name, file) for name, _, file in pairs])
     settings = vars(options)
     metric = settings.pop("metric")
     check_option("--metric", metric, CLASSWISE)  # before the figure is written

@@ -15,7 +15,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from ..datasets.prepare import DATA_SETS, check_prepared, pack_data, prepare_data
+from ..datasets.prepare import DATA_SETS, check_packing, check_prepared, pack_data, prepare_data
 from ..datasets.prepare.pack import QUALITY, SHORT_SIDE
 from ..utils.errors import CheckpointError, DataError
 
@@ -44,6 +44,8 @@ def add_packing(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     log = partial(print, flush=True)
+    if options.pack:
+        check_packing(options.name, options.short_side, options.quality)
     # Data that is packed already does not need its files any more.
     packed = options.pack and (Path(options.root) / f"{options.name}-packed").is_dir()
     if not packed:

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 from torch import nn
 
+from ..datasets.check.splits import type_name
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..transfer.proof import prove_loaded
 from ..utils.errors import LoadProofError
@@ -49,7 +50,7 @@ def prove(
         raise FileNotFoundError(f"checkpoint {file} does not exist; publish one with tools/publish_backbone.py")
     _check_names(model.backbone, file, prefix)
     model.init_weights()
-    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") in ("LoadProofHook", LoadProofHook)]
+    hooks = [hook for hook in cfg.get("custom_hooks") or [] if type_name(hook) == LoadProofHook.__name__]
     names = {key: hooks[0].get(key, ()) for key in ("new", "unused")} if hooks else {}
     names["dataloader"] = cfg.get("train_dataloader")
     return dict(checkpoint=file, **prove_loaded(model, file, prefix=prefix, **names))

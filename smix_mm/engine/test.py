@@ -53,11 +53,10 @@ def test(
         if path is not None and Path(path).suffix != suffix:
             raise UsageError(f"{name} should end in {suffix}, got {path}")
     cfg = load_config(config, work_dir, cfg_options, launcher)
-    cfg.load_from, cfg.resume = str(checkpoint), False
     if show_dir is not None:
         _show_predictions(cfg, str(show_dir))
     with errors_of_config():
-        notes = make_strict(cfg, parts=("test",)) + _compare_classes(cfg, checkpoint)
+        notes = prepare_test(cfg, checkpoint)
         runner = build_runner(cfg, tests=True)
         for note in notes:
             runner.logger.warning(note)
@@ -69,9 +68,15 @@ def test(
     return found
 
 
-def _compare_classes(cfg: Config, checkpoint: str | Path) -> list[str]:
-    """Refuse classes in another order than in training; returns a warning for other names."""
-    notes = []
+def prepare_test(cfg: Config, checkpoint: str | Path) -> list[str]:
+    """Let a config test a checkpoint on unchecked data; returns warnings for the Runner's log.
+
+    Raises:
+        UsageError: The classes are in another order than in training.
+        DataError: As by :func:`~smix_mm.datasets.check.strict.make_strict`.
+    """
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    notes = make_strict(cfg, parts=("test",))
     meta = read_checkpoint(checkpoint).get("meta") or {}
     for finding in check_trained_classes(cfg, meta, checkpoint, part="test"):
         if finding.level == CONTRADICTION:

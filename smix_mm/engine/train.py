@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ..datasets.check.splits import type_name
 from ..datasets.check.strict import make_strict
 from ..preflight import CONTRADICTION, format_findings, preflight
 from ..utils.errors import UsageError
@@ -61,7 +62,7 @@ def train(
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
     if auto_scale_lr:
-        if not cfg.get("auto_scale_lr", {}).get("base_batch_size"):
+        if not (cfg.get("auto_scale_lr") or {}).get("base_batch_size"):
             raise UsageError(
                 f"--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in {config}, the batch size for its "
                 "learning rate"
@@ -117,7 +118,7 @@ def _preflight(cfg: Config, checkpoint: str | None, config_schedule: bool) -> li
 def _add_nonfinite_hook(cfg: Config, action: str | None) -> None:
     """Add a NonFiniteHook to the config, or set the action of its own one."""
     hooks = list(cfg.get("custom_hooks") or [])
-    own = [hook for hook in hooks if isinstance(hook, dict) and hook.get("type") == NonFiniteHook.__name__]
+    own = [hook for hook in hooks if isinstance(hook, dict) and type_name(hook) == NonFiniteHook.__name__]
     for hook in own:
         hook["action"] = action or hook.get("action", "stop")
     # Unless it is requested, not for a config with several optimizers, which the hook does not support.

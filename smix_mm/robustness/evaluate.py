@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..engine.launch import build_runner, errors_of_config, load_config
+from ..engine.test import prepare_test
 from ..utils.channels import loaded_order
 from ..utils.choices import ATTACKS, check_minimum, check_option
 from ..utils.errors import UsageError
@@ -58,9 +59,11 @@ def test_robustness(
         Metrics in percent, such as ``{'accuracy/top1': 76.1}``, by test: ``'clean'``, ``'fgsm 8/255'``, ``'fog 3'``.
 
     Raises:
-        UsageError: The config is not a classifier's, or an option is out of range.
+        UsageError: The config is not a classifier's, an option is out of range, or the config's classes are in
+            another order than in training.
         FileNotFoundError: The checkpoint does not exist.
         CheckpointError: The checkpoint cannot be read.
+        DataError: An image is missing or truncated.
     """
     check_minimum("steps", steps, 1)
     strengths = {each: CLEAN if each == "0" else f"{attack} {each}" for each in ("0", *eps)}
@@ -84,21 +87,19 @@ def test_robustness(
     dataset = cfg.test_dataloader.dataset
     if corruptions and "pipeline" not in dataset and not _in_memory(dataset):
         raise UsageError(f"test_dataloader.dataset should have a pipeline to add corruptions to, got {dataset.type}")
-    cfg.load_from, cfg.resume = str(checkpoint), False
+    with errors_of_config():
+        notes = prepare_test(cfg, checkpoint)
     figures: dict[str, dict[str, float]] = {}
-    try:
-        if attack is not None:
-            flat = _test(cfg, dict(type="AttackTestLoop", attack=attack, eps=list(strengths), steps=steps))
-            for each, name in strengths.items():
-                prefix = f"{attack}_{each}/"
-                figures[name] = {key[len(prefix) :]: flat[key] for key in flat if key.startswith(prefix)}
-        else:
-            figures[CLEAN] = _test(cfg)
-        for corruption in corruptions:
-            for severity in severities:
-                figures[f"{corruption} {severity}"] = _test(cfg, corruption=(corruption, severity))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    if attack is not None:
+        flat = _test(cfg, dict(type="AttackTestLoop", attack=attack, eps=list(strengths), steps=steps), notes=notes)
+        for each, name in strengths.items():
+            prefix = f"{attack}_{each}/"
+            figures[name] = {key[len(prefix) :]: flat[key] for key in flat if key.startswith(prefix)}
+    else:
+        figures[CLEAN] = _test(cfg, notes=notes)
+    for corruption in corruptions:
+        for severity in severities:
+            figures[f"{corruption} {severity}"] = _test(cfg, corruption=(corruption, severity))
     if out is not None and is_main_process():
         given = dict(config=str(config), checkpoint=str(checkpoint), attack=attack, steps=steps)
         write_json(Path(out) / "robustness.json", dict(**given, figures=figures))
@@ -112,9 +113,12 @@ def _in_memory(dataset: Mapping[str, Any]) -> bool:
 
 
 def _test(
-    cfg: Config, loop: Mapping[str, Any] | None = None, corruption: tuple[str, int] | None = None
+    cfg: Config,
+    loop: Mapping[str, Any] | None = None,
+    corruption: tuple[str, int] | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Run a test with this loop, or on images with a corruption of this name and severity."""
+    """Run a test with this loop, or on images with a corruption of this name and severity; ``notes`` are logged."""
     cfg = copy.deepcopy(cfg)  # Config.copy is shallow
     # mmengine stores loggers and the message hub under this name; a second test would get the first one's.
     cfg.experiment_name = f"robustness_{next(_tests)}"
@@ -130,6 +134,8 @@ def _test(
         dataset.pipeline.insert(len(dataset.pipeline) - 1, dict(step, name=corruption[0], severity=corruption[1]))
     with errors_of_config():
         runner = build_runner(cfg, tests=True)
+        for note in notes:
+            runner.logger.warning(note)
         if corruption is not None and in_memory:
             corrupt_in_memory(runner.test_loop.dataloader.dataset, CommonCorruption(*corruption, "rgb"))
         metrics: dict[str, float] = runner.test()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..utils.constants import IMAGENET_MEAN, IMAGENET_STD
 from ..utils.errors import PackageError
 from ..utils.files import file_hash
+from ..utils.packages import first_line
 from .base import SaliencyDetector, register
 from .normalization import check_mean_std
 
@@ -172,7 +173,7 @@ def _build(model: Mapping[str, Any] | nn.Module | str | Path, input_size: tuple[
             return torch.export.load(str(model)).module()
     except Exception as error:  # the kind depends on what the file is
         expected = "it should be a file written by torch.export.save"
-        raise ValueError(f"model {model} cannot be read: {_first_line(error)}; {expected}") from error
+        raise ValueError(f"model {model} cannot be read: {first_line(error)}; {expected}") from error
 
 
 def _load(network: nn.Module, path: str | Path) -> None:
@@ -184,7 +185,7 @@ def _load(network: nn.Module, path: str | Path) -> None:
             "give a file with only the network's state_dict, saved with torch.save"
         ) from error
     except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f"weights {path} cannot be read: {_first_line(error)}") from error
+        raise ValueError(f"weights {path} cannot be read: {first_line(error)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -193,10 +194,6 @@ def _load(network: nn.Module, path: str | Path) -> None:
         network.load_state_dict(content, strict=True)
     except RuntimeError as error:
         raise ValueError(f"weights {path} are not those of the network: {error}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class OnnxNetwork(nn.Module):
@@ -228,7 +225,7 @@ class OnnxNetwork(nn.Module):
         try:
             self.session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
         except Exception as error:  # onnxruntime's own errors derive from nothing else
-            raise ValueError(f"model {path} cannot be read: {_first_line(error)}; it should be an ONNX file") from error
+            raise ValueError(f"model {path} cannot be read: {first_line(error)}; it should be an ONNX file") from error
         inputs = self.session.get_inputs()
         shape = inputs[0].shape if len(inputs) == 1 else []
         expected = (3, *input_size)

@@ -10,10 +10,10 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from .choices import LAUNCHERS
-from .errors import MissingOperatorError, NonFiniteError, SmixError
+from .errors import MissingOperatorError, NonFiniteError, SmixError, UsageError
 from .packages import chain, describe_import_error
 
 # The sentence that a command line prints for an error, and its exit status.
@@ -205,6 +205,14 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes are started")
     # torch.distributed.launch passes either spelling.
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by the launcher")
+
+
+def columns_by_name(columns: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The files of a figure's columns by name; refuses two of one name."""
+    names = [name for name, _ in columns]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"columns should have different names, got {twice[0]} twice; give NAME=FILE for each")
+    return dict(columns)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -15,13 +15,13 @@ from .packages import describe_import_error, reason_of
 
 _DICTS = (
     "model", "data_preprocessor", "train_cfg", "val_cfg", "test_cfg", "optim_wrapper", "default_hooks",
-    "train_dataloader", "val_dataloader", "test_dataloader", "env_cfg", "randomness",
+    "train_dataloader", "val_dataloader", "test_dataloader", "env_cfg", "randomness", "auto_scale_lr",
 )  # fmt: skip
 # Further settings that a config may lack, and mmengine reads.
 _OTHERS = (
     "custom_hooks", "custom_imports", "load_from", "resume", "work_dir", "launcher", "log_level", "log_processor",
     "visualizer", "vis_backends", "default_scope", "experiment_name", "runner_type", "model_wrapper_cfg", "compile",
-    "val_evaluator", "test_evaluator", "param_scheduler", "auto_scale_lr", "find_unused_parameters", "sync_bn",
+    "val_evaluator", "test_evaluator", "param_scheduler", "find_unused_parameters", "sync_bn",
     "activation_checkpointing", "efficient_conv_bn_eval", "tta_model", "tta_pipeline",
 )  # fmt: skip
 _AUGMENT = "data_preprocessor.batch_augments.augments"
@@ -95,6 +95,9 @@ def read_config(path: str | Path, cfg_options: Mapping[str, Any] | None = None) 
     for name in _DICTS:
         if not isinstance(cfg.get(name), (dict, type(None))):
             raise UsageError(f"{name} in config {path} should be a dict, got {cfg[name]!r}")
+        dataset = (cfg.get(name) or {}).get("dataset") if name.endswith("_dataloader") else None
+        if not isinstance(dataset, (dict, type(None))):
+            raise UsageError(f"{name}.dataset in config {path} should be a dict, got {dataset!r}")
     return cfg
 
 

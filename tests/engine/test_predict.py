@@ -137,12 +137,13 @@ def test_nothing_is_predicted_by_options_or_weights_that_do_not_fit(
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_a_test_refuses_classes_in_another_order_than_in_training(classifier, tmp_path, capsys):
-    command = [str(classifier / "classifier.py"), str(classifier / "epoch_1.pth"), "--work-dir", str(tmp_path)]
+@pytest.mark.parametrize("tool, more", [("test", []), ("test_robustness", ["--attack", "none"])])
+def test_a_test_refuses_classes_in_another_order_than_in_training(classifier, tmp_path, capsys, tool, more):
+    command = [str(classifier / "classifier.py"), str(classifier / "epoch_1.pth"), "--work-dir", str(tmp_path), *more]
     command += ["--cfg-options", "test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False"]
-    assert run("test", [*command, "test_dataloader.dataset.metainfo.classes=('bird','ant')"]) == 2
+    assert run(tool, [*command, "test_dataloader.dataset.metainfo.classes=('bird','ant')"]) == 2
     assert "test_dataloader.dataset.metainfo.classes has the order (bird, ant), but" in capsys.readouterr().err
-    assert run("test", [*command, "test_dataloader.dataset.metainfo.classes=('ant','crow')"]) == 0
+    assert run(tool, [*command, "test_dataloader.dataset.metainfo.classes=('ant','crow')"]) == 0
     assert "test_dataloader.dataset.metainfo.classes is (ant, crow), but" in capsys.readouterr().out
 
 

@@ -17,7 +17,7 @@ from smix_mm.robustness.attacks import PixelClassifier, make_attack, parse_eps
 from smix_mm.robustness.corruption import corrupt_in_memory
 from smix_mm.utils.channels import loaded_order
 from smix_mm.utils.choices import CORRUPTIONS
-from smix_mm.utils.errors import UsageError
+from smix_mm.utils.errors import DataError, UsageError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = f"""
@@ -158,6 +158,15 @@ def test_the_loop_gives_what_a_plain_test_and_the_attack_by_hand_give(trained, t
 def test_a_config_without_a_classifier_is_refused(trained):
     with pytest.raises(UsageError, match="should be of an mmpretrain classifier"):
         evaluate.test_robustness(ROOT / "configs/demo/detector.py", trained[1])
+
+
+def test_a_truncated_image_is_named(trained, few_cifar10, tmp_path):
+    cut = tmp_path / "test/ship/cut.jpg"
+    cut.parent.mkdir(parents=True)
+    cut.write_bytes(next(few_cifar10.rglob("*.jpg")).read_bytes()[:-100])
+    options = {"test_dataloader.dataset.data_root": str(tmp_path), "test_dataloader.dataset.data_prefix": "test"}
+    with pytest.raises(DataError, match=f"image {cut} is truncated"):
+        evaluate.test_robustness(*trained[:2], attack=None, work_dir=tmp_path, cfg_options=options)
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,16 @@ def test_a_file_that_is_given_replaces_that_of_the_config(published, init_cfg, t
 _base_ = "mmdet::_base_/models/faster-rcnn_r50_fpn.py"
 default_scope = "mmdet"
 model = dict(backbone=dict(init_cfg={init_cfg}))
+custom_hooks = [dict(type="mmengine.LoadProofHook", unused=["pool.*"])]
 """)
     with pytest.raises(LoadProofError, match="whose loading cannot be proven" if init_cfg else "init_cfg"):
         prove(config)
     proof = prove(config, published)
     assert (proof["checkpoint"], proof["loaded"]) == (str(published), "whole")
+    content = torch.load(published, weights_only=True)
+    content["state_dict"]["pool.weight"] = torch.ones(1)
+    torch.save(content, tmp_path / "more.pth")
+    assert prove(config, tmp_path / "more.pth")["unused"] == ["pool.weight"]
 
 
 @pytest.mark.parametrize(

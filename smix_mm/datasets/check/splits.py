@@ -103,8 +103,8 @@ def find_splits(cfg: Mapping[str, Any], parts: Iterable[str] = PARTS, *, strict:
                 known = ", ".join((*_CLASSIFICATION, *_VOC, "CocoDataset"))
                 raise DataError(
                     f"{part}_dataloader reads a {type_name(dataset) or 'dataset without a type'}, which cannot be "
-                    f"checked; expected image files read by one of {known}, without backend_args (packed images are "
-                    "checked by prepare_data.py NAME --pack --check)"
+                    f"checked; expected image files read by one of {known}, without backend_args (CIFAR's official "
+                    "files are checked by prepare_data.py NAME --check, packed images by --pack --check)"
                 )
     if strict and not found:
         raise DataError("the config should have a dataset: train_dataloader=dict(dataset=...), or for val or test")

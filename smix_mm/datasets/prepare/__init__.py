@@ -9,7 +9,7 @@ from ...utils.errors import UsageError
 from .classification import Cifar, ImageNet, TinyImageNet
 from .data_set import EXPECTED, CheckResult, DataSet, Log
 from .detection import Coco, Voc
-from .pack import QUALITY, SHORT_SIDE, check_packed, pack
+from .pack import QUALITY, SHORT_SIDE, check_options, check_packed, pack
 from .released import ReleasedBackbones
 
 DATA_SETS: dict[str, Callable[[str, Path], DataSet | ReleasedBackbones]] = {
@@ -75,15 +75,21 @@ def pack_data(
         DataError: an image or the whole data set cannot be read.
         PackageError: lmdb is not installed.
     """
+    check_packing(name, short_side, quality)
     data_set, target = _data_set(name, root), _packed(name, root)
-    if not isinstance(data_set, (ImageNet, TinyImageNet)):
-        raise UsageError(f"only imagenet and tiny-imagenet can be packed, got {name}")
     if target.is_dir():
         log(f"{name}: {target} already exists")
     else:
-        pack(data_set.folder, target, list(data_set.expected.images), short_side, quality, log)
+        pack(data_set.folder, target, list(EXPECTED[name].images), short_side, quality, log)
         log(f"{name}: ready in {target}")
     return target
+
+
+def check_packing(name: str, short_side: int = SHORT_SIDE, quality: int = QUALITY) -> None:
+    """Refuse what :func:`pack_data` refuses, before a data set is downloaded for it."""
+    if name not in ("imagenet", "tiny-imagenet"):
+        raise UsageError(f"only imagenet and tiny-imagenet can be packed, got {name}")
+    check_options(short_side, quality)
 
 
 def check_prepared(name: str, root: str | Path = "data", *, packed: bool = False) -> CheckResult:
@@ -91,8 +97,10 @@ def check_prepared(name: str, root: str | Path = "data", *, packed: bool = False
 
     With ``packed``, check what :func:`pack_data` wrote instead: every record against its CRC-32.
     """
-    data_set = _data_set(name, root)
-    return check_packed(name, _packed(name, root), EXPECTED[name]) if packed else data_set.check()
+    if not packed:
+        return _data_set(name, root).check()
+    check_packing(name)
+    return check_packed(name, _packed(name, root), EXPECTED[name])
 
 
 def _packed(name: str, root: str | Path) -> Path:

@@ -134,13 +134,18 @@ def _receive(response: HTTPResponse, part: Path, name: str) -> None:
     progress = Progress(f"downloading {name}", total, done, in_bytes=True)
     with open(part, "r+b" if done else "wb") as file, progress:
         file.seek(done)
-        with suppress(OSError, HTTPException):  # an interrupted connection shows in the number of bytes
-            while block := response.read1(_BLOCK):  # returns what has arrived, without waiting for a full block
-                file.write(block)
-                done += len(block)
-                progress.update(done)
+        while block := _next_block(response):
+            file.write(block)
+            done += len(block)
+            progress.update(done)
     if total is not None and done < total:
         raise DataError(f"the download of {name} ended after {done} of {total} bytes; run this again to resume it")
+
+
+def _next_block(response: HTTPResponse) -> bytes:
+    with suppress(OSError, HTTPException):  # an interrupted connection shows in the number of bytes
+        return response.read1(_BLOCK)  # what has arrived, without waiting for a full block
+    return b""
 
 
 @contextmanager

@@ -39,10 +39,7 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
     it is; any other image is resized to that (area interpolation) and encoded with ``quality``. Interrupted work is
     resumed after the last 1,024 images that are on the disk. Options and errors: :func:`~.prepare.pack_data`.
     """
-    if short_side < 1 or not 1 <= quality <= 100:
-        raise UsageError(
-            f"short side and quality should be at least 1, and from 1 to 100, got {short_side} and {quality}"
-        )
+    check_options(short_side, quality)
     settings = dict(short_side=short_side, quality=quality)
     unfinished = target.with_name(f".{target.name}.packing")
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -66,6 +63,14 @@ def pack(folder: Path, target: Path, splits: list[str], short_side: int, quality
     write_text(unfinished / "classes.txt", "".join(f"{name}\n" for name in classes))
     unfinished.rename(target)
     sync_folder(target.parent)
+
+
+def check_options(short_side: int, quality: int) -> None:
+    """Refuse options of :func:`pack` that are out of range."""
+    if short_side < 1 or not 1 <= quality <= 100:
+        raise UsageError(
+            f"short side and quality should be at least 1, and from 1 to 100, got {short_side} and {quality}"
+        )
 
 
 def _samples(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, int]]]:
@@ -139,8 +144,7 @@ def check_packed(name: str, target: Path, expected: Counts) -> CheckResult:
 
 
 def _damaged(database: Path, keys: list[str]) -> Iterator[str]:
-    import lmdb
-
+    lmdb = _lmdb()
     try:
         with _open(database, max_dbs=1, readonly=True, lock=False, readahead=False) as environment:
             hashes = environment.open_db(_HASHES, create=False)
@@ -156,8 +160,12 @@ def _damaged(database: Path, keys: list[str]) -> Iterator[str]:
 
 
 def _open(database: Path, **options: Any) -> Any:
+    return _lmdb().open(str(database), **options)
+
+
+def _lmdb() -> Any:
     try:
         import lmdb
     except ImportError:
         raise PackageError("lmdb is not installed, which packed images need; pip install lmdb") from None
-    return lmdb.open(str(database), **options)
+    return lmdb

@@ -21,7 +21,7 @@ from ...utils.tensors import unwrapped
 from .config import STARTED
 from .loops import ExactLoop
 
-ATOMIC_FILES = "smix_whole_files"
+ATOMIC_FILES = "smix_atomic_files"
 KEY = "smix_resume"
 """Key in checkpoints of the state that an exact resume needs in addition to mmengine's."""
 

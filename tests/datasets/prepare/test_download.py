@@ -82,6 +82,12 @@ def test_an_interrupted_download_is_an_error_and_is_resumed_where_it_was(server,
     assert not (tmp_path / "set.tar.part").exists()
 
 
+def test_a_full_disk_is_no_interrupted_download(server, tmp_path):
+    (tmp_path / "set.tar.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        download(server.archive, tmp_path / "set.tar")
+
+
 def test_a_killed_process_loses_no_bytes_that_had_arrived(server, tmp_path):
     server.cut = 2_200_000
     server.go_on.clear()

@@ -182,6 +182,9 @@ def test_without_the_package_it_is_named(root, monkeypatch):
     (root / "imagenet-packed").rename(root / "elsewhere")
     with pytest.raises(PackageError, match="lmdb is not installed, which packed images need; pip install"):
         pack_data("imagenet", root, **PACK)
+    (root / "elsewhere").rename(root / "imagenet-packed")
+    with pytest.raises(PackageError, match="lmdb is not installed, which packed images need; pip install"):
+        check_prepared("imagenet", root, packed=True)
 
 
 def test_bad_images_names_and_options_are_named(root):
@@ -199,8 +202,11 @@ def test_bad_images_names_and_options_are_named(root):
     for options, message in ((dict(short_side=0), "got 0 and 90"), (dict(quality=101), "got 48 and 101")):
         with pytest.raises(UsageError, match=message):
             pack_data("imagenet", root, **{**PACK, **options})
-    with pytest.raises(UsageError, match="only imagenet and tiny-imagenet can be packed, got cifar10"):
-        pack_data("cifar10", root, **PACK)
+    for name in ("cifar10", "released-backbones"):
+        with pytest.raises(UsageError, match=f"only imagenet and tiny-imagenet can be packed, got {name}"):
+            pack_data(name, root, **PACK)
+        with pytest.raises(UsageError, match=f"only imagenet and tiny-imagenet can be packed, got {name}"):
+            check_prepared(name, root, packed=True)
     with pytest.raises(DataError, match="train does not exist; run this without --pack first"):
         pack_data("tiny-imagenet", root, **PACK)
 

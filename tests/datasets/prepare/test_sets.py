@@ -226,6 +226,12 @@ def test_data_with_terms_of_access_is_an_error_that_says_what_to_do(name, tmp_pa
 def test_wrong_use_is_an_error_before_anything_happens(tmp_path, capsys):
     assert main(["cifar10", "--root", str(tmp_path / "data"), "--from", str(tmp_path / "nothing")]) == 2
     assert "nothing does not exist; give an archive of cifar10" in capsys.readouterr().err
+    for name, option in (("voc2007", "1"), ("imagenet", "101")):
+        assert main([name, "--root", str(tmp_path / "data"), "--pack", "--quality", option]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "prepare_data.py: only imagenet and tiny-imagenet can be packed, got voc2007",
+        "prepare_data.py: short side and quality should be at least 1, and from 1 to 100, got 256 and 101",
+    ]
     with pytest.raises(ValueError, match="data set should be one of cifar10, .* got 'mnist'"):
         prepare_data("mnist", tmp_path)
     assert not (tmp_path / "data").exists()

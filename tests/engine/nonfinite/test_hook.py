@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
@@ -14,7 +15,7 @@ from smix_mm.engine.launch import build_runner, load_config
 from smix_mm.engine.nonfinite.hook import SKIPPED, NonFiniteHook
 from smix_mm.engine.nonfinite.report import read_weights
 from smix_mm.engine.resume.config import use_exact_parts
-from smix_mm.engine.train import train
+from smix_mm.engine.train import _add_nonfinite_hook, train
 from smix_mm.transfer.checkpoint import read_checkpoint
 from smix_mm.utils.errors import NonFiniteError, UsageError
 
@@ -234,6 +235,13 @@ def test_wrong_arguments_are_refused_with_a_sentence():
         NonFiniteHook("ignore")
     with pytest.raises(ValueError, match="patience should be at least 1, got 0"):
         NonFiniteHook("skip", patience=0)
+
+
+@pytest.mark.parametrize("kind", ["NonFiniteHook", "mmengine.NonFiniteHook", NonFiniteHook])
+def test_a_training_adds_no_second_hook_to_that_of_the_config(kind):
+    cfg = Config(dict(custom_hooks=[dict(type=kind, action="skip")], optim_wrapper=dict(optimizer=dict())))
+    _add_nonfinite_hook(cfg, None)
+    assert cfg.custom_hooks == [dict(type=kind, action="skip")]
 
 
 def test_several_optimisers_are_refused_with_a_sentence():
