@@ -108,7 +108,7 @@ def test_images_of_another_backend_under_mmcvs_older_argument_cannot_be_checked(
     [
         (
             dict(type="CIFAR10", data_root="data"),
-            "reads a CIFAR10, which cannot be checked; expected .*CIFAR's official files are checked by prepare_data.py",
+            "reads a CIFAR10, which cannot be checked; expected .*CIFAR's official files are checked by prepare_data",
         ),
         (
             dict(type="mmdet.LVISV1Dataset", ann_file="a.json"),
