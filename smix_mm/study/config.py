@@ -17,7 +17,7 @@ from ..utils.errors import UsageError
 from .run import PRETRAINING, STALE
 
 CLUSTER_KEYS = ("partition", "nodes", "minutes", "cpus", "gpus", "memory_gb", "setup", "export")
-_KINDS = dict(name=str, metric=str, detectors=dict, paper=dict, cluster=dict, seconds=dict)
+_KINDS: Mapping[str, type] = dict(name=str, metric=str, detectors=dict, paper=dict, cluster=dict, seconds=dict)
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ def load_study(config: str | Path) -> Study:
 def _read_study(path: Path) -> Study:
     content = {name: value for name, value in read_config(path).to_dict().items() if not name.startswith("_")}
     _check_keys("its settings", content, {field.name for field in dataclasses.fields(Study)})
-    for name, kind in _KINDS.items():
-        if not isinstance(content.get(name, kind()), kind):
-            raise UsageError(f"{name} should be a {kind.__name__}, got {content[name]!r}.")
-    for name in ("paper", "seconds"):
-        if not all(isinstance(value, (int, float)) for value in content.get(name, {}).values()):
-            raise UsageError(f"{name} should have numbers, got {content[name]!r}.")
+    for key, expected in _KINDS.items():
+        if not isinstance(content.get(key, expected()), expected):
+            raise UsageError(f"{key} should be a {expected.__name__}, got {content[key]!r}.")
+    for key in ("paper", "seconds"):
+        if not all(isinstance(value, (int, float)) for value in content.get(key, {}).values()):
+            raise UsageError(f"{key} should have numbers, got {content[key]!r}.")
     arms = content.get("arms")
     if not isinstance(arms, dict) or not arms:
         raise UsageError(f"arms should be dict(NAME=CONFIG, ...), got {arms!r}.")

@@ -102,7 +102,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         return {"token": "unreadable", **content}
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError):  # it is being written, or an earlier version made it
+    except (OSError, ValueError, TypeError):  # it is being written, or is in another format
         return {"token": "unreadable"}
 
 
