@@ -217,12 +217,8 @@ def _flatten(settings: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _check(study: Study) -> None:
-    if study.sheet is not None and not isinstance(study.arms.get(str(study.sheet)), RunConfig):
-        raise UsageError(f"sheet should be an arm with a pretraining, got {study.sheet!r}.")
-    checkpoints = [arm for arm in study.arms.values() if isinstance(arm, str)]
-    if not study.detectors and checkpoints:
-        raise UsageError("it has arms without pretraining, so it needs detectors: detectors=dict(NAME=CONFIG).")
+def _check_values(study: Study) -> None:
+    """Check the metric, ``cluster`` and ``prepare``."""
     of_class = tuple(f"{entry.classwise}/" for entry in DEFINITIONS.values() if entry.classwise)
     if study.detectors and study.metric not in DEFINITIONS and not study.metric.startswith(of_class):
         raise UsageError(
@@ -241,6 +237,15 @@ def _check(study: Study) -> None:
         isinstance(made, dict) and {*map(type, made.values())} == {str} and {*made} == {"call", "variable"}
     ):
         raise UsageError(f"prepare should be dict(call='package.module:function', variable=NAME), got {made!r}.")
+
+
+def _check(study: Study) -> None:
+    _check_values(study)
+    if study.sheet is not None and not isinstance(study.arms.get(str(study.sheet)), RunConfig):
+        raise UsageError(f"sheet should be an arm with a pretraining, got {study.sheet!r}.")
+    checkpoints = [arm for arm in study.arms.values() if isinstance(arm, str)]
+    if not study.detectors and checkpoints:
+        raise UsageError("it has arms without pretraining, so it needs detectors: detectors=dict(NAME=CONFIG).")
     for checkpoint in checkpoints:
         if "://" not in checkpoint and not Path(checkpoint).is_file():
             raise UsageError(f"{checkpoint} does not exist. Paths are relative to the study's config.")
