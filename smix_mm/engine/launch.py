@@ -21,7 +21,6 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmengine.visualization import Visualizer
 from torch import nn
 
-from ..preflight.settings import preprocessor_of
 from ..transfer.checkpoint import read_checkpoint, state_dict_of
 from ..utils.choices import LAUNCHERS, check_option
 from ..utils.command_line import describe_failure
@@ -109,6 +108,8 @@ def build_runner(cfg: Config, tests: bool = False) -> Runner:
 def _check_batch_augments(cfg: Config) -> None:
     """Build mmpretrain's batch augmentations once, because the Runner writes to the work dir before it refuses them."""
     from mmpretrain.models import RandomBatchAugment
+
+    from ..preflight.settings import preprocessor_of
 
     augments = preprocessor_of(cfg)[1].get("batch_augments")
     if isinstance(augments, dict):
