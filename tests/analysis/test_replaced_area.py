@@ -14,6 +14,7 @@ from smix_mm import saliency_mix
 from smix_mm.analysis.replaced_area import count_replaced, format_areas, measure_area, summarize_areas
 from smix_mm.mixing import MixOptions, draw_mix, plan_mix
 from smix_mm.saliency import FineGrainedSaliency
+from smix_mm.utils.config import read_config
 from smix_mm.utils.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -134,10 +135,10 @@ CUTOUT = batch_augment("Cutout", length=64)
 def test_each_arm_is_measured_and_one_without_mixing_has_no_area(write_arms):
     found = measure_area(write_arms(baseline="", cutmix=CUTMIX, cutout=CUTOUT), batches=7)
     assert found["baseline"] == dict(probability=0.0)
-    inside = f"{CUTMIX}\nmodel = dict(data_preprocessor=dict(type='ClsDataPreprocessor', mean=[0.1] * 3, std=[1] * 3, "
-    inside += "batch_augments=dict(augments=dict(type='CutMix', alpha=1.0), probs=0.5)))\n"
-    theirs = measure_area(write_arms(inside=inside), batches=1)["inside"]
-    assert theirs["probability"] == 0.5 and theirs["images"] == 40
+    settings = read_config(ROOT / "configs/cifar10/fast/resnet18_cutmix_cifar10.py").data_preprocessor.to_dict()
+    settings["batch_augments"] = dict(augments=dict(type="CutMix", alpha=1.0), probs=0.25)
+    inside = f"data_preprocessor = None\nmodel = dict(data_preprocessor={settings})"
+    assert measure_area(write_arms(inside=inside), batches=7)["inside"] == found["cutmix"]
     assert (found["cutmix"]["batches"], found["cutmix"]["images"], found["cutmix"]["probability"]) == (7, 280, 0.25)
     assert 0 < found["cutmix"]["area"] == pytest.approx(found["cutmix"]["weight"], abs=1e-12)
     # A hole twice as large as the image takes at least a quarter of it, and no label.
