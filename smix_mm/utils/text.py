@@ -16,4 +16,5 @@ def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], a
     """Format a Markdown table; ``align`` has ``l`` or ``r`` for each column, the last for all further ones."""
     letters = (align or "l").ljust(len(header), (align or "l")[-1])
     rules = ["---:" if letter == "r" else "---" for letter in letters[: len(header)]]
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (header, rules, *rows))
+    lines = ([str(cell).replace("|", r"\|") for cell in cells] for cells in (header, rules, *rows))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -14,3 +14,4 @@ def test_a_table_aligns_its_columns_and_repeats_the_last_alignment():
     table = markdown_table(["arm", "top-1", "n"], [["CutMix", 1.5, 3]], "lr")
     assert table == "| arm | top-1 | n |\n| --- | ---: | ---: |\n| CutMix | 1.5 | 3 |"
     assert markdown_table(["a", "b"], []) == "| a | b |\n| --- | --- |"
+    assert markdown_table(["a"], [["cat | dog"]]).endswith(r"| cat \| dog |")

@@ -85,7 +85,7 @@ def _format_block(block: str, folder: Path) -> str:
         code = "\n".join(lines[1:-1])
         return f'<pre tabindex="0"><code>{escape(code)}</code></pre>'
     if block.startswith("| "):
-        heads, _, *rows = [line[2:-2].split(" | ") for line in lines]
+        heads, _, *rows = [[cell.replace(r"\|", "|") for cell in line[2:-2].split(" | ")] for line in lines]
         return _format_table(heads, rows)
     if block.startswith("!["):
         return "\n".join(_format_image(*line[2:-1].split("]("), folder=folder) for line in lines)

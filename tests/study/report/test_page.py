@@ -102,8 +102,10 @@ def test_html_in_texts_is_escaped(browser, tmp_path):
     assert browser.run("return document.title") == evil
 
 
-def test_strong_words_and_code_are_marked():
-    page = format_page("# x\n\n**a − b**: `voc/mAP` < 1", Path())
+def test_strong_words_code_and_tables_are_marked():
+    table = markdown_table(["class", "AP"], [["cat | dog", 1]])
+    page = format_page(f"# x\n\n**a − b**: `voc/mAP` < 1\n\n{table}", Path())
+    assert '<tr><th scope="row">cat | dog</th><td>1</td></tr>' in page
     assert "<p><strong>a − b</strong>: <code>voc/mAP</code> &lt; 1</p>" in page
 
 
