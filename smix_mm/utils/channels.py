@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator, Mapping
+
+# Steps of this package, OpenMMLab and others, but neither LoadAnnotations nor the name of a data loader.
+_LOADS_IMAGES = re.compile(r"Load(\w*Image|RandomResizedCrop)")
 
 
 def loaded_order(dataloader: Mapping[str, Any] | None) -> str | None:
@@ -18,7 +22,7 @@ def loaded_order(dataloader: Mapping[str, Any] | None) -> str | None:
     """
     if not dataloader:
         return None
-    return "bgr" if any("Load" in name for name in _types(dataloader)) else "rgb"
+    return "bgr" if any(_LOADS_IMAGES.search(name) for name in _types(dataloader)) else "rgb"
 
 
 def batch_order(dataloader: Mapping[str, Any] | None, flips: bool) -> str | None:

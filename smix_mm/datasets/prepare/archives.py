@@ -27,7 +27,7 @@ TIMEOUT = 10.0
 """Seconds to wait for a server."""
 _BLOCK = 1 << 20
 _ADVICE = "run this again later, or download {} elsewhere and name it with --from"
-# What damaged headers and contents raise, among them NotImplementedError for a compression that is not known.
+# What damaged headers and contents raise; of a compression that it does not know, zipfile raises a RuntimeError.
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
     *(ValueError, LookupError, OverflowError, struct.error),
